@@ -1,0 +1,1 @@
+//! Write-ahead logging: a group-committed log of recycled segments

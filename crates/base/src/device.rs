@@ -1,0 +1,134 @@
+//! Storage, as a host offers it to a machine.
+//!
+//! A [`Device`] is the half that lives beside one shard: it answers reads and takes stores at once, in memory. Its
+//! [`Writer`] is the half that makes them durable, one per node, on a thread of its own (in the simulator: a step of
+//! its own). What passes between them is plain data, so that a host can carry it through a channel, delay it or lose
+//! it in a crash.
+
+use std::io;
+
+use bytes::Bytes;
+
+use crate::{Partition, ShardId, Stamp};
+
+/// What is stored under a key.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Entry {
+    /// One byte for the service's own use, which scans report without reading the value.
+    pub tag: u8,
+    /// The value.
+    pub bytes: Bytes,
+}
+
+/// Why a device could not answer.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum DeviceError {
+    /// What is stored there does not match its checksum: the text names file and offset.
+    Damaged(String),
+    /// The operating system refused.
+    Io(String),
+}
+
+impl std::fmt::Display for DeviceError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            DeviceError::Damaged(place) => write!(f, "stored data is damaged: {place}"),
+            DeviceError::Io(reason) => write!(f, "storage failed: {reason}"),
+        }
+    }
+}
+
+impl std::error::Error for DeviceError {}
+
+/// A bounded read of one partition, in key order.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Scan {
+    /// Which partition.
+    pub partition: Partition,
+    /// First key, inclusive.
+    pub from: Bytes,
+    /// Last key, exclusive; empty means to the end.
+    pub to: Bytes,
+    /// At most so many entries, at least 1.
+    pub entries_max: u32,
+    /// Stop after the entry that goes over so many bytes of keys and values.
+    pub bytes_max: u32,
+    /// Whether values are wanted, or keys and tags alone.
+    pub values: bool,
+}
+
+/// One entry of a [`Chunk`].
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct ScanEntry {
+    /// The key.
+    pub key: Bytes,
+    /// The service's byte.
+    pub tag: u8,
+    /// The value, where the scan asked for values.
+    pub bytes: Option<Bytes>,
+}
+
+/// A piece of a partition.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Chunk {
+    /// The entries, in key order.
+    pub entries: Vec<ScanEntry>,
+    /// Where the next piece begins; `None` at the end.
+    pub next: Option<Bytes>,
+}
+
+/// A read that would block, to be run on another thread.
+pub type ReadJob = Box<dyn FnOnce() -> Result<Option<Entry>, DeviceError> + Send>;
+
+/// The answer to [`Device::load`].
+pub enum Load {
+    /// Had at once.
+    Ready(Result<Option<Entry>, DeviceError>),
+    /// Not in memory: run this elsewhere.
+    Blocked(ReadJob),
+}
+
+/// One shard's storage.
+///
+/// Call order: any number of `load`, `store` and `scan`, then `take_commit` at the end of the loop turn; what it
+/// returns goes to the node's [`Writer`], and what the writer returns for this shard comes back to `notice`.
+pub trait Device {
+    /// What goes to the writer.
+    type Commit: Send;
+    /// What comes back from the writer.
+    type Notice: Send;
+
+    /// Reads one entry, with every earlier store visible.
+    fn load(&mut self, partition: Partition, key: &[u8]) -> Load;
+    /// Puts or removes an entry and gives it the next stamp.
+    fn store(&mut self, partition: Partition, key: &[u8], entry: Option<&Entry>) -> Stamp;
+    /// Reads a piece of a partition, with every earlier store visible.
+    fn scan(&mut self, scan: &Scan) -> Result<Chunk, DeviceError>;
+    /// Everything stored since the last call; `None` if nothing was.
+    fn take_commit(&mut self) -> Option<Self::Commit>;
+    /// Hears from the writer. Never blocks.
+    fn notice(&mut self, notice: Self::Notice);
+    /// The highest stamp known to be durable.
+    fn durable(&self) -> Stamp;
+    /// Bytes taken by `store` that are not durable yet; hosts refuse work above a bound.
+    fn pending_bytes(&self) -> u64;
+}
+
+/// The half that makes things durable: one for all shards of a node.
+pub trait Writer: Send {
+    /// What devices hand over.
+    type Commit: Send;
+    /// What devices get back.
+    type Notice: Send;
+
+    /// Makes all of `commits` durable with one write and one sync, and says so to each shard in `notices`. After an
+    /// error nothing is durable any more, ever: the caller must not call again.
+    fn write(
+        &mut self,
+        commits: Vec<(ShardId, Self::Commit)>,
+        notices: &mut Vec<(ShardId, Self::Notice)>,
+    ) -> io::Result<()>;
+
+    /// Does a bounded piece of what can wait (flushing, checkpoints, recycling). `false`: nothing is left to do.
+    fn tidy(&mut self, notices: &mut Vec<(ShardId, Self::Notice)>) -> io::Result<bool>;
+}

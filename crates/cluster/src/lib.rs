@@ -1,0 +1,1 @@
+//! Dynamo abstracted: ring, rows, membership, liveness, vnodes

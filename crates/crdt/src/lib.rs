@@ -1,0 +1,1 @@
+//! Version vectors, dots and causal contexts

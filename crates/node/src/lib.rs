@@ -1,0 +1,1 @@
+//! The shard: the one composition of cluster and key-value machines

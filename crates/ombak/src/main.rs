@@ -1,0 +1,2 @@
+//! The `ombak` program.
+fn main() {}

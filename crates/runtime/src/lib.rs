@@ -1,0 +1,1 @@
+//! Hosts any machine: threads, timers, sockets, the log thread

@@ -1,0 +1,1 @@
+//! The faces of a node: Protocol Buffers and HTTP

@@ -1,0 +1,1 @@
+//! Runs state machines from one seed: virtual time, faulty network, faulty disk

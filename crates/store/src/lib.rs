@@ -1,0 +1,1 @@
+//! Storage backends behind one trait: memory and log

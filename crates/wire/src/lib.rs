@@ -1,0 +1,1 @@
+//! Riak's Protocol Buffers messages and framing

@@ -1,0 +1,1 @@
+//! Simulated clusters of the production shard, and the bugs planted in it
