@@ -26,7 +26,9 @@ impl fmt::Display for DecodeError {
             DecodeError::Truncated => write!(f, "the data ends too early"),
             DecodeError::Trailing => write!(f, "there is data after the end"),
             DecodeError::Invalid(what) => write!(f, "invalid {what}"),
-            DecodeError::Version(version) => write!(f, "format version {version} is not known here"),
+            DecodeError::Version(version) => {
+                write!(f, "format version {version} is not known here")
+            }
         }
     }
 }

@@ -23,8 +23,8 @@ pub use codec::{DecodeError, Reader, Wire, put_bytes, put_varint};
 pub use device::{Chunk, Device, DeviceError, Entry, Load, ReadJob, Scan, ScanEntry, Writer};
 pub use disk::{Disk, DiskFile, OpenMode};
 pub use ids::{
-    ActorId, Address, ClientId, ClusterId, DirectoryId, Epoch, NodeId, Partition, RequestId, ShardId, Stamp,
-    Ticket,
+    ActorId, Address, ClientId, ClusterId, DirectoryId, Epoch, NodeId, Partition, RequestId,
+    ShardId, Stamp, Ticket,
 };
 pub use machine::{Effects, Event, Machine, Refused};
 pub use time::{Now, Tick};

@@ -6,7 +6,8 @@ use std::hash::Hash;
 use bytes::Bytes;
 
 use crate::{
-    Address, Chunk, ClientId, DeviceError, Entry, NodeId, Now, Partition, Scan, Stamp, Tick, Ticket, Wire,
+    Address, Chunk, ClientId, DeviceError, Entry, NodeId, Now, Partition, Scan, Stamp, Tick,
+    Ticket, Wire,
 };
 
 /// A deterministic state machine: same state, same time, same event, same choices give the same next state and the
