@@ -1,0 +1,56 @@
+use proptest::prelude::*;
+
+use super::*;
+
+fn topology() -> Topology {
+    Topology::fixed(&["a".into(), "b".into(), "c".into()], 64).expect("a valid ring")
+}
+
+fn hello() -> Hello {
+    Hello {
+        versions: (1, 1),
+        cluster: topology().cluster,
+        node: NodeId(1),
+        directory: DirectoryId(7),
+        epoch: Epoch(1),
+        shard: ShardId(0),
+        shards: 2,
+    }
+}
+
+#[test]
+fn the_bytes_of_version_1_are_kept_for_ever() {
+    let golden = Hello { cluster: ClusterId(0x0807_0605_0403_0201), ..hello() };
+    let bytes = [1, 1, 1, 2, 3, 4, 5, 6, 7, 8, 1, 7, 0, 0, 0, 0, 0, 0, 0, 1, 0, 2];
+    assert_eq!(golden.encode(), bytes);
+    assert_eq!(Hello::decode(&bytes), Ok(golden));
+}
+
+#[test]
+fn a_member_of_the_same_cluster_is_let_in() {
+    assert_eq!(Hello::admit(&hello().encode(), &topology(), NodeId(0)), Ok(hello()));
+}
+
+#[test]
+fn strangers_are_told_why_not() {
+    let admit = |hello: Hello| Hello::admit(&hello.encode(), &topology(), NodeId(0));
+    let other = ClusterId(1);
+    assert_eq!(admit(Hello { cluster: other, ..hello() }), Err(HandshakeError::Cluster(other, topology().cluster)));
+    assert_eq!(admit(Hello { node: NodeId(3), ..hello() }), Err(HandshakeError::Member(NodeId(3))));
+    assert_eq!(admit(Hello { node: NodeId(0), ..hello() }), Err(HandshakeError::Self_));
+    assert_eq!(admit(Hello { versions: (2, 3), ..hello() }), Err(HandshakeError::Version(2, 3)));
+}
+
+#[test]
+fn fields_of_a_later_version_are_passed_over() {
+    let mut bytes = Hello { versions: (1, 2), ..hello() }.encode();
+    bytes.extend_from_slice(b"more");
+    assert_eq!(Hello::decode(&bytes).map(|hello| hello.node), Ok(NodeId(1)));
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_are_admitted_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
+        let _ = Hello::admit(&bytes, &topology(), NodeId(0));
+    }
+}

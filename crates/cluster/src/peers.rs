@@ -1,0 +1,143 @@
+//! Who is alive, as one shard sees it: heartbeats over the connections that requests use.
+//!
+//! A peer is *up* while this shard's connection to it stands and it was heard from within [`SUSPECT_MS`]. A crashed
+//! process is noticed at once (the connection breaks), a frozen or unreachable one after the suspicion time. Liveness
+//! routes; it decides nothing.
+
+use std::collections::BTreeMap;
+
+use ombak_base::{Address, NodeId, Partition, ShardId, Tick};
+
+use crate::header::{FENCE_WINDOW_MS, Fence};
+
+/// How often a shard says that it is there.
+pub const HEARTBEAT_MS: u64 = 250;
+/// Silence for so long makes a peer suspect.
+pub const SUSPECT_MS: u64 = 1_000;
+
+/// A heartbeat: the sender's boot and its clock.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Greeting {
+    /// Drawn anew when the process starts.
+    pub boot: u64,
+    /// The sender's clock when it was sent.
+    pub tick: Tick,
+}
+
+/// What is known of one peer.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Peer {
+    /// Whether our connection to it stands.
+    pub connected: bool,
+    /// Whether requests are routed to it.
+    pub up: bool,
+    /// How many shards it runs.
+    pub shards: u16,
+    /// Its last greeting, and when it came.
+    heard: Option<(Greeting, Tick)>,
+}
+
+/// All other members.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Peers {
+    me: Address,
+    shards: u16,
+    boot: u64,
+    peers: BTreeMap<NodeId, Peer>,
+}
+
+impl Peers {
+    /// The peers of shard `me` of a node with `shards` shards, in its boot `boot`.
+    pub fn new(me: Address, shards: u16, boot: u64, members: impl Iterator<Item = NodeId>) -> Peers {
+        let peers = members.filter(|node| *node != me.node).map(|node| (node, Peer::default())).collect();
+        Peers { me, shards, boot, peers }
+    }
+
+    /// This node's boot.
+    pub fn boot(&self) -> u64 {
+        self.boot
+    }
+
+    /// All peers with their state, in the order of ids.
+    pub fn iter(&self) -> impl Iterator<Item = (NodeId, &Peer)> {
+        self.peers.iter().map(|(node, peer)| (*node, peer))
+    }
+
+    /// The connection to `node` stands.
+    pub fn connected(&mut self, node: NodeId, shards: u16, now: Tick) {
+        if let Some(peer) = self.peers.get_mut(&node) {
+            peer.connected = true;
+            peer.shards = shards.max(1);
+            peer.up = peer.heard.is_some_and(|(_, at)| now.since(at) < SUSPECT_MS * 1_000);
+        }
+    }
+
+    /// The connection is gone. Says whether the peer was up.
+    pub fn disconnected(&mut self, node: NodeId) -> bool {
+        let Some(peer) = self.peers.get_mut(&node) else { return false };
+        peer.connected = false;
+        std::mem::take(&mut peer.up)
+    }
+
+    /// A greeting came. Says whether the peer has just come up.
+    pub fn heard(&mut self, node: NodeId, greeting: Greeting, now: Tick) -> bool {
+        let Some(peer) = self.peers.get_mut(&node) else { return false };
+        let stale = peer.heard.is_some_and(|(last, _)| last.boot == greeting.boot && last.tick > greeting.tick);
+        if !stale {
+            peer.heard = Some((greeting, now));
+        }
+        peer.connected && !std::mem::replace(&mut peer.up, peer.connected)
+    }
+
+    /// The peers that have just become suspect by their silence.
+    pub fn suspect(&mut self, now: Tick) -> Vec<NodeId> {
+        let silent = |peer: &Peer| peer.heard.is_none_or(|(_, at)| now.since(at) >= SUSPECT_MS * 1_000);
+        let mut suspects = Vec::new();
+        for (node, peer) in &mut self.peers {
+            if peer.up && silent(peer) {
+                peer.up = false;
+                suspects.push(*node);
+            }
+        }
+        suspects
+    }
+
+    /// Whether requests may be sent to `node`. This node is always up to itself.
+    pub fn is_up(&self, node: NodeId) -> bool {
+        node == self.me.node || self.peers.get(&node).is_some_and(|peer| peer.up)
+    }
+
+    /// Whether a connection to `node` stands, up or not.
+    pub fn is_connected(&self, node: NodeId) -> bool {
+        self.peers.get(&node).is_some_and(|peer| peer.connected)
+    }
+
+    /// The shard of `node` that runs `partition`.
+    pub fn address(&self, node: NodeId, partition: Partition) -> Address {
+        let shards = match self.peers.get(&node) {
+            Some(peer) => peer.shards.max(1),
+            None => self.shards,
+        };
+        Address { node, shard: ShardId((partition.0 % u32::from(shards)) as u16) }
+    }
+
+    /// The shards that this shard greets, so that every shard of a peer hears from exactly one of ours.
+    pub fn greets(&self, node: NodeId) -> Vec<Address> {
+        let Some(peer) = self.peers.get(&node).filter(|peer| peer.connected) else { return Vec::new() };
+        let ours = |shard: &u16| shard % self.shards == self.me.shard.0;
+        (0..peer.shards).filter(ours).map(|shard| Address { node, shard: ShardId(shard) }).collect()
+    }
+
+    /// The fence for an operation that begins now and may take `timeout_ms`; `None` for a peer never heard from.
+    pub fn fence(&self, node: NodeId, timeout_ms: u64, now: Tick) -> Option<Fence> {
+        if node == self.me.node {
+            return Some(Fence { boot: self.boot, deadline: now.plus_ms(timeout_ms.min(FENCE_WINDOW_MS)) });
+        }
+        let (greeting, at) = self.peers.get(&node)?.heard?;
+        let asked = (greeting.tick + now.since(at)).plus_ms(timeout_ms);
+        Some(Fence { boot: greeting.boot, deadline: asked.min(greeting.tick.plus_ms(FENCE_WINDOW_MS)) })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,60 @@
+use super::*;
+
+const B: NodeId = NodeId(1);
+
+fn greeting(tick_ms: u64) -> Greeting {
+    Greeting { boot: 7, tick: Tick::from_ms(tick_ms) }
+}
+
+fn peers() -> Peers {
+    let me = Address { node: NodeId(0), shard: ShardId(0) };
+    Peers::new(me, 1, 1, (0..3).map(NodeId))
+}
+
+#[test]
+fn a_peer_is_up_once_connected_and_heard() {
+    let mut peers = peers();
+    assert!(peers.is_up(NodeId(0)) && !peers.is_up(B));
+    assert!(!peers.heard(B, greeting(5), Tick(0)));
+    peers.connected(B, 1, Tick(1));
+    assert!(peers.is_up(B), "heard a moment ago");
+    assert!(peers.disconnected(B) && !peers.is_up(B));
+}
+
+#[test]
+fn silence_makes_a_suspect_once_and_a_word_brings_it_back() {
+    let mut peers = peers();
+    peers.connected(B, 1, Tick(0));
+    assert!(peers.heard(B, greeting(5), Tick(0)));
+    assert!(peers.suspect(Tick::from_ms(SUSPECT_MS - 1)).is_empty());
+    assert_eq!(peers.suspect(Tick::from_ms(SUSPECT_MS)), [B]);
+    assert!(peers.suspect(Tick::from_ms(SUSPECT_MS + 1)).is_empty());
+    assert!(peers.heard(B, greeting(6), Tick::from_ms(SUSPECT_MS + 2)));
+}
+
+#[test]
+fn a_fence_follows_the_receivers_clock_and_never_passes_the_window() {
+    let mut peers = peers();
+    peers.connected(B, 1, Tick(0));
+    assert_eq!(peers.fence(B, 100, Tick(0)), None);
+    peers.heard(B, greeting(1_000), Tick::from_ms(50));
+    let fence = peers.fence(B, 100, Tick::from_ms(60)).expect("heard");
+    assert_eq!(fence, Fence { boot: 7, deadline: Tick::from_ms(1_110) });
+    let long = peers.fence(B, u64::MAX / 2_000, Tick::from_ms(60)).expect("heard");
+    assert_eq!(long.deadline, Tick::from_ms(1_000 + FENCE_WINDOW_MS));
+}
+
+#[test]
+fn every_shard_of_a_peer_is_greeted_by_exactly_one_of_ours() {
+    for (ours, theirs) in [(1, 4), (4, 1), (2, 3), (3, 2)] {
+        let mut greeted = Vec::new();
+        for shard in 0..ours {
+            let me = Address { node: NodeId(0), shard: ShardId(shard) };
+            let mut peers = Peers::new(me, ours, 1, (0..2).map(NodeId));
+            peers.connected(B, theirs, Tick(0));
+            greeted.extend(peers.greets(B).into_iter().map(|address| address.shard.0));
+        }
+        greeted.sort_unstable();
+        assert_eq!(greeted, (0..theirs).collect::<Vec<_>>());
+    }
+}

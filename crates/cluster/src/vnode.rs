@@ -1,0 +1,229 @@
+//! A vnode: one replica of one partition. What it is, for any service, and the order in which it works.
+//!
+//! A service says what a command does to what is stored under a key: a pure function. Everything around that is here:
+//! loading, storing, one command at a time per key, the dots that name writes, the memory of what was reaped, and the
+//! flag that says whether an absence means anything.
+
+mod record;
+mod state;
+
+use std::collections::{BTreeMap, VecDeque};
+
+use bytes::Bytes;
+use ombak_base::{
+    DeviceError, Effects, Entry, Machine, Now, Partition, Stamp, Ticket, always,
+};
+
+pub use record::{Claim, META_KEY, PEER_KEY, VnodeRecord, peer_key};
+pub use state::{GRAVES_MAX, LEASE, Verdict, Vnode};
+
+/// What is stored under a key after a command.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Write {
+    /// What was there.
+    Keep,
+    /// This.
+    Put(Entry),
+    /// Nothing.
+    Remove,
+}
+
+/// What a command did.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Outcome<R> {
+    /// What to store.
+    pub write: Write,
+    /// What to answer.
+    pub reply: R,
+}
+
+/// Why a vnode could not run a command.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum VnodeError {
+    /// Too many commands are waiting.
+    Overload,
+    /// What is stored is damaged, or the device failed.
+    Device(DeviceError),
+}
+
+/// What runs on a vnode: a database is one, a counter another.
+pub trait Service: Clone + Eq + std::hash::Hash + std::fmt::Debug {
+    /// What is asked of a key.
+    type Command: Clone + Eq + std::hash::Hash + std::fmt::Debug;
+    /// What is answered.
+    type Reply: Clone + Eq + std::hash::Hash + std::fmt::Debug;
+
+    /// What `command` does to what is `stored`. Pure but for the vnode's own small state.
+    fn handle(vnode: &mut Vnode, now: Now, key: &Bytes, command: &Self::Command, stored: Option<&Entry>)
+        -> Outcome<Self::Reply>;
+
+    /// The answer when the command could not be run.
+    fn failed(command: &Self::Command, error: &VnodeError) -> Self::Reply;
+}
+
+/// A finished command.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Done<O, R> {
+    /// Who asked.
+    pub origin: O,
+    /// The answer.
+    pub reply: R,
+    /// Once this is durable, so is everything that the answer rests on, what earlier commands stored included.
+    pub stamp: Stamp,
+}
+
+/// At most so many commands wait for loads in one shard.
+pub const WAITING_MAX: usize = 16_384;
+
+/// The commands that wait for one key to be loaded, in order.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+struct Flight<C, O> {
+    partition: Partition,
+    key: Bytes,
+    queue: VecDeque<(O, C)>,
+}
+
+/// The vnodes of one shard. `O` is whatever the owner needs to know whom to answer.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct VnodeMap<S: Service, O: Clone + Eq + std::hash::Hash + std::fmt::Debug> {
+    vnodes: BTreeMap<Partition, Vnode>,
+    flights: BTreeMap<Ticket, Flight<S::Command, O>>,
+    busy: BTreeMap<(Partition, Bytes), Ticket>,
+    next_ticket: u64,
+    waiting: usize,
+    last_stamp: Stamp,
+}
+
+impl<S: Service, O: Clone + Eq + std::hash::Hash + std::fmt::Debug> VnodeMap<S, O> {
+    /// The vnodes given.
+    pub fn new(vnodes: impl IntoIterator<Item = Vnode>) -> Self {
+        VnodeMap {
+            vnodes: vnodes.into_iter().map(|vnode| (vnode.partition(), vnode)).collect(),
+            flights: BTreeMap::new(),
+            busy: BTreeMap::new(),
+            next_ticket: 0,
+            waiting: 0,
+            last_stamp: Stamp::NONE,
+        }
+    }
+
+    /// One vnode.
+    pub fn vnode(&self, partition: Partition) -> Option<&Vnode> {
+        self.vnodes.get(&partition)
+    }
+
+    /// One vnode, to change its small state.
+    pub fn vnode_mut(&mut self, partition: Partition) -> Option<&mut Vnode> {
+        self.vnodes.get_mut(&partition)
+    }
+
+    /// All vnodes, in the order of partitions.
+    pub fn vnodes(&self) -> impl Iterator<Item = &Vnode> {
+        self.vnodes.values()
+    }
+
+    /// All vnodes, to change their small state.
+    pub fn vnodes_mut(&mut self) -> impl Iterator<Item = &mut Vnode> {
+        self.vnodes.values_mut()
+    }
+
+    /// Commands that wait.
+    pub fn waiting(&self) -> usize {
+        self.waiting
+    }
+
+    /// Takes a command for `key`. Its answer comes from a later [`loaded`](VnodeMap::loaded); the answer here is
+    /// only a refusal.
+    pub fn submit<M: Machine, E: Effects<M>>(
+        &mut self,
+        partition: Partition,
+        key: &Bytes,
+        command: S::Command,
+        origin: O,
+        fx: &mut E,
+    ) -> Result<(), Done<O, S::Reply>> {
+        if self.waiting >= WAITING_MAX {
+            fx.probe("a vnode refused a command for overload");
+            let reply = S::failed(&command, &VnodeError::Overload);
+            return Err(Done { origin, reply, stamp: Stamp::NONE });
+        }
+        self.waiting += 1;
+        if let Some(ticket) = self.busy.get(&(partition, key.clone()))
+            && let Some(flight) = self.flights.get_mut(ticket)
+        {
+            flight.queue.push_back((origin, command));
+            return Ok(());
+        }
+        let ticket = Ticket(self.next_ticket);
+        self.next_ticket = (self.next_ticket + 1) % (1 << 62);
+        let flight = Flight { partition, key: key.clone(), queue: VecDeque::from([(origin, command)]) };
+        self.flights.insert(ticket, flight);
+        self.busy.insert((partition, key.clone()), ticket);
+        fx.load(ticket, partition, key);
+        Ok(())
+    }
+
+    /// What was stored under a key has come: runs all commands that wait for it, each on what the one before left.
+    pub fn loaded<M: Machine, E: Effects<M>>(
+        &mut self,
+        now: Now,
+        ticket: Ticket,
+        entry: Result<Option<Entry>, DeviceError>,
+        fx: &mut E,
+    ) -> Vec<Done<O, S::Reply>> {
+        let Some(Flight { partition, key, queue }) = self.flights.remove(&ticket) else { return Vec::new() };
+        self.busy.remove(&(partition, key.clone()));
+        self.waiting -= queue.len();
+        let Some(vnode) = self.vnodes.get_mut(&partition) else { return Vec::new() };
+        match entry {
+            Ok(stored) => run::<S, O, M, E>(vnode, now, &key, stored, queue, &mut self.last_stamp, fx),
+            Err(error) => {
+                let error = VnodeError::Device(error);
+                let failed = |(origin, command)| Done {
+                    origin,
+                    reply: S::failed(&command, &error),
+                    stamp: Stamp::NONE,
+                };
+                queue.into_iter().map(failed).collect()
+            }
+        }
+    }
+
+    /// The invariants of the map.
+    pub fn check(&self) {
+        always!(self.busy.len() == self.flights.len(), "one flight per key");
+        let queued: usize = self.flights.values().map(|flight| flight.queue.len()).sum();
+        always!(queued == self.waiting, "every waiting command is in a flight", "{queued} {}", self.waiting);
+        for vnode in self.vnodes.values() {
+            vnode.check();
+        }
+    }
+}
+
+fn run<S: Service, O, M: Machine, E: Effects<M>>(
+    vnode: &mut Vnode,
+    now: Now,
+    key: &Bytes,
+    mut stored: Option<Entry>,
+    queue: VecDeque<(O, S::Command)>,
+    last_stamp: &mut Stamp,
+    fx: &mut E,
+) -> Vec<Done<O, S::Reply>> {
+    let mut done = Vec::with_capacity(queue.len());
+    for (origin, command) in queue {
+        let Outcome { write, reply } = S::handle(vnode, now, key, &command, stored.as_ref());
+        match write {
+            Write::Keep => {}
+            Write::Put(entry) => {
+                *last_stamp = fx.store(vnode.partition(), key, Some(entry.clone()));
+                stored = Some(entry);
+            }
+            Write::Remove => {
+                *last_stamp = fx.store(vnode.partition(), key, None);
+                stored = None;
+            }
+        }
+        done.push(Done { origin, reply, stamp: *last_stamp });
+    }
+    done
+}

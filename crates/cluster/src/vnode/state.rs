@@ -1,0 +1,264 @@
+//! The small state of a vnode: its dots, whether it is complete, and what it has reaped.
+//!
+//! # Dots
+//!
+//! A dot may never be used twice, or two different writes would look like one and one of them would vanish. The number
+//! `n` is therefore minted only below a *lease* that is already synced; a boot resumes at the lease, skipping what was
+//! left of it, and records the gap. Peers remember each other's leases. A vnode that comes back with less than a peer
+//! remembers sits on a lost or restored disk: it becomes a new actor, and is incomplete. If some peer cannot be asked,
+//! it becomes a new actor to be safe, and stays as complete as it was.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use bytes::Bytes;
+use ombak_base::{ActorId, Effects, Entry, Machine, NodeId, Partition, Stamp, Tick, always, planted};
+use ombak_crdt::{Dot, VersionVector};
+
+use super::record::{Claim, META_KEY, VnodeRecord, peer_key};
+use crate::header::FENCE_WINDOW_MS;
+
+/// How many numbers a lease is ahead.
+pub const LEASE: u64 = 64 * 1024;
+/// At most so many reaped keys are remembered; above it nothing is reaped for a while.
+pub const GRAVES_MAX: usize = 16_384;
+
+/// What a peer says of our claim.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Verdict {
+    /// It fits what is remembered.
+    Fits,
+    /// More was claimed before: the disk is lost or older. The generation that was claimed is given.
+    Older(u64),
+}
+
+/// One vnode's small state.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Vnode {
+    partition: Partition,
+    record: VnodeRecord,
+    /// The next number to mint.
+    next: u64,
+    /// Up to where the synced lease reaches.
+    lease_synced: u64,
+    /// The record that is being synced: its stamp and its lease.
+    syncing: Option<(Stamp, u64)>,
+    /// Whether the peers have been asked about the claim, or have been silent for too long.
+    settled: bool,
+    /// What other owners claimed for their replicas of this partition.
+    peers: BTreeMap<NodeId, Claim>,
+    /// Keys that were reaped within the last window, and everything that had been seen of them.
+    graves: BTreeMap<Bytes, (VersionVector, Tick)>,
+    burials: VecDeque<(Tick, Bytes)>,
+}
+
+impl Vnode {
+    /// A vnode on a directory that has none: incomplete until the other owners confirm that there never was one.
+    pub fn format(partition: Partition, actor: ActorId) -> Vnode {
+        let claim = Claim { generation: 1, actor, lease: LEASE };
+        let record = VnodeRecord { claim, complete: false, fresh: true, gaps: Vec::new() };
+        Vnode::with_record(partition, record, 1)
+    }
+
+    /// A vnode that was here before. What is left of its lease is skipped.
+    pub fn resume(partition: Partition, mut record: VnodeRecord) -> Vnode {
+        let lease = record.claim.lease;
+        let next = if planted!("a dot reused after a crash") { lease.saturating_sub(LEASE) + 1 } else { lease + 1 };
+        record.add_gap(lease.saturating_sub(LEASE) + 1, lease);
+        record.claim.lease = lease + LEASE;
+        Vnode::with_record(partition, record, next)
+    }
+
+    /// A vnode whose stored data turned out damaged: what it lacks is unknown, and so is what it minted.
+    pub fn resume_damaged(partition: Partition, record: Option<VnodeRecord>, actor: ActorId) -> Vnode {
+        let generation = record.map_or(0, |record| record.claim.generation);
+        let mut vnode = Vnode::format(partition, actor);
+        vnode.record.claim.generation = generation + 1;
+        vnode.record.fresh = false;
+        vnode
+    }
+
+    fn with_record(partition: Partition, record: VnodeRecord, next: u64) -> Vnode {
+        Vnode {
+            partition,
+            record,
+            next,
+            lease_synced: 0,
+            syncing: None,
+            settled: false,
+            peers: BTreeMap::new(),
+            graves: BTreeMap::new(),
+            burials: VecDeque::new(),
+        }
+    }
+
+    /// Which partition this is a replica of.
+    pub fn partition(&self) -> Partition {
+        self.partition
+    }
+
+    /// Whether its not having a key means anything.
+    pub fn is_complete(&self) -> bool {
+        self.record.complete
+    }
+
+    /// Whether it is new in its place and waits for the other owners to say so.
+    pub fn is_fresh(&self) -> bool {
+        self.record.fresh
+    }
+
+    /// Whether its claim has been compared with what the peers remember.
+    pub fn is_settled(&self) -> bool {
+        self.settled
+    }
+
+    /// Whether it can mint a dot now.
+    pub fn can_mint(&self) -> bool {
+        self.settled && self.next <= self.lease_synced
+    }
+
+    /// What it claims.
+    pub fn claim(&self) -> Claim {
+        self.record.claim
+    }
+
+    /// Names one write. `None` while the lease is not synced or the peers have not been asked.
+    pub fn mint(&mut self) -> Option<Dot> {
+        if !self.can_mint() {
+            return None;
+        }
+        let dot = Dot { actor: self.record.claim.actor, n: self.next };
+        self.next += 1;
+        Some(dot)
+    }
+
+    /// Whether half of the lease is used up and no longer one is on its way.
+    pub fn wants_lease(&self) -> bool {
+        self.syncing.is_none() && self.next + LEASE / 2 > self.record.claim.lease
+    }
+
+    /// Extends the lease. The owner persists it and tells the peers.
+    pub fn extend_lease(&mut self) {
+        self.record.claim.lease += LEASE;
+    }
+
+    /// Writes the record; its lease counts once it is durable.
+    pub fn persist<M: Machine, E: Effects<M>>(&mut self, fx: &mut E) -> Stamp {
+        let entry = Entry { tag: 0, bytes: self.record.encode() };
+        let stamp = fx.store(self.partition, &Bytes::from_static(META_KEY), Some(entry));
+        self.syncing = Some((stamp, self.record.claim.lease));
+        stamp
+    }
+
+    /// Everything up to `stamp` is durable.
+    pub fn durable(&mut self, stamp: Stamp) {
+        if let Some((_, lease)) = self.syncing.take_if(|(syncing, _)| *syncing <= stamp) {
+            self.lease_is_synced(lease);
+        }
+    }
+
+    /// The record with `lease` is on disk.
+    pub fn lease_is_synced(&mut self, lease: u64) {
+        self.lease_synced = lease.min(self.record.claim.lease);
+    }
+
+    /// The peers have spoken: `unheard` says that some could not be asked. Says whether the record has changed.
+    pub fn settle(&mut self, verdicts: &[Verdict], unheard: bool, new_actor: ActorId) -> bool {
+        self.settled = true;
+        let older = verdicts.iter().filter_map(|verdict| match verdict {
+            Verdict::Fits => None,
+            Verdict::Older(generation) => Some(*generation),
+        });
+        if let Some(generation) = older.max() {
+            self.become_actor(new_actor, generation.max(self.record.claim.generation) + 1);
+            self.record.complete = false;
+            self.record.fresh = false;
+            return true;
+        }
+        if unheard && !self.record.fresh {
+            self.become_actor(new_actor, self.record.claim.generation + 1);
+            return true;
+        }
+        false
+    }
+
+    /// All other owners have confirmed that nothing was here before.
+    pub fn confirm_fresh(&mut self) {
+        self.record.fresh = false;
+        self.record.complete = true;
+    }
+
+    /// Its data has been copied, or found wanting.
+    pub fn set_complete(&mut self, complete: bool) {
+        self.record.complete = complete;
+        self.record.fresh = false;
+    }
+
+    fn become_actor(&mut self, actor: ActorId, generation: u64) {
+        self.record.claim = Claim { generation, actor, lease: LEASE };
+        self.record.gaps.clear();
+        self.next = 1;
+        self.lease_synced = 0;
+    }
+
+    /// Hears what `node` claims for its replica. A claim that fits is remembered: the entry to store is returned.
+    pub fn hear_claim(&mut self, node: NodeId, claim: Claim) -> (Verdict, Option<(Bytes, Entry)>) {
+        match self.peers.get(&node) {
+            Some(known) if *known == claim => (Verdict::Fits, None),
+            Some(known) if !claim.follows(known) => (Verdict::Older(known.generation), None),
+            _ => {
+                self.peers.insert(node, claim);
+                let mut bytes = Vec::new();
+                claim.encode(&mut bytes);
+                (Verdict::Fits, Some((peer_key(node), Entry { tag: 0, bytes: Bytes::from(bytes) })))
+            }
+        }
+    }
+
+    /// A claim that was stored by an earlier boot.
+    pub fn remember_claim(&mut self, node: NodeId, claim: Claim) {
+        self.peers.insert(node, claim);
+    }
+
+    /// Remembers that `key` was reaped, having seen `context`. `false`: too much is remembered already, do not reap.
+    pub fn bury(&mut self, key: &Bytes, context: &VersionVector, now: Tick) -> bool {
+        self.forget_graves(now);
+        if self.graves.len() >= GRAVES_MAX || self.burials.len() >= GRAVES_MAX {
+            return false;
+        }
+        let until = now.plus_ms(FENCE_WINDOW_MS);
+        let grave = self.graves.entry(key.clone()).or_insert_with(|| (VersionVector::new(), until));
+        grave.0.join(context);
+        grave.1 = until;
+        self.burials.push_back((until, key.clone()));
+        true
+    }
+
+    /// What had been seen of a key that was reaped within the window.
+    pub fn grave(&self, key: &[u8]) -> Option<&VersionVector> {
+        self.graves.get(key).map(|(context, _)| context)
+    }
+
+    /// Forgets what no message can still contradict.
+    pub fn forget_graves(&mut self, now: Tick) {
+        while let Some((_, key)) = self.burials.pop_front_if(|(until, _)| *until < now) {
+            if self.graves.get(&key).is_some_and(|(_, until)| *until < now) {
+                self.graves.remove(&key);
+            }
+        }
+    }
+
+    /// How many reaped keys are remembered.
+    pub fn graves(&self) -> usize {
+        self.graves.len()
+    }
+
+    /// The invariants.
+    pub fn check(&self) {
+        always!(self.next <= self.record.claim.lease + 1, "dots are minted below the lease", "{self:?}");
+        always!(self.lease_synced <= self.record.claim.lease, "a synced lease was written", "{self:?}");
+        always!(!(self.record.complete && self.record.fresh), "a fresh vnode is not complete", "{self:?}");
+    }
+}
+
+#[cfg(test)]
+mod tests;

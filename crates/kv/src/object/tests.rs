@@ -1,0 +1,118 @@
+use proptest::prelude::*;
+
+use super::*;
+
+fn text() -> impl Strategy<Value = Bytes> {
+    proptest::collection::vec(any::<u8>(), 0..8).prop_map(Bytes::from)
+}
+
+fn any_content() -> impl Strategy<Value = Content> {
+    let maybe = || proptest::option::of(text());
+    let pairs = || proptest::collection::vec((text(), maybe()), 0..3);
+    let links = proptest::collection::vec((text(), text(), text()), 0..3);
+    ((text(), maybe(), maybe(), maybe()), (any::<u64>(), links, pairs(), pairs(), any::<bool>())).prop_map(
+        |((value, content_type, charset, content_encoding), (last_modified_us, links, user_meta, indexes, deleted))| {
+            let links = links.into_iter().map(|(bucket, key, tag)| Link { bucket, key, tag }).collect();
+            Content {
+                value,
+                content_type,
+                charset,
+                content_encoding,
+                last_modified_us,
+                links,
+                user_meta,
+                indexes,
+                deleted,
+            }
+        },
+    )
+}
+
+fn any_object() -> impl Strategy<Value = Object> {
+    proptest::collection::vec((0..3u64, any_content(), 0..4u128), 0..5).prop_map(|writes| {
+        let mut object = Object::default();
+        for (actor, content, request) in writes {
+            let actor = ActorId(actor);
+            let dot = Dot { actor, n: object.context().count(actor) + 1 };
+            object.write(&VersionVector::new(), dot, Version { request: RequestId(request), content });
+        }
+        object
+    })
+}
+
+fn written(value: &'static str, actor: u64, n: u64, request: u128) -> Object {
+    let mut object = Object::default();
+    let content = Content { value: Bytes::from_static(value.as_bytes()), ..Content::default() };
+    let dot = Dot { actor: ActorId(actor), n };
+    object.write(&VersionVector::new(), dot, Version { request: RequestId(request), content });
+    object
+}
+
+#[test]
+fn the_bytes_of_version_1_are_kept_for_ever() {
+    let mut object = written("v", 1, 1, 9);
+    object.versions.retain(|_, _| false);
+    let content = Content {
+        value: Bytes::from_static(b"v2"),
+        content_type: Some(Bytes::from_static(b"t")),
+        last_modified_us: 5,
+        links: vec![Link {
+            bucket: Bytes::from_static(b"b"),
+            key: Bytes::from_static(b"k"),
+            tag: Bytes::from_static(b"g"),
+        }],
+        user_meta: vec![(Bytes::from_static(b"m"), None)],
+        indexes: vec![(Bytes::from_static(b"i"), Some(Bytes::from_static(b"x")))],
+        ..Content::default()
+    };
+    object.write(&VersionVector::new(), Dot { actor: ActorId(1), n: 2 }, Version { request: RequestId(7), content });
+    let mut golden = vec![1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 2, 1, 1, 0, 0, 0, 0, 0, 0, 0, 2, 7];
+    golden.extend_from_slice(&[0; 15]);
+    golden.extend_from_slice(b"\x02\x05\x01t\x01\x01b\x01k\x01g\x01\x01m\x00\x01\x01i\x01\x01x\x02v2");
+    assert_eq!(object.encode()[..], golden);
+    assert_eq!(Object::decode(&Bytes::from(golden)), Ok(object));
+}
+
+#[test]
+fn a_retry_at_another_coordinator_is_no_sibling() {
+    let mut object = written("v", 1, 1, 9);
+    object.merge(&written("v", 2, 1, 9));
+    assert_eq!(object.siblings().len(), 1);
+    object.merge(&written("v", 3, 1, 8));
+    assert_eq!(object.siblings().len(), 2, "the same value by another request is another write");
+}
+
+proptest! {
+    #[test]
+    fn an_object_reads_back(object in any_object()) {
+        prop_assert_eq!(Object::decode(&object.encode()), Ok(object));
+    }
+
+    #[test]
+    fn damaged_bytes_never_panic(object in any_object(), at in any::<prop::sample::Index>(), byte: u8) {
+        let mut bytes = object.encode().to_vec();
+        let at = at.index(bytes.len());
+        bytes[at] = byte;
+        let _ = Object::decode(&Bytes::from(bytes.clone()));
+        bytes.truncate(at);
+        let _ = Object::decode(&Bytes::from(bytes));
+    }
+
+    #[test]
+    fn merge_with_collapsing_is_still_commutative_and_idempotent(
+        writes in proptest::collection::vec((0..3u64, 0..3u128), 1..6), split in 0..6usize,
+    ) {
+        let parts: Vec<Object> = writes.iter().enumerate()
+            .map(|(n, (actor, request))| written("v", *actor, n as u64 + 1, *request)).collect();
+        let fold = |parts: &[Object]| parts.iter().fold(Object::default(), |mut all, part| { all.merge(part); all });
+        let (left, right) = parts.split_at(split.min(parts.len()));
+        let (left, right) = (fold(left), fold(right));
+        let (mut a, mut b) = (left.clone(), right.clone());
+        a.merge(&right);
+        b.merge(&left);
+        prop_assert_eq!(&a, &b);
+        let before = a.clone();
+        a.merge(&before);
+        prop_assert_eq!(a, before);
+    }
+}

@@ -1,0 +1,48 @@
+use super::*;
+
+fn core() -> PutCore {
+    PutCore::new(2, 2, 0, 3)
+}
+
+fn heard(core: &PutCore, acks: &[(u32, Ack)]) -> Option<Result<(), RequestError>> {
+    let mut core = core.clone();
+    acks.iter().for_each(|(node, ack)| core.hear(NodeId(*node), *ack));
+    core.decide()
+}
+
+#[test]
+fn taken_is_not_durable() {
+    assert_eq!(heard(&core(), &[(0, Ack::Taken), (1, Ack::Taken), (2, Ack::Taken)]), None);
+    assert_eq!(heard(&core(), &[(0, Ack::Durable(1)), (1, Ack::Durable(1))]), Some(Ok(())));
+    assert_eq!(heard(&PutCore::new(2, 0, 0, 3), &[(0, Ack::Taken), (1, Ack::Taken)]), Some(Ok(())));
+    assert_eq!(heard(&PutCore::new(2, 1, 0, 3), &[(0, Ack::Taken), (1, Ack::Durable(1))]), Some(Ok(())));
+}
+
+#[test]
+fn a_node_counts_once_with_the_most_it_said() {
+    let acks = [(0, Ack::Durable(1)), (0, Ack::Durable(1)), (0, Ack::Taken)];
+    assert_eq!(heard(&core(), &acks), None);
+    let acks = [(0, Ack::Taken), (0, Ack::Durable(1)), (1, Ack::Durable(1))];
+    assert_eq!(heard(&core(), &acks), Some(Ok(())));
+}
+
+#[test]
+fn what_cannot_be_satisfied_any_more_fails_at_once() {
+    let failed = heard(&core(), &[(0, Ack::Failed), (1, Ack::Taken), (2, Ack::Failed)]);
+    assert_eq!(failed, Some(Err(RequestError::WUnsatisfied { need: 2, got: 1 })));
+    assert_eq!(heard(&core(), &[(0, Ack::Failed)]), None);
+    assert_eq!(PutCore::new(3, 0, 0, 3).possible(2), Err(RequestError::WUnsatisfied { need: 3, got: 2 }));
+    assert_eq!(PutCore::new(1, 0, 3, 3).possible(2), Err(RequestError::PwUnsatisfied { need: 3, got: 2 }));
+}
+
+#[test]
+fn all_durable_means_every_replica_holds_the_same() {
+    let with = |acks: &[(u32, u64)]| {
+        let mut core = core();
+        acks.iter().for_each(|(node, digest)| core.hear(NodeId(*node), Ack::Durable(*digest)));
+        core.all_durable()
+    };
+    assert_eq!(with(&[(0, 7), (1, 7)]), None);
+    assert_eq!(with(&[(0, 7), (1, 7), (2, 8)]), None);
+    assert_eq!(with(&[(0, 7), (1, 7), (2, 7)]), Some(7));
+}

@@ -1,0 +1,210 @@
+//! The vnode's side: what a command does to a stored object. Pure functions.
+
+use bytes::Bytes;
+use ombak_base::limits::{OBJECT_BYTES_MAX, SIBLINGS_MAX};
+use ombak_base::{Entry, Now, RequestId, planted};
+use ombak_cluster::{Outcome, Service, Vnode, VnodeError, Write};
+use ombak_crdt::VersionVector;
+
+use crate::{Content, Object, RequestError, Version, digest};
+
+/// The key-value service.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Kv;
+
+/// A client's write, to be named by a dot here and then spread as an object.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct CoordinatedWrite {
+    /// The client operation.
+    pub request: RequestId,
+    /// What the client had seen.
+    pub seen: VersionVector,
+    /// What it writes; the time is set here.
+    pub content: Content,
+    /// Whether writes that the client had not seen stay beside it as siblings (`allow_mult`), or are replaced.
+    pub siblings: bool,
+    /// Only if nothing is there.
+    pub if_none_match: bool,
+    /// Only if nothing is there that was not seen.
+    pub if_not_modified: bool,
+}
+
+/// What is asked of one key.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Command {
+    /// Its object.
+    Get,
+    /// Name a client's write.
+    Coordinate(Box<CoordinatedWrite>),
+    /// Take over what another replica knows: the stored form of an object.
+    Merge(Bytes),
+    /// Forget the key if exactly this tombstone is stored.
+    Reap(Bytes),
+}
+
+/// What is answered.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum CommandReply {
+    /// The stored form of the object.
+    Value(Bytes),
+    /// Nothing is there; whether that means anything.
+    Absent {
+        /// The vnode is complete.
+        complete: bool,
+    },
+    /// The write has its dot; the stored form of the result.
+    Coordinated(Bytes),
+    /// The merge is done; the digest of what is there now.
+    Merged(u64),
+    /// Whether the tombstone is gone.
+    Reaped(bool),
+    /// This vnode cannot name writes yet.
+    CannotMint,
+    /// Nothing was changed.
+    Refused(RequestError),
+    /// Nothing was changed: overload or damage.
+    Failed(VnodeError),
+}
+
+impl Service for Kv {
+    type Command = Command;
+    type Reply = CommandReply;
+
+    fn handle(
+        vnode: &mut Vnode,
+        now: Now,
+        key: &Bytes,
+        command: &Command,
+        stored: Option<&Entry>,
+    ) -> Outcome<CommandReply> {
+        match command {
+            Command::Get => keep(get(vnode, stored)),
+            Command::Coordinate(write) => coordinate(vnode, now, write, stored),
+            Command::Merge(incoming) => merge(vnode, key, incoming, stored),
+            Command::Reap(tombstone) => reap(vnode, now, key, tombstone, stored),
+        }
+    }
+
+    fn failed(_command: &Command, error: &VnodeError) -> CommandReply {
+        CommandReply::Failed(error.clone())
+    }
+}
+
+fn keep(reply: CommandReply) -> Outcome<CommandReply> {
+    Outcome { write: Write::Keep, reply }
+}
+
+fn refuse(error: RequestError) -> Outcome<CommandReply> {
+    keep(CommandReply::Refused(error))
+}
+
+fn get(vnode: &Vnode, stored: Option<&Entry>) -> CommandReply {
+    match stored {
+        Some(entry) => CommandReply::Value(entry.bytes.clone()),
+        None => CommandReply::Absent { complete: vnode.is_complete() },
+    }
+}
+
+fn coordinate(
+    vnode: &mut Vnode,
+    now: Now,
+    write: &CoordinatedWrite,
+    stored: Option<&Entry>,
+) -> Outcome<CommandReply> {
+    let mut object = match decode(stored) {
+        Ok(object) => object,
+        Err(reply) => return keep(reply),
+    };
+    if object.siblings().iter().any(|(_, version)| version.request == write.request) {
+        // A retry of what was already done here.
+        return keep(CommandReply::Coordinated(object.encode()));
+    }
+    if write.if_none_match && !object.is_tombstone() {
+        return refuse(RequestError::MatchFound);
+    }
+    if write.if_not_modified && !write.seen.descends(object.context()) {
+        return refuse(RequestError::Modified);
+    }
+    let Some(dot) = vnode.mint() else { return keep(CommandReply::CannotMint) };
+    let mut seen = write.seen.clone();
+    if !write.siblings {
+        seen.join(object.context());
+    }
+    if planted!("a delete that drops the context") && write.content.deleted {
+        seen = VersionVector::new();
+        object = Object::default();
+    }
+    let content = Content { last_modified_us: now.wall_us, ..write.content.clone() };
+    object.write(&seen, dot, Version { request: write.request, content });
+    if object.siblings().len() > SIBLINGS_MAX {
+        return refuse(RequestError::TooManySiblings(SIBLINGS_MAX));
+    }
+    let entry = object.to_entry();
+    if entry.bytes.len() > OBJECT_BYTES_MAX {
+        return refuse(RequestError::TooLarge(OBJECT_BYTES_MAX));
+    }
+    let reply = CommandReply::Coordinated(entry.bytes.clone());
+    Outcome { write: Write::Put(entry), reply }
+}
+
+fn merge(vnode: &Vnode, key: &Bytes, incoming: &Bytes, stored: Option<&Entry>) -> Outcome<CommandReply> {
+    let Ok(mut object) = Object::decode(incoming) else {
+        return refuse(RequestError::Storage("a replica sent an object that cannot be read".into()));
+    };
+    if stored.is_some_and(|entry| entry.bytes == *incoming) {
+        return keep(CommandReply::Merged(digest(&object)));
+    }
+    let mut current = match decode(stored) {
+        Ok(object) => object,
+        Err(reply) => return keep(reply),
+    };
+    if let Some(reaped) = vnode.grave(key) {
+        // What was reaped must not come back by a message that was on its way.
+        object.drop_seen(reaped);
+        if object.siblings().is_empty() && stored.is_none() {
+            return keep(CommandReply::Merged(0));
+        }
+    }
+    if planted!("read repair writing the older value") {
+        current = Object::default();
+    }
+    let taken = if current == Object::default() {
+        object
+    } else {
+        let before = current.clone();
+        current.merge(&object);
+        if current == before {
+            return keep(CommandReply::Merged(digest(&current)));
+        }
+        current
+    };
+    let reply = CommandReply::Merged(digest(&taken));
+    Outcome { write: Write::Put(taken.to_entry()), reply }
+}
+
+fn reap(
+    vnode: &mut Vnode,
+    now: Now,
+    key: &Bytes,
+    tombstone: &Bytes,
+    stored: Option<&Entry>,
+) -> Outcome<CommandReply> {
+    let same = stored.is_some_and(|entry| entry.bytes == *tombstone);
+    let Some(object) = Object::decode(tombstone).ok().filter(|object| same && object.is_tombstone()) else {
+        return keep(CommandReply::Reaped(false));
+    };
+    if !vnode.bury(key, object.context(), now.tick) {
+        return keep(CommandReply::Reaped(false));
+    }
+    Outcome { write: Write::Remove, reply: CommandReply::Reaped(true) }
+}
+
+fn decode(stored: Option<&Entry>) -> Result<Object, CommandReply> {
+    let Some(entry) = stored else { return Ok(Object::default()) };
+    Object::decode(&entry.bytes).map_err(|error| {
+        CommandReply::Failed(VnodeError::Device(ombak_base::DeviceError::Damaged(format!("an object: {error}"))))
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,121 @@
+use ombak_base::{ActorId, Partition, Tick};
+use ombak_cluster::LEASE;
+
+use super::*;
+
+fn vnode() -> Vnode {
+    let mut vnode = Vnode::format(Partition(1), ActorId(1));
+    vnode.settle(&[], false, ActorId(2));
+    vnode.confirm_fresh();
+    vnode.lease_is_synced(LEASE);
+    vnode
+}
+
+fn key() -> Bytes {
+    Bytes::from_static(b"\x01k")
+}
+
+fn write(value: &'static str, request: u128, seen: &VersionVector) -> CoordinatedWrite {
+    let content = Content { value: Bytes::from_static(value.as_bytes()), ..Content::default() };
+    CoordinatedWrite {
+        request: RequestId(request),
+        seen: seen.clone(),
+        content,
+        siblings: true,
+        if_none_match: false,
+        if_not_modified: false,
+    }
+}
+
+/// Runs a command on what is stored, and stores what comes out.
+fn run(vnode: &mut Vnode, stored: &mut Option<Entry>, command: Command) -> CommandReply {
+    let now = Now { tick: Tick(1), wall_us: 5 };
+    let outcome = Kv::handle(vnode, now, &key(), &command, stored.as_ref());
+    match outcome.write {
+        Write::Keep => {}
+        Write::Put(entry) => *stored = Some(entry),
+        Write::Remove => *stored = None,
+    }
+    outcome.reply
+}
+
+fn coordinate_ok(vnode: &mut Vnode, stored: &mut Option<Entry>, write: CoordinatedWrite) -> Object {
+    match run(vnode, stored, Command::Coordinate(Box::new(write))) {
+        CommandReply::Coordinated(bytes) => Object::decode(&bytes).expect("our own bytes"),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_write_without_context_stands_beside_or_replaces_by_the_bucket() {
+    let (mut vnode, mut stored) = (vnode(), None);
+    let nothing = VersionVector::new();
+    coordinate_ok(&mut vnode, &mut stored, write("a", 1, &nothing));
+    let both = coordinate_ok(&mut vnode, &mut stored, write("b", 2, &nothing));
+    assert_eq!(both.siblings().len(), 2);
+    let one = CoordinatedWrite { siblings: false, ..write("c", 3, &nothing) };
+    let replaced = coordinate_ok(&mut vnode, &mut stored, one);
+    assert_eq!(replaced.siblings().len(), 1);
+    assert_eq!(replaced.siblings()[0].1.content.last_modified_us, 5);
+}
+
+#[test]
+fn a_retry_of_what_is_there_mints_nothing() {
+    let (mut vnode, mut stored) = (vnode(), None);
+    let first = coordinate_ok(&mut vnode, &mut stored, write("a", 1, &VersionVector::new()));
+    assert_eq!(coordinate_ok(&mut vnode, &mut stored, write("a", 1, &VersionVector::new())), first);
+}
+
+#[test]
+fn conditions_are_checked_against_what_is_stored() {
+    let (mut vnode, mut stored) = (vnode(), None);
+    let nothing = VersionVector::new();
+    let only_new = |request| CoordinatedWrite { if_none_match: true, ..write("a", request, &nothing) };
+    let first = coordinate_ok(&mut vnode, &mut stored, only_new(1));
+    let refused = run(&mut vnode, &mut stored, Command::Coordinate(Box::new(only_new(2))));
+    assert_eq!(refused, CommandReply::Refused(RequestError::MatchFound));
+    let unmodified = |request, seen: &VersionVector| CoordinatedWrite { if_not_modified: true, ..write("b", request, seen) };
+    coordinate_ok(&mut vnode, &mut stored, unmodified(3, first.context()));
+    let refused = run(&mut vnode, &mut stored, Command::Coordinate(Box::new(unmodified(4, first.context()))));
+    assert_eq!(refused, CommandReply::Refused(RequestError::Modified));
+}
+
+#[test]
+fn a_reaped_key_does_not_come_back_by_a_late_message() {
+    let (mut vnode, mut stored) = (vnode(), None);
+    let old = coordinate_ok(&mut vnode, &mut stored, write("a", 1, &VersionVector::new()));
+    let mut deletion = write("", 2, old.context());
+    deletion.content.deleted = true;
+    let tombstone = coordinate_ok(&mut vnode, &mut stored, deletion);
+    assert!(tombstone.is_tombstone());
+    assert_eq!(run(&mut vnode, &mut stored, Command::Reap(old.encode())), CommandReply::Reaped(false));
+    assert_eq!(run(&mut vnode, &mut stored, Command::Reap(tombstone.encode())), CommandReply::Reaped(true));
+    assert_eq!(stored, None);
+    run(&mut vnode, &mut stored, Command::Merge(old.encode()));
+    assert_eq!(stored, None, "the late copy was covered by the grave");
+    let new = coordinate_ok(&mut vnode, &mut stored, write("n", 3, &VersionVector::new()));
+    assert_eq!(new.live().count(), 1, "a new write is no ghost");
+}
+
+#[test]
+fn a_merge_takes_the_union_and_says_what_is_there() {
+    let (mut vnode, mut stored) = (vnode(), None);
+    let mine = coordinate_ok(&mut vnode, &mut stored, write("a", 1, &VersionVector::new()));
+    let mut theirs = Object::default();
+    let version = Version { request: RequestId(9), content: Content::default() };
+    theirs.write(&VersionVector::new(), ombak_crdt::Dot { actor: ActorId(7), n: 1 }, version);
+    let mut both = mine.clone();
+    both.merge(&theirs);
+    let reply = run(&mut vnode, &mut stored, Command::Merge(theirs.encode()));
+    assert_eq!(reply, CommandReply::Merged(digest(&both)));
+    assert_eq!(stored.as_ref().map(|entry| entry.bytes.clone()), Some(both.encode()));
+    assert_eq!(run(&mut vnode, &mut stored, Command::Merge(mine.encode())), CommandReply::Merged(digest(&both)));
+}
+
+#[test]
+fn garbage_from_a_replica_changes_nothing() {
+    let (mut vnode, mut stored) = (vnode(), None);
+    let reply = run(&mut vnode, &mut stored, Command::Merge(Bytes::from_static(b"garbage")));
+    assert!(matches!(reply, CommandReply::Refused(_)));
+    assert_eq!(stored, None);
+}
