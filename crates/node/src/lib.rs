@@ -1,1 +1,32 @@
-//! The shard: the one composition of cluster and key-value machines
+//! The one composition of all machines: a [`Shard`].
+//!
+//! The same type runs in production (`runtime`), in the simulator and in the explorer; nothing that decides about a
+//! request lives anywhere else. A shard is one core's share of a node: the vnodes whose partition falls to it, the
+//! requests that it coordinates, and what it knows of its peers.
+//!
+//! # Follow one put
+//!
+//! 1. [`Shard::step`](ombak_base::Machine::step) gets `Event::Request`. `entry` checks names, draws the request id and
+//!    finds the shard of a live primary that will name the write: here, or elsewhere by `Message::Forward`.
+//! 2. `coordinate` resolves quorums against the bucket's properties and refuses what the live replicas cannot satisfy.
+//! 3. The own vnode loads the key, names the write with a dot, and stores the result ([`ombak_kv::Kv`]).
+//! 4. The object goes to the other primaries as `Ask::Merge`; each checks its fence (`replica`), merges, stores, and
+//!    answers when its log has synced.
+//! 5. [`ombak_kv::PutCore`] has heard enough: the answer goes to the client, or back to the shard that forwarded.
+
+mod boot;
+mod coordinate;
+mod entry;
+mod listing;
+mod members;
+mod message;
+mod repair;
+mod replica;
+mod shard;
+mod spread;
+mod status;
+
+pub use boot::{Boot, NODE_PARTITION, VnodeState};
+pub use message::{Acks, Ask, Message, Told};
+pub use shard::{Config, Reply, Request, Shard, Timer};
+pub use status::{PeerStatus, RepairReport, ShardStatus, VnodeStatus};

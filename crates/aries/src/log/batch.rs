@@ -1,0 +1,86 @@
+//! The batch that waits for the next sync, in the very buffer that will be written.
+
+use super::format::{self, BATCH_HEADER_BYTES, BatchHeader, RECORD_HEADER_BYTES};
+use super::{Lsn, StreamId};
+use crate::aligned::AlignedBuffer;
+
+/// What the buffer keeps between batches; a larger one is given back after the batch that needed it.
+const BUFFER_BYTES: usize = 1024 * 1024;
+
+pub struct Batch {
+    /// Header (filled in last), records.
+    buffer: AlignedBuffer,
+    lsn: Lsn,
+    records: u32,
+    incarnation: u64,
+}
+
+impl Batch {
+    /// An empty batch whose first record will be `lsn`.
+    pub fn new(lsn: Lsn, incarnation: u64) -> Batch {
+        let mut buffer = AlignedBuffer::with_capacity(BUFFER_BYTES);
+        buffer.resize(BATCH_HEADER_BYTES);
+        Batch { buffer, lsn, records: 0, incarnation }
+    }
+
+    /// The LSN of the first record, be it there yet or not.
+    pub fn lsn(&self) -> Lsn {
+        self.lsn
+    }
+
+    /// The LSN of the next record to be pushed.
+    pub fn next_lsn(&self) -> Lsn {
+        Lsn(self.lsn.0 + u64::from(self.records))
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.records == 0
+    }
+
+    /// Bytes on disk as it is now.
+    pub fn padded(&self) -> u64 {
+        format::padded(self.buffer.len() as u64)
+    }
+
+    /// Bytes on disk with one more record of `payload` bytes.
+    pub fn padded_with(&self, payload: u64) -> u64 {
+        format::padded(self.buffer.len() as u64 + RECORD_HEADER_BYTES as u64 + payload)
+    }
+
+    /// The largest payload that fits alone into a batch of `bytes` on disk.
+    pub fn payload_max(bytes: u64) -> u64 {
+        bytes - (BATCH_HEADER_BYTES + RECORD_HEADER_BYTES) as u64
+    }
+
+    /// The one copy that a record's bytes make on their way to the disk.
+    pub fn push(&mut self, stream: StreamId, parts: &[&[u8]]) -> Lsn {
+        let lsn = self.next_lsn();
+        let header = format::record_header(self.incarnation, lsn, stream, parts);
+        self.buffer.extend(&header);
+        parts.iter().for_each(|part| self.buffer.extend(part));
+        self.records += 1;
+        lsn
+    }
+
+    /// The bytes to be written at `offset` of segment `sequence`: whole blocks.
+    pub fn seal(&mut self, sequence: u64, offset: u64) -> &[u8] {
+        let header = BatchHeader {
+            sequence,
+            lsn: self.lsn,
+            incarnation: self.incarnation,
+            records: self.records,
+            bytes: self.buffer.len() as u32,
+        };
+        self.buffer.as_mut_slice()[..BATCH_HEADER_BYTES].copy_from_slice(&header.encode(offset));
+        self.buffer.resize(header.padded() as usize);
+        self.buffer.as_slice()
+    }
+
+    /// Begins the next batch.
+    pub fn clear(&mut self) {
+        self.lsn = self.next_lsn();
+        self.records = 0;
+        self.buffer.reset(BUFFER_BYTES);
+        self.buffer.resize(BATCH_HEADER_BYTES);
+    }
+}

@@ -1,0 +1,90 @@
+//! Reads a segment that may be damaged anywhere.
+
+use std::io;
+
+use ombak_base::DiskFile;
+
+use super::Lsn;
+use super::format::{self, BLOCK, BatchHeader};
+use crate::aligned::AlignedBuffer;
+
+/// How much is read at once.
+const WINDOW_BYTES: u64 = 1024 * 1024;
+
+/// One segment's blocks, through a window that moves forward.
+pub struct SegmentReader<'a, F> {
+    file: &'a F,
+    /// Where the segment ends, a multiple of the block size.
+    end: u64,
+    window: AlignedBuffer,
+    window_start: u64,
+    /// The last block that could not be read. It is seen as zeros.
+    failed: Option<(u64, io::Error)>,
+}
+
+impl<'a, F: DiskFile> SegmentReader<'a, F> {
+    pub fn new(file: &'a F, end: u64) -> SegmentReader<'a, F> {
+        let window = AlignedBuffer::with_capacity(WINDOW_BYTES.min(end) as usize);
+        SegmentReader { file, end, window, window_start: 0, failed: None }
+    }
+
+    /// The error of a read at or behind `offset`, if there was one.
+    pub fn failed_from(&mut self, offset: u64) -> Option<io::Error> {
+        self.failed.take_if(|(at, _)| *at >= offset).map(|(_, error)| error)
+    }
+
+    /// The first block, of which there may be nothing.
+    pub fn header_block(&mut self) -> &[u8] {
+        self.load(0, BLOCK)
+    }
+
+    /// A batch as it stands there.
+    pub fn batch_bytes(&mut self, offset: u64, header: &BatchHeader) -> &[u8] {
+        self.load(offset, header.bytes.into())
+    }
+
+    /// The first batch header at or behind `offset`, and its place, that is `wanted`.
+    pub fn find(
+        &mut self,
+        offset: u64,
+        wanted: impl Fn(&BatchHeader) -> bool,
+    ) -> Option<(u64, BatchHeader)> {
+        let end = self.end;
+        (offset..end).step_by(BLOCK as usize).find_map(|at| {
+            let header = BatchHeader::decode(self.load(at, BLOCK), at, end)?;
+            wanted(&header).then_some((at, header))
+        })
+    }
+
+    /// Whether a batch was to stand at `offset`, and is not whole.
+    pub fn is_trace(&mut self, offset: u64, sequence: u64, lsn: Lsn) -> bool {
+        offset < self.end && BatchHeader::is_trace(self.load(offset, BLOCK), sequence, lsn)
+    }
+
+    fn load(&mut self, offset: u64, len: u64) -> &[u8] {
+        let loaded = self.window_start..=self.window_start + self.window.len() as u64;
+        if !(loaded.contains(&offset) && loaded.contains(&(offset + len))) {
+            self.fill(offset, format::padded(len));
+        }
+        let from = (offset - self.window_start) as usize;
+        &self.window.as_slice()[from..from + len as usize]
+    }
+
+    fn fill(&mut self, offset: u64, len: u64) {
+        let ahead = WINDOW_BYTES.min(self.end.saturating_sub(offset));
+        self.window_start = offset;
+        self.window.resize(0);
+        self.window.resize(len.max(ahead) as usize);
+        if self.file.read_at(self.window.as_mut_slice(), offset).is_ok() {
+            return;
+        }
+        self.window.as_mut_slice().fill(0);
+        let blocks = self.window.as_mut_slice().chunks_mut(BLOCK as usize);
+        for (block, at) in blocks.zip((offset..).step_by(BLOCK as usize)) {
+            if let Err(error) = self.file.read_at(block, at) {
+                block.fill(0);
+                self.failed = Some((at, error));
+            }
+        }
+    }
+}

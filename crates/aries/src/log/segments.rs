@@ -1,0 +1,202 @@
+//! The files of the log: which are in use, which are spare, and how a spare one is put to use.
+
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind, IoSlice};
+
+use ombak_base::{Disk, DiskFile, OpenMode};
+
+use super::format::{self, BLOCK, SegmentHeader};
+use super::{LogError, Lsn};
+use crate::aligned::AlignedBuffer;
+
+/// Spare files that are kept for reuse; `tidy` removes more.
+const SPARES_MAX: usize = 4;
+/// How much is zeroed at once.
+const ZEROED_BYTES: u64 = 1024 * 1024;
+
+/// A segment in use.
+pub struct Segment<F> {
+    pub path: String,
+    pub file: F,
+    pub header: SegmentHeader,
+    /// Where the next batch goes.
+    pub end: u64,
+}
+
+/// A file that nothing needs: recycled, or new and not yet zeroed as far as it should be.
+pub struct Spare<F> {
+    pub path: String,
+    pub file: F,
+    /// Its sequence in its last life; 0 if it had none.
+    pub sequence: u64,
+    /// So far it has storage that has been written before, which makes the next write cheap.
+    pub zeroed: u64,
+}
+
+pub struct Segments<D: Disk> {
+    pub disk: D,
+    pub dir: String,
+    /// The size of a segment from now on.
+    pub bytes: u64,
+    pub files_max: u32,
+    pub incarnation: u64,
+    /// For the next file's name.
+    pub next_file: u64,
+    /// Oldest first; the last one is written to. Never empty once the log is open.
+    pub live: VecDeque<Segment<D::File>>,
+    pub spares: Vec<Spare<D::File>>,
+}
+
+impl<D: Disk> Segments<D> {
+    /// What is left of the current segment.
+    pub fn room(&self) -> u64 {
+        self.live.back().map_or(0, |segment| segment.header.bytes.saturating_sub(segment.end))
+    }
+
+    /// Bytes that cannot be reused while nothing below `low_water` is needed.
+    pub fn used_bytes(&self, low_water: Lsn) -> u64 {
+        let past = self.live.len().saturating_sub(1);
+        let free = self.free(low_water);
+        let full: u64 = self.live.range(free..past).map(|segment| segment.header.bytes).sum();
+        full + self.live.back().map_or(0, |segment| segment.end)
+    }
+
+    /// How many segments, from the oldest on, lie wholly below `low_water`. Never the current one.
+    fn free(&self, low_water: Lsn) -> usize {
+        let next = self.live.iter().skip(1);
+        next.take_while(|next| next.header.first_lsn <= low_water).count()
+    }
+
+    /// Makes spare what lies wholly below `low_water`.
+    pub fn reclaim(&mut self, low_water: Lsn) {
+        for segment in self.live.drain(..self.free(low_water)) {
+            let Segment { path, file, header, .. } = segment;
+            self.spares.push(Spare { path, file, sequence: header.sequence, zeroed: header.bytes });
+        }
+    }
+
+    /// Whether there is a file for another segment, or may be one.
+    pub fn can_roll(&self) -> bool {
+        !self.spares.is_empty() || self.may_create()
+    }
+
+    fn may_create(&self) -> bool {
+        self.live.len() + self.spares.len() < self.files_max as usize
+    }
+
+    /// Begins the next segment, whose first record will be `first_lsn`. Its header is durable before any
+    /// batch is written to it, so that every batch stands in a segment that can be told.
+    pub fn roll(&mut self, first_lsn: Lsn) -> Result<(), LogError> {
+        let chosen = self.ready_spare()?;
+        let last = self.live.back().map_or(0, |segment| segment.header.sequence);
+        let mut header = SegmentHeader {
+            sequence: last + 1,
+            first_lsn,
+            oldest: last + 1,
+            oldest_lsn: first_lsn,
+            incarnation: self.incarnation,
+            bytes: self.bytes,
+        };
+        if let Some(front) = self.live.front() {
+            header.oldest = front.header.sequence;
+            header.oldest_lsn = front.header.first_lsn;
+        }
+        let Spare { path, file, .. } = self.spares.swap_remove(chosen);
+        write_header(&file, &header).map_err(LogError::io(&path))?;
+        file.sync().map_err(LogError::io(&path))?;
+        self.live.push_back(Segment { path, file, header, end: BLOCK });
+        Ok(())
+    }
+
+    /// The place of a spare that is as long as a segment; makes one if it must.
+    fn ready_spare(&mut self) -> Result<usize, LogError> {
+        if self.spares.is_empty() {
+            self.create()?;
+        }
+        let bytes = self.bytes;
+        let places = self.spares.iter().enumerate();
+        let best = places.min_by_key(|(_, spare)| (spare.zeroed < bytes, spare.sequence));
+        let chosen = best.map_or(0, |(place, _)| place);
+        while self.zero_some(chosen)? {}
+        Ok(chosen)
+    }
+
+    /// Adds an empty spare. Its name is durable before anything that it will hold.
+    fn create(&mut self) -> Result<(), LogError> {
+        if !self.may_create() {
+            return Err(LogError::Full);
+        }
+        let path = self.path(&format!("segment-{:06}", self.next_file));
+        self.next_file += 1;
+        let file = self.disk.open(&path, OpenMode::Direct).map_err(full_or_io(&path))?;
+        self.disk.sync_dir(&self.dir).map_err(LogError::io(&self.dir))?;
+        self.spares.push(Spare { path, file, sequence: 0, zeroed: 0 });
+        Ok(())
+    }
+
+    /// Extends a spare by some zeros. `false`: it is long enough.
+    ///
+    /// Real zeros, not reserved storage: the first write to a reserved block changes the file's layout,
+    /// which the file system has to log, and that would come on top of every sync.
+    fn zero_some(&mut self, place: usize) -> Result<bool, LogError> {
+        let spare = &mut self.spares[place];
+        let bytes = self.bytes.saturating_sub(spare.zeroed).min(ZEROED_BYTES);
+        if bytes == 0 {
+            return Ok(false);
+        }
+        let mut zeros = AlignedBuffer::with_capacity(bytes as usize);
+        zeros.resize(bytes as usize);
+        let written = spare.file.write_at(&[IoSlice::new(zeros.as_slice())], spare.zeroed);
+        written.map_err(full_or_io(&spare.path))?;
+        spare.zeroed += bytes;
+        Ok(true)
+    }
+
+    /// One step towards having one spare that is ready and not too many. `false`: it is so.
+    pub fn tidy(&mut self) -> Result<bool, LogError> {
+        if self.spares.len() > SPARES_MAX && self.remove_one()? {
+            return Ok(true);
+        }
+        if self.spares.iter().any(|spare| spare.zeroed >= self.bytes) {
+            return Ok(false);
+        }
+        match self.spares.len() {
+            0 if !self.may_create() => Ok(false),
+            0 => self.create().map(|()| true),
+            last => self.zero_some(last - 1),
+        }
+    }
+
+    /// Removes a spare, if one is known to be spare by the *durable* header of the current segment: a
+    /// recovery that missed a file would report it as lost.
+    fn remove_one(&mut self) -> Result<bool, LogError> {
+        let oldest = self.live.back().map_or(0, |segment| segment.header.oldest);
+        let Some(place) = self.spares.iter().position(|spare| spare.sequence < oldest) else {
+            return Ok(false);
+        };
+        let Spare { path, .. } = self.spares.swap_remove(place);
+        self.disk.remove(&path).map_err(LogError::io(path))?;
+        Ok(true)
+    }
+
+    pub fn path(&self, name: &str) -> String {
+        if self.dir.is_empty() { name.to_string() } else { format!("{}/{name}", self.dir) }
+    }
+}
+
+/// Writes the first block of a segment.
+pub fn write_header<F: DiskFile>(file: &F, header: &SegmentHeader) -> io::Result<()> {
+    let mut block = AlignedBuffer::with_capacity(BLOCK as usize);
+    block.extend(&header.encode());
+    block.resize(format::padded(block.len() as u64) as usize);
+    file.write_at(&[IoSlice::new(block.as_slice())], 0)
+}
+
+/// A disk without space is a log without space: the caller can do something about it.
+fn full_or_io(place: &str) -> impl FnOnce(io::Error) -> LogError {
+    let place = place.to_string();
+    move |error| match error.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => LogError::Full,
+        _ => LogError::Io { place, source: error },
+    }
+}

@@ -1,0 +1,104 @@
+//! What a shard finds on disk when it starts.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use ombak_base::{Device, NodeId, Partition, Reader, Scan, ShardId};
+use ombak_cluster::{Claim, META_KEY, PEER_KEY, VnodeRecord};
+use ombak_kv::BucketId;
+
+use crate::Config;
+
+/// Where a node keeps what belongs to no partition. It lies on shard 0.
+pub const NODE_PARTITION: Partition = Partition(u32::MAX);
+
+const PROPS_KEY: &[u8] = b"\0props";
+
+/// What was found of one vnode.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+pub struct VnodeState {
+    /// Its record; `None` if it was never here.
+    pub record: Option<VnodeRecord>,
+    /// What other owners had claimed.
+    pub claims: Vec<(NodeId, Claim)>,
+    /// Something of it is damaged, so that what it lacks is unknown.
+    pub damaged: bool,
+}
+
+/// Everything that a shard starts from.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Boot {
+    /// The vnodes of this shard.
+    pub vnodes: BTreeMap<Partition, VnodeState>,
+    /// Bucket properties, as exported.
+    pub props: Vec<Bytes>,
+}
+
+impl Boot {
+    /// Reads the vnodes of a shard from its device. `damaged` are the partitions of which recovery lost something.
+    pub fn read(device: &mut impl Device, config: &Config, damaged: &BTreeSet<Partition>) -> Boot {
+        let ours = |partition: &Partition| shard_of(*partition, config.shards) == config.me.shard;
+        let partitions = config.topology.ring.partitions_of(config.me.node).filter(ours);
+        let state = |partition| {
+            let mut state = read_vnode(device, partition);
+            state.damaged |= damaged.contains(&partition);
+            (partition, state)
+        };
+        Boot { vnodes: partitions.map(state).collect(), props: Vec::new() }
+    }
+
+    /// Reads the bucket properties from shard 0's device; they go into the boot of every shard.
+    pub fn read_props(device: &mut impl Device) -> Vec<Bytes> {
+        small_state(device, NODE_PARTITION)
+            .0
+            .into_iter()
+            .filter(|(key, _)| key.starts_with(PROPS_KEY))
+            .map(|(_, bytes)| bytes)
+            .collect()
+    }
+}
+
+/// The shard that runs a partition on a node with `shards` shards.
+pub(crate) fn shard_of(partition: Partition, shards: u16) -> ShardId {
+    ShardId((partition.0 % u32::from(shards)) as u16)
+}
+
+/// Where a bucket's properties lie in the node's partition.
+pub(crate) fn props_key(bucket: &BucketId) -> Bytes {
+    let mut key = PROPS_KEY.to_vec();
+    key.extend_from_slice(&ombak_kv::storage_key(bucket, b""));
+    Bytes::from(key)
+}
+
+fn read_vnode(device: &mut impl Device, partition: Partition) -> VnodeState {
+    let (entries, whole) = small_state(device, partition);
+    let mut state = VnodeState { damaged: !whole, ..VnodeState::default() };
+    for (key, bytes) in entries {
+        if key == META_KEY {
+            match VnodeRecord::decode(&bytes) {
+                Ok(record) => state.record = Some(record),
+                Err(_) => state.damaged = true,
+            }
+        } else if let Some(node) = key.strip_prefix(PEER_KEY)
+            && let Ok(node) = <[u8; 4]>::try_from(node)
+            && let Ok(claim) = Claim::decode(&mut Reader::new(bytes))
+        {
+            state.claims.push((NodeId(u32::from_be_bytes(node)), claim));
+        }
+    }
+    state
+}
+
+/// All entries under keys that begin with a zero byte, and whether all of them could be read.
+fn small_state(device: &mut impl Device, partition: Partition) -> (Vec<(Bytes, Bytes)>, bool) {
+    let mut entries = Vec::new();
+    let mut from = Some(Bytes::new());
+    while let Some(start) = from {
+        let to = Bytes::from_static(&[1]);
+        let scan = Scan { partition, from: start, to, entries_max: 1024, bytes_max: 1 << 20, values: true };
+        let Ok(chunk) = device.scan(&scan) else { return (entries, false) };
+        entries.extend(chunk.entries.into_iter().filter_map(|entry| Some((entry.key, entry.bytes?))));
+        from = chunk.next;
+    }
+    (entries, true)
+}

@@ -1,0 +1,630 @@
+//! Coordinating an operation: quorums are resolved, replicas asked, answers weighed by [`GetCore`] and [`PutCore`].
+//!
+//! ```text
+//!   get      Reading ─────────────────────────────────► answer ─► repair what differs
+//!   put      [Reading, if conditional] ► Naming ► Writing ─► answer
+//!   delete   [Reading, without context] ► Naming ► Writing ─► answer ─► reap when all primaries hold the tombstone
+//! ```
+
+use bytes::Bytes;
+use ombak_base::{Address, ClientId, Effects, NodeId, Now, Partition, RequestId, Stamp, Tick};
+use ombak_cluster::{Done, Fence, Header, Role};
+use ombak_crdt::{Dot, VersionVector, decode_context, encode_context};
+use ombak_kv::{
+    Ack, Answer, Command, CommandReply, Content, CoordinatedWrite, GetCore, GetDecision, Heard, Object,
+    ObjectAnswer, Operation, PutCore, PutOp, Quorum, RequestError, Return, digest, storage_key,
+};
+
+use crate::entry::timeout_ms;
+use crate::message::{Acks, Ask, Message, Told};
+use crate::replica::Origin;
+use crate::shard::{Reply, Shard};
+
+/// Who waits for the answer.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) enum Asker {
+    /// A client of this shard.
+    Client(ClientId),
+    /// Another shard, under its number.
+    Shard(Address, u64),
+    /// Nobody any more.
+    Nobody,
+}
+
+/// One operation at its coordinator.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct Op {
+    asker: Asker,
+    request: RequestId,
+    operation: Operation,
+    partition: Partition,
+    storage_key: Bytes,
+    /// The primaries, each with the fence that held when the operation began.
+    primaries: Vec<(NodeId, Option<Fence>)>,
+    deadline: Tick,
+    stage: Stage,
+    /// How often replicas with other bucket properties may still be asked again.
+    retries_left: u8,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+enum Stage {
+    /// Replicas are being read.
+    Reading(GetCore),
+    /// The own vnode is naming the write.
+    Naming(PutCore),
+    /// The object is on its way to the other primaries.
+    Writing(PutCore, Bytes),
+}
+
+impl Op {
+    fn is_get(&self) -> bool {
+        matches!(self.operation, Operation::Get(_))
+    }
+
+    fn is_delete(&self) -> bool {
+        matches!(self.operation, Operation::Delete(_))
+    }
+}
+
+impl Shard {
+    /// Begins an operation on a partition of this shard.
+    pub(crate) fn coordinate<E: Effects<Shard>>(
+        &mut self,
+        now: Now,
+        asker: Asker,
+        request: RequestId,
+        operation: Operation,
+        fx: &mut E,
+    ) {
+        let partition = self.partition_of(&operation);
+        let n_val = self.buckets.props(operation.bucket()).n_val();
+        let timeout = timeout_ms(&operation);
+        let primaries = self.config.topology.ring.primaries(partition, n_val).iter();
+        let primaries = primaries.map(|node| (*node, self.peers.fence(*node, timeout, now.tick))).collect();
+        let op = Op {
+            asker,
+            request,
+            partition,
+            storage_key: storage_key(operation.bucket(), operation.key()),
+            primaries,
+            deadline: now.tick.plus_ms(timeout),
+            stage: Stage::Reading(GetCore::new(1, 0, 1, true, false)),
+            operation,
+            retries_left: 3,
+        };
+        if let Err((op, error)) = self.begin(now, op, fx) {
+            self.deliver(op.asker, Answer::Failed(error), fx);
+        }
+    }
+
+    fn begin<E: Effects<Shard>>(&mut self, now: Now, op: Op, fx: &mut E) -> Result<(), (Op, RequestError)> {
+        let reads_first = match &op.operation {
+            Operation::Get(_) => true,
+            Operation::Put(put) => put.if_none_match || put.if_not_modified,
+            Operation::Delete(delete) => delete.context.is_none(),
+        };
+        match self.put_core(&op) {
+            // Refused before anything is done.
+            Err(error) => return Err((op, error)),
+            Ok(core) if !reads_first => return self.name_write(now, op, core, VersionVector::new(), fx),
+            Ok(_) => {}
+        }
+        match self.get_core(&op) {
+            Ok(core) => {
+                self.read(now, op, core, fx);
+                Ok(())
+            }
+            Err(error) => Err((op, error)),
+        }
+    }
+
+    /// The quorums of a read, checked.
+    fn get_core(&self, op: &Op) -> Result<GetCore, RequestError> {
+        let props = self.buckets.props(op.operation.bucket());
+        let quorums = op.operation.quorums();
+        let (n_val, m) = (self.n_val(op)?, op.primaries.len());
+        let rw = if op.is_delete() { quorums.rw } else { Quorum::Default };
+        let r = if quorums.r == Quorum::Default { rw } else { quorums.r };
+        let need_r = r.need(props.quorum("r"), n_val, m)?;
+        let need_pr = quorums.pr.need(props.quorum("pr"), n_val, m)?;
+        let (notfound_ok, basic_quorum) = match &op.operation {
+            Operation::Get(get) => (get.notfound_ok, get.basic_quorum),
+            _ => (None, None),
+        };
+        let notfound_ok = notfound_ok.unwrap_or_else(|| props.notfound_ok());
+        let basic_quorum = basic_quorum.unwrap_or_else(|| props.basic_quorum());
+        Ok(GetCore::new(need_r, need_pr, m, notfound_ok, basic_quorum))
+    }
+
+    /// The quorums of a write, checked against n_val and against the replicas that are alive.
+    fn put_core(&self, op: &Op) -> Result<PutCore, RequestError> {
+        let props = self.buckets.props(op.operation.bucket());
+        let quorums = op.operation.quorums();
+        let (n_val, m) = (self.n_val(op)?, op.primaries.len());
+        let rw = if op.is_delete() { quorums.rw } else { Quorum::Default };
+        let or_rw = |quorum: Quorum| if quorum == Quorum::Default { rw } else { quorum };
+        let need_w = or_rw(quorums.w).need(props.quorum("w"), n_val, m)?;
+        let need_dw = or_rw(quorums.dw).need(props.quorum("dw"), n_val, m)?;
+        let need_pw = quorums.pw.need(props.quorum("pw"), n_val, m)?;
+        let core = PutCore::new(need_w, need_dw, need_pw, m);
+        if !op.is_get() {
+            if self.failed {
+                return Err(RequestError::Storage("a write or sync failed on this node".into()));
+            }
+            let live = op.primaries.iter().filter(|(node, _)| self.peers.is_up(*node)).count();
+            core.possible(live)?;
+        }
+        Ok(core)
+    }
+
+    /// The bucket's n_val; a client's own idea of it may be smaller, which only narrows the quorums that it may ask.
+    fn n_val(&self, op: &Op) -> Result<u32, RequestError> {
+        let n_val = self.buckets.props(op.operation.bucket()).n_val();
+        match op.operation.quorums().n_val {
+            Some(asked) if asked == 0 || asked > n_val => Err(RequestError::NValViolation(n_val)),
+            Some(asked) => Ok(asked),
+            None => Ok(n_val),
+        }
+    }
+
+    fn read<E: Effects<Shard>>(&mut self, now: Now, mut op: Op, core: GetCore, fx: &mut E) {
+        op.stage = Stage::Reading(core);
+        let ask = Ask::Get(op.storage_key.clone());
+        self.ask_all(now, op, ask, |_| true, fx);
+    }
+
+    /// Files the operation and asks the primaries that `wanted` names.
+    fn ask_all<E: Effects<Shard>>(
+        &mut self,
+        now: Now,
+        op: Op,
+        ask: Ask,
+        wanted: impl Fn(NodeId) -> bool,
+        fx: &mut E,
+    ) {
+        let id = self.fresh_id();
+        let props = self.buckets.digest(op.operation.bucket());
+        for (node, fence) in op.primaries.iter().filter(|(node, _)| wanted(*node)) {
+            self.ask(now, id, &op, *node, *fence, props, ask.clone(), fx);
+        }
+        self.ops.insert(id, op);
+        self.arm_sweep(now, fx);
+    }
+
+    /// Asks one replica. What cannot be asked has failed, which is heard before the step ends.
+    fn ask<E: Effects<Shard>>(
+        &mut self,
+        now: Now,
+        id: u64,
+        op: &Op,
+        node: NodeId,
+        fence: Option<Fence>,
+        props: u64,
+        ask: Ask,
+        fx: &mut E,
+    ) {
+        if node == self.me() {
+            return self.serve(now, op.partition, Origin::Local(id), ask, fx);
+        }
+        let sent = fence.filter(|_| self.peers.is_up(node)).is_some_and(|fence| {
+            let header = Header {
+                partition: op.partition,
+                epoch: self.config.topology.epoch,
+                role: Role::Primary,
+                fence,
+                class: 0,
+                tenant: 0,
+                request: op.request,
+            };
+            let address = self.peers.address(node, op.partition);
+            fx.send(address, Message::Ask(id, header, props, ask), Stamp::NONE).is_ok()
+        });
+        if !sent {
+            self.inbox.push_back((node, id, Told::Failed));
+        }
+    }
+
+    /// A replica has answered.
+    pub(crate) fn told<E: Effects<Shard>>(&mut self, now: Now, node: NodeId, id: u64, told: Told, fx: &mut E) {
+        let Some(op) = self.ops.remove(&id) else { return self.told_others(now, node, id, told, fx) };
+        if !op.primaries.iter().any(|(primary, _)| *primary == node) {
+            self.ops.insert(id, op);
+            return;
+        }
+        match told {
+            Told::PropsDiffer(export) => self.learn_and_ask_again(now, node, id, op, export, fx),
+            told if matches!(op.stage, Stage::Reading(_)) => self.heard_read(now, node, id, op, told, fx),
+            told => self.heard_write(now, node, id, op, told, fx),
+        }
+    }
+
+    /// A replica knows other bucket properties: take them over, show ours, ask again.
+    fn learn_and_ask_again<E: Effects<Shard>>(
+        &mut self,
+        now: Now,
+        node: NodeId,
+        id: u64,
+        mut op: Op,
+        export: Bytes,
+        fx: &mut E,
+    ) {
+        fx.probe("a replica had other bucket properties");
+        self.learn_props(&[export], fx);
+        let ours = self.buckets.export(op.operation.bucket());
+        let address = self.peers.address(node, op.partition);
+        let shown = fx.send(address, Message::Props(0, vec![ours]), Stamp::NONE).is_ok();
+        if op.retries_left == 0 || !shown {
+            self.ops.insert(id, op);
+            self.inbox.push_back((node, id, Told::Failed));
+            return;
+        }
+        op.retries_left -= 1;
+        let ask = match &op.stage {
+            Stage::Writing(core, object) => {
+                Ask::Merge(op.storage_key.clone(), object.clone(), acks_wanted(core, op.is_delete()))
+            }
+            _ => Ask::Get(op.storage_key.clone()),
+        };
+        let fence = op.primaries.iter().find(|(primary, _)| *primary == node).and_then(|(_, fence)| *fence);
+        let props = self.buckets.digest(op.operation.bucket());
+        self.ask(now, id, &op, node, fence, props, ask, fx);
+        self.ops.insert(id, op);
+    }
+
+    fn heard_read<E: Effects<Shard>>(
+        &mut self,
+        now: Now,
+        node: NodeId,
+        id: u64,
+        mut op: Op,
+        told: Told,
+        fx: &mut E,
+    ) {
+        let Stage::Reading(core) = &mut op.stage else { return };
+        core.hear(node, match told {
+            Told::Value(bytes) => Object::decode(&bytes).map_or(Heard::Failed, Heard::Value),
+            Told::Absent(true) => Heard::Absent,
+            Told::Absent(false) => Heard::Unknown,
+            _ => Heard::Failed,
+        });
+        let waiting = op.asker != Asker::Nobody;
+        let decision = if waiting { core.decide() } else { None };
+        let complete = core.is_complete();
+        match decision {
+            Some(decision) if op.is_get() => {
+                let asker = std::mem::replace(&mut op.asker, Asker::Nobody);
+                let answer = self.get_answer(&op, decision);
+                self.deliver(asker, answer, fx);
+            }
+            Some(decision) => return self.read_before_write(now, op, decision, fx),
+            None => {}
+        }
+        let Stage::Reading(core) = &op.stage else { return };
+        if complete {
+            self.repair_differences(now, &op, core, fx);
+        } else {
+            self.ops.insert(id, op);
+        }
+    }
+
+    fn get_answer(&self, op: &Op, decision: GetDecision) -> Answer {
+        match decision {
+            GetDecision::Failed(error) => Answer::Failed(error),
+            GetDecision::NotFound => Answer::NotFound(None),
+            GetDecision::Found(object) if object.is_tombstone() => {
+                Answer::NotFound(Some(encode_context(object.context())))
+            }
+            GetDecision::Found(object) => Answer::Object(self.object_answer(op, &object, None)),
+        }
+    }
+
+    /// What a client sees of an object: without siblings, the latest value stands for all.
+    fn object_answer(&self, op: &Op, object: &Object, key: Option<Bytes>) -> ObjectAnswer {
+        let shown = |(dot, version): &(Dot, ombak_kv::Version)| (vtag(*dot, version.request), version.content.clone());
+        let siblings = if self.buckets.props(op.operation.bucket()).allow_mult() {
+            object.live().map(shown).collect()
+        } else {
+            object.latest().map(shown).into_iter().collect()
+        };
+        ObjectAnswer { siblings, context: encode_context(object.context()), key }
+    }
+
+    /// All replicas have answered a read: those that lack something get it; a tombstone that all hold is reaped.
+    fn repair_differences<E: Effects<Shard>>(&mut self, now: Now, op: &Op, core: &GetCore, fx: &mut E) {
+        let merged = core.merged();
+        if merged.siblings().is_empty() {
+            return;
+        }
+        let holds = |heard: &Heard| matches!(heard, Heard::Value(object) if *object == merged);
+        if merged.is_tombstone() && core.heard().iter().all(|(_, heard)| holds(heard)) {
+            return self.reap(now, op, &merged.encode(), fx);
+        }
+        let lacking = |heard: &Heard| !holds(heard) && *heard != Heard::Failed;
+        for (node, _) in core.heard().iter().filter(|(_, heard)| lacking(heard)) {
+            fx.probe("a read repaired a replica");
+            let fence = op.primaries.iter().find(|(primary, _)| primary == node).and_then(|(_, fence)| *fence);
+            let props = self.buckets.digest(op.operation.bucket());
+            let ask = Ask::Merge(op.storage_key.clone(), merged.encode(), Acks::Taken);
+            self.ask(now, 0, op, *node, fence, props, ask, fx);
+        }
+    }
+
+    /// Every primary holds this tombstone, synced: each forgets it, if it still holds exactly that.
+    fn reap<E: Effects<Shard>>(&mut self, now: Now, op: &Op, tombstone: &Bytes, fx: &mut E) {
+        fx.probe("a tombstone was reaped");
+        let props = self.buckets.digest(op.operation.bucket());
+        for (node, fence) in op.primaries.clone() {
+            let ask = Ask::Reap(op.storage_key.clone(), tombstone.clone());
+            self.ask(now, 0, op, node, fence, props, ask, fx);
+        }
+    }
+
+    /// The read before a conditional put or a delete without context has its result.
+    fn read_before_write<E: Effects<Shard>>(&mut self, now: Now, op: Op, decision: GetDecision, fx: &mut E) {
+        let object = match decision {
+            GetDecision::Failed(error) => return self.deliver(op.asker, Answer::Failed(error), fx),
+            GetDecision::NotFound => Object::default(),
+            GetDecision::Found(object) => object,
+        };
+        let refusal = match &op.operation {
+            Operation::Put(put) => condition(put, &object),
+            // Nothing to delete.
+            Operation::Delete(_) if object.is_tombstone() => Some(Answer::NotFound(None)),
+            _ => None,
+        };
+        if let Some(answer) = refusal {
+            return self.deliver(op.asker, answer, fx);
+        }
+        let seen = if op.is_delete() { object.context().clone() } else { VersionVector::new() };
+        let named = match self.put_core(&op) {
+            Ok(core) => self.name_write(now, op, core, seen, fx),
+            Err(error) => Err((op, error)),
+        };
+        if let Err((op, error)) = named {
+            self.deliver(op.asker, Answer::Failed(error), fx);
+        }
+    }
+
+    /// Has the own vnode name the write.
+    fn name_write<E: Effects<Shard>>(
+        &mut self,
+        now: Now,
+        mut op: Op,
+        core: PutCore,
+        read: VersionVector,
+        fx: &mut E,
+    ) -> Result<(), (Op, RequestError)> {
+        let (content, context, none_match, not_modified) = match &op.operation {
+            Operation::Put(put) => (put.content.clone(), put.context.clone(), put.if_none_match, put.if_not_modified),
+            Operation::Delete(delete) => {
+                let content = Content { deleted: true, ..Content::default() };
+                (content, delete.context.clone().unwrap_or_default(), false, false)
+            }
+            Operation::Get(_) => return Ok(()),
+        };
+        let Ok(mut seen) = decode_context(&context) else { return Err((op, RequestError::BadContext)) };
+        seen.join(&read);
+        // A deletion never removes what its client had not seen, whatever the bucket keeps.
+        let siblings = self.buckets.props(op.operation.bucket()).allow_mult() || op.is_delete();
+        let write = CoordinatedWrite {
+            request: op.request,
+            seen,
+            content,
+            siblings,
+            if_none_match: none_match,
+            if_not_modified: not_modified,
+        };
+        let id = self.fresh_id();
+        let (partition, key) = (op.partition, op.storage_key.clone());
+        op.stage = Stage::Naming(core);
+        self.ops.insert(id, op);
+        self.arm_sweep(now, fx);
+        let command = Command::Coordinate(Box::new(write));
+        if let Err(done) = self.vnodes.submit(partition, &key, command, Origin::Naming(id), fx) {
+            self.named(now, id, done, fx);
+        }
+        Ok(())
+    }
+
+    /// The own vnode has named the write, or would not.
+    pub(crate) fn named<E: Effects<Shard>>(
+        &mut self,
+        now: Now,
+        id: u64,
+        done: Done<Origin, CommandReply>,
+        fx: &mut E,
+    ) {
+        let Some(mut op) = self.ops.remove(&id) else { return };
+        let object = match done.reply {
+            CommandReply::Coordinated(object) => object,
+            CommandReply::CannotMint => return self.coordinate_elsewhere(now, op, fx),
+            CommandReply::Refused(error) => return self.deliver(op.asker, Answer::Failed(error), fx),
+            CommandReply::Failed(error) => return self.deliver(op.asker, failed(&error), fx),
+            _ => return,
+        };
+        let Stage::Naming(core) = &op.stage else { return };
+        let mut core = core.clone();
+        core.hear(self.me(), Ack::Taken);
+        let own = Told::Durable(Object::decode(&object).map_or(0, |object| digest(&object)));
+        if ombak_base::planted!("acknowledging before durable") {
+            self.inbox.push_back((self.me(), id, own));
+        } else {
+            self.unsynced.push_back((done.stamp, id, own));
+        }
+        let acks = acks_wanted(&core, op.is_delete());
+        let decided = core.decide();
+        op.stage = Stage::Writing(core, object.clone());
+        let props = self.buckets.digest(op.operation.bucket());
+        let me = self.me();
+        for (node, fence) in op.primaries.iter().filter(|(node, _)| *node != me) {
+            let ask = Ask::Merge(op.storage_key.clone(), object.clone(), acks);
+            self.ask(now, id, &op, *node, *fence, props, ask, fx);
+        }
+        self.settle_write(now, id, op, decided, fx);
+        self.extend_leases(fx);
+    }
+
+    /// The own vnode cannot name writes yet: another primary can.
+    fn coordinate_elsewhere<E: Effects<Shard>>(&mut self, now: Now, op: Op, fx: &mut E) {
+        fx.probe("a vnode could not name a write yet");
+        match op.asker {
+            Asker::Client(client) => self.forward_instead(now, client, op.request, op.operation, op.deadline, fx),
+            Asker::Shard(address, id) => {
+                let _ = fx.send(address, Message::Forwarded(id, None), Stamp::NONE);
+            }
+            Asker::Nobody => {}
+        }
+    }
+
+    fn heard_write<E: Effects<Shard>>(
+        &mut self,
+        now: Now,
+        node: NodeId,
+        id: u64,
+        mut op: Op,
+        told: Told,
+        fx: &mut E,
+    ) {
+        let (Stage::Writing(core, _) | Stage::Naming(core)) = &mut op.stage else { return };
+        core.hear(node, match told {
+            Told::Taken => Ack::Taken,
+            Told::Durable(digest) => Ack::Durable(digest),
+            _ => Ack::Failed,
+        });
+        let decided = if matches!(op.stage, Stage::Writing(..)) { self.decided(&op) } else { None };
+        self.settle_write(now, id, op, decided, fx);
+    }
+
+    fn decided(&self, op: &Op) -> Option<Result<(), RequestError>> {
+        match &op.stage {
+            Stage::Writing(core, _) if op.asker != Asker::Nobody => core.decide(),
+            _ => None,
+        }
+    }
+
+    /// Answers a write once that is decided; keeps a deletion until it can be reaped.
+    fn settle_write<E: Effects<Shard>>(
+        &mut self,
+        now: Now,
+        id: u64,
+        mut op: Op,
+        decided: Option<Result<(), RequestError>>,
+        fx: &mut E,
+    ) {
+        if let Some(result) = decided {
+            let asker = std::mem::replace(&mut op.asker, Asker::Nobody);
+            let answer = match result {
+                Ok(()) => self.put_answer(&op),
+                Err(error) => Answer::Failed(error),
+            };
+            self.deliver(asker, answer, fx);
+        }
+        if let Stage::Writing(core, object) = &op.stage
+            && op.asker == Asker::Nobody
+        {
+            if !op.is_delete() {
+                return;
+            }
+            let object = Object::decode(object).unwrap_or_default();
+            if core.all_durable() == Some(digest(&object)) && object.is_tombstone() {
+                let tombstone = object.encode();
+                return self.reap(now, &op, &tombstone, fx);
+            }
+        }
+        self.ops.insert(id, op);
+    }
+
+    fn put_answer(&self, op: &Op) -> Answer {
+        let (Stage::Writing(_, object), Operation::Put(put)) = (&op.stage, &op.operation) else {
+            return Answer::Written(None);
+        };
+        let key = put.key.clone();
+        if put.returns == Return::Nothing {
+            return Answer::Written(key);
+        }
+        let mut answer = self.object_answer(op, &Object::decode(object).unwrap_or_default(), key);
+        if put.returns == Return::Head {
+            answer.siblings.iter_mut().for_each(|(_, content)| content.value = Bytes::new());
+        }
+        Answer::Object(answer)
+    }
+
+    fn deliver<E: Effects<Shard>>(&mut self, asker: Asker, answer: Answer, fx: &mut E) {
+        match asker {
+            Asker::Client(client) => fx.reply(client, Reply::Kv(answer), Stamp::NONE),
+            Asker::Shard(address, id) => {
+                // If it cannot be reached, it has noticed and tries elsewhere.
+                let _ = fx.send(address, Message::Forwarded(id, Some(Box::new(answer))), Stamp::NONE);
+            }
+            Asker::Nobody => {}
+        }
+    }
+
+    /// Gives up what is out of time; what was heard is still used for repair.
+    pub(crate) fn sweep_ops<E: Effects<Shard>>(&mut self, now: Now, fx: &mut E) {
+        let late: Vec<u64> = self.ops.iter().filter(|(_, op)| op.deadline <= now.tick).map(|(id, _)| *id).collect();
+        for id in late {
+            let Some(mut op) = self.ops.remove(&id) else { continue };
+            fx.probe("an operation ran out of time");
+            let asker = std::mem::replace(&mut op.asker, Asker::Nobody);
+            match &op.stage {
+                Stage::Reading(core) => {
+                    let answer = match core.give_up() {
+                        decision if op.is_get() => self.get_answer(&op, decision),
+                        _ => Answer::Failed(RequestError::Timeout),
+                    };
+                    self.deliver(asker, answer, fx);
+                    self.repair_differences(now, &op, core, fx);
+                }
+                _ => self.deliver(asker, Answer::Failed(RequestError::Timeout), fx),
+            }
+        }
+    }
+}
+
+/// A deletion waits for everyone's durable acknowledgement, so that it can be reaped.
+fn acks_wanted(core: &PutCore, deletion: bool) -> Acks {
+    match (core.durable_only(), core.wants_durable() || deletion) {
+        (true, _) => Acks::Durable,
+        (false, true) => Acks::Both,
+        (false, false) => Acks::Taken,
+    }
+}
+
+/// Whether the condition of a put fails on what was read, and what that is answered with.
+fn condition(put: &PutOp, object: &Object) -> Option<Answer> {
+    let refused = |error| Some(Answer::Failed(error));
+    if put.if_none_match && !object.is_tombstone() {
+        return refused(RequestError::MatchFound);
+    }
+    if put.if_not_modified {
+        if object.is_tombstone() {
+            return refused(RequestError::NotFound);
+        }
+        return match decode_context(&put.context) {
+            Ok(seen) if seen.descends(object.context()) => None,
+            _ => refused(RequestError::Modified),
+        };
+    }
+    None
+}
+
+fn failed(error: &ombak_cluster::VnodeError) -> Answer {
+    Answer::Failed(match error {
+        ombak_cluster::VnodeError::Overload => RequestError::Overload,
+        ombak_cluster::VnodeError::Device(error) => RequestError::Storage(error.to_string()),
+    })
+}
+
+/// What names a sibling to clients: 22 letters and digits, the same on every node.
+fn vtag(dot: Dot, request: RequestId) -> Bytes {
+    const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    let mut rest = request.0 ^ (u128::from(dot.actor.0) << 64 | u128::from(dot.n));
+    let mut out = [b'0'; 22];
+    for digit in out.iter_mut().rev() {
+        *digit = DIGITS[(rest % 62) as usize];
+        rest /= 62;
+    }
+    Bytes::copy_from_slice(&out)
+}

@@ -1,0 +1,239 @@
+//! Where a client's operation comes in: names are checked, the request gets its id, and the shard that coordinates it
+//! is found. If that is another one, this shard stays responsible for an answer: it tries the next primary when one is
+//! lost, under the same request id, so that a write that was done twice is still one write.
+
+use ombak_base::{Address, ClientId, Effects, NodeId, Now, Partition, RequestId, Stamp, Tick};
+use ombak_cluster::{FENCE_WINDOW_MS, Fence, hash};
+use ombak_kv::{Answer, Operation, RequestError, validate_key};
+
+use crate::boot::shard_of;
+use crate::coordinate::Asker;
+use crate::message::Message;
+use crate::shard::{Reply, Shard};
+
+/// The time an operation has when the client gives none (Riak's).
+pub(crate) const TIMEOUT_MS: u64 = 60_000;
+
+/// An operation that another shard coordinates for a client of this one.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct Forward {
+    client: ClientId,
+    request: RequestId,
+    operation: Operation,
+    partition: Partition,
+    to: NodeId,
+    tried: Vec<NodeId>,
+    deadline: Tick,
+}
+
+impl Shard {
+    /// A client's operation.
+    pub(crate) fn enter<E: Effects<Shard>>(
+        &mut self,
+        now: Now,
+        client: ClientId,
+        mut operation: Operation,
+        fx: &mut E,
+    ) {
+        if let Err(error) = self.admit(&mut operation, fx) {
+            fx.reply(client, Reply::Kv(Answer::Failed(error)), Stamp::NONE);
+            return;
+        }
+        let request = RequestId(u128::from(fx.choose(u64::MAX)) << 64 | u128::from(fx.choose(u64::MAX)));
+        let partition = self.partition_of(&operation);
+        let local = self.local_address(partition);
+        if matches!(operation, Operation::Get(_)) {
+            if local == self.config.me {
+                return self.coordinate(now, Asker::Client(client), request, operation, fx);
+            }
+            return self.forward_first(now, client, request, operation, partition, self.me(), fx);
+        }
+        match self.next_coordinator(partition, &operation, &[]) {
+            Some(node) if node == self.me() && local == self.config.me => {
+                self.coordinate(now, Asker::Client(client), request, operation, fx);
+            }
+            Some(node) => self.forward_first(now, client, request, operation, partition, node, fx),
+            None => fx.reply(client, Reply::Kv(Answer::Failed(RequestError::NoCoordinator)), Stamp::NONE),
+        }
+    }
+
+    /// Checks names and room, and makes a key where none is given.
+    fn admit<E: Effects<Shard>>(&self, operation: &mut Operation, fx: &mut E) -> Result<(), RequestError> {
+        operation.bucket().validate()?;
+        if !operation.bucket().bucket_type.is_empty() {
+            return Err(RequestError::UnknownType);
+        }
+        if let Operation::Put(op) = operation {
+            op.key.get_or_insert_with(|| make_key(fx));
+        }
+        validate_key(operation.key())?;
+        if self.overloaded() {
+            fx.probe("a request was refused for overload");
+            return Err(RequestError::Overload);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn partition_of(&self, operation: &Operation) -> Partition {
+        let bucket = operation.bucket();
+        let point = hash::key_point(&bucket.bucket_type, &bucket.name, operation.key());
+        hash::partition_of(&point, self.config.topology.ring.size())
+    }
+
+    fn local_address(&self, partition: Partition) -> Address {
+        Address { node: self.me(), shard: shard_of(partition, self.config.shards) }
+    }
+
+    /// The primary that should name the write: this node if it is one, else the first live one not tried yet.
+    fn next_coordinator(&self, partition: Partition, operation: &Operation, tried: &[NodeId]) -> Option<NodeId> {
+        let n_val = self.buckets.props(operation.bucket()).n_val();
+        let primaries = self.config.topology.ring.primaries(partition, n_val);
+        let usable = |node: &&NodeId| !tried.contains(node) && self.peers.is_up(**node);
+        let me = primaries.iter().filter(usable).find(|node| **node == self.me());
+        me.or_else(|| primaries.iter().find(usable)).copied()
+    }
+
+    fn forward_first<E: Effects<Shard>>(
+        &mut self,
+        now: Now,
+        client: ClientId,
+        request: RequestId,
+        operation: Operation,
+        partition: Partition,
+        to: NodeId,
+        fx: &mut E,
+    ) {
+        let deadline = now.tick.plus_ms(timeout_ms(&operation));
+        let forward = Forward { client, request, operation, partition, to, tried: Vec::new(), deadline };
+        self.try_forward(now, forward, fx);
+    }
+
+    /// This shard's own vnode cannot name the write: another primary must.
+    pub(crate) fn forward_instead<E: Effects<Shard>>(
+        &mut self,
+        now: Now,
+        client: ClientId,
+        request: RequestId,
+        operation: Operation,
+        deadline: Tick,
+        fx: &mut E,
+    ) {
+        let partition = self.partition_of(&operation);
+        let tried = vec![self.me()];
+        let Some(to) = self.next_coordinator(partition, &operation, &tried) else {
+            return fx.reply(client, Reply::Kv(Answer::Failed(RequestError::NoCoordinator)), Stamp::NONE);
+        };
+        self.try_forward(now, Forward { client, request, operation, partition, to, tried, deadline }, fx);
+    }
+
+    /// Sends to `forward.to`, or to the next primary as long as there is one.
+    fn try_forward<E: Effects<Shard>>(&mut self, now: Now, mut forward: Forward, fx: &mut E) {
+        loop {
+            let id = self.fresh_id();
+            let left_ms = forward.deadline.since(now.tick) / 1_000;
+            let sent = self.peers.fence(forward.to, left_ms, now.tick).is_some_and(|fence| {
+                let operation = Box::new(forward.operation.clone());
+                let message = Message::Forward { id, request: forward.request, fence, operation };
+                let address = self.peers.address(forward.to, forward.partition);
+                fx.send(address, message, Stamp::NONE).is_ok()
+            });
+            forward.tried.push(forward.to);
+            if sent {
+                self.forwards.insert(id, forward);
+                return self.arm_sweep(now, fx);
+            }
+            match self.next_coordinator(forward.partition, &forward.operation, &forward.tried) {
+                Some(next) => forward.to = next,
+                None => {
+                    let answer = Answer::Failed(RequestError::NoCoordinator);
+                    return fx.reply(forward.client, Reply::Kv(answer), Stamp::NONE);
+                }
+            }
+        }
+    }
+
+    /// Another shard's client asks this shard to coordinate.
+    pub(crate) fn forwarded_here<E: Effects<Shard>>(
+        &mut self,
+        now: Now,
+        from: Address,
+        id: u64,
+        request: RequestId,
+        fence: Fence,
+        operation: Operation,
+        fx: &mut E,
+    ) {
+        let partition = self.partition_of(&operation);
+        let ours = self.local_address(partition) == self.config.me;
+        if !ours || !fence.holds(self.config.boot, now.tick) || self.overloaded() {
+            let _ = fx.send(from, Message::Forwarded(id, None), Stamp::NONE);
+            return;
+        }
+        if self.taken.insert(request, now.tick.plus_ms(FENCE_WINDOW_MS)).is_some() {
+            fx.probe("a forwarded operation came twice");
+            return;
+        }
+        self.coordinate(now, Asker::Shard(from, id), request, operation, fx);
+    }
+
+    /// The coordinator has answered, or says that it cannot coordinate.
+    pub(crate) fn forward_answered<E: Effects<Shard>>(
+        &mut self,
+        now: Now,
+        from: Address,
+        id: u64,
+        answer: Option<Box<Answer>>,
+        fx: &mut E,
+    ) {
+        let Some(forward) = self.forwards.get(&id).filter(|forward| forward.to == from.node) else { return };
+        let client = forward.client;
+        match answer {
+            Some(answer) => {
+                self.forwards.remove(&id);
+                fx.reply(client, Reply::Kv(*answer), Stamp::NONE);
+            }
+            None => self.retry_forward(now, id, fx),
+        }
+    }
+
+    /// `node` is lost: what it was coordinating goes to the next primary.
+    pub(crate) fn retry_forwards<E: Effects<Shard>>(&mut self, now: Now, node: NodeId, fx: &mut E) {
+        let lost = |forward: &Forward| forward.to == node;
+        let ids: Vec<u64> = self.forwards.iter().filter(|(_, f)| lost(f)).map(|(id, _)| *id).collect();
+        ids.into_iter().for_each(|id| self.retry_forward(now, id, fx));
+    }
+
+    fn retry_forward<E: Effects<Shard>>(&mut self, now: Now, id: u64, fx: &mut E) {
+        let Some(mut forward) = self.forwards.remove(&id) else { return };
+        fx.probe("an operation was tried at another primary");
+        match self.next_coordinator(forward.partition, &forward.operation, &forward.tried) {
+            Some(next) if next == self.me() && self.local_address(forward.partition) == self.config.me => {
+                let Forward { client, request, operation, .. } = forward;
+                self.coordinate(now, Asker::Client(client), request, operation, fx);
+            }
+            Some(next) => {
+                forward.to = next;
+                self.try_forward(now, forward, fx);
+            }
+            // It may have been done by one that was tried: the truth is that nobody knows.
+            None => fx.reply(forward.client, Reply::Kv(Answer::Failed(RequestError::Timeout)), Stamp::NONE),
+        }
+    }
+
+    pub(crate) fn sweep_forwards<E: Effects<Shard>>(&mut self, now: Now, fx: &mut E) {
+        for (_, forward) in self.forwards.extract_if(.., |_, forward| forward.deadline <= now.tick) {
+            fx.reply(forward.client, Reply::Kv(Answer::Failed(RequestError::Timeout)), Stamp::NONE);
+        }
+    }
+}
+
+/// The time that an operation has, in milliseconds.
+pub(crate) fn timeout_ms(operation: &Operation) -> u64 {
+    operation.timeout_ms().map_or(TIMEOUT_MS, u64::from).clamp(1, FENCE_WINDOW_MS)
+}
+
+/// 27 letters and digits, as Riak makes them.
+fn make_key<E: Effects<Shard>>(fx: &mut E) -> bytes::Bytes {
+    const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    (0..27).map(|_| DIGITS[fx.choose(62) as usize]).collect()
+}

@@ -1,0 +1,216 @@
+//! The replica's side: a request is fenced, run on the vnode, and answered.
+
+use ombak_base::{
+    Address, DeviceError, Effects, Entry, NodeId, Now, Partition, Stamp, Ticket, always, planted,
+};
+use ombak_cluster::{Done, Fencing, Header, VnodeError};
+use ombak_kv::{Command, CommandReply, key_of};
+
+use crate::message::{Acks, Ask, Message, Told};
+use crate::repair::ScanFor;
+use crate::shard::Shard;
+
+/// Who waits for a vnode.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub(crate) enum Origin {
+    /// An operation of this shard that has its write named.
+    Naming(u64),
+    /// An operation of this shard, as a replica.
+    Local(u64),
+    /// Another coordinator, under its number.
+    Remote(Address, u64, Acks),
+    /// A vnode that is copying what it lacks.
+    Import(Partition),
+}
+
+impl Shard {
+    /// A replica request from another shard.
+    pub(crate) fn asked<E: Effects<Shard>>(
+        &mut self,
+        now: Now,
+        from: Address,
+        id: u64,
+        header: Header,
+        props: u64,
+        ask: Ask,
+        fx: &mut E,
+    ) {
+        if let Err(fencing) = self.fence(&header, now) {
+            fx.probe("a request was fenced off");
+            return self.tell(from, id, Told::Fenced(fencing), Stamp::NONE, fx);
+        }
+        always!(
+            header.epoch >= self.config.topology.epoch,
+            "a replica acts under its own topology or a newer one",
+            "{header:?}"
+        );
+        if let Some(export) = self.props_that_differ(&ask, props) {
+            return self.tell(from, id, Told::PropsDiffer(export), Stamp::NONE, fx);
+        }
+        let acks = match &ask {
+            Ask::Merge(_, _, acks) => *acks,
+            _ => Acks::Taken,
+        };
+        self.serve(now, header.partition, Origin::Remote(from, id, acks), ask, fx);
+    }
+
+    fn fence(&self, header: &Header, now: Now) -> Result<(), Fencing> {
+        let epoch = self.config.topology.epoch;
+        if header.epoch < epoch && !planted!("a stale epoch accepted") {
+            return Err(Fencing::StaleEpoch(epoch));
+        }
+        if self.vnodes.vnode(header.partition).is_none() {
+            return Err(Fencing::WrongPartition);
+        }
+        if header.fence.holds(self.config.boot, now.tick) { Ok(()) } else { Err(Fencing::Expired) }
+    }
+
+    /// What this node knows of the key's bucket, if that is not what the coordinator decided by.
+    fn props_that_differ(&self, ask: &Ask, props: u64) -> Option<bytes::Bytes> {
+        let (Ask::Get(key) | Ask::Merge(key, ..) | Ask::Reap(key, _)) = ask else { return None };
+        let (bucket, _) = key_of(key)?;
+        (self.buckets.digest(&bucket) != props).then(|| self.buckets.export(&bucket))
+    }
+
+    /// Runs a request on a vnode of this shard.
+    pub(crate) fn serve<E: Effects<Shard>>(
+        &mut self,
+        now: Now,
+        partition: Partition,
+        origin: Origin,
+        ask: Ask,
+        fx: &mut E,
+    ) {
+        let writes = matches!(ask, Ask::Merge(..) | Ask::Reap(..));
+        if writes && (self.failed || self.overloaded()) {
+            let told = if self.failed { Told::Failed } else { Told::Overload };
+            return self.answer(now, origin, told, Stamp::NONE, fx);
+        }
+        let (key, command) = match ask {
+            Ask::Get(key) => (key, Command::Get),
+            Ask::Merge(key, object, _) => (key, Command::Merge(object)),
+            Ask::Reap(key, tombstone) => (key, Command::Reap(tombstone)),
+            Ask::List { from, to, buckets } => {
+                return self.scan_for(ScanFor::List { origin, partition, buckets }, from, to, fx);
+            }
+            Ask::Export(from) => {
+                let to = bytes::Bytes::new();
+                return self.scan_for(ScanFor::Export { origin, partition }, from, to, fx);
+            }
+        };
+        if let Err(done) = self.vnodes.submit(partition, &key, command, origin, fx) {
+            self.finished(now, done, fx);
+        }
+    }
+
+    /// A key has been loaded: all that waited for it has run.
+    pub(crate) fn loaded<E: Effects<Shard>>(
+        &mut self,
+        now: Now,
+        ticket: Ticket,
+        entry: Result<Option<Entry>, DeviceError>,
+        fx: &mut E,
+    ) {
+        if let Err(DeviceError::Damaged(_)) = &entry {
+            self.damaged(ticket, fx);
+        }
+        for done in self.vnodes.loaded(now, ticket, entry, fx) {
+            self.stored = self.stored.max(done.stamp);
+            self.finished(now, done, fx);
+        }
+    }
+
+    /// Something stored cannot be read: what the vnode lacks from now on means nothing.
+    fn damaged<E: Effects<Shard>>(&mut self, ticket: Ticket, fx: &mut E) {
+        let Some(partition) = self.vnodes.partition_of(ticket) else { return };
+        if let Some(vnode) = self.vnodes.vnode_mut(partition)
+            && vnode.is_complete()
+        {
+            fx.probe("damage made a vnode incomplete");
+            vnode.set_complete(false);
+            self.persist(partition, fx);
+        }
+    }
+
+    fn finished<E: Effects<Shard>>(&mut self, now: Now, done: Done<Origin, CommandReply>, fx: &mut E) {
+        match done.origin {
+            Origin::Naming(id) => self.named(now, id, done, fx),
+            Origin::Import(partition) => {
+                let taken = matches!(done.reply, CommandReply::Merged(_));
+                self.imported(now, partition, taken, fx);
+            }
+            Origin::Local(_) | Origin::Remote(..) => {
+                let told = told(done.reply);
+                self.answer(now, done.origin, told, done.stamp, fx);
+            }
+        }
+    }
+
+    /// Answers the coordinator, now or when `stamp` is durable, as the answer demands.
+    pub(crate) fn answer<E: Effects<Shard>>(
+        &mut self,
+        now: Now,
+        origin: Origin,
+        told: Told,
+        stamp: Stamp,
+        fx: &mut E,
+    ) {
+        let _ = now;
+        match (origin, &told) {
+            (Origin::Local(id), Told::Durable(_)) if id != 0 => {
+                self.inbox.push_back((self.me(), id, Told::Taken));
+                self.unsynced.push_back((stamp, id, told));
+            }
+            (Origin::Local(id), _) => self.inbox.push_back((self.me(), id, told)),
+            (Origin::Remote(to, id, acks), Told::Durable(_)) => {
+                if acks != Acks::Durable {
+                    self.tell(to, id, Told::Taken, Stamp::NONE, fx);
+                }
+                if acks != Acks::Taken {
+                    let after = if planted!("acknowledging before durable") { Stamp::NONE } else { stamp };
+                    self.tell(to, id, told, after, fx);
+                }
+            }
+            (Origin::Remote(to, id, _), _) => self.tell(to, id, told, Stamp::NONE, fx),
+            (Origin::Naming(_) | Origin::Import(_), _) => {}
+        }
+    }
+
+    /// Sends an answer. Number 0 is nobody's: nothing is sent.
+    fn tell<E: Effects<Shard>>(&mut self, to: Address, id: u64, told: Told, after: Stamp, fx: &mut E) {
+        if id != 0 {
+            // A coordinator that cannot be reached has counted this replica as failed already.
+            let _ = fx.send(to, Message::Told(id, told), after);
+        }
+    }
+
+    /// Answers that no operation waits for: listings and repairs.
+    pub(crate) fn told_others<E: Effects<Shard>>(
+        &mut self,
+        now: Now,
+        node: NodeId,
+        id: u64,
+        told: Told,
+        fx: &mut E,
+    ) {
+        if self.pieces.contains_key(&id) {
+            self.list_told(now, node, id, told, fx);
+        } else {
+            self.repair_told(now, node, id, told, fx);
+        }
+    }
+}
+
+fn told(reply: CommandReply) -> Told {
+    match reply {
+        CommandReply::Value(object) => Told::Value(object),
+        CommandReply::Absent { complete } => Told::Absent(complete),
+        CommandReply::Merged(digest) => Told::Durable(digest),
+        CommandReply::Reaped(gone) => Told::Reaped(gone),
+        CommandReply::Failed(VnodeError::Overload) => Told::Overload,
+        CommandReply::Coordinated(_)
+        | CommandReply::CannotMint
+        | CommandReply::Refused(_)
+        | CommandReply::Failed(VnodeError::Device(_)) => Told::Failed,
+    }
+}

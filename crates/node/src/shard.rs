@@ -1,0 +1,319 @@
+//! The shard: its state, and which room each event goes to.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use bytes::Bytes;
+use ombak_base::{
+    Address, ClientId, DirectoryId, Effects, Event, Machine, NodeId, Now, Partition, RequestId, Stamp, Tick,
+    Ticket, always,
+};
+use ombak_cluster::{Peers, Topology, Verdict, Vnode, VnodeMap};
+use ombak_kv::props::BucketMap;
+use ombak_kv::{Answer, Kv};
+
+use crate::boot::Boot;
+use crate::coordinate::Op;
+use crate::entry::Forward;
+use crate::listing::List;
+use crate::members::HEARTBEAT_US;
+use crate::message::{Message, Told};
+use crate::repair::{Repair, ScanFor};
+use crate::replica::Origin;
+use crate::spread::Spread;
+use crate::status::{RepairReport, ShardStatus};
+
+/// At most so many requests are under way in one shard; more are refused with `overload`.
+pub const OPS_MAX: usize = 8192;
+/// At most so many stores wait for the log; writes above are refused with `overload`.
+pub const UNSYNCED_MAX: u64 = 65_536;
+/// How often requests are looked at for being out of time.
+const SWEEP_MS: u64 = 100;
+
+/// Who and where a shard is.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Config {
+    /// This shard.
+    pub me: Address,
+    /// Shards of this node.
+    pub shards: u16,
+    /// The cluster.
+    pub topology: Topology,
+    /// Drawn anew at every start of the process.
+    pub boot: u64,
+    /// The data directory.
+    pub directory: DirectoryId,
+}
+
+/// What clients and operators ask of a shard.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Request {
+    /// Something about data.
+    Kv(ombak_kv::Request),
+    /// How this shard is.
+    Status,
+    /// Make this shard's incomplete vnodes complete.
+    Repair,
+}
+
+/// What a shard answers.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Reply {
+    /// About data. A listing comes in parts.
+    Kv(Answer),
+    /// How this shard is.
+    Status(Box<ShardStatus>),
+    /// What the repair came to.
+    Repaired(RepairReport),
+}
+
+/// A shard's timers.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Timer {
+    /// Greet the peers, look for silent ones.
+    Heartbeat,
+    /// Look for requests that are out of time.
+    Sweep,
+    /// Stop waiting for peers to judge this node's claims.
+    Settle,
+}
+
+/// One core's share of a node.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Shard {
+    pub(crate) config: Config,
+    pub(crate) peers: Peers,
+    pub(crate) vnodes: VnodeMap<Kv, Origin>,
+    pub(crate) buckets: BucketMap,
+    /// What was found on disk, until the start.
+    pub(crate) boot: Option<Boot>,
+    /// Operations that this shard coordinates.
+    pub(crate) ops: BTreeMap<u64, Op>,
+    /// Operations that another shard coordinates for a client of this one.
+    pub(crate) forwards: BTreeMap<u64, Forward>,
+    /// Forwarded operations that were taken lately: each is done once.
+    pub(crate) taken: BTreeMap<RequestId, Tick>,
+    pub(crate) spreads: BTreeMap<u64, Spread>,
+    pub(crate) lists: BTreeMap<u64, List>,
+    pub(crate) list_clients: BTreeMap<ClientId, u64>,
+    /// Pieces of listings that have been asked for: which listing each belongs to.
+    pub(crate) pieces: BTreeMap<u64, u64>,
+    pub(crate) repair: Option<Repair>,
+    pub(crate) scans: BTreeMap<Ticket, ScanFor>,
+    /// Own writes that wait for the log: what to tell which operation.
+    pub(crate) unsynced: VecDeque<(Stamp, u64, Told)>,
+    /// What the own vnodes have told, to be heard before the step ends. Empty between steps.
+    pub(crate) inbox: VecDeque<(NodeId, u64, Told)>,
+    /// What peers said of this node's claims.
+    pub(crate) verdicts: BTreeMap<(Partition, NodeId), Verdict>,
+    /// Vnodes whose record is being synced.
+    pub(crate) syncing: Vec<Partition>,
+    pub(crate) stored: Stamp,
+    pub(crate) durable: Stamp,
+    pub(crate) failed: bool,
+    pub(crate) sweeping: bool,
+    next_id: u64,
+}
+
+impl Shard {
+    /// A shard that is about to start from what `boot` found.
+    pub fn new(config: Config, boot: Boot) -> Shard {
+        let members = config.topology.nodes();
+        Shard {
+            peers: Peers::new(config.me, config.shards, config.boot, members),
+            vnodes: VnodeMap::new(std::iter::empty::<Vnode>()),
+            buckets: BucketMap::default(),
+            boot: Some(boot),
+            ops: BTreeMap::new(),
+            forwards: BTreeMap::new(),
+            taken: BTreeMap::new(),
+            spreads: BTreeMap::new(),
+            lists: BTreeMap::new(),
+            list_clients: BTreeMap::new(),
+            pieces: BTreeMap::new(),
+            repair: None,
+            scans: BTreeMap::new(),
+            unsynced: VecDeque::new(),
+            inbox: VecDeque::new(),
+            verdicts: BTreeMap::new(),
+            syncing: Vec::new(),
+            stored: Stamp::NONE,
+            durable: Stamp::NONE,
+            failed: false,
+            sweeping: false,
+            next_id: 1,
+            config,
+        }
+    }
+
+    /// Who and where this shard is.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The vnodes of this shard.
+    pub fn vnodes(&self) -> impl Iterator<Item = &Vnode> {
+        self.vnodes.vnodes()
+    }
+
+    /// Whether nothing is under way.
+    pub fn is_idle(&self) -> bool {
+        self.ops.is_empty() && self.forwards.is_empty() && self.lists.is_empty() && self.spreads.is_empty()
+    }
+
+    pub(crate) fn me(&self) -> NodeId {
+        self.config.me.node
+    }
+
+    /// A number that no other request of this boot has. 0 is nobody's.
+    pub(crate) fn fresh_id(&mut self) -> u64 {
+        self.next_id += 1;
+        self.next_id
+    }
+
+    /// Whether so much is under way that more must be refused.
+    pub(crate) fn overloaded(&self) -> bool {
+        let requests = self.ops.len() + self.forwards.len() + self.lists.len() + self.spreads.len();
+        requests >= OPS_MAX || self.stored.0.saturating_sub(self.durable.0) >= UNSYNCED_MAX
+    }
+
+    pub(crate) fn arm_sweep<E: Effects<Shard>>(&mut self, now: Now, fx: &mut E) {
+        if !self.sweeping {
+            self.sweeping = true;
+            fx.arm(Timer::Sweep, now.tick.plus_ms(SWEEP_MS));
+        }
+    }
+
+    /// Looks at everything that may be out of time.
+    fn sweep<E: Effects<Shard>>(&mut self, now: Now, fx: &mut E) {
+        self.sweeping = false;
+        self.sweep_ops(now, fx);
+        self.sweep_forwards(now, fx);
+        self.sweep_spreads(now, fx);
+        self.sweep_lists(now, fx);
+        self.taken.retain(|_, until| *until >= now.tick);
+        if !self.is_idle() || !self.taken.is_empty() {
+            self.arm_sweep(now, fx);
+        }
+    }
+
+    fn request<E: Effects<Shard>>(&mut self, now: Now, client: ClientId, request: Request, fx: &mut E) {
+        match request {
+            Request::Kv(ombak_kv::Request::Key(operation)) => self.enter(now, client, operation, fx),
+            Request::Kv(ombak_kv::Request::List { listing, timeout_ms }) => {
+                self.start_list(now, client, listing, timeout_ms, fx);
+            }
+            Request::Kv(ombak_kv::Request::GetProps(bucket)) => {
+                let props = Box::new(self.buckets.props(&bucket).clone());
+                fx.reply(client, Reply::Kv(Answer::Props(props)), Stamp::NONE);
+            }
+            Request::Kv(ombak_kv::Request::SetProps(bucket, changes)) => {
+                self.set_props(now, client, &bucket, Some(&changes), fx);
+            }
+            Request::Kv(ombak_kv::Request::ResetProps(bucket)) => self.set_props(now, client, &bucket, None, fx),
+            Request::Status => {
+                let status = Box::new(self.status());
+                fx.reply(client, Reply::Status(status), Stamp::NONE);
+            }
+            Request::Repair => self.start_repair(now, client, fx),
+        }
+    }
+
+    fn message<E: Effects<Shard>>(&mut self, now: Now, from: Address, message: Message, fx: &mut E) {
+        match message {
+            Message::Greeting(greeting, props) => self.greeted(now, from, greeting, props, fx),
+            Message::Claims(claims) => self.claims(from, claims, fx),
+            Message::Verdicts(verdicts) => self.judged(from.node, verdicts, fx),
+            Message::Ask(id, header, props, ask) => self.asked(now, from, id, header, props, ask, fx),
+            Message::Told(id, told) => self.told(now, from.node, id, told, fx),
+            Message::Forward { id, request, fence, operation } => {
+                self.forwarded_here(now, from, id, request, fence, *operation, fx);
+            }
+            Message::Forwarded(id, answer) => self.forward_answered(now, from, id, answer, fx),
+            Message::Props(id, exports) => self.take_props(from, id, &exports, fx),
+            Message::PropsTaken(id) => self.props_taken(from, id, fx),
+        }
+    }
+
+    /// Everything up to `stamp` is durable: leases count, own writes are acknowledged.
+    fn synced(&mut self, stamp: Stamp) {
+        self.durable = self.durable.max(stamp);
+        for partition in std::mem::take(&mut self.syncing) {
+            if let Some(vnode) = self.vnodes.vnode_mut(partition) {
+                vnode.durable(stamp);
+                if vnode.is_syncing() {
+                    self.syncing.push(partition);
+                }
+            }
+        }
+        while let Some((_, id, told)) = self.unsynced.pop_front_if(|(waits_for, ..)| *waits_for <= stamp) {
+            self.inbox.push_back((self.me(), id, told));
+        }
+    }
+
+    /// `node` cannot be reached: whatever waits for it stops waiting.
+    pub(crate) fn lost<E: Effects<Shard>>(&mut self, now: Now, node: NodeId, fx: &mut E) {
+        fx.probe("a peer was lost");
+        let waiting: Vec<u64> = self.ops.keys().chain(self.pieces.keys()).copied().collect();
+        for id in waiting {
+            self.inbox.push_back((node, id, Told::Failed));
+        }
+        self.retry_forwards(now, node, fx);
+        self.spread_without(node, fx);
+        self.repair_without(now, node, fx);
+    }
+
+    /// Stores a piece of small state and remembers the stamp.
+    pub(crate) fn store_small<E: Effects<Shard>>(
+        &mut self,
+        partition: Partition,
+        key: &Bytes,
+        bytes: Bytes,
+        fx: &mut E,
+    ) -> Stamp {
+        self.stored = fx.store(partition, key, Some(ombak_base::Entry { tag: 0, bytes }));
+        self.stored
+    }
+}
+
+impl Machine for Shard {
+    type Message = Message;
+    type Request = Request;
+    type Reply = Reply;
+    type Timer = Timer;
+
+    fn step<E: Effects<Shard>>(&mut self, now: Now, event: Event<Shard>, fx: &mut E) {
+        match event {
+            Event::Start => {
+                self.start(now, fx);
+                fx.arm(Timer::Heartbeat, now.tick + HEARTBEAT_US);
+            }
+            Event::Request { client, request } => self.request(now, client, request, fx),
+            Event::More(client) => self.more(now, client, fx),
+            Event::Gone(client) => self.gone(client),
+            Event::Message { from, message } => self.message(now, from, message, fx),
+            Event::PeerUp { node, shards, .. } => self.peer_up(now, node, shards, fx),
+            Event::PeerDown(node) => {
+                self.peers.disconnected(node);
+                self.lost(now, node, fx);
+            }
+            Event::Timer(Timer::Heartbeat) => self.heartbeat(now, fx),
+            Event::Timer(Timer::Sweep) => self.sweep(now, fx),
+            Event::Timer(Timer::Settle) => self.settle_silent(fx),
+            Event::Loaded { ticket, entry } => self.loaded(now, ticket, entry, fx),
+            Event::Scanned { ticket, chunk } => self.scanned(now, ticket, chunk, fx),
+            Event::Durable(stamp) => self.synced(stamp),
+            Event::DeviceFailed => self.failed = true,
+        }
+        while let Some((node, id, told)) = self.inbox.pop_front() {
+            self.told(now, node, id, told, fx);
+        }
+    }
+
+    fn check(&self) {
+        self.vnodes.check();
+        always!(self.inbox.is_empty(), "what vnodes told is heard within the step");
+        always!(self.durable <= self.stored.max(self.durable), "only what was stored is durable");
+        let running = self.ops.len() + self.forwards.len() + self.lists.len() + self.spreads.len();
+        always!(running <= 2 * OPS_MAX, "requests under way are bounded", "{running}");
+    }
+}

@@ -1,0 +1,150 @@
+//! Spreading bucket properties. A change is acknowledged when every shard of every member that can be reached holds it;
+//! members that cannot be reached learn from the first greeting whose digest differs.
+
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+use ombak_base::{Address, ClientId, Effects, NodeId, Now, ShardId, Stamp, Tick};
+use ombak_kv::props::PropChange;
+use ombak_kv::{Answer, BucketId, RequestError};
+
+use crate::boot::{NODE_PARTITION, props_key};
+use crate::message::Message;
+use crate::shard::{Reply, Shard};
+
+/// A change must be everywhere within this.
+const SPREAD_MS: u64 = 5_000;
+
+/// A change on its way.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct Spread {
+    client: ClientId,
+    waiting: BTreeSet<Address>,
+    /// Of the own node's copy on disk.
+    stored: Stamp,
+    deadline: Tick,
+}
+
+impl Shard {
+    /// A client changes properties; `None` sets all back to the defaults.
+    pub(crate) fn set_props<E: Effects<Shard>>(
+        &mut self,
+        now: Now,
+        client: ClientId,
+        bucket: &BucketId,
+        changes: Option<&[PropChange]>,
+        fx: &mut E,
+    ) {
+        if let Err(error) = self.change_props(bucket, changes) {
+            return fx.reply(client, Reply::Kv(Answer::Failed(error)), Stamp::NONE);
+        }
+        let export = self.buckets.export(bucket);
+        let stored = self.keep_props(bucket, &export, fx);
+        let id = self.fresh_id();
+        let mut waiting = BTreeSet::new();
+        for address in self.all_shards() {
+            if fx.send(address, Message::Props(id, vec![export.clone()]), Stamp::NONE).is_ok() {
+                waiting.insert(address);
+            }
+        }
+        let deadline = now.tick.plus_ms(SPREAD_MS);
+        self.spreads.insert(id, Spread { client, waiting, stored, deadline });
+        self.finish_spread(id, fx);
+        self.arm_sweep(now, fx);
+    }
+
+    fn change_props(&mut self, bucket: &BucketId, changes: Option<&[PropChange]>) -> Result<(), RequestError> {
+        bucket.validate()?;
+        if !bucket.bucket_type.is_empty() {
+            return Err(RequestError::UnknownType);
+        }
+        if self.overloaded() {
+            return Err(RequestError::Overload);
+        }
+        if self.failed {
+            return Err(RequestError::Storage("a write or sync failed on this node".into()));
+        }
+        let node = self.me();
+        match changes {
+            Some(changes) => self.buckets.set(bucket, changes, node),
+            None => self.buckets.reset(bucket, node),
+        }
+    }
+
+    /// Every other shard of this node, and every shard of every peer that is up.
+    fn all_shards(&self) -> Vec<Address> {
+        let own = (0..self.config.shards).map(|shard| Address { node: self.me(), shard: ShardId(shard) });
+        let mut all: Vec<Address> = own.filter(|address| *address != self.config.me).collect();
+        for (node, peer) in self.peers.iter().filter(|(_, peer)| peer.up) {
+            all.extend((0..peer.shards).map(|shard| Address { node, shard: ShardId(shard) }));
+        }
+        all
+    }
+
+    /// Shard 0 keeps the properties on disk for its node.
+    fn keep_props<E: Effects<Shard>>(&mut self, bucket: &BucketId, export: &Bytes, fx: &mut E) -> Stamp {
+        if self.config.me.shard != ShardId(0) {
+            return Stamp::NONE;
+        }
+        self.store_small(NODE_PARTITION, &props_key(bucket), export.clone(), fx)
+    }
+
+    /// Takes over properties and keeps what is new.
+    pub(crate) fn learn_props<E: Effects<Shard>>(&mut self, exports: &[Bytes], fx: &mut E) {
+        for export in exports {
+            if let Ok((bucket, true)) = self.buckets.import(export) {
+                fx.probe("a shard learned bucket properties from another");
+                let merged = self.buckets.export(&bucket);
+                self.keep_props(&bucket, &merged, fx);
+            }
+        }
+    }
+
+    /// Another shard shows its properties.
+    pub(crate) fn take_props<E: Effects<Shard>>(&mut self, from: Address, id: u64, exports: &[Bytes], fx: &mut E) {
+        self.learn_props(exports, fx);
+        if id != 0 {
+            let _ = fx.send(from, Message::PropsTaken(id), self.stored);
+        }
+    }
+
+    /// Shows all properties to a shard whose digest differs.
+    pub(crate) fn show_props<E: Effects<Shard>>(&mut self, to: Address, fx: &mut E) {
+        let exports: Vec<Bytes> = self.buckets.buckets().map(|bucket| self.buckets.export(bucket)).collect();
+        if !exports.is_empty() {
+            let _ = fx.send(to, Message::Props(0, exports), Stamp::NONE);
+        }
+    }
+
+    pub(crate) fn props_taken<E: Effects<Shard>>(&mut self, from: Address, id: u64, fx: &mut E) {
+        if let Some(spread) = self.spreads.get_mut(&id) {
+            spread.waiting.remove(&from);
+            self.finish_spread(id, fx);
+        }
+    }
+
+    /// `node` cannot be reached any more: it is not waited for.
+    pub(crate) fn spread_without<E: Effects<Shard>>(&mut self, node: NodeId, fx: &mut E) {
+        for id in self.spreads.keys().copied().collect::<Vec<_>>() {
+            if let Some(spread) = self.spreads.get_mut(&id) {
+                spread.waiting.retain(|address| address.node != node);
+                self.finish_spread(id, fx);
+            }
+        }
+    }
+
+    fn finish_spread<E: Effects<Shard>>(&mut self, id: u64, fx: &mut E) {
+        if self.spreads.get(&id).is_some_and(|spread| spread.waiting.is_empty())
+            && let Some(spread) = self.spreads.remove(&id)
+        {
+            fx.reply(spread.client, Reply::Kv(Answer::PropsSet), spread.stored);
+        }
+    }
+
+    pub(crate) fn sweep_spreads<E: Effects<Shard>>(&mut self, now: Now, fx: &mut E) {
+        for (_, spread) in self.spreads.extract_if(.., |_, spread| spread.deadline <= now.tick) {
+            let answer = Answer::Failed(RequestError::PropsNotSpread);
+            fx.reply(spread.client, Reply::Kv(answer), Stamp::NONE);
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! Requests as bytes, built once and copied for each use.
+//!
+//! Two requests that differ in the key alone have equal frames but for the key's digits, so the digits are overwritten
+//! in a copy. Values are windows, at random places, of one stretch of random bytes.
+
+use bytes::Bytes;
+use ombak_wire::{Request, RpbContent, RpbGetReq, RpbPutReq};
+
+use super::options::BenchArgs;
+use super::rng::Rng;
+
+const KEY_DIGITS: usize = 8;
+/// Random bytes beyond the size of one value: so many different values there are.
+const POOL_BYTES: usize = 1 << 20;
+
+/// What an operation does.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Kind {
+    /// Reads a key.
+    Get,
+    /// Writes a key.
+    Put,
+}
+
+/// What to ask next.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Operation {
+    /// Get or put.
+    pub kind: Kind,
+    /// The number in the key.
+    pub key: u32,
+}
+
+/// The frames of all requests of a run.
+pub(super) struct Frames {
+    get: Template,
+    put: Template,
+    value_bytes: usize,
+    pool: Vec<u8>,
+    rng: Rng,
+}
+
+impl Frames {
+    /// Prebuilds what the options ask for.
+    pub(super) fn new(args: &BenchArgs) -> Frames {
+        let mut rng = Rng::new(args.seed ^ 0x7661_6c75);
+        Frames {
+            get: Template::new(|key, _| get(args, key), 0),
+            put: Template::new(|key, value| put(args, key, value), args.value_bytes),
+            value_bytes: args.value_bytes,
+            pool: rng.bytes(args.value_bytes + POOL_BYTES),
+            rng,
+        }
+    }
+
+    /// Appends the frame of an operation.
+    pub(super) fn append(&mut self, operation: Operation, out: &mut Vec<u8>) {
+        match operation.kind {
+            Kind::Get => self.get.append(operation.key, &[], out),
+            Kind::Put => {
+                let at = self.rng.below(POOL_BYTES as u32) as usize;
+                self.put.append(operation.key, &self.pool[at..at + self.value_bytes], out);
+            }
+        }
+    }
+}
+
+/// A frame, split where the value goes, and where in the first part the key's digits are.
+struct Template {
+    before: Vec<u8>,
+    after: Vec<u8>,
+    digits_at: usize,
+}
+
+impl Template {
+    /// Finds the places by what changes when only the key, or only the value, changes.
+    fn new(request: impl Fn(&str, Bytes) -> Request, value_bytes: usize) -> Template {
+        let frame = |key: &str, byte: u8| {
+            let mut out = Vec::new();
+            request(key, Bytes::from(vec![byte; value_bytes])).encode_frame(&mut out);
+            out
+        };
+        let base = frame("key00000000", 0);
+        let digits_at = first_difference(&base, &frame("key11111111", 0));
+        let value_at = first_difference(&base, &frame("key00000000", 1));
+        let after = base[value_at + value_bytes..].to_vec();
+        Template { before: base[..value_at].to_vec(), after, digits_at }
+    }
+
+    fn append(&self, key: u32, value: &[u8], out: &mut Vec<u8>) {
+        let start = out.len();
+        out.extend_from_slice(&self.before);
+        let digits = &mut out[start + self.digits_at..][..KEY_DIGITS];
+        let mut rest = key;
+        for digit in digits.iter_mut().rev() {
+            *digit = b'0' + (rest % 10) as u8;
+            rest /= 10;
+        }
+        out.extend_from_slice(value);
+        out.extend_from_slice(&self.after);
+    }
+}
+
+/// The length if there is none.
+fn first_difference(a: &[u8], b: &[u8]) -> usize {
+    a.iter().zip(b).position(|(a, b)| a != b).unwrap_or(a.len())
+}
+
+fn get(args: &BenchArgs, key: &str) -> Request {
+    Request::Get(RpbGetReq {
+        bucket: Some(Bytes::from(args.bucket.clone())),
+        key: Some(Bytes::from(key.to_owned())),
+        r: args.r,
+        bucket_type: args.bucket_type.clone().map(Bytes::from),
+        ..RpbGetReq::default()
+    })
+}
+
+fn put(args: &BenchArgs, key: &str, value: Bytes) -> Request {
+    let content_type = Some(Bytes::from_static(b"application/octet-stream"));
+    Request::Put(RpbPutReq {
+        bucket: Some(Bytes::from(args.bucket.clone())),
+        key: Some(Bytes::from(key.to_owned())),
+        content: Some(RpbContent { value: Some(value), content_type, ..RpbContent::default() }),
+        w: args.w,
+        dw: args.dw,
+        bucket_type: args.bucket_type.clone().map(Bytes::from),
+        ..RpbPutReq::default()
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,141 @@
+//! The command line of `ombak bench`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use ombak_wire::quorum;
+use serde::{Serialize, Serializer};
+
+use super::BenchError;
+
+/// Keys are `key` and eight digits.
+const KEYS_MAX: u32 = 100_000_000;
+/// An object of this size still fits into a frame with its envelope.
+const VALUE_BYTES_MAX: usize = 50_000_000;
+/// Sockets that one process may reasonably hold.
+const CONNECTIONS_MAX: usize = 20_000;
+/// Requests under way on one connection.
+const DEPTH_MAX: usize = 10_000;
+
+/// Measures a server of Riak's Protocol Buffers protocol with gets and puts.
+#[derive(Args, Clone, Debug, Serialize)]
+pub struct BenchArgs {
+    /// Servers; connections are spread over them in turn. Repeat or separate with commas.
+    #[arg(long, value_name = "HOST:PORT", value_delimiter = ',', default_value = "127.0.0.1:8087")]
+    pub addr: Vec<String>,
+    /// Connections.
+    #[arg(long, default_value_t = 64)]
+    pub connections: usize,
+    /// Requests under way at once on each connection.
+    #[arg(long, default_value_t = 1)]
+    pub depth: usize,
+    /// Percent of requests that are gets; the others are puts.
+    #[arg(long, value_name = "PERCENT", default_value_t = 50, value_parser = clap::value_parser!(u8).range(0..=100))]
+    pub gets: u8,
+    /// Size of a value; values are random and don't compress.
+    #[arg(long, value_name = "BYTES", default_value_t = 1024)]
+    pub value_bytes: usize,
+    /// Different keys, all equally likely.
+    #[arg(long, value_name = "COUNT", default_value_t = 100_000)]
+    pub keys: u32,
+    /// Bucket.
+    #[arg(long, default_value = "bench")]
+    pub bucket: String,
+    /// Bucket type; the default type if absent.
+    #[arg(long = "type", value_name = "TYPE")]
+    #[serde(rename = "type")]
+    pub bucket_type: Option<String>,
+    /// Replies that a get waits for: a number, one, quorum, all or default.
+    #[arg(long, value_name = "QUORUM", value_parser = parse_quorum)]
+    pub r: Option<u32>,
+    /// Replies that a put waits for.
+    #[arg(long, value_name = "QUORUM", value_parser = parse_quorum)]
+    pub w: Option<u32>,
+    /// Durable replies that a put waits for.
+    #[arg(long, value_name = "QUORUM", value_parser = parse_quorum)]
+    pub dw: Option<u32>,
+    /// Length of the measured window, such as 10s, 500ms or 2m.
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_duration)]
+    #[serde(serialize_with = "as_seconds")]
+    pub duration: Duration,
+    /// Time under load before it.
+    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = parse_duration)]
+    #[serde(serialize_with = "as_seconds")]
+    pub warmup: Duration,
+    /// First put every key once.
+    #[arg(long)]
+    pub preload: bool,
+    /// Server process on this machine whose CPU time and memory are reported. Repeat for several.
+    #[arg(long, value_name = "PID", value_delimiter = ',')]
+    pub pid: Vec<u32>,
+    /// Write the results, the options and the command line as JSON.
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Repeats the same keys and values in the same order.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Keep one core awake with a busy loop of the lowest priority: on some virtual machines a disk sync takes a timer
+    /// tick when all cores sleep. Give it to exactly one of several benchmarks that run at once.
+    #[arg(long)]
+    pub spinner: bool,
+}
+
+impl BenchArgs {
+    /// What the types of the fields don't say.
+    pub(super) fn check(&self) -> Result<(), BenchError> {
+        let within = |name: &str, value: usize, least: usize, most: usize| {
+            let message = || format!("--{name} must be from {least} to {most}, not {value}");
+            if (least..=most).contains(&value) {
+                Ok(())
+            } else {
+                Err(BenchError::Options(message()))
+            }
+        };
+        within("connections", self.connections, 1, CONNECTIONS_MAX)?;
+        within("depth", self.depth, 1, DEPTH_MAX)?;
+        within("value-bytes", self.value_bytes, 0, VALUE_BYTES_MAX)?;
+        within("keys", self.keys as usize, 1, KEYS_MAX as usize)?;
+        if self.bucket.is_empty() {
+            return Err(BenchError::Options("--bucket cannot be empty".into()));
+        }
+        if self.duration.is_zero() {
+            return Err(BenchError::Options("--duration cannot be zero: try 10s".into()));
+        }
+        Ok(())
+    }
+}
+
+fn parse_quorum(text: &str) -> Result<u32, String> {
+    match text {
+        "one" => Ok(quorum::ONE),
+        "quorum" => Ok(quorum::QUORUM),
+        "all" => Ok(quorum::ALL),
+        "default" => Ok(quorum::DEFAULT),
+        number => match number.parse() {
+            Ok(number) if number < quorum::DEFAULT => Ok(number),
+            _ => Err("a quorum is a number, one, quorum, all or default".into()),
+        },
+    }
+}
+
+fn parse_duration(text: &str) -> Result<Duration, String> {
+    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let unit_seconds = match unit {
+        "ms" => 0.001,
+        "s" | "" => 1.0,
+        "m" => 60.0,
+        "h" => 3600.0,
+        _ => return Err("units of time are ms, s, m and h".into()),
+    };
+    let number: f64 = number.parse().map_err(|_| "a time is a number and a unit, such as 10s")?;
+    Duration::try_from_secs_f64(number * unit_seconds).map_err(|error| error.to_string())
+}
+
+fn as_seconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(duration.as_secs_f64())
+}
+
+#[cfg(test)]
+mod tests;

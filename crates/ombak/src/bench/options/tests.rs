@@ -1,0 +1,66 @@
+use clap::Parser;
+
+use super::*;
+
+#[derive(Parser)]
+struct Cli {
+    #[command(flatten)]
+    bench: BenchArgs,
+}
+
+fn parse(line: &str) -> Result<BenchArgs, String> {
+    let words = std::iter::once("bench").chain(line.split_whitespace());
+    Cli::try_parse_from(words).map(|cli| cli.bench).map_err(|error| error.to_string())
+}
+
+#[test]
+fn defaults_are_those_of_the_manual() {
+    let args = parse("").unwrap();
+    assert_eq!(args.addr, ["127.0.0.1:8087"]);
+    assert_eq!((args.connections, args.depth, args.gets), (64, 1, 50));
+    assert_eq!((args.value_bytes, args.keys, &args.bucket[..]), (1024, 100_000, "bench"));
+    assert_eq!((args.duration, args.warmup), (Duration::from_secs(10), Duration::from_secs(2)));
+    assert!(args.check().is_ok());
+}
+
+#[test]
+fn addresses_and_processes_repeat_or_stand_in_a_list() {
+    let args = parse("--addr a:1,b:2 --addr c:3 --pid 4,5 --pid 6").unwrap();
+    assert_eq!(args.addr, ["a:1", "b:2", "c:3"]);
+    assert_eq!(args.pid, [4, 5, 6]);
+}
+
+#[test]
+fn quorums_are_numbers_or_names() {
+    let args = parse("--r one --w 2 --dw all").unwrap();
+    assert_eq!((args.r, args.w, args.dw), (Some(quorum::ONE), Some(2), Some(quorum::ALL)));
+    assert!(parse("--r some").is_err());
+    assert!(parse("--r 4294967295").is_err());
+}
+
+#[test]
+fn times_have_units() {
+    for (text, ms) in [("10s", 10_000), ("500ms", 500), ("1.5m", 90_000), ("3", 3000), ("0s", 0)] {
+        assert_eq!(parse_duration(text), Ok(Duration::from_millis(ms)), "{text}");
+    }
+    for text in ["", "s", "-1s", "1 s", "1d", "1.2.3s", "99999999999999999999h"] {
+        assert!(parse_duration(text).is_err(), "{text}");
+    }
+}
+
+#[test]
+fn bounds_are_checked_and_named() {
+    for (line, name) in [
+        ("--connections 0", "--connections"),
+        ("--depth 0", "--depth"),
+        ("--keys 0", "--keys"),
+        ("--keys 100000001", "--keys"),
+        ("--value-bytes 50000001", "--value-bytes"),
+        ("--bucket=", "--bucket"),
+        ("--duration 0s", "--duration"),
+    ] {
+        let error = parse(line).unwrap().check().unwrap_err();
+        assert!(error.to_string().starts_with(name), "{line}: {error}");
+    }
+    assert!(parse("--gets 101").is_err());
+}

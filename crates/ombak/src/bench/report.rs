@@ -1,0 +1,283 @@
+//! What was measured: as a table for people, as JSON for everything else.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::Path;
+use std::time::Duration;
+
+use comfy_table::presets::UTF8_BORDERS_ONLY;
+use comfy_table::{CellAlignment, Table};
+use hdrhistogram::Histogram;
+use serde::Serialize;
+
+use super::BenchError;
+use super::load::Tally;
+use super::options::BenchArgs;
+use super::probe::ServerFacts;
+use super::procstat::ProcessReport;
+
+/// Everything that a run found out.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Report {
+    /// The command line.
+    pub command: Vec<String>,
+    /// The options, defaults included.
+    pub options: BenchArgs,
+    /// The servers, as they see themselves.
+    pub servers: Vec<ServerFacts>,
+    /// Seconds that preloading took.
+    pub preload_seconds: Option<f64>,
+    /// Whether Ctrl-C ended the window early.
+    pub interrupted: bool,
+    /// Length of the measured window.
+    pub seconds: f64,
+    /// Answered gets and puts within it.
+    pub operations: u64,
+    /// The same for each second.
+    pub operations_per_second: f64,
+    /// Gets.
+    pub gets: Latencies,
+    /// Puts.
+    pub puts: Latencies,
+    /// Gets, among the others, that found nothing.
+    pub not_found: u64,
+    /// Refused requests by the server's words.
+    pub errors: BTreeMap<String, u64>,
+    /// Requests whose connection was lost, by the reason.
+    pub lost: BTreeMap<String, u64>,
+    /// Connections lost.
+    pub disconnects: u64,
+    /// Connections that were lost and not back at the end of the window.
+    pub not_connected: usize,
+    /// Requests under way at the end of the window.
+    pub under_way: usize,
+    /// How long the oldest of them had waited.
+    pub oldest_under_way_seconds: f64,
+    /// The server processes that were named.
+    pub processes: Vec<ProcessReport>,
+    /// Their CPU seconds together.
+    pub server_cpu_seconds: Option<f64>,
+    /// What a second of their CPU time is worth.
+    pub operations_per_server_cpu_second: Option<f64>,
+    /// CPU seconds of this program's own thread.
+    pub bench_cpu_seconds: f64,
+}
+
+/// Latencies of one kind of operation, in microseconds.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Latencies {
+    /// Operations.
+    pub count: u64,
+    /// Operations a second.
+    pub per_second: f64,
+    /// Arithmetic mean.
+    pub mean_us: f64,
+    /// Half are faster.
+    pub p50_us: u64,
+    /// 90 % are faster.
+    pub p90_us: u64,
+    /// 99 % are faster.
+    pub p99_us: u64,
+    /// 99.9 % are faster.
+    pub p999_us: u64,
+    /// The slowest.
+    pub max_us: u64,
+}
+
+impl Latencies {
+    /// The percentiles of `histogram`.
+    pub(super) fn of(histogram: &Histogram<u64>, window: Duration) -> Latencies {
+        let at = |quantile| histogram.value_at_quantile(quantile);
+        Latencies {
+            count: histogram.len(),
+            per_second: rate(histogram.len(), window.as_secs_f64()),
+            mean_us: histogram.mean(),
+            p50_us: at(0.5),
+            p90_us: at(0.9),
+            p99_us: at(0.99),
+            p999_us: at(0.999),
+            max_us: histogram.max(),
+        }
+    }
+}
+
+impl Report {
+    /// A report of what `tally` holds; the caller fills in what stands around it.
+    pub(super) fn new(options: BenchArgs, tally: Tally, window: Duration) -> Report {
+        let operations = tally.operations();
+        Report {
+            command: std::env::args().collect(),
+            options,
+            servers: Vec::new(),
+            preload_seconds: None,
+            interrupted: false,
+            seconds: window.as_secs_f64(),
+            operations,
+            operations_per_second: rate(operations, window.as_secs_f64()),
+            gets: Latencies::of(&tally.gets, window),
+            puts: Latencies::of(&tally.puts, window),
+            not_found: tally.not_found,
+            errors: tally.errors,
+            lost: tally.lost,
+            disconnects: 0,
+            not_connected: 0,
+            under_way: 0,
+            oldest_under_way_seconds: 0.0,
+            processes: Vec::new(),
+            server_cpu_seconds: None,
+            operations_per_server_cpu_second: None,
+            bench_cpu_seconds: 0.0,
+        }
+    }
+
+    /// Adds what the server processes used.
+    pub(super) fn with_processes(mut self, processes: Vec<ProcessReport>) -> Report {
+        if !processes.is_empty() {
+            let cpu: f64 = processes.iter().map(|process| process.cpu_seconds).sum();
+            self.server_cpu_seconds = Some(cpu);
+            self.operations_per_server_cpu_second =
+                (cpu > 0.0).then(|| self.operations as f64 / cpu);
+        }
+        self.processes = processes;
+        self
+    }
+
+    /// Writes all of it.
+    pub(super) fn write_json(&self, path: &Path) -> Result<(), BenchError> {
+        let failed = |error| BenchError::Json(path.to_owned(), error);
+        let mut json = serde_json::to_vec_pretty(self).map_err(|error| failed(error.into()))?;
+        json.push(b'\n');
+        std::fs::write(path, json).map_err(failed)
+    }
+
+    fn latency_table(&self) -> Table {
+        let mut table = Table::new();
+        table.load_preset(UTF8_BORDERS_ONLY);
+        table.set_header([
+            "",
+            "count",
+            "ops/s",
+            "p50 µs",
+            "p90 µs",
+            "p99 µs",
+            "p99.9 µs",
+            "max µs",
+        ]);
+        for (name, of) in [("get", &self.gets), ("put", &self.puts)] {
+            if of.count > 0 {
+                let rate = format!("{:.0}", of.per_second);
+                let figures = [of.p50_us, of.p90_us, of.p99_us, of.p999_us, of.max_us];
+                let mut row = vec![name.to_owned(), of.count.to_string(), rate];
+                row.extend(figures.map(|figure| figure.to_string()));
+                table.add_row(row);
+            }
+        }
+        table.add_row([
+            "all",
+            &self.operations.to_string(),
+            &format!("{:.0}", self.operations_per_second),
+        ]);
+        for column in table.column_iter_mut().skip(1) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+        table
+    }
+
+    /// Lines of a name and what there is to say; none where there is nothing.
+    fn facts(&self) -> Vec<(String, String)> {
+        let mut facts = Vec::new();
+        let mut fact = |name: &str, text: String| facts.push((name.to_owned(), text));
+        if self.not_found > 0 {
+            fact("not found", self.not_found_text());
+        }
+        for (text, count) in &self.errors {
+            fact("refused", format!("{count} × {text}"));
+        }
+        for (text, count) in &self.lost {
+            fact("unanswered", format!("{count} × {text}"));
+        }
+        if self.disconnects > 0 {
+            fact("disconnects", self.disconnects.to_string());
+        }
+        if self.not_connected > 0 {
+            let (missing, all) = (self.not_connected, self.options.connections);
+            fact("not connected", format!("{missing} of {all} connections at the end"));
+        }
+        if self.oldest_under_way_seconds >= 1.0 {
+            let (count, oldest) = (self.under_way, self.oldest_under_way_seconds);
+            fact("still waiting", format!("{count} requests, the oldest for {oldest:.1} s"));
+        }
+        for process in &self.processes {
+            fact(&format!("process {}", process.pid), process_text(process));
+        }
+        if let (Some(cpu), Some(worth)) =
+            (self.server_cpu_seconds, self.operations_per_server_cpu_second)
+        {
+            fact("server", format!("{cpu:.2} CPU seconds, {worth:.0} operations per CPU second"));
+        }
+        fact("this program", self.bench_text());
+        facts
+    }
+
+    fn not_found_text(&self) -> String {
+        let percent = 100.0 * self.not_found as f64 / self.gets.count.max(1) as f64;
+        let text = format!("{} gets ({percent:.2} %)", self.not_found);
+        if self.options.preload {
+            text + ", although every key was put before: DATA IS MISSING"
+        } else {
+            text
+        }
+    }
+
+    fn bench_text(&self) -> String {
+        let share = self.bench_cpu_seconds / self.seconds.max(0.001);
+        let text = format!("{:.2} CPU seconds", self.bench_cpu_seconds);
+        if share > 0.9 { text + ": it was the limit, run several at once" } else { text }
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for server in &self.servers {
+            writeln!(f, "{}: {}, version {}", server.address, server.node, server.version)?;
+        }
+        let options = &self.options;
+        let early = if self.interrupted { " (interrupted)" } else { "" };
+        writeln!(
+            f,
+            "{:.1} s{early}, {} connections × {} under way, {} % gets, {} bytes, {} keys{}",
+            self.seconds,
+            options.connections,
+            options.depth,
+            options.gets,
+            options.value_bytes,
+            options.keys,
+            if options.spinner { ", one busy loop" } else { "" },
+        )?;
+        writeln!(f, "{}", self.latency_table())?;
+        for (name, text) in self.facts() {
+            writeln!(f, "{name:>14}  {text}")?;
+        }
+        Ok(())
+    }
+}
+
+fn process_text(process: &ProcessReport) -> String {
+    format!(
+        "{:.2} CPU seconds, {:.1} MiB, at most {:.1} MiB since it began",
+        process.cpu_seconds,
+        mib(process.resident_bytes),
+        mib(process.peak_bytes),
+    )
+}
+
+fn mib(bytes: u64) -> f64 {
+    bytes as f64 / f64::from(1 << 20)
+}
+
+fn rate(count: u64, seconds: f64) -> f64 {
+    if seconds > 0.0 { count as f64 / seconds } else { 0.0 }
+}
+
+#[cfg(test)]
+mod tests;

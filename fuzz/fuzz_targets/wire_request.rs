@@ -1,0 +1,4 @@
+//! A message code and a body of any bytes. The properties are in `ombak_wire::fuzz`, where tests run them too.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| ombak_wire::fuzz::message(input));
