@@ -127,6 +127,11 @@ impl<S: Service, O: Clone + Eq + std::hash::Hash + std::fmt::Debug> VnodeMap<S, 
         self.vnodes.values_mut()
     }
 
+    /// The partition that a load concerns.
+    pub fn partition_of(&self, ticket: Ticket) -> Option<Partition> {
+        self.flights.get(&ticket).map(|flight| flight.partition)
+    }
+
     /// Commands that wait.
     pub fn waiting(&self) -> usize {
         self.waiting

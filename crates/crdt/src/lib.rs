@@ -25,6 +25,6 @@ mod context;
 mod vector;
 mod versioned;
 
-pub use context::{CONTEXT_BYTES_MAX, decode_context, encode_context};
+pub use context::{CONTEXT_BYTES_MAX, Context, RETRIES_MAX, decode_requests, encode_requests};
 pub use vector::{Dot, VersionVector};
 pub use versioned::Versioned;

@@ -26,10 +26,12 @@ pub mod quorum;
 mod request;
 mod vnode;
 
-pub use bucket::{BucketId, bucket_range, key_of, storage_key, type_range};
+pub use bucket::{BucketId, bucket_range, key_of, storage_key, type_range, validate_key};
 pub use error::RequestError;
 pub use get::{GetCore, GetDecision, Heard};
-pub use object::{Content, Link, Object, TAG_LIVE, TAG_TOMBSTONE, Version, digest};
+pub use object::{
+    Content, Link, Object, TAG_LIVE, TAG_TOMBSTONE, Version, decode_content, digest, encode_content,
+};
 pub use put::{Ack, PutCore};
 pub use quorum::Quorum;
 pub use request::{

@@ -2,11 +2,19 @@
 //!
 //! The stored form begins with its version, then the context, then each sibling: dot, request, metadata, value.
 //! Decoding shares the buffer; nothing is copied.
+//!
+//! # Retries
+//!
+//! A write whose coordinator was lost is tried at another one and may then exist under two dots. Merging collapses the
+//! two by their request id. But one of the two can lie on a node that is down while the other is read, replaced and
+//! gone: when the node returns, its copy is covered by nobody's dots. Hence a version remembers that it was a retry,
+//! contexts name the retried requests that their reader had seen, and an object remembers which retried requests were
+//! replaced: no dot of them counts any more.
 
 use bytes::Bytes;
 use ombak_base::limits::OBJECT_BYTES_MAX;
 use ombak_base::{ActorId, DecodeError, Entry, Reader, RequestId, planted, put_bytes, put_varint};
-use ombak_crdt::{Dot, VersionVector, Versioned};
+use ombak_crdt::{Context, Dot, RETRIES_MAX, VersionVector, Versioned, decode_requests, encode_requests};
 
 /// An entry's tag when the object has a value to show.
 pub const TAG_LIVE: u8 = 0;
@@ -54,6 +62,8 @@ pub struct Content {
 pub struct Version {
     /// The client operation, the same through its retries.
     pub request: RequestId,
+    /// Whether an earlier attempt may have written it under another dot.
+    pub retried: bool,
     /// What was written.
     pub content: Content,
 }
@@ -62,12 +72,22 @@ pub struct Version {
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub struct Object {
     versions: Versioned<Version>,
+    /// Retried requests that were replaced, ascending.
+    replaced: Vec<RequestId>,
 }
 
 impl Object {
-    /// Everything that this copy has seen.
-    pub fn context(&self) -> &VersionVector {
+    /// Every write that this copy has seen.
+    pub fn seen(&self) -> &VersionVector {
         self.versions.context()
+    }
+
+    /// What a reader of this object has seen.
+    pub fn context(&self) -> Context {
+        let mut context = Context { seen: self.seen().clone(), retried: self.replaced.clone() };
+        let retried = self.siblings().iter().filter(|(_, version)| version.retried);
+        context.add_retried(retried.map(|(_, version)| version.request));
+        context
     }
 
     /// All siblings, deletions included.
@@ -90,26 +110,52 @@ impl Object {
         self.live().max_by_key(|(dot, version)| (version.content.last_modified_us, *dot))
     }
 
-    /// Takes a write by someone who had seen `seen`.
-    pub fn write(&mut self, seen: &VersionVector, dot: Dot, version: Version) {
-        self.versions.write(seen, dot, version);
+    /// Takes a write by someone who had seen `context`.
+    pub fn write(&mut self, context: &Context, dot: Dot, version: Version) {
+        self.versions.write(&context.seen, dot, version);
+        self.replace_requests(&context.retried);
         self.collapse_retries();
     }
 
     /// Takes over what `other` knows.
     pub fn merge(&mut self, other: &Object) {
         self.versions.merge(&other.versions);
+        self.replace_requests(&other.replaced);
         self.collapse_retries();
     }
 
-    /// Drops what `context` has seen replaced.
-    pub fn drop_seen(&mut self, context: &VersionVector) {
-        self.versions.retain(|dot, _| !context.covers(dot));
+    /// Drops what was seen replaced.
+    pub fn drop_seen(&mut self, context: &Context) {
+        self.versions.retain(|dot, version| {
+            !context.seen.covers(dot) && context.retried.binary_search(&version.request).is_err()
+        });
     }
 
     /// Whether merging `other` in would change nothing.
     pub fn includes(&self, other: &Object) -> bool {
         self.versions.includes(&other.versions)
+            && other.replaced.iter().all(|request| self.replaced.binary_search(request).is_ok())
+    }
+
+    /// Whether the two disagree on what a dot names, which must never be.
+    pub fn contradicts(&self, other: &Object) -> bool {
+        self.siblings().iter().any(|(dot, version)| {
+            other.siblings().iter().any(|(theirs, their)| dot == theirs && version.request != their.request)
+        })
+    }
+
+    /// Requests whose every dot is replaced, seen or not.
+    fn replace_requests(&mut self, requests: &[RequestId]) {
+        if !requests.is_empty() {
+            self.replaced.extend_from_slice(requests);
+            self.replaced.sort_unstable();
+            self.replaced.dedup();
+            self.replaced.truncate(RETRIES_MAX);
+        }
+        if !self.replaced.is_empty() {
+            let replaced = &self.replaced;
+            self.versions.retain(|_, version| replaced.binary_search(&version.request).is_err());
+        }
     }
 
     /// A retry at another coordinator writes the same thing under another dot. One of the two is enough; the larger
@@ -133,14 +179,16 @@ impl Object {
     /// The stored form.
     pub fn encode(&self) -> Bytes {
         let values: usize = self.siblings().iter().map(|(_, version)| version.content.value.len() + 128).sum();
-        let mut out = Vec::with_capacity(values + 16 + 12 * self.context().len());
+        let mut out = Vec::with_capacity(values + 32 + 12 * self.seen().len());
         out.push(VERSION);
-        self.context().encode(&mut out);
+        self.seen().encode(&mut out);
+        encode_requests(&self.replaced, &mut out);
         put_varint(&mut out, self.siblings().len() as u64);
         for (dot, version) in self.siblings() {
             out.extend_from_slice(&dot.actor.0.to_le_bytes());
             put_varint(&mut out, dot.n);
             out.extend_from_slice(&version.request.0.to_le_bytes());
+            out.push(u8::from(version.retried));
             encode_content(&version.content, &mut out);
         }
         Bytes::from(out)
@@ -153,24 +201,31 @@ impl Object {
             VERSION => {}
             version => return Err(DecodeError::Version(u64::from(version))),
         }
-        let context = VersionVector::decode(&mut reader)?;
-        let count = reader.count(27)?;
+        let seen = VersionVector::decode(&mut reader)?;
+        let replaced = decode_requests(&mut reader)?;
+        let count = reader.count(28)?;
         let mut siblings = Vec::with_capacity(count);
         for _ in 0..count {
             let dot = Dot { actor: ActorId(reader.u64()?), n: reader.varint()? };
             let request = RequestId(reader.u128()?);
-            siblings.push((dot, Version { request, content: decode_content(&mut reader)? }));
+            let retried = match reader.u8()? {
+                0 => false,
+                1 => true,
+                _ => return Err(DecodeError::Invalid("retry")),
+            };
+            siblings.push((dot, Version { request, retried, content: decode_content(&mut reader)? }));
         }
         reader.finish()?;
-        let versions = Versioned::from_parts(context, siblings).ok_or(DecodeError::Invalid("object"))?;
-        Ok(Object { versions })
+        let versions = Versioned::from_parts(seen, siblings).ok_or(DecodeError::Invalid("object"))?;
+        Ok(Object { versions, replaced })
     }
 }
 
 /// Names the causal state of an object: equal digests, equal context and siblings (to 64 bits of chance).
 pub fn digest(object: &Object) -> u64 {
     let mut state = Vec::with_capacity(64);
-    object.context().encode(&mut state);
+    object.seen().encode(&mut state);
+    encode_requests(&object.replaced, &mut state);
     for (dot, _) in object.siblings() {
         state.extend_from_slice(&dot.actor.0.to_le_bytes());
         state.extend_from_slice(&dot.n.to_le_bytes());

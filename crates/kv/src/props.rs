@@ -244,6 +244,18 @@ impl BucketMap {
         self.buckets.get(bucket).map_or(0, |changes| changes.digest)
     }
 
+    /// Names what is known of all buckets.
+    pub fn digest_all(&self) -> u64 {
+        let rotate = |all: u64, changes: &Changes| all.rotate_left(7) ^ changes.digest;
+        self.buckets.values().fold(0, rotate)
+    }
+
+    /// The least n_val of any bucket.
+    pub fn least_n_val(&self) -> u32 {
+        let set = self.buckets.values().map(|changes| changes.effective.n_val());
+        set.chain([self.defaults.n_val()]).min().unwrap_or(1)
+    }
+
     /// The buckets in it.
     pub fn buckets(&self) -> impl Iterator<Item = &BucketId> {
         self.buckets.keys()

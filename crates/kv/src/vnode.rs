@@ -2,9 +2,9 @@
 
 use bytes::Bytes;
 use ombak_base::limits::{OBJECT_BYTES_MAX, SIBLINGS_MAX};
-use ombak_base::{Entry, Now, RequestId, planted};
+use ombak_base::{Entry, Now, RequestId, always, planted};
 use ombak_cluster::{Outcome, Service, Vnode, VnodeError, Write};
-use ombak_crdt::VersionVector;
+use ombak_crdt::Context;
 
 use crate::{Content, Object, RequestError, Version, digest};
 
@@ -17,8 +17,10 @@ pub struct Kv;
 pub struct CoordinatedWrite {
     /// The client operation.
     pub request: RequestId,
+    /// Whether an earlier attempt may have written it already, elsewhere.
+    pub retried: bool,
     /// What the client had seen.
-    pub seen: VersionVector,
+    pub context: Context,
     /// What it writes; the time is set here.
     pub content: Content,
     /// Whether writes that the client had not seen stay beside it as siblings (`allow_mult`), or are replaced.
@@ -122,20 +124,20 @@ fn coordinate(
     if write.if_none_match && !object.is_tombstone() {
         return refuse(RequestError::MatchFound);
     }
-    if write.if_not_modified && !write.seen.descends(object.context()) {
+    if write.if_not_modified && !write.context.seen.descends(object.seen()) {
         return refuse(RequestError::Modified);
     }
     let Some(dot) = vnode.mint() else { return keep(CommandReply::CannotMint) };
-    let mut seen = write.seen.clone();
+    let mut context = write.context.clone();
     if !write.siblings {
-        seen.join(object.context());
+        context.join(&object.context());
     }
     if planted!("a delete that drops the context") && write.content.deleted {
-        seen = VersionVector::new();
+        context = Context::default();
         object = Object::default();
     }
     let content = Content { last_modified_us: now.wall_us, ..write.content.clone() };
-    object.write(&seen, dot, Version { request: write.request, content });
+    object.write(&context, dot, Version { request: write.request, retried: write.retried, content });
     if object.siblings().len() > SIBLINGS_MAX {
         return refuse(RequestError::TooManySiblings(SIBLINGS_MAX));
     }
@@ -168,6 +170,7 @@ fn merge(vnode: &Vnode, key: &Bytes, incoming: &Bytes, stored: Option<&Entry>) -
     if planted!("read repair writing the older value") {
         current = Object::default();
     }
+    always!(!current.contradicts(&object), "a dot names one write", "{current:?} and {object:?}");
     let taken = if current == Object::default() {
         object
     } else {
@@ -193,7 +196,7 @@ fn reap(
     let Some(object) = Object::decode(tombstone).ok().filter(|object| same && object.is_tombstone()) else {
         return keep(CommandReply::Reaped(false));
     };
-    if !vnode.bury(key, object.context(), now.tick) {
+    if !vnode.bury(key, &object.context(), now.tick) {
         return keep(CommandReply::Reaped(false));
     }
     Outcome { write: Write::Remove, reply: CommandReply::Reaped(true) }

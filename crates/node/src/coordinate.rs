@@ -9,7 +9,7 @@
 use bytes::Bytes;
 use ombak_base::{Address, ClientId, Effects, NodeId, Now, Partition, RequestId, Stamp, Tick};
 use ombak_cluster::{Done, Fence, Header, Role};
-use ombak_crdt::{Dot, VersionVector, decode_context, encode_context};
+use ombak_crdt::{Context, Dot};
 use ombak_kv::{
     Ack, Answer, Command, CommandReply, Content, CoordinatedWrite, GetCore, GetDecision, Heard, Object,
     ObjectAnswer, Operation, PutCore, PutOp, Quorum, RequestError, Return, digest, storage_key,
@@ -36,6 +36,8 @@ pub(crate) enum Asker {
 pub(crate) struct Op {
     asker: Asker,
     request: RequestId,
+    /// Whether an earlier attempt at another coordinator may have been done.
+    retried: bool,
     operation: Operation,
     partition: Partition,
     storage_key: Bytes,
@@ -74,6 +76,7 @@ impl Shard {
         now: Now,
         asker: Asker,
         request: RequestId,
+        retried: bool,
         operation: Operation,
         fx: &mut E,
     ) {
@@ -85,6 +88,7 @@ impl Shard {
         let op = Op {
             asker,
             request,
+            retried,
             partition,
             storage_key: storage_key(operation.bucket(), operation.key()),
             primaries,
@@ -107,7 +111,7 @@ impl Shard {
         match self.put_core(&op) {
             // Refused before anything is done.
             Err(error) => return Err((op, error)),
-            Ok(core) if !reads_first => return self.name_write(now, op, core, VersionVector::new(), fx),
+            Ok(core) if !reads_first => return self.name_write(now, op, core, Context::default(), fx),
             Ok(_) => {}
         }
         match self.get_core(&op) {
@@ -313,7 +317,7 @@ impl Shard {
             GetDecision::Failed(error) => Answer::Failed(error),
             GetDecision::NotFound => Answer::NotFound(None),
             GetDecision::Found(object) if object.is_tombstone() => {
-                Answer::NotFound(Some(encode_context(object.context())))
+                Answer::NotFound(Some(object.context().encode()))
             }
             GetDecision::Found(object) => Answer::Object(self.object_answer(op, &object, None)),
         }
@@ -327,7 +331,7 @@ impl Shard {
         } else {
             object.latest().map(shown).into_iter().collect()
         };
-        ObjectAnswer { siblings, context: encode_context(object.context()), key }
+        ObjectAnswer { siblings, context: object.context().encode(), key }
     }
 
     /// All replicas have answered a read: those that lack something get it; a tombstone that all hold is reaped.
@@ -376,7 +380,7 @@ impl Shard {
         if let Some(answer) = refusal {
             return self.deliver(op.asker, answer, fx);
         }
-        let seen = if op.is_delete() { object.context().clone() } else { VersionVector::new() };
+        let seen = if op.is_delete() { object.context() } else { Context::default() };
         let named = match self.put_core(&op) {
             Ok(core) => self.name_write(now, op, core, seen, fx),
             Err(error) => Err((op, error)),
@@ -392,7 +396,7 @@ impl Shard {
         now: Now,
         mut op: Op,
         core: PutCore,
-        read: VersionVector,
+        read: Context,
         fx: &mut E,
     ) -> Result<(), (Op, RequestError)> {
         let (content, context, none_match, not_modified) = match &op.operation {
@@ -403,13 +407,14 @@ impl Shard {
             }
             Operation::Get(_) => return Ok(()),
         };
-        let Ok(mut seen) = decode_context(&context) else { return Err((op, RequestError::BadContext)) };
-        seen.join(&read);
+        let Ok(mut context) = Context::decode(&context) else { return Err((op, RequestError::BadContext)) };
+        context.join(&read);
         // A deletion never removes what its client had not seen, whatever the bucket keeps.
         let siblings = self.buckets.props(op.operation.bucket()).allow_mult() || op.is_delete();
         let write = CoordinatedWrite {
             request: op.request,
-            seen,
+            retried: op.retried,
+            context,
             content,
             siblings,
             if_none_match: none_match,
@@ -469,7 +474,7 @@ impl Shard {
     fn coordinate_elsewhere<E: Effects<Shard>>(&mut self, now: Now, op: Op, fx: &mut E) {
         fx.probe("a vnode could not name a write yet");
         match op.asker {
-            Asker::Client(client) => self.forward_instead(now, client, op.request, op.operation, op.deadline, fx),
+            Asker::Client(client) => self.forward_instead(now, client, op.request, op.retried, op.operation, op.deadline, fx),
             Asker::Shard(address, id) => {
                 let _ = fx.send(address, Message::Forwarded(id, None), Stamp::NONE);
             }
@@ -602,8 +607,8 @@ fn condition(put: &PutOp, object: &Object) -> Option<Answer> {
         if object.is_tombstone() {
             return refused(RequestError::NotFound);
         }
-        return match decode_context(&put.context) {
-            Ok(seen) if seen.descends(object.context()) => None,
+        return match Context::decode(&put.context) {
+            Ok(context) if context.seen.descends(object.seen()) => None,
             _ => refused(RequestError::Modified),
         };
     }

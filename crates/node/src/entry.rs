@@ -19,6 +19,8 @@ pub(crate) const TIMEOUT_MS: u64 = 60_000;
 pub(crate) struct Forward {
     client: ClientId,
     request: RequestId,
+    /// Whether an earlier attempt may have been done.
+    retried: bool,
     operation: Operation,
     partition: Partition,
     to: NodeId,
@@ -44,13 +46,13 @@ impl Shard {
         let local = self.local_address(partition);
         if matches!(operation, Operation::Get(_)) {
             if local == self.config.me {
-                return self.coordinate(now, Asker::Client(client), request, operation, fx);
+                return self.coordinate(now, Asker::Client(client), request, false, operation, fx);
             }
             return self.forward_first(now, client, request, operation, partition, self.me(), fx);
         }
         match self.next_coordinator(partition, &operation, &[]) {
             Some(node) if node == self.me() && local == self.config.me => {
-                self.coordinate(now, Asker::Client(client), request, operation, fx);
+                self.coordinate(now, Asker::Client(client), request, false, operation, fx);
             }
             Some(node) => self.forward_first(now, client, request, operation, partition, node, fx),
             None => fx.reply(client, Reply::Kv(Answer::Failed(RequestError::NoCoordinator)), Stamp::NONE),
@@ -104,7 +106,7 @@ impl Shard {
         fx: &mut E,
     ) {
         let deadline = now.tick.plus_ms(timeout_ms(&operation));
-        let forward = Forward { client, request, operation, partition, to, tried: Vec::new(), deadline };
+        let forward = Forward { client, request, retried: false, operation, partition, to, tried: Vec::new(), deadline };
         self.try_forward(now, forward, fx);
     }
 
@@ -114,6 +116,7 @@ impl Shard {
         now: Now,
         client: ClientId,
         request: RequestId,
+        retried: bool,
         operation: Operation,
         deadline: Tick,
         fx: &mut E,
@@ -123,7 +126,7 @@ impl Shard {
         let Some(to) = self.next_coordinator(partition, &operation, &tried) else {
             return fx.reply(client, Reply::Kv(Answer::Failed(RequestError::NoCoordinator)), Stamp::NONE);
         };
-        self.try_forward(now, Forward { client, request, operation, partition, to, tried, deadline }, fx);
+        self.try_forward(now, Forward { client, request, retried, operation, partition, to, tried, deadline }, fx);
     }
 
     /// Sends to `forward.to`, or to the next primary as long as there is one.
@@ -133,7 +136,8 @@ impl Shard {
             let left_ms = forward.deadline.since(now.tick) / 1_000;
             let sent = self.peers.fence(forward.to, left_ms, now.tick).is_some_and(|fence| {
                 let operation = Box::new(forward.operation.clone());
-                let message = Message::Forward { id, request: forward.request, fence, operation };
+                let (request, retried) = (forward.request, forward.retried);
+                let message = Message::Forward { id, request, retried, fence, operation };
                 let address = self.peers.address(forward.to, forward.partition);
                 fx.send(address, message, Stamp::NONE).is_ok()
             });
@@ -159,6 +163,7 @@ impl Shard {
         from: Address,
         id: u64,
         request: RequestId,
+        retried: bool,
         fence: Fence,
         operation: Operation,
         fx: &mut E,
@@ -173,7 +178,7 @@ impl Shard {
             fx.probe("a forwarded operation came twice");
             return;
         }
-        self.coordinate(now, Asker::Shard(from, id), request, operation, fx);
+        self.coordinate(now, Asker::Shard(from, id), request, retried, operation, fx);
     }
 
     /// The coordinator has answered, or says that it cannot coordinate.
@@ -192,7 +197,8 @@ impl Shard {
                 self.forwards.remove(&id);
                 fx.reply(client, Reply::Kv(*answer), Stamp::NONE);
             }
-            None => self.retry_forward(now, id, fx),
+            // It has not been done there.
+            None => self.retry_forward(now, id, false, fx),
         }
     }
 
@@ -200,16 +206,18 @@ impl Shard {
     pub(crate) fn retry_forwards<E: Effects<Shard>>(&mut self, now: Now, node: NodeId, fx: &mut E) {
         let lost = |forward: &Forward| forward.to == node;
         let ids: Vec<u64> = self.forwards.iter().filter(|(_, f)| lost(f)).map(|(id, _)| *id).collect();
-        ids.into_iter().for_each(|id| self.retry_forward(now, id, fx));
+        ids.into_iter().for_each(|id| self.retry_forward(now, id, true, fx));
     }
 
-    fn retry_forward<E: Effects<Shard>>(&mut self, now: Now, id: u64, fx: &mut E) {
+    /// Tries the next primary. `maybe_done`: the one before may have done it all the same.
+    fn retry_forward<E: Effects<Shard>>(&mut self, now: Now, id: u64, maybe_done: bool, fx: &mut E) {
         let Some(mut forward) = self.forwards.remove(&id) else { return };
+        forward.retried |= maybe_done;
         fx.probe("an operation was tried at another primary");
         match self.next_coordinator(forward.partition, &forward.operation, &forward.tried) {
             Some(next) if next == self.me() && self.local_address(forward.partition) == self.config.me => {
                 let Forward { client, request, operation, .. } = forward;
-                self.coordinate(now, Asker::Client(client), request, operation, fx);
+                self.coordinate(now, Asker::Client(client), request, false, operation, fx);
             }
             Some(next) => {
                 forward.to = next;

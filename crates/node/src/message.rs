@@ -105,6 +105,8 @@ pub enum Message {
         id: u64,
         /// The client operation.
         request: RequestId,
+        /// Whether an earlier attempt, elsewhere, may have been done.
+        retried: bool,
         /// Until when.
         fence: Fence,
         /// What.
@@ -155,10 +157,11 @@ impl Wire for Message {
                 put_u64s(out, &[*id]);
                 encode_told(told, out);
             }
-            Message::Forward { id, request, fence, operation } => {
+            Message::Forward { id, request, retried, fence, operation } => {
                 out.push(6);
                 put_u64s(out, &[*id, fence.boot, fence.deadline.0]);
                 out.extend_from_slice(&request.0.to_le_bytes());
+                out.push(u8::from(*retried));
                 operation::encode_operation(operation, out);
             }
             Message::Forwarded(id, answer) => {
@@ -216,9 +219,9 @@ fn decode_message(reader: &mut Reader) -> Result<Message, DecodeError> {
         6 => {
             let id = reader.u64()?;
             let fence = Fence { boot: reader.u64()?, deadline: Tick(reader.u64()?) };
-            let request = RequestId(reader.u128()?);
+            let (request, retried) = (RequestId(reader.u128()?), flag(reader)?);
             let operation = Box::new(operation::decode_operation(reader)?);
-            Message::Forward { id, request, fence, operation }
+            Message::Forward { id, request, retried, fence, operation }
         }
         7 => {
             let id = reader.u64()?;

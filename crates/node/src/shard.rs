@@ -225,8 +225,8 @@ impl Shard {
             Message::Verdicts(verdicts) => self.judged(from.node, verdicts, fx),
             Message::Ask(id, header, props, ask) => self.asked(now, from, id, header, props, ask, fx),
             Message::Told(id, told) => self.told(now, from.node, id, told, fx),
-            Message::Forward { id, request, fence, operation } => {
-                self.forwarded_here(now, from, id, request, fence, *operation, fx);
+            Message::Forward { id, request, retried, fence, operation } => {
+                self.forwarded_here(now, from, id, request, retried, fence, *operation, fx);
             }
             Message::Forwarded(id, answer) => self.forward_answered(now, from, id, answer, fx),
             Message::Props(id, exports) => self.take_props(from, id, &exports, fx),

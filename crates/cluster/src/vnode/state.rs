@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 use ombak_base::{ActorId, Effects, Entry, Machine, NodeId, Partition, Stamp, Tick, always, planted};
-use ombak_crdt::{Dot, VersionVector};
+use ombak_crdt::{Context, Dot};
 
 use super::record::{Claim, META_KEY, VnodeRecord, peer_key};
 use crate::header::FENCE_WINDOW_MS;
@@ -47,7 +47,7 @@ pub struct Vnode {
     /// What other owners claimed for their replicas of this partition.
     peers: BTreeMap<NodeId, Claim>,
     /// Keys that were reaped within the last window, and everything that had been seen of them.
-    graves: BTreeMap<Bytes, (VersionVector, Tick)>,
+    graves: BTreeMap<Bytes, (Context, Tick)>,
     burials: VecDeque<(Tick, Bytes)>,
 }
 
@@ -149,6 +149,11 @@ impl Vnode {
         stamp
     }
 
+    /// Whether a record is on its way to the disk.
+    pub fn is_syncing(&self) -> bool {
+        self.syncing.is_some()
+    }
+
     /// Everything up to `stamp` is durable.
     pub fn durable(&mut self, stamp: Stamp) {
         if let Some((_, lease)) = self.syncing.take_if(|(syncing, _)| *syncing <= stamp) {
@@ -220,13 +225,13 @@ impl Vnode {
     }
 
     /// Remembers that `key` was reaped, having seen `context`. `false`: too much is remembered already, do not reap.
-    pub fn bury(&mut self, key: &Bytes, context: &VersionVector, now: Tick) -> bool {
+    pub fn bury(&mut self, key: &Bytes, context: &Context, now: Tick) -> bool {
         self.forget_graves(now);
         if self.graves.len() >= GRAVES_MAX || self.burials.len() >= GRAVES_MAX {
             return false;
         }
         let until = now.plus_ms(FENCE_WINDOW_MS);
-        let grave = self.graves.entry(key.clone()).or_insert_with(|| (VersionVector::new(), until));
+        let grave = self.graves.entry(key.clone()).or_insert_with(|| (Context::default(), until));
         grave.0.join(context);
         grave.1 = until;
         self.burials.push_back((until, key.clone()));
@@ -234,7 +239,7 @@ impl Vnode {
     }
 
     /// What had been seen of a key that was reaped within the window.
-    pub fn grave(&self, key: &[u8]) -> Option<&VersionVector> {
+    pub fn grave(&self, key: &[u8]) -> Option<&Context> {
         self.graves.get(key).map(|(context, _)| context)
     }
 

@@ -1,6 +1,6 @@
 use bytes::Bytes;
 use ombak_base::{ActorId, RequestId};
-use ombak_crdt::{Dot, VersionVector};
+use ombak_crdt::{Context, Dot};
 use proptest::prelude::*;
 
 use super::*;
@@ -9,8 +9,8 @@ use crate::{Content, Version};
 fn value(n: u64) -> Heard {
     let mut object = Object::default();
     let content = Content { value: Bytes::from_static(b"v"), ..Content::default() };
-    let version = Version { request: RequestId(u128::from(n)), content };
-    object.write(&VersionVector::new(), Dot { actor: ActorId(n), n: 1 }, version);
+    let version = Version { request: RequestId(u128::from(n)), retried: false, content };
+    object.write(&Context::default(), Dot { actor: ActorId(n), n: 1 }, version);
     Heard::Value(object)
 }
 

@@ -33,8 +33,8 @@ fn any_object() -> impl Strategy<Value = Object> {
         let mut object = Object::default();
         for (actor, content, request) in writes {
             let actor = ActorId(actor);
-            let dot = Dot { actor, n: object.context().count(actor) + 1 };
-            object.write(&VersionVector::new(), dot, Version { request: RequestId(request), content });
+            let dot = Dot { actor, n: object.seen().count(actor) + 1 };
+            object.write(&Context::default(), dot, Version { request: RequestId(request), retried: false, content });
         }
         object
     })
@@ -44,7 +44,7 @@ fn written(value: &'static str, actor: u64, n: u64, request: u128) -> Object {
     let mut object = Object::default();
     let content = Content { value: Bytes::from_static(value.as_bytes()), ..Content::default() };
     let dot = Dot { actor: ActorId(actor), n };
-    object.write(&VersionVector::new(), dot, Version { request: RequestId(request), content });
+    object.write(&Context::default(), dot, Version { request: RequestId(request), retried: false, content });
     object
 }
 
@@ -65,10 +65,10 @@ fn the_bytes_of_version_1_are_kept_for_ever() {
         indexes: vec![(Bytes::from_static(b"i"), Some(Bytes::from_static(b"x")))],
         ..Content::default()
     };
-    object.write(&VersionVector::new(), Dot { actor: ActorId(1), n: 2 }, Version { request: RequestId(7), content });
-    let mut golden = vec![1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 2, 1, 1, 0, 0, 0, 0, 0, 0, 0, 2, 7];
+    object.write(&Context::default(), Dot { actor: ActorId(1), n: 2 }, Version { request: RequestId(7), retried: true, content });
+    let mut golden = vec![1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 2, 0, 1, 1, 0, 0, 0, 0, 0, 0, 0, 2, 7];
     golden.extend_from_slice(&[0; 15]);
-    golden.extend_from_slice(b"\x02\x05\x01t\x01\x01b\x01k\x01g\x01\x01m\x00\x01\x01i\x01\x01x\x02v2");
+    golden.extend_from_slice(b"\x01\x02\x05\x01t\x01\x01b\x01k\x01g\x01\x01m\x00\x01\x01i\x01\x01x\x02v2");
     assert_eq!(object.encode()[..], golden);
     assert_eq!(Object::decode(&Bytes::from(golden)), Ok(object));
 }
@@ -80,6 +80,24 @@ fn a_retry_at_another_coordinator_is_no_sibling() {
     assert_eq!(object.siblings().len(), 1);
     object.merge(&written("v", 3, 1, 8));
     assert_eq!(object.siblings().len(), 2, "the same value by another request is another write");
+}
+
+/// The copy under the first dot lies on a node that was down while the second was read and replaced.
+#[test]
+fn a_replaced_retry_does_not_come_back_under_its_other_dot() {
+    let first = written("v", 1, 1, 9);
+    let mut second = Object::default();
+    let version = Version { request: RequestId(9), retried: true, content: Content::default() };
+    second.write(&Context::default(), Dot { actor: ActorId(2), n: 1 }, version);
+    let seen = second.context();
+    let deletion = Content { deleted: true, ..Content::default() };
+    let version = Version { request: RequestId(10), retried: false, content: deletion };
+    // The coordinator of the deletion need not hold what its client had seen.
+    let mut deleted = Object::default();
+    deleted.write(&seen, Dot { actor: ActorId(3), n: 1 }, version);
+    deleted.merge(&first);
+    assert!(deleted.is_tombstone());
+    assert_eq!(deleted.siblings().len(), 1);
 }
 
 proptest! {

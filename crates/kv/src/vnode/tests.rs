@@ -15,11 +15,12 @@ fn key() -> Bytes {
     Bytes::from_static(b"\x01k")
 }
 
-fn write(value: &'static str, request: u128, seen: &VersionVector) -> CoordinatedWrite {
+fn write(value: &'static str, request: u128, context: &Context) -> CoordinatedWrite {
     let content = Content { value: Bytes::from_static(value.as_bytes()), ..Content::default() };
     CoordinatedWrite {
         request: RequestId(request),
-        seen: seen.clone(),
+        retried: false,
+        context: context.clone(),
         content,
         siblings: true,
         if_none_match: false,
@@ -49,7 +50,7 @@ fn coordinate_ok(vnode: &mut Vnode, stored: &mut Option<Entry>, write: Coordinat
 #[test]
 fn a_write_without_context_stands_beside_or_replaces_by_the_bucket() {
     let (mut vnode, mut stored) = (vnode(), None);
-    let nothing = VersionVector::new();
+    let nothing = Context::default();
     coordinate_ok(&mut vnode, &mut stored, write("a", 1, &nothing));
     let both = coordinate_ok(&mut vnode, &mut stored, write("b", 2, &nothing));
     assert_eq!(both.siblings().len(), 2);
@@ -62,29 +63,29 @@ fn a_write_without_context_stands_beside_or_replaces_by_the_bucket() {
 #[test]
 fn a_retry_of_what_is_there_mints_nothing() {
     let (mut vnode, mut stored) = (vnode(), None);
-    let first = coordinate_ok(&mut vnode, &mut stored, write("a", 1, &VersionVector::new()));
-    assert_eq!(coordinate_ok(&mut vnode, &mut stored, write("a", 1, &VersionVector::new())), first);
+    let first = coordinate_ok(&mut vnode, &mut stored, write("a", 1, &Context::default()));
+    assert_eq!(coordinate_ok(&mut vnode, &mut stored, write("a", 1, &Context::default())), first);
 }
 
 #[test]
 fn conditions_are_checked_against_what_is_stored() {
     let (mut vnode, mut stored) = (vnode(), None);
-    let nothing = VersionVector::new();
+    let nothing = Context::default();
     let only_new = |request| CoordinatedWrite { if_none_match: true, ..write("a", request, &nothing) };
     let first = coordinate_ok(&mut vnode, &mut stored, only_new(1));
     let refused = run(&mut vnode, &mut stored, Command::Coordinate(Box::new(only_new(2))));
     assert_eq!(refused, CommandReply::Refused(RequestError::MatchFound));
-    let unmodified = |request, seen: &VersionVector| CoordinatedWrite { if_not_modified: true, ..write("b", request, seen) };
-    coordinate_ok(&mut vnode, &mut stored, unmodified(3, first.context()));
-    let refused = run(&mut vnode, &mut stored, Command::Coordinate(Box::new(unmodified(4, first.context()))));
+    let unmodified = |request, context: &Context| CoordinatedWrite { if_not_modified: true, ..write("b", request, context) };
+    coordinate_ok(&mut vnode, &mut stored, unmodified(3, &first.context()));
+    let refused = run(&mut vnode, &mut stored, Command::Coordinate(Box::new(unmodified(4, &first.context()))));
     assert_eq!(refused, CommandReply::Refused(RequestError::Modified));
 }
 
 #[test]
 fn a_reaped_key_does_not_come_back_by_a_late_message() {
     let (mut vnode, mut stored) = (vnode(), None);
-    let old = coordinate_ok(&mut vnode, &mut stored, write("a", 1, &VersionVector::new()));
-    let mut deletion = write("", 2, old.context());
+    let old = coordinate_ok(&mut vnode, &mut stored, write("a", 1, &Context::default()));
+    let mut deletion = write("", 2, &old.context());
     deletion.content.deleted = true;
     let tombstone = coordinate_ok(&mut vnode, &mut stored, deletion);
     assert!(tombstone.is_tombstone());
@@ -93,17 +94,17 @@ fn a_reaped_key_does_not_come_back_by_a_late_message() {
     assert_eq!(stored, None);
     run(&mut vnode, &mut stored, Command::Merge(old.encode()));
     assert_eq!(stored, None, "the late copy was covered by the grave");
-    let new = coordinate_ok(&mut vnode, &mut stored, write("n", 3, &VersionVector::new()));
+    let new = coordinate_ok(&mut vnode, &mut stored, write("n", 3, &Context::default()));
     assert_eq!(new.live().count(), 1, "a new write is no ghost");
 }
 
 #[test]
 fn a_merge_takes_the_union_and_says_what_is_there() {
     let (mut vnode, mut stored) = (vnode(), None);
-    let mine = coordinate_ok(&mut vnode, &mut stored, write("a", 1, &VersionVector::new()));
+    let mine = coordinate_ok(&mut vnode, &mut stored, write("a", 1, &Context::default()));
     let mut theirs = Object::default();
-    let version = Version { request: RequestId(9), content: Content::default() };
-    theirs.write(&VersionVector::new(), ombak_crdt::Dot { actor: ActorId(7), n: 1 }, version);
+    let version = Version { request: RequestId(9), retried: false, content: Content::default() };
+    theirs.write(&Context::default(), ombak_crdt::Dot { actor: ActorId(7), n: 1 }, version);
     let mut both = mine.clone();
     both.merge(&theirs);
     let reply = run(&mut vnode, &mut stored, Command::Merge(theirs.encode()));

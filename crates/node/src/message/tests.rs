@@ -74,6 +74,7 @@ fn messages() -> Vec<Message> {
     let forward = |operation| Message::Forward {
         id: 1,
         request: RequestId(2),
+        retried: true,
         fence: Fence { boot: 3, deadline: Tick(4) },
         operation: Box::new(operation),
     };

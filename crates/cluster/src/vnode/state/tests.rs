@@ -90,7 +90,8 @@ fn a_silent_peer_makes_a_new_actor_only() {
 fn a_grave_is_remembered_for_one_window() {
     let mut vnode = Vnode::format(P, ActorId(5));
     let key = Bytes::from_static(b"\x01k");
-    let context: VersionVector = [Dot { actor: ActorId(1), n: 3 }].into_iter().collect();
+    let seen = [Dot { actor: ActorId(1), n: 3 }].into_iter().collect();
+    let context = Context { seen, retried: Vec::new() };
     assert!(vnode.bury(&key, &context, Tick(0)));
     vnode.forget_graves(Tick(0).plus_ms(crate::FENCE_WINDOW_MS));
     assert_eq!(vnode.grave(&key), Some(&context));

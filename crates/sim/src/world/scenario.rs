@@ -1,0 +1,120 @@
+//! What a scenario does to nodes and network: it reads like `w.crash(A); w.partition(&[A], &[B, C]); …`.
+
+use ombak_base::{Event, NodeId};
+
+use super::node::{Due, Process};
+use super::{Booted, System, World};
+use crate::Faults;
+
+/// What a scenario does to nodes.
+impl<S: System> World<S> {
+    /// The node dies, and its disk forgets what is not synced. Nothing, if it is down.
+    pub fn crash(&mut self, node: NodeId) {
+        let Some(process) = self.nodes[node.0 as usize].process.take() else { return };
+        self.trace_text(node, None, "crash", &());
+        let place = &mut self.nodes[node.0 as usize];
+        place.life += 1;
+        place.is_paused = false;
+        place.deferred.clear();
+        place.disk.crash(&mut self.rng);
+        process.clients.into_iter().for_each(|client| self.hang_up(client));
+        self.network.end_all(node);
+        self.reconcile();
+    }
+
+    /// Crashes the node if it is up, and boots it from what its disk holds.
+    pub fn restart(&mut self, node: NodeId) -> Result<(), String> {
+        self.crash(node);
+        let place = &mut self.nodes[node.0 as usize];
+        place.life += 1;
+        place.boots += 1;
+        let (disk, boot) = (place.disk.mount(), place.boots);
+        let booted = self.system.boot(node, &disk, boot, &mut self.rng.fork());
+        self.trace_text(node, None, "boot", &(boot, booted.is_ok()));
+        let Booted { shards, writer } = match booted {
+            Ok(booted) => booted,
+            Err(reason) => {
+                self.nodes[node.0 as usize].disk.crash(&mut self.rng);
+                return Err(reason);
+            }
+        };
+        let process = Process::new(shards, writer, self.now);
+        self.nodes[node.0 as usize].process = Some(process);
+        self.turn_all(node, &Event::Start);
+        self.crash_if_powerless(node);
+        self.reconcile();
+        Ok(())
+    }
+
+    /// The node stops where it is, as on SIGSTOP: peers see nothing but silence. Nothing, if it is down.
+    pub fn pause(&mut self, node: NodeId) {
+        self.trace_text(node, None, "pause", &());
+        let place = &mut self.nodes[node.0 as usize];
+        place.is_paused = place.process.is_some();
+    }
+
+    /// The node goes on with everything that came due meanwhile.
+    pub fn resume(&mut self, node: NodeId) {
+        self.trace_text(node, None, "resume", &());
+        let place = &mut self.nodes[node.0 as usize];
+        place.is_paused = false;
+        for (key, due) in std::mem::take(&mut place.deferred) {
+            self.dispatch(key, due);
+        }
+        self.reconcile();
+    }
+
+    /// The node dies if it is up, and its disk is replaced by an empty one.
+    pub fn wipe(&mut self, node: NodeId) {
+        self.crash(node);
+        self.trace_text(node, None, "wipe", &());
+        self.disk(node).wipe();
+    }
+
+    /// Sets the node's wall clock wrong by so much.
+    pub fn set_skew(&mut self, node: NodeId, us: i64) {
+        self.nodes[node.0 as usize].skew_us = us;
+    }
+}
+
+/// What a scenario does to the network.
+impl<S: System> World<S> {
+    /// Nothing passes between the two sides. Connections stay, unless [`reset`](World::reset).
+    pub fn partition(&mut self, side: &[NodeId], other: &[NodeId]) {
+        for (a, b) in side.iter().flat_map(|a| other.iter().map(|b| (*a, *b))) {
+            self.one_way(a, b);
+            self.one_way(b, a);
+        }
+    }
+
+    /// Nothing passes from one node to the other.
+    pub fn one_way(&mut self, from: NodeId, to: NodeId) {
+        self.trace_text(from, None, "block", &to);
+        self.network.block(from, to);
+    }
+
+    /// Everything passes again. What has stalled arrives now.
+    pub fn heal(&mut self) {
+        for packet in self.network.heal() {
+            self.dispatch((self.now, 0), Due::Packet(packet));
+        }
+        self.reconcile();
+    }
+
+    /// Their connection breaks: what is in flight is lost, both hear of it, and they connect again.
+    pub fn reset(&mut self, a: NodeId, b: NodeId) {
+        self.trace_text(a, None, "reset", &b);
+        self.network.cut(a, b);
+        self.reconcile();
+    }
+
+    /// Changes the weather.
+    pub fn set_faults(&mut self, faults: Faults) {
+        self.faults = faults;
+    }
+
+    /// The present weather.
+    pub fn faults(&self) -> &Faults {
+        &self.faults
+    }
+}

@@ -1,0 +1,267 @@
+//! One turn of a shard's loop: an event, the step, and what becomes of its effects.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use bytes::Bytes;
+use ombak_base::{
+    Address, ClientId, Device, Effects, Entry, Event, Load, Machine, NodeId, Partition, ReadJob,
+    Refused, Scan, ShardId, Stamp, Tick, Ticket, Wire,
+};
+
+use super::node::{Due, Inside, MessageOf, Outgoing, ReplyOf, TimerOf};
+use super::{Heard, Reply, System, World};
+use crate::Rng;
+use crate::faults::{Faults, draw};
+use crate::network::{ConnectionId, Packet};
+use crate::trace::Detail;
+
+/// What a step asked for, in order.
+enum Effect<S: System> {
+    Leave(Stamp, Outgoing<S>),
+    Arm(TimerOf<S>, Tick),
+    Disarm(TimerOf<S>),
+    Answer(Event<S::Machine>),
+    Job(Ticket, ReadJob),
+}
+
+/// The world as a machine sees it during a step. Storage answers at once, so that loads see the stores
+/// before them; everything else waits until the step is over.
+struct Turn<'a, S: System> {
+    me: Address,
+    shards: u16,
+    peers: &'a BTreeMap<NodeId, ConnectionId>,
+    device: &'a mut S::Device,
+    faults: &'a Faults,
+    rng: &'a mut Rng,
+    probes: &'a mut BTreeMap<&'static str, u64>,
+    effects: Vec<Effect<S>>,
+}
+
+impl<S: System> Effects<S::Machine> for Turn<'_, S> {
+    fn send(&mut self, to: Address, message: MessageOf<S>, after: Stamp) -> Result<(), Refused> {
+        let is_local = to.node == self.me.node;
+        let is_up =
+            if is_local { to.shard.0 < self.shards } else { self.peers.contains_key(&to.node) };
+        if !is_up {
+            return Err(Refused::Down);
+        }
+        if self.rng.chance(self.faults.full_per_mille.into(), 1000) {
+            return Err(Refused::Full);
+        }
+        let outgoing = if is_local {
+            Outgoing::Local(to, message)
+        } else {
+            let mut bytes = Vec::new();
+            message.encode(&mut bytes);
+            Outgoing::Remote(to, bytes.into())
+        };
+        self.effects.push(Effect::Leave(after, outgoing));
+        Ok(())
+    }
+
+    fn reply(&mut self, to: ClientId, reply: ReplyOf<S>, after: Stamp) {
+        self.effects.push(Effect::Leave(after, Outgoing::Reply(to, reply)));
+    }
+
+    fn arm(&mut self, timer: TimerOf<S>, at: Tick) {
+        self.effects.push(Effect::Arm(timer, at));
+    }
+
+    fn disarm(&mut self, timer: TimerOf<S>) {
+        self.effects.push(Effect::Disarm(timer));
+    }
+
+    fn choose(&mut self, n: u64) -> u64 {
+        self.rng.below(n)
+    }
+
+    fn load(&mut self, ticket: Ticket, partition: Partition, key: &Bytes) {
+        self.effects.push(match self.device.load(partition, key) {
+            Load::Ready(entry) => Effect::Answer(Event::Loaded { ticket, entry }),
+            Load::Blocked(job) => Effect::Job(ticket, job),
+        });
+    }
+
+    fn store(&mut self, partition: Partition, key: &Bytes, entry: Option<Entry>) -> Stamp {
+        self.device.store(partition, key, entry.as_ref())
+    }
+
+    fn scan(&mut self, ticket: Ticket, scan: Scan) {
+        let chunk = self.device.scan(&scan);
+        self.effects.push(Effect::Answer(Event::Scanned { ticket, chunk }));
+    }
+
+    fn probe(&mut self, name: &'static str) {
+        *self.probes.entry(name).or_default() += 1;
+    }
+}
+
+impl<S: System> World<S> {
+    /// One turn, which begins with `first`.
+    pub(super) fn turn(&mut self, node: NodeId, shard: ShardId, first: Event<S::Machine>) {
+        self.trace_event(node, shard, &first);
+        self.turn_untraced(node, shard, first);
+    }
+
+    /// Steps an event and the answers that come within the same turn, then hands over what was stored.
+    /// The caller has `first` in the trace.
+    pub(super) fn turn_untraced(&mut self, node: NodeId, shard: ShardId, first: Event<S::Machine>) {
+        let mut events = VecDeque::new();
+        let mut next = Some(first);
+        while let Some(event) = next {
+            for effect in self.step_machine(node, shard, event) {
+                self.carry_out(node, shard, effect, &mut events);
+            }
+            next = events.pop_front();
+            next.iter().for_each(|event| self.trace_event(node, shard, event));
+        }
+        self.end_turn(node, shard);
+    }
+
+    pub(super) fn turn_all(&mut self, node: NodeId, event: &Event<S::Machine>) {
+        let shards = self.process(node).map(|process| process.shard_ids());
+        shards.into_iter().flatten().for_each(|shard| self.turn(node, shard, event.clone()));
+    }
+
+    fn step_machine(
+        &mut self,
+        node: NodeId,
+        shard: ShardId,
+        event: Event<S::Machine>,
+    ) -> Vec<Effect<S>> {
+        let place = &mut self.nodes[node.0 as usize];
+        let Some(process) = &mut place.process else { return Vec::new() };
+        let now = process.now(self.now, place.skew_us);
+        let shards = process.shards.len() as u16;
+        let Some(host) = process.shards.get_mut(usize::from(shard.0)) else { return Vec::new() };
+        let mut turn = Turn {
+            me: Address { node, shard },
+            shards,
+            peers: &process.peers,
+            device: &mut host.device,
+            faults: &self.faults,
+            rng: &mut self.choices,
+            probes: &mut self.probes,
+            effects: Vec::new(),
+        };
+        host.machine.step(now, event, &mut turn);
+        let effects = turn.effects;
+        host.machine.check();
+        effects
+    }
+
+    fn carry_out(
+        &mut self,
+        node: NodeId,
+        shard: ShardId,
+        effect: Effect<S>,
+        events: &mut VecDeque<Event<S::Machine>>,
+    ) {
+        match effect {
+            Effect::Leave(after, outgoing) => self.leave_after(node, shard, after, outgoing),
+            Effect::Arm(timer, at) => self.arm(node, shard, timer, at),
+            Effect::Disarm(timer) => self.disarm(node, shard, timer),
+            Effect::Answer(event) => {
+                if self.rng.chance(self.faults.late_load_per_mille.into(), 1000) {
+                    self.push_inside(node, self.faults.load_us, Inside::Event(shard, event));
+                } else {
+                    events.push_back(event);
+                }
+            }
+            Effect::Job(ticket, job) => {
+                self.push_inside(node, self.faults.load_us, Inside::Job(shard, ticket, job));
+            }
+        }
+    }
+
+    fn arm(&mut self, node: NodeId, shard: ShardId, timer: TimerOf<S>, at: Tick) {
+        self.disarm(node, shard, timer);
+        let late = draw(&mut self.rng, self.faults.late_timer_us);
+        let Some(process) = self.process(node) else { return };
+        let due = process.booted_at.saturating_add(at.0).max(self.now).saturating_add(late);
+        let key = self.push_inside_at(node, due, Inside::Timer(shard, timer));
+        if let Some(shard) = self.shard(node, shard) {
+            shard.timers.insert(timer, key);
+        }
+    }
+
+    fn disarm(&mut self, node: NodeId, shard: ShardId, timer: TimerOf<S>) {
+        if let Some(key) = self.shard(node, shard).and_then(|shard| shard.timers.remove(&timer)) {
+            self.queue.remove(key);
+        }
+    }
+
+    /// Lets out what need not wait. What waits for a stamp that will never be durable stays for ever.
+    fn leave_after(&mut self, node: NodeId, shard: ShardId, after: Stamp, outgoing: Outgoing<S>) {
+        let Some(host) = self.shard(node, shard) else { return };
+        if after > host.device.durable() {
+            host.held.push((after, outgoing));
+        } else {
+            self.leave(Address { node, shard }, outgoing);
+        }
+    }
+
+    pub(super) fn leave(&mut self, from: Address, outgoing: Outgoing<S>) {
+        match outgoing {
+            Outgoing::Local(to, message) => {
+                let at = self.now + draw(&mut self.rng, self.faults.local_us);
+                let at = self.network.in_line(from, to, at);
+                let event = Event::Message { from, message };
+                self.push_inside_at(to.node, at, Inside::Event(to.shard, event));
+            }
+            Outgoing::Remote(to, bytes) => self.send_packet(from, to, bytes),
+            Outgoing::Reply(client, reply) => {
+                self.trace_text(from.node, Some(from.shard), "reply", &(client, &reply));
+                let heard = Heard::Reply(reply);
+                self.replies.push(Reply { client, at: Tick(self.now), heard });
+            }
+        }
+    }
+
+    /// A message that had to wait goes over the connection of now, if there is one.
+    fn send_packet(&mut self, from: Address, to: Address, bytes: Bytes) {
+        let peers = self.process(from.node).map(|process| &process.peers);
+        let Some(connection) = peers.and_then(|peers| peers.get(&to.node).copied()) else {
+            return self.trace_text(from.node, Some(from.shard), "lost", &to);
+        };
+        let arrivals = self.network.arrivals(from, to, self.now, &self.faults, &mut self.rng);
+        if arrivals[0].is_none() {
+            self.trace_text(from.node, Some(from.shard), "dropped", &to);
+        }
+        for at in arrivals.into_iter().flatten() {
+            let bytes = bytes.clone();
+            self.queue.push(at, Due::Packet(Packet { from, to, connection, bytes }));
+        }
+    }
+
+    fn trace_event(&mut self, node: NodeId, shard: ShardId, event: &Event<S::Machine>) {
+        let (now, at) = (self.now, Some(shard));
+        let mut text = |kind, text: &dyn std::fmt::Debug| {
+            self.trace.record(now, node, at, kind, &Detail::Text(text));
+        };
+        match event {
+            Event::Start => text("start", &()),
+            Event::Request { client, request } => text("request", &(client, request)),
+            Event::More(client) => text("more", client),
+            Event::Gone(client) => text("gone", client),
+            Event::Message { from, message } => text("message", &(from, message)),
+            Event::PeerUp { node, shards, hello } => text("up", &(node, shards, hello)),
+            Event::PeerDown(node) => text("down", node),
+            Event::Timer(timer) => text("timer", timer),
+            Event::Loaded { ticket, entry } => {
+                let bytes = entry
+                    .as_ref()
+                    .ok()
+                    .and_then(Option::as_ref)
+                    .map_or(&[][..], |entry| &entry.bytes);
+                self.trace.record(now, node, at, "loaded", &Detail::Bytes(bytes, &(ticket, entry)));
+            }
+            Event::Scanned { ticket, chunk } => {
+                let entries = chunk.as_ref().map(|chunk| chunk.entries.len());
+                text("scanned", &(ticket, entries));
+            }
+            Event::Durable(stamp) => text("durable", stamp),
+            Event::DeviceFailed => text("failed", &()),
+        }
+    }
+}
