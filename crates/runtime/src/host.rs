@@ -1,0 +1,238 @@
+//! One shard's world, as its machine sees it: the effects.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use ombak_base::{
+    Address, ClientId, Device, Effects, Entry, Event, Load, Machine, NodeId, Now, Partition,
+    Refused, Scan, ShardId, Stamp, Tick, Ticket,
+};
+
+use crate::chance::Chance;
+use crate::clients::Clients;
+use crate::config::Limits;
+use crate::counters::ShardCounters;
+use crate::face::Face;
+use crate::handle::{Flow, Sink};
+use crate::held::Held;
+use crate::links::{Links, Route};
+use crate::locals::Locals;
+use crate::queue::{Rejected, Sender};
+use crate::reader::Read;
+use crate::running::Shared;
+use crate::slab::{Key, Slab};
+use crate::timers::Timers;
+
+/// Where the answer to a request goes. The key of its place in the slab is the machine's [`ClientId`].
+pub(crate) enum Origin<R> {
+    Client { connection: Key, slot: u64 },
+    Local { id: u64, sink: Sink<R> },
+}
+
+/// An effect that waits for a stamp.
+pub(crate) enum Waiting<M: Machine> {
+    Send { route: Route, to: ShardId, message: M::Message },
+    Reply { to: ClientId, reply: M::Reply },
+}
+
+/// Timers of the host itself: none is armed while nothing is wrong and nothing is half done.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub(crate) enum Own {
+    /// A link is to dial again, or has taken too long to come up.
+    Link(usize),
+    /// An accepted connection has taken too long to say hello.
+    Greeting(u64),
+    /// Accepting failed; try again.
+    Accept,
+}
+
+pub(crate) struct Host<M: Machine, D: Device, F: Face<M>> {
+    pub own: Address,
+    pub now: Now,
+    pub device: D,
+    /// What effects are measured by: `device.durable()` when it was last looked at.
+    pub durable: Stamp,
+    /// What the machine was told of that.
+    pub told: Stamp,
+    pub failed: bool,
+    /// Events that a step brought about, taken right after it.
+    pub soon: VecDeque<Event<M>>,
+    /// Events that wait for the next turn: bulk work must not hold up what has arrived meanwhile.
+    pub later: VecDeque<Event<M>>,
+    pub held: Held<Waiting<M>>,
+    pub timers: Timers<M::Timer>,
+    pub own_timers: Timers<Own>,
+    pub chance: Chance,
+    pub links: Links,
+    pub locals: Locals<M::Message>,
+    pub requests: Slab<Origin<M::Reply>>,
+    pub local_requests: HashMap<u64, Key>,
+    pub clients: Clients<M, F>,
+    pub reads: Sender<Read>,
+    pub registry: mio::Registry,
+    pub limits: Limits,
+    pub shared: Arc<Shared>,
+    pub counted: ShardCounters,
+}
+
+impl<M: Machine, D: Device, F: Face<M>> Effects<M> for Host<M, D, F> {
+    fn send(&mut self, to: Address, message: M::Message, after: Stamp) -> Result<(), Refused> {
+        let route = self.route(to)?;
+        if after > self.durable {
+            self.hold(after, Waiting::Send { route, to: to.shard, message });
+            return Ok(());
+        }
+        self.dispatch(route, to.shard, message)
+    }
+
+    fn reply(&mut self, to: ClientId, reply: M::Reply, after: Stamp) {
+        if after > self.durable {
+            self.hold(after, Waiting::Reply { to, reply });
+        } else {
+            self.deliver(to, reply);
+        }
+    }
+
+    fn arm(&mut self, timer: M::Timer, at: Tick) {
+        self.timers.arm(timer, at);
+    }
+
+    fn disarm(&mut self, timer: M::Timer) {
+        self.timers.disarm(timer);
+    }
+
+    fn choose(&mut self, n: u64) -> u64 {
+        self.chance.below(n)
+    }
+
+    fn load(&mut self, ticket: Ticket, partition: Partition, key: &Bytes) {
+        let entry = match self.device.load(partition, key) {
+            Load::Ready(entry) => entry,
+            Load::Blocked(job) => {
+                self.counted.loads_blocked += 1;
+                match self.reads.try_send(Read { shard: self.own.shard, ticket, job }) {
+                    Ok(()) => return,
+                    // Slower for everybody on this shard, which is the bound: reads cannot pile up.
+                    Err(Rejected::Full(read)) => (read.job)(),
+                    Err(Rejected::Closed) => return,
+                }
+            }
+        };
+        self.soon.push_back(Event::Loaded { ticket, entry });
+    }
+
+    fn store(&mut self, partition: Partition, key: &Bytes, entry: Option<Entry>) -> Stamp {
+        self.device.store(partition, key, entry.as_ref())
+    }
+
+    fn scan(&mut self, ticket: Ticket, scan: Scan) {
+        let chunk = self.device.scan(&scan);
+        self.later.push_back(Event::Scanned { ticket, chunk });
+    }
+
+    fn probe(&mut self, _name: &'static str) {}
+}
+
+impl<M: Machine, D: Device, F: Face<M>> Host<M, D, F> {
+    fn route(&mut self, to: Address) -> Result<Route, Refused> {
+        let route = if to.node == self.own.node {
+            self.locals.route(to.shard)
+        } else {
+            self.links.route(to.node, to.shard)
+        };
+        match route {
+            Err(Refused::Down) => self.counted.refused_down += 1,
+            Err(Refused::Full) => self.counted.refused_full += 1,
+            Ok(_) => {}
+        }
+        route
+    }
+
+    fn hold(&mut self, after: Stamp, waiting: Waiting<M>) {
+        if !self.failed {
+            self.held.push(after, waiting);
+        }
+    }
+
+    fn dispatch(&mut self, route: Route, to: ShardId, message: M::Message) -> Result<(), Refused> {
+        match route {
+            Route::Own => self.soon.push_back(Event::Message { from: self.own, message }),
+            Route::Local => {
+                self.counted.local_messages += 1;
+                self.locals.push(to, self.own, message);
+            }
+            Route::Link { index, generation } => {
+                self.counted.frames_out += 1;
+                return self.links.put(index, generation, to, &message);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the device has made more durable than the machine knows of.
+    pub fn may_release(&self) -> bool {
+        !self.failed && self.device.durable() > self.durable
+    }
+
+    /// Lets go of everything that waited for what is durable now.
+    pub fn release(&mut self) {
+        if !self.may_release() {
+            return;
+        }
+        let durable = self.device.durable();
+        self.durable = durable;
+        while let Some(waiting) = self.held.pop(durable) {
+            match waiting {
+                Waiting::Reply { to, reply } => self.deliver(to, reply),
+                // A link that has gone meanwhile has been reported; a message cannot be refused any more.
+                Waiting::Send { route, to, message } => drop(self.dispatch(route, to, message)),
+            }
+        }
+    }
+
+    /// What the machine is to be told, once a turn.
+    pub fn news_of_durable(&mut self) -> Option<Stamp> {
+        let news = self.durable > self.told;
+        self.told = self.durable;
+        news.then_some(self.durable)
+    }
+
+    /// Nothing that waits may leave any more.
+    pub fn fail(&mut self) {
+        self.failed = true;
+        self.held.clear();
+    }
+
+    /// Gives a part of an answer to whoever asked. One who has gone has been reported to the machine.
+    fn deliver(&mut self, to: ClientId, reply: M::Reply) {
+        self.counted.replies += 1;
+        let key = Key::from_bits(to.0);
+        match self.requests.get_mut(key) {
+            None => {}
+            Some(Origin::Client { connection, slot }) => {
+                let (connection, slot) = (*connection, *slot);
+                self.answer_client(key, connection, slot, reply);
+            }
+            Some(Origin::Local { sink, .. }) => match sink(reply) {
+                Flow::Wait => {}
+                Flow::More => self.soon.push_back(Event::More(to)),
+                Flow::Last => self.forget_local(key),
+                Flow::Stop => {
+                    self.forget_local(key);
+                    self.soon.push_back(Event::Gone(to));
+                }
+            },
+        }
+    }
+
+    pub fn forget_local(&mut self, key: Key) {
+        if let Some(Origin::Local { id, .. }) = self.requests.remove(key) {
+            self.local_requests.remove(&id);
+        }
+    }
+
+    pub fn peer(&self, index: usize) -> NodeId {
+        self.links.node(index)
+    }
+}

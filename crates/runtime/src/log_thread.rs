@@ -1,0 +1,103 @@
+//! The thread that makes things durable: all commits that are there, one write, one sync, the notices.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use ombak_base::{Machine, ShardId, Writer};
+
+use crate::counters::{LogCells, LogCounters};
+use crate::queue::{Bell, Receiver, Sender};
+use crate::running::Shared;
+use crate::shard::Input;
+
+/// Writes between two pieces of tidying while commits keep coming.
+const WRITES_PER_TIDY: u64 = 8;
+/// Commits in one write; what is over waits for the next.
+const COMMITS_MAX: usize = 1024;
+
+pub(crate) struct LogThread<M: Machine, W: Writer> {
+    pub writer: W,
+    pub commits: Receiver<(ShardId, W::Commit)>,
+    pub shards: Vec<Sender<Input<M, W::Notice>>>,
+    pub bell: Arc<Bell>,
+    pub shared: Arc<Shared>,
+    pub cells: Arc<LogCells>,
+}
+
+impl<M: Machine, W: Writer> LogThread<M, W> {
+    /// Until the shards have ended and nothing is left. A failure is told to all shards, and then everything that
+    /// still comes is thrown away: nothing may become durable after a failed sync.
+    pub fn run(mut self) {
+        let mut counted = LogCounters::default();
+        if let Err(error) = self.serve(&mut counted) {
+            tracing::error!(%error, "the log failed: nothing more will be made durable, nothing more acknowledged");
+            for shard in &self.shards {
+                shard.send(Input::DeviceFailed);
+            }
+            while self.wait() {
+                while self.commits.pop().is_some() {}
+                self.feed();
+            }
+        }
+    }
+
+    fn serve(&mut self, counted: &mut LogCounters) -> io::Result<()> {
+        let mut notices = Vec::new();
+        let mut untidy = true;
+        loop {
+            let commits = self.take_commits();
+            let idle = commits.is_empty();
+            if !idle {
+                counted.writes += 1;
+                counted.commits += commits.len() as u64;
+                self.writer.write(commits, &mut notices)?;
+                self.publish(&mut notices);
+                untidy = true;
+            }
+            if untidy && (idle || counted.writes.is_multiple_of(WRITES_PER_TIDY)) {
+                counted.tidies += 1;
+                untidy = self.writer.tidy(&mut notices)?;
+                self.publish(&mut notices);
+            }
+            self.cells.publish(counted);
+            if idle && !untidy && !self.wait() {
+                return Ok(());
+            }
+        }
+    }
+
+    fn take_commits(&mut self) -> Vec<(ShardId, W::Commit)> {
+        let commits: Vec<_> = std::iter::from_fn(|| self.commits.pop()).take(COMMITS_MAX).collect();
+        if !commits.is_empty() {
+            self.feed();
+        }
+        commits
+    }
+
+    /// Shards that found the queue full wait to hear of room.
+    fn feed(&self) {
+        if self.commits.take_starved() {
+            self.shared.ring_shards();
+        }
+    }
+
+    fn publish(&self, notices: &mut Vec<(ShardId, W::Notice)>) {
+        for (shard, notice) in notices.drain(..) {
+            if let Some(queue) = self.shards.get(usize::from(shard.0)) {
+                queue.send(Input::Notice(notice));
+            }
+        }
+    }
+
+    /// Sleeps until there is a commit. `false`: there will be none.
+    fn wait(&mut self) -> bool {
+        let finished = self.shared.finished.load(Ordering::SeqCst);
+        self.bell.lie_down();
+        if self.commits.is_empty() && !finished && !self.shared.finished.load(Ordering::SeqCst) {
+            self.bell.park();
+        }
+        self.bell.rise();
+        !finished || !self.commits.is_empty()
+    }
+}
