@@ -1,0 +1,149 @@
+//! The backends, each with a way to crash it.
+
+use std::io::{self, ErrorKind};
+
+use ombak_base::{Device, ShardId, Writer};
+use ombak_sim::{Rng, SimDisk, SyncFault};
+
+use super::ops::Fault;
+use crate::log::{self, LogDevice, LogWriter, Options};
+use crate::memory::{Memory, MemoryWriter};
+use crate::{Store, StoreWriter};
+
+/// What a writer hands back.
+type Notices<S> = Vec<(ShardId, <<S as Subject>::Device as Device>::Notice)>;
+
+/// A backend that can be started again and again.
+pub trait Subject {
+    type Device: Device;
+    type Writer: Writer<Commit = <Self::Device as Device>::Commit, Notice = <Self::Device as Device>::Notice>;
+    /// Whether anything outlives the process.
+    const SURVIVES: bool;
+
+    /// `None`: this start failed, and another may not.
+    fn open(&mut self, shards: u16) -> Option<(Vec<Self::Device>, Self::Writer)>;
+    fn crash(&mut self, seed: u64);
+    fn inject(&mut self, fault: Fault);
+    fn checkpoint(writer: &mut Self::Writer, notices: &mut Notices<Self>) -> io::Result<()>;
+}
+
+pub struct MemorySubject;
+
+impl Subject for MemorySubject {
+    type Device = Memory;
+    type Writer = MemoryWriter;
+    const SURVIVES: bool = false;
+
+    fn open(&mut self, shards: u16) -> Option<(Vec<Memory>, MemoryWriter)> {
+        Some(((0..shards).map(|_| Memory::new()).collect(), MemoryWriter))
+    }
+
+    fn crash(&mut self, _: u64) {}
+
+    fn inject(&mut self, _: Fault) {}
+
+    fn checkpoint(_: &mut MemoryWriter, _: &mut Notices<Self>) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Small enough for everything to happen: files roll, the log fills, tails are flushed.
+pub fn small_options() -> Options {
+    Options {
+        log_segment_bytes: 144 * 1024,
+        log_segments_max: 2,
+        file_bytes: 8 * 1024,
+        large_bytes: 4096,
+        flush_bytes: 2048,
+        memory_bytes_max: 8 * 1024,
+        checkpoint_bytes: 64 * 1024,
+    }
+}
+
+pub struct LogSubject {
+    disk: SimDisk,
+}
+
+impl LogSubject {
+    pub fn new() -> LogSubject {
+        LogSubject { disk: SimDisk::new() }
+    }
+}
+
+fn crash(disk: &SimDisk, seed: u64) {
+    disk.set_capacity(None);
+    disk.crash(&mut Rng::new(seed));
+}
+
+fn inject(disk: &SimDisk, fault: Fault) {
+    match fault {
+        Fault::Write(n) => disk.fail_write(n, ErrorKind::Other),
+        Fault::Sync(n, true) => disk.fail_sync(n, ErrorKind::Other, SyncFault::Drops),
+        Fault::Sync(n, false) => disk.fail_sync(n, ErrorKind::Other, SyncFault::Keeps),
+        Fault::CutPower(n) => disk.cut_power(n),
+        Fault::Cold(cold) => disk.set_cold(cold),
+        Fault::Full(true) => disk.fill_after(0),
+        Fault::Full(false) => disk.set_capacity(None),
+    }
+}
+
+impl Subject for LogSubject {
+    type Device = LogDevice<SimDisk>;
+    type Writer = LogWriter<SimDisk>;
+    const SURVIVES: bool = true;
+
+    fn open(&mut self, shards: u16) -> Option<(Vec<Self::Device>, Self::Writer)> {
+        let (devices, writer, recovered) =
+            log::open(self.disk.mount(), shards, small_options()).ok()?;
+        assert_eq!(recovered.damage, [], "a crash damages nothing");
+        Some((devices, writer))
+    }
+
+    fn crash(&mut self, seed: u64) {
+        crash(&self.disk, seed);
+    }
+
+    fn inject(&mut self, fault: Fault) {
+        inject(&self.disk, fault);
+    }
+
+    fn checkpoint(writer: &mut Self::Writer, notices: &mut Notices<Self>) -> io::Result<()> {
+        writer.checkpoint(notices)
+    }
+}
+
+/// The `log` backend behind the choice.
+pub struct EitherSubject {
+    disk: SimDisk,
+}
+
+impl EitherSubject {
+    pub fn new() -> EitherSubject {
+        EitherSubject { disk: SimDisk::new() }
+    }
+}
+
+impl Subject for EitherSubject {
+    type Device = Store<SimDisk>;
+    type Writer = StoreWriter<SimDisk>;
+    const SURVIVES: bool = true;
+
+    fn open(&mut self, shards: u16) -> Option<(Vec<Self::Device>, Self::Writer)> {
+        let opened = Store::log(self.disk.mount(), shards, small_options());
+        let (devices, writer, recovered) = opened.ok()?;
+        assert_eq!(recovered.damage, [], "a crash damages nothing");
+        Some((devices, writer))
+    }
+
+    fn crash(&mut self, seed: u64) {
+        crash(&self.disk, seed);
+    }
+
+    fn inject(&mut self, fault: Fault) {
+        inject(&self.disk, fault);
+    }
+
+    fn checkpoint(writer: &mut Self::Writer, notices: &mut Notices<Self>) -> io::Result<()> {
+        writer.checkpoint(notices)
+    }
+}

@@ -1,0 +1,49 @@
+//! What can go wrong when a store is opened. Later errors are `DeviceError` (reads) and `io::Error` (writes).
+
+use std::io;
+
+use ombak_aries::LogError;
+use ombak_base::DeviceError;
+
+/// Why a store cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The operating system refused; nothing was changed that a second try would not do again.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file, relative to the data directory.
+        path: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The commit log cannot be opened.
+    #[error("the commit log cannot be opened: {0}")]
+    Log(#[from] LogError),
+    /// A later version of Ombak has written here: use that one, or a copy from before.
+    #[error("the data is in format {found}, and this version knows formats up to {known}")]
+    NewerFormat {
+        /// What the file `format` says.
+        found: u32,
+        /// The newest that this version reads.
+        known: u32,
+    },
+    /// There is something here, but no store: a wrong directory, or one that lost its file `format`.
+    #[error("this directory does not hold a store: {0}")]
+    NotAStore(&'static str),
+    /// The options contradict each other or the formats: the text says how.
+    #[error("options: {0}")]
+    Options(&'static str),
+}
+
+impl StoreError {
+    /// Adds the path to an error of the system.
+    pub(crate) fn io(path: impl Into<String>) -> impl FnOnce(io::Error) -> StoreError {
+        let path = path.into();
+        move |source| StoreError::Io { path, source }
+    }
+}
+
+/// A read error of the system, for a machine.
+pub(crate) fn read_failed(path: &str, source: &io::Error) -> DeviceError {
+    DeviceError::Io(format!("{path}: {source}"))
+}

@@ -1,0 +1,128 @@
+//! The half of the `log` backend that lives beside a shard: index, tails and reads. It writes to no file.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use bytes::BytesMut;
+use ombak_base::{Chunk, Device, DeviceError, Disk, Entry, Load, Partition, Scan, Stamp};
+
+use super::commit::{Append, LogCommit, LogNotice, Notice};
+use super::vnode::{Bounds, Vnode};
+use crate::status::PartitionStatus;
+
+/// Records are written into buffers of this size, and shared from there.
+const CHUNK_BYTES: usize = 64 * 1024;
+
+/// One shard of a store of the `log` backend. Made by [`log::open`](super::open) with its [`LogWriter`].
+///
+/// [`LogWriter`]: super::LogWriter
+pub struct LogDevice<D: Disk> {
+    vnodes: BTreeMap<Partition, Vnode<D::File>>,
+    bounds: Bounds,
+    chunk: BytesMut,
+    turn: Vec<Append>,
+    turn_bytes: u64,
+    last: Stamp,
+    durable: Stamp,
+    /// Commits that the writer has not reported, with their bytes.
+    on_the_way: VecDeque<(Stamp, u64)>,
+    pending_bytes: u64,
+}
+
+impl<D: Disk> LogDevice<D> {
+    pub(crate) fn new(bounds: Bounds) -> LogDevice<D> {
+        LogDevice {
+            vnodes: BTreeMap::new(),
+            bounds,
+            chunk: BytesMut::new(),
+            turn: Vec::new(),
+            turn_bytes: 0,
+            last: Stamp::NONE,
+            durable: Stamp::NONE,
+            on_the_way: VecDeque::new(),
+            pending_bytes: 0,
+        }
+    }
+
+    pub(crate) fn adopt(&mut self, partition: Partition, vnode: Vnode<D::File>) {
+        self.vnodes.insert(partition, vnode);
+    }
+
+    /// The partitions that something was ever stored in, in order.
+    pub fn partitions(&self) -> Vec<Partition> {
+        self.vnodes.keys().copied().collect()
+    }
+
+    /// What a partition takes; `None` if nothing was ever stored in it.
+    pub fn status(&self, partition: Partition) -> Option<PartitionStatus> {
+        self.vnodes.get(&partition).map(Vnode::status)
+    }
+
+    fn made_durable(&mut self, upto: Stamp) {
+        self.durable = self.durable.max(upto);
+        while self.on_the_way.front().is_some_and(|(stamp, _)| *stamp <= upto) {
+            let bytes = self.on_the_way.pop_front().map_or(0, |(_, bytes)| bytes);
+            self.pending_bytes -= bytes;
+        }
+    }
+}
+
+impl<D: Disk> Device for LogDevice<D> {
+    type Commit = LogCommit;
+    type Notice = LogNotice<D::File>;
+
+    fn load(&mut self, partition: Partition, key: &[u8]) -> Load {
+        match self.vnodes.get(&partition) {
+            Some(vnode) => vnode.load(key),
+            None => Load::Ready(Ok(None)),
+        }
+    }
+
+    fn store(&mut self, partition: Partition, key: &[u8], entry: Option<&Entry>) -> Stamp {
+        if self.chunk.capacity() < key.len() + 256 {
+            self.chunk = BytesMut::with_capacity(CHUNK_BYTES);
+        }
+        let vnode = self.vnodes.entry(partition).or_insert_with(|| Vnode::new(partition));
+        let append = vnode.store(key, entry, self.bounds, &mut self.chunk);
+        let large = append.large.as_ref().map_or(0, |large| large.bytes.len());
+        let bytes = (append.bytes.len() + large) as u64;
+        self.turn.push(append);
+        self.turn_bytes += bytes;
+        self.pending_bytes += bytes;
+        self.last = Stamp(self.last.0 + 1);
+        self.last
+    }
+
+    fn scan(&mut self, scan: &Scan) -> Result<Chunk, DeviceError> {
+        match self.vnodes.get(&scan.partition) {
+            Some(vnode) => vnode.scan(scan),
+            None => Ok(Chunk::default()),
+        }
+    }
+
+    fn take_commit(&mut self) -> Option<LogCommit> {
+        if self.turn.is_empty() {
+            return None;
+        }
+        self.on_the_way.push_back((self.last, std::mem::take(&mut self.turn_bytes)));
+        Some(LogCommit { appends: std::mem::take(&mut self.turn), last: self.last })
+    }
+
+    fn notice(&mut self, notice: LogNotice<D::File>) {
+        match notice.0 {
+            Notice::Durable(upto) => self.made_durable(upto),
+            Notice::Flushed { partition, kind, upto, handle } => {
+                if let Some(vnode) = self.vnodes.get_mut(&partition) {
+                    vnode.flushed(kind, upto, &handle);
+                }
+            }
+        }
+    }
+
+    fn durable(&self) -> Stamp {
+        self.durable
+    }
+
+    fn pending_bytes(&self) -> u64 {
+        self.pending_bytes
+    }
+}

@@ -1,0 +1,228 @@
+//! One partition's replica, as the device sees it: which keys, where, and what is still in memory.
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use ombak_base::{Chunk, DeviceError, DiskFile, Entry, Load, Partition, Scan, ScanEntry, always};
+
+use super::commit::{Append, LargeValue};
+use super::header::{HEADER_BYTES, Header};
+use super::index::{Index, Location};
+use super::read::{EntryRead, entry_of, read_large};
+use super::record::{self, Body, KEY_BYTES_MAX, Place, Pointer};
+use super::strand::{Kind, Strand};
+use super::tail::Position;
+use crate::budget::{Budget, range_of};
+use crate::status::PartitionStatus;
+
+/// What a device tells its vnodes of the options.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    /// A file that is longer takes no more records.
+    pub(crate) file_bytes: u64,
+    /// Values from here on go to a file of their own.
+    pub(crate) large_bytes: usize,
+}
+
+pub(crate) struct Vnode<F> {
+    partition: Partition,
+    index: Index,
+    data: Strand<F>,
+    large: Strand<F>,
+}
+
+impl<F: DiskFile> Vnode<F> {
+    /// An empty one.
+    pub(crate) fn new(partition: Partition) -> Vnode<F> {
+        Vnode::reopen(partition, Index::default(), Strand::default(), Strand::default())
+    }
+
+    /// One that recovery found.
+    pub(crate) fn reopen(
+        partition: Partition,
+        index: Index,
+        data: Strand<F>,
+        large: Strand<F>,
+    ) -> Vnode<F> {
+        Vnode { partition, index, data, large }
+    }
+
+    /// Puts or removes, and returns what must become durable. The record is written to `chunk`, once, and shared.
+    pub(crate) fn store(
+        &mut self,
+        key: &[u8],
+        entry: Option<&Entry>,
+        bounds: Bounds,
+        chunk: &mut BytesMut,
+    ) -> Append {
+        always!(key.len() <= KEY_BYTES_MAX, "a stored key is within its limit", "{}", key.len());
+        let tag = entry.map_or(0, |entry| entry.tag);
+        let (body, large) = self.place_value(entry, bounds);
+        let len = record::record_len(key, &body);
+        let (file, start) = self.place_record(len, bounds);
+        chunk.reserve(HEADER_BYTES + len);
+        if start == 0 {
+            self.header(file).encode(chunk);
+        }
+        let header_len = chunk.len();
+        let place =
+            Place { partition: self.partition, file, offset: (start + header_len as u64) as u32 };
+        record::encode(chunk, place, key, tag, &body);
+        let bytes = chunk.split().freeze();
+        self.data.advance(bytes.len() as u64);
+        self.data.remember((file, u64::from(place.offset)), bytes.slice(header_len..));
+        match body {
+            Body::Removed => self.index.remove(key),
+            _ => self.index.insert(key, Location::new(place, len, tag, large.is_some())),
+        }
+        Append { partition: self.partition, file, offset: start as u32, bytes, large }
+    }
+
+    /// What the record will say, and the value that goes elsewhere.
+    fn place_value(
+        &mut self,
+        entry: Option<&Entry>,
+        bounds: Bounds,
+    ) -> (Body, Option<Box<LargeValue>>) {
+        let Some(entry) = entry else { return (Body::Removed, None) };
+        if entry.bytes.len() < bounds.large_bytes {
+            return (Body::Value(entry.bytes.clone()), None);
+        }
+        if self.large.end().1 >= bounds.file_bytes {
+            self.large.roll();
+        }
+        let at = self.large.end();
+        self.large.advance(entry.bytes.len() as u64);
+        self.large.remember(at, entry.bytes.clone());
+        let pointer = Pointer {
+            file: at.0,
+            len: entry.bytes.len() as u32,
+            offset: at.1,
+            crc: crc32fast::hash(&entry.bytes),
+        };
+        (Body::Pointer(pointer), Some(Box::new(LargeValue { at, bytes: entry.bytes.clone() })))
+    }
+
+    /// Where the next record (with the file's header, if it is the first) goes.
+    fn place_record(&mut self, len: usize, bounds: Bounds) -> Position {
+        let (_, end) = self.data.end();
+        if end > 0 && end + len as u64 > bounds.file_bytes {
+            self.data.roll();
+        }
+        self.data.end()
+    }
+
+    fn header(&self, file: u32) -> Header {
+        let previous_len = self.data.previous_len() as u32;
+        Header { partition: self.partition, file, previous_len }
+    }
+
+    /// See [`Device::load`](ombak_base::Device::load).
+    pub(crate) fn load(&self, key: &[u8]) -> Load {
+        match self.index.get(key) {
+            Some(location) => self.read(key, location),
+            None => Load::Ready(Ok(None)),
+        }
+    }
+
+    fn read(&self, key: &[u8], location: Location) -> Load {
+        let place = location.place(self.partition);
+        if let Some(record) = self.data.remembered((place.file, u64::from(place.offset))) {
+            return self.read_remembered(place, &record);
+        }
+        let Some(data) = self.data.files().get(&place.file) else {
+            let path = Kind::Data.path(self.partition, place.file);
+            return Load::Ready(Err(DeviceError::Damaged(format!("{path} is missing"))));
+        };
+        let read = EntryRead {
+            place,
+            len: location.len(),
+            key: Bytes::copy_from_slice(key),
+            data: data.clone(),
+            large: self.large.files().clone(),
+        };
+        // A large value is worth another thread even when it is cached: copying it takes longer than the switch.
+        let cached = if location.is_pointer() { None } else { read.try_cached() };
+        match cached {
+            Some(result) => Load::Ready(result),
+            None => Load::Blocked(Box::new(move || read.run())),
+        }
+    }
+
+    /// A record in memory: nothing is copied.
+    fn read_remembered(&self, place: Place, bytes: &Bytes) -> Load {
+        let Some(record) = record::decode(place, bytes) else {
+            let path = Kind::Data.path(self.partition, place.file);
+            return Load::Ready(Err(DeviceError::Damaged(format!("{path}, in memory"))));
+        };
+        let Body::Pointer(pointer) = record.body else {
+            return Load::Ready(entry_of(record, |_| Ok(Bytes::new())));
+        };
+        if let Some(value) = self.large.remembered((pointer.file, pointer.offset)) {
+            return Load::Ready(Ok(Some(Entry { tag: record.tag, bytes: value })));
+        }
+        let files = self.large.files().clone();
+        let read = move || entry_of(record, |pointer| read_large(&files, place, pointer));
+        Load::Blocked(Box::new(read))
+    }
+
+    /// See [`Device::scan`](ombak_base::Device::scan). A value that cannot be read ends the piece in front of it; if
+    /// it is the first, the scan fails.
+    pub(crate) fn scan(&self, scan: &Scan) -> Result<Chunk, DeviceError> {
+        let mut chunk = Chunk::default();
+        let Some(range) = range_of(scan) else { return Ok(chunk) };
+        let mut budget = Budget::new(scan);
+        for (key, location) in self.index.range(range) {
+            let next = Bytes::copy_from_slice(key);
+            if budget.is_spent() {
+                chunk.next = Some(next);
+                break;
+            }
+            let bytes = match self.value_for(scan, key, location) {
+                Ok(bytes) => bytes,
+                Err(error) if chunk.entries.is_empty() => return Err(error),
+                Err(_) => {
+                    chunk.next = Some(next);
+                    break;
+                }
+            };
+            budget.spend(key.len() + bytes.as_ref().map_or(0, Bytes::len));
+            chunk.entries.push(ScanEntry { key: next, tag: location.tag(), bytes });
+        }
+        Ok(chunk)
+    }
+
+    fn value_for(
+        &self,
+        scan: &Scan,
+        key: &[u8],
+        location: Location,
+    ) -> Result<Option<Bytes>, DeviceError> {
+        if !scan.values {
+            return Ok(None);
+        }
+        let entry = match self.read(key, location) {
+            Load::Ready(result) => result?,
+            Load::Blocked(job) => job()?,
+        };
+        Ok(entry.map(|entry| entry.bytes))
+    }
+
+    /// The writer has put everything before `upto` into files.
+    pub(crate) fn flushed(&mut self, kind: Kind, upto: Position, handle: &Arc<F>) {
+        match kind {
+            Kind::Data => self.data.flushed(upto, handle),
+            Kind::Large => self.large.flushed(upto, handle),
+        }
+    }
+
+    pub(crate) fn status(&self) -> PartitionStatus {
+        PartitionStatus {
+            keys: self.index.keys(),
+            live_bytes: self.index.live_bytes(),
+            file_bytes: self.data.bytes(),
+            large_bytes: self.large.bytes(),
+            memory_bytes: self.data.memory_bytes() + self.large.memory_bytes(),
+        }
+    }
+}

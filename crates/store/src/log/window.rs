@@ -1,0 +1,57 @@
+//! A file, read from front to back in large pieces, by a recovery that must get past what it cannot read.
+
+use ombak_base::DiskFile;
+use ombak_base::limits::BLOCK_BYTES;
+
+use super::read::read_full;
+
+const WINDOW_BYTES: usize = 1024 * 1024;
+
+/// Sees a file as one long slice. A block that the disk cannot read is zeros, which are no record.
+pub(crate) struct Window<'a, F> {
+    file: &'a F,
+    len: u64,
+    /// What `buffer` begins with.
+    at: u64,
+    buffer: Vec<u8>,
+}
+
+impl<'a, F: DiskFile> Window<'a, F> {
+    pub(crate) fn new(file: &'a F, len: u64) -> Window<'a, F> {
+        Window { file, len, at: 0, buffer: Vec::new() }
+    }
+
+    /// The bytes from `offset` on: `len`, or as many as there are.
+    pub(crate) fn get(&mut self, offset: u64, len: usize) -> &[u8] {
+        let len = (self.len.saturating_sub(offset)).min(len as u64) as usize;
+        let end = self.at + self.buffer.len() as u64;
+        if offset < self.at || offset + len as u64 > end {
+            self.fill(offset, len.max(WINDOW_BYTES));
+        }
+        let start = (offset - self.at) as usize;
+        &self.buffer[start..start + len]
+    }
+
+    fn fill(&mut self, offset: u64, len: usize) {
+        let len = (self.len - offset).min(len as u64) as usize;
+        self.at = offset;
+        self.buffer.clear();
+        self.buffer.resize(len, 0);
+        let file = self.file;
+        let read = read_full(&mut self.buffer, offset, |part, at| file.read_at(part, at));
+        if read.is_err() {
+            self.fill_by_blocks();
+        }
+    }
+
+    fn fill_by_blocks(&mut self) {
+        let mut at = self.at;
+        let file = self.file;
+        for block in self.buffer.chunks_mut(BLOCK_BYTES) {
+            if read_full(block, at, |part, at| file.read_at(part, at)).is_err() {
+                block.fill(0);
+            }
+            at += block.len() as u64;
+        }
+    }
+}
