@@ -95,6 +95,12 @@ impl Object {
         self.versions.values()
     }
 
+    /// Whether this copy has seen a write of that request, and it is still there or known to be replaced.
+    pub fn knows_request(&self, request: RequestId) -> bool {
+        self.siblings().iter().any(|(_, version)| version.request == request)
+            || self.replaced.binary_search(&request).is_ok()
+    }
+
     /// The siblings that are no deletions.
     pub fn live(&self) -> impl Iterator<Item = &(Dot, Version)> {
         self.siblings().iter().filter(|(_, version)| !version.content.deleted)

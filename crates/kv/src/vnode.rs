@@ -117,8 +117,8 @@ fn coordinate(
         Ok(object) => object,
         Err(reply) => return keep(reply),
     };
-    if object.siblings().iter().any(|(_, version)| version.request == write.request) {
-        // A retry of what was already done here.
+    if object.knows_request(write.request) {
+        // A retry of what was done before, and perhaps replaced since.
         return keep(CommandReply::Coordinated(object.encode()));
     }
     if write.if_none_match && !object.is_tombstone() {
@@ -129,7 +129,9 @@ fn coordinate(
     }
     let Some(dot) = vnode.mint() else { return keep(CommandReply::CannotMint) };
     let mut context = write.context.clone();
-    if !write.siblings {
+    // A retry replaces only what its client had seen: what is stored may have replaced its first attempt, and two
+    // writes that replace each other would leave nothing.
+    if !write.siblings && !write.retried {
         context.join(&object.context());
     }
     if planted!("a delete that drops the context") && write.content.deleted {

@@ -337,7 +337,7 @@ impl Shard {
     /// All replicas have answered a read: those that lack something get it; a tombstone that all hold is reaped.
     fn repair_differences<E: Effects<Shard>>(&mut self, now: Now, op: &Op, core: &GetCore, fx: &mut E) {
         let merged = core.merged();
-        if merged.siblings().is_empty() {
+        if merged == Object::default() {
             return;
         }
         let holds = |heard: &Heard| matches!(heard, Heard::Value(object) if *object == merged);

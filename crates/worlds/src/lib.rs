@@ -1,1 +1,29 @@
-//! Simulated clusters of the production shard, and the bugs planted in it
+//! Simulated clusters of the production shard, and the bugs that are planted in it.
+//!
+//! [`run_seed`] draws a cluster, a workload and a swarm of faults from one number, runs [`ombak_node::Shard`] over the
+//! real `log` backend on faulty disks, heals everything, and checks what clients were told against what is there:
+//!
+//! - no acknowledged write is lost, and none that was replaced or deleted comes back;
+//! - an existing key is never answered "not found";
+//! - nobody reads what nobody wrote, and nothing twice;
+//! - every request is answered;
+//! - the replicas converge.
+//!
+//! The rules are in [`history`](crate::History); the properties that stand in the code itself are checked after every
+//! step.
+
+mod cluster;
+mod history;
+mod run;
+mod workload;
+
+pub use cluster::{Cluster, Shape};
+pub use history::{Broken, History, Op, OpKind, Outcome};
+pub use run::{Failure, Report, run_seed};
+
+mod planted;
+
+pub use planted::PLANTED;
+
+#[cfg(test)]
+mod tests;

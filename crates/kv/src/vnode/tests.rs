@@ -67,6 +67,20 @@ fn a_retry_of_what_is_there_mints_nothing() {
     assert_eq!(coordinate_ok(&mut vnode, &mut stored, write("a", 1, &Context::default())), first);
 }
 
+/// Seed 4245 of the simulator: the retry replaced what had replaced its first attempt, and nothing was left.
+#[test]
+fn a_retry_does_not_replace_what_replaced_it() {
+    let (mut vnode, mut stored) = (vnode(), None);
+    let first = CoordinatedWrite { retried: true, ..write("a", 1, &Context::default()) };
+    let first = coordinate_ok(&mut vnode, &mut stored, first);
+    let newer = coordinate_ok(&mut vnode, &mut stored, write("b", 2, &first.context()));
+    let mut elsewhere = Some(newer.to_entry());
+    let retry = |request| CoordinatedWrite { retried: true, siblings: false, ..write("a", request, &Context::default()) };
+    assert_eq!(coordinate_ok(&mut vnode, &mut elsewhere, retry(1)), newer, "it is known to be replaced");
+    let both = coordinate_ok(&mut vnode, &mut elsewhere, retry(3));
+    assert_eq!(both.siblings().len(), 2, "where it is not known, it stands beside");
+}
+
 #[test]
 fn conditions_are_checked_against_what_is_stored() {
     let (mut vnode, mut stored) = (vnode(), None);

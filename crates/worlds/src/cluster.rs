@@ -1,0 +1,118 @@
+//! A cluster for the simulator: how a node boots, exactly as the server does it.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use ombak_base::{Address, DirectoryId, Epoch, NodeId, ShardId};
+use ombak_cluster::{Hello, Topology, VERSION};
+use ombak_node::{Boot, Config, Shard};
+use ombak_sim::{Booted, Rng, SimDisk, System};
+use ombak_store::log::{self, LogDevice, LogWriter, Options};
+
+/// The size of a simulated cluster.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Shape {
+    /// Members.
+    pub nodes: u32,
+    /// Shards of each.
+    pub shards: u16,
+    /// Partitions.
+    pub ring_size: u32,
+}
+
+impl Shape {
+    /// Three to five nodes of one or two shards.
+    pub fn random(rng: &mut Rng) -> Shape {
+        Shape { nodes: rng.between(3, 5) as u32, shards: rng.between(1, 2) as u16, ring_size: 8 }
+    }
+}
+
+/// Boots nodes.
+pub struct Cluster {
+    shape: Shape,
+    topology: Topology,
+    /// Nodes that boot under another epoch than the first.
+    epochs: BTreeMap<NodeId, Epoch>,
+}
+
+impl Cluster {
+    /// A cluster of that shape.
+    pub fn new(shape: Shape) -> Result<Cluster, String> {
+        let names: Vec<String> = (0..shape.nodes).map(|node| format!("n{node}")).collect();
+        let topology = Topology::fixed(&names, shape.ring_size).map_err(|error| error.to_string())?;
+        Ok(Cluster { shape, topology, epochs: BTreeMap::new() })
+    }
+
+    /// The shape.
+    pub fn shape(&self) -> Shape {
+        self.shape
+    }
+
+    /// From its next boot on, `node` knows a topology of that version.
+    pub fn set_epoch(&mut self, node: NodeId, epoch: Epoch) {
+        self.epochs.insert(node, epoch);
+    }
+
+    fn topology_of(&self, node: NodeId) -> Topology {
+        let epoch = self.epochs.get(&node).copied().unwrap_or(self.topology.epoch);
+        Topology { epoch, ..self.topology.clone() }
+    }
+}
+
+/// Small enough that segments are recycled and checkpoints happen within a run.
+fn store_options() -> Options {
+    Options {
+        log_segment_bytes: 256 * 1024,
+        log_segments_max: 3,
+        file_bytes: 64 * 1024,
+        large_bytes: 2 * 1024,
+        flush_bytes: 4 * 1024,
+        memory_bytes_max: 64 * 1024,
+        checkpoint_bytes: 64 * 1024,
+    }
+}
+
+impl System for Cluster {
+    type Machine = Shard;
+    type Device = LogDevice<SimDisk>;
+    type Writer = LogWriter<SimDisk>;
+
+    fn boot(&mut self, node: NodeId, disk: &SimDisk, _: u64, rng: &mut Rng) -> Result<Booted<Cluster>, String> {
+        let opened = log::open(disk.clone(), self.shape.shards, store_options());
+        let (mut devices, writer, recovered) = opened.map_err(|error| error.to_string())?;
+        let damaged = recovered.incomplete();
+        let props = Boot::read_props(&mut devices[0]);
+        let topology = self.topology_of(node);
+        let boot = rng.next_u64();
+        let shard = |(shard, mut device): (usize, LogDevice<SimDisk>)| {
+            let config = Config {
+                me: Address { node, shard: ShardId(shard as u16) },
+                shards: self.shape.shards,
+                topology: topology.clone(),
+                boot,
+                directory: DirectoryId(u64::from(node.0)),
+            };
+            let mut found = Boot::read(&mut device, &config, &damaged);
+            found.props.clone_from(&props);
+            (Shard::new(config, found), device)
+        };
+        Ok(Booted { shards: devices.into_iter().enumerate().map(shard).collect(), writer })
+    }
+
+    fn hello(&self, node: NodeId, _: NodeId, machine: &Shard) -> Bytes {
+        let hello = Hello {
+            versions: (VERSION, VERSION),
+            cluster: self.topology.cluster,
+            node,
+            directory: machine.config().directory,
+            epoch: machine.config().topology.epoch,
+            shard: ShardId(0),
+            shards: self.shape.shards,
+        };
+        Bytes::from(hello.encode())
+    }
+
+    fn admit(&self, node: NodeId, _: NodeId, hello: &Bytes) -> bool {
+        Hello::admit(hello, &self.topology, node).is_ok()
+    }
+}

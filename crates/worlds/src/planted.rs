@@ -1,0 +1,33 @@
+//! The bugs that are planted in the production code, and what must find them.
+
+/// One planted bug.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Planted {
+    /// Its name in the code.
+    pub name: &'static str,
+    /// The rules and properties that it breaks: the first that a run trips must be one of these.
+    pub breaks: &'static [&'static str],
+}
+
+const LOST: &str = "nothing is lost";
+const BACK: &str = "nothing comes back";
+const FALSE_NOT_FOUND: &str = "no false not-found";
+const CONVERGE: &str = "replicas converge";
+
+/// Every planted bug. Built with `--cfg planted`, a test plants each and must find it.
+pub const PLANTED: &[Planted] = &[
+    Planted { name: "acknowledging before durable", breaks: &[LOST, BACK, FALSE_NOT_FOUND, CONVERGE] },
+    Planted {
+        name: "quorum counted by messages instead of nodes",
+        breaks: &[LOST, BACK, FALSE_NOT_FOUND, CONVERGE],
+    },
+    Planted { name: "an incomplete vnode's absence taken as evidence", breaks: &[FALSE_NOT_FOUND] },
+    Planted { name: "a dot reused after a crash", breaks: &["a dot names one write", LOST, BACK, CONVERGE] },
+    Planted { name: "retry without the request id", breaks: &["nothing is doubled"] },
+    Planted {
+        name: "a stale epoch accepted",
+        breaks: &["a replica acts under its own topology or a newer one"],
+    },
+    Planted { name: "read repair writing the older value", breaks: &[LOST, BACK, CONVERGE, FALSE_NOT_FOUND] },
+    Planted { name: "a delete that drops the context", breaks: &[BACK, LOST, CONVERGE] },
+];
