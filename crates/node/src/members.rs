@@ -3,7 +3,7 @@
 //! At the start every vnode takes up its record (or is formatted), extends its lease, and asks the other owners of its
 //! row what they remember of its claim. Until they have answered, or have been silent for too long, it names no writes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ombak_base::{ActorId, Address, Effects, NodeId, Now, Partition, Stamp};
 use ombak_cluster::{Claim, Greeting, HEARTBEAT_MS, SUSPECT_MS, Verdict, Vnode, VnodeMap};
@@ -71,8 +71,13 @@ impl Shard {
     pub(crate) fn peer_up<E: Effects<Shard>>(&mut self, now: Now, node: NodeId, shards: u16, fx: &mut E) {
         self.peers.connected(node, shards, now.tick);
         self.greet(now, node, fx);
+        self.show_claims(node, |_| true, fx);
+    }
+
+    /// Shows a peer what the vnodes of its rows claim, as far as `wanted`.
+    fn show_claims<E: Effects<Shard>>(&mut self, node: NodeId, wanted: impl Fn(&Vnode) -> bool, fx: &mut E) {
         let mut claims: BTreeMap<Address, Vec<(Partition, Claim)>> = BTreeMap::new();
-        for vnode in self.vnodes.vnodes() {
+        for vnode in self.vnodes.vnodes().filter(|vnode| wanted(vnode)) {
             if self.config.topology.ring.row(vnode.partition()).contains(&node) {
                 let address = self.peers.address(node, vnode.partition());
                 claims.entry(address).or_default().push((vnode.partition(), vnode.claim()));
@@ -80,6 +85,18 @@ impl Shard {
         }
         for (address, claims) in claims {
             let _ = fx.send(address, Message::Claims(claims), self.stored);
+        }
+    }
+
+    /// Asks again where a verdict is missing: claim or verdict may have been lost, for instance because the peer's own
+    /// connection to this node did not stand yet.
+    fn ask_for_verdicts<E: Effects<Shard>>(&mut self, node: NodeId, fx: &mut E) {
+        let unsure = |vnode: &&Vnode| !vnode.is_settled() || vnode.is_fresh();
+        let missing = |vnode: &&Vnode| !self.verdicts.contains_key(&(vnode.partition(), node));
+        let partitions: BTreeSet<Partition> =
+            self.vnodes.vnodes().filter(unsure).filter(missing).map(Vnode::partition).collect();
+        if !partitions.is_empty() && self.peers.is_connected(node) {
+            self.show_claims(node, |vnode| partitions.contains(&vnode.partition()), fx);
         }
     }
 
@@ -95,6 +112,7 @@ impl Shard {
         fx.arm(Timer::Heartbeat, now.tick + HEARTBEAT_US);
         for node in self.config.topology.nodes() {
             self.greet(now, node, fx);
+            self.ask_for_verdicts(node, fx);
         }
         for node in self.peers.suspect(now.tick) {
             fx.probe("a silent peer was suspected");
