@@ -103,6 +103,9 @@ impl Shard {
 
     /// Asks for more pieces, as far as window and client allow; ends the listing when all has been read.
     fn advance_list<E: Effects<Shard>>(&mut self, now: Now, id: u64, mut list: List, fx: &mut E) {
+        if list.deadline <= now.tick {
+            return self.fail_list(&list, RequestError::Timeout, fx);
+        }
         while list.asked.len() < WINDOW && list.unread < PARTS_MAX {
             let Some(mut piece) = list.todo.pop_front() else { break };
             match self.ask_piece(now, &list, &mut piece, fx) {
