@@ -1,0 +1,103 @@
+//! Riak's HTTP interface, and the node's own under `/ombak`.
+//!
+//! One thread with a tokio runtime of its own speaks HTTP/1.1 and asks the shards through the runtime's
+//! [`Handle`]; no `async` reaches them. HTTP is the convenient way in, Protocol Buffers the fast one.
+//!
+//! | file | subject |
+//! |---|---|
+//! | `server` | the thread, connections, and how they end |
+//! | `route` | which resource a path names, and its methods |
+//! | `ask` | questions to the shards, and the parts of a listing |
+//! | `object`, `conditions`, `headers`, `links`, `siblings` | one key |
+//! | `buckets`, `props` | listings and bucket properties |
+//! | `about`, `admin` | ping, stats, the list of resources; status, ring, repair |
+//! | `query`, `accept`, `body`, `reply` | what all of them need |
+
+mod about;
+mod accept;
+mod admin;
+mod ask;
+mod body;
+mod buckets;
+mod conditions;
+mod headers;
+mod links;
+mod object;
+mod props;
+mod query;
+mod reply;
+mod route;
+mod server;
+mod siblings;
+
+use std::sync::Arc;
+
+use hyper::body::Incoming;
+use hyper::{Method, Request, Response, StatusCode};
+use ombak_base::NodeId;
+use ombak_cluster::Topology;
+use ombak_node::Shard;
+use ombak_runtime::Handle;
+use ombak_store::log::Recovered;
+use tokio::sync::Semaphore;
+
+use crate::Backend;
+use crate::counts::{AllCounts, Counts};
+pub(crate) use body::ALL_BODIES_BYTES_MAX;
+use body::Body;
+use reply::{Outcome, html_error};
+use route::{Resource, Route};
+pub(crate) use server::HttpThread;
+
+/// What every request may need.
+pub(crate) struct Site {
+    pub handle: Handle<Shard>,
+    pub topology: Arc<Topology>,
+    pub me: NodeId,
+    pub shards: u16,
+    pub backend: Backend,
+    pub recovered: Recovered,
+    pub counts: AllCounts,
+    /// What came by HTTP.
+    pub own_counts: Arc<Counts>,
+    /// Bytes of request bodies that may be in memory.
+    pub body_room: Arc<Semaphore>,
+}
+
+impl Site {
+    /// Answers a request. Nothing that a client sends makes it fail.
+    async fn serve(&self, request: Request<Incoming>) -> Response<Body> {
+        let outcome = self.route(request).await;
+        outcome.unwrap_or_else(|refusal| *refusal.0)
+    }
+
+    async fn route(&self, request: Request<Incoming>) -> Outcome {
+        let known = [Method::GET, Method::HEAD, Method::PUT, Method::POST, Method::DELETE];
+        if !known.contains(request.method()) && *request.method() != Method::OPTIONS {
+            return Ok(html_error(StatusCode::NOT_IMPLEMENTED));
+        }
+        let Some(route) = Route::of(request.uri().path())? else {
+            return Ok(html_error(StatusCode::NOT_FOUND));
+        };
+        route.check_method(request.method())?;
+        headers::check_referer(request.headers())?;
+        match route.resource {
+            Resource::Ping => Ok(about::ping()),
+            Resource::Root => about::root(request.headers()),
+            Resource::Stats => about::stats(self, request.headers()),
+            Resource::Buckets => self.buckets(&route, &request).await,
+            Resource::OldBucket => self.old_bucket(&route, request).await,
+            Resource::Keys => self.keys(&route, request).await,
+            Resource::Props => self.props(&route, request).await,
+            Resource::TypeProps => self.type_props(&request).await,
+            Resource::Object => self.object(&route, request).await,
+            Resource::Preflist => self.preflist(&route).await,
+            Resource::Status => self.status().await,
+            Resource::Ring => self.ring(),
+            Resource::Repair => self.repair().await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

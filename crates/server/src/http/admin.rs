@@ -1,0 +1,135 @@
+//! The node's own resources, for its command line.
+
+use hyper::StatusCode;
+use ombak_base::{NodeId, Partition};
+use ombak_node::{Reply, Request, ShardStatus};
+use ombak_store::log::Damage;
+
+use super::Site;
+use super::ask::unexpected;
+use super::reply::{Outcome, json};
+use crate::Backend;
+use crate::report::{
+    DamageReport, MemberReport, RepairReport, RingReport, ShardReport, Status, StorageReport,
+    VnodeReport,
+};
+
+impl Site {
+    /// All shards are asked at once, and the answers put together.
+    pub async fn status(&self) -> Outcome {
+        let mut shards = Vec::new();
+        for answer in self.ask_all(&Request::Status).await? {
+            match answer {
+                Reply::Status(status) => shards.push(*status),
+                other => return Err(unexpected(&other)),
+            }
+        }
+        Ok(json(StatusCode::OK, &self.report(&shards)))
+    }
+
+    pub fn ring(&self) -> Outcome {
+        let topology = &self.topology;
+        let name = |node: &NodeId| topology.name(*node).to_string();
+        let row = |partition| topology.ring.row(Partition(partition));
+        let rows =
+            (0..topology.ring.size()).map(|partition| row(partition).iter().map(name).collect());
+        let report = RingReport {
+            epoch: topology.epoch.0,
+            ring_size: topology.ring.size(),
+            members: topology.members.iter().map(|member| member.name.clone()).collect(),
+            rows: rows.collect(),
+        };
+        Ok(json(StatusCode::OK, &report))
+    }
+
+    pub async fn repair(&self) -> Outcome {
+        let mut all = RepairReport::default();
+        for answer in self.ask_all(&Request::Repair).await? {
+            let Reply::Repaired(report) = answer else { return Err(unexpected(&answer)) };
+            all.refused.extend(report.refused);
+            all.completed.extend(report.completed.iter().map(|partition| partition.0));
+            let incomplete = report.incomplete.into_iter();
+            all.incomplete.extend(incomplete.map(|(partition, why)| (partition.0, why)));
+            all.entries += report.entries;
+        }
+        all.completed.sort_unstable();
+        all.incomplete.sort_unstable();
+        Ok(json(StatusCode::OK, &all))
+    }
+
+    fn report(&self, shards: &[ShardStatus]) -> Status {
+        let members = self.topology.nodes().map(|node| self.member(node, shards));
+        let mut vnodes: Vec<VnodeReport> = numbered(shards).flat_map(vnodes_of).collect();
+        vnodes.sort_by_key(|vnode| vnode.partition);
+        Status {
+            node: self.topology.name(self.me).into(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            backend: match self.backend {
+                Backend::Memory => "memory".into(),
+                Backend::Log => "log".into(),
+            },
+            epoch: self.topology.epoch.0,
+            ring_size: self.topology.ring.size(),
+            storage_failed: shards.iter().any(|shard| shard.failed),
+            members: members.collect(),
+            shards: numbered(shards).map(shard_report).collect(),
+            vnodes,
+            storage: StorageReport {
+                keys_at_start: self.recovered.keys,
+                replayed_records: self.recovered.replayed_records,
+                replayed_bytes: self.recovered.replayed_bytes,
+                damage: self.recovered.damage.iter().map(damage_report).collect(),
+            },
+        }
+    }
+
+    fn member(&self, node: NodeId, shards: &[ShardStatus]) -> MemberReport {
+        let me = node == self.me;
+        let seen = |shard: &ShardStatus| shard.peers.iter().find(|peer| peer.node == node).cloned();
+        let by_all = |good: fn(&ombak_node::PeerStatus) -> bool| {
+            me || shards.iter().all(|shard| seen(shard).is_some_and(|peer| good(&peer)))
+        };
+        MemberReport {
+            name: self.topology.name(node).into(),
+            me,
+            connected: by_all(|peer| peer.connected),
+            up: by_all(|peer| peer.up),
+        }
+    }
+}
+
+fn numbered(shards: &[ShardStatus]) -> impl Iterator<Item = (u16, &ShardStatus)> {
+    (0..).zip(shards)
+}
+
+fn vnodes_of((shard, status): (u16, &ShardStatus)) -> impl Iterator<Item = VnodeReport> + '_ {
+    status.vnodes.iter().map(move |vnode| VnodeReport {
+        partition: vnode.partition.0,
+        shard,
+        complete: vnode.complete,
+        ready: vnode.ready,
+        actor: vnode.actor.to_string(),
+        graves: vnode.graves as u64,
+    })
+}
+
+fn shard_report((shard, status): (u16, &ShardStatus)) -> ShardReport {
+    ShardReport {
+        shard,
+        operations: status.operations as u64,
+        forwarded: status.forwarded as u64,
+        loading: status.loading as u64,
+        unsynced: status.unsynced,
+        failed: status.failed,
+    }
+}
+
+fn damage_report(damage: &Damage) -> DamageReport {
+    DamageReport {
+        partition: damage.partition.map(|partition| partition.0),
+        file: damage.file.clone(),
+        offset: damage.offset,
+        bytes: damage.bytes,
+        text: damage.to_string(),
+    }
+}

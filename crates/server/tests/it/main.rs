@@ -1,0 +1,9 @@
+//! Nodes on ports of their own in this process, spoken to over real sockets.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
+
+mod golden;
+mod http;
+mod pb;
+mod start;
+mod world;
