@@ -37,10 +37,14 @@ pub enum HandshakeError {
     #[error("not a handshake of an Ombak node: {0}")]
     Garbage(DecodeError),
     /// No protocol version in common.
-    #[error("peer speaks protocol versions {0} to {1}, this node speaks {VERSION}: upgrade the older one")]
+    #[error(
+        "peer speaks protocol versions {0} to {1}, this node speaks {VERSION}: upgrade the older one"
+    )]
     Version(u64, u64),
     /// Another cluster, or the same names with another member list or ring size.
-    #[error("peer belongs to {0}, this node to {1}: are --members and --ring-size the same on all nodes?")]
+    #[error(
+        "peer belongs to {0}, this node to {1}: are --members and --ring-size the same on all nodes?"
+    )]
     Cluster(ClusterId, ClusterId),
     /// Not in the member list.
     #[error("peer says that it is member {0}, which this node does not have")]
@@ -68,7 +72,8 @@ impl Hello {
     /// Reads a hello. Fields behind the known ones belong to a later version and are passed over.
     pub fn decode(bytes: &[u8]) -> Result<Hello, HandshakeError> {
         let mut reader = Reader::new(bytes::Bytes::copy_from_slice(bytes));
-        let versions = (|| Ok((reader.varint()?, reader.varint()?)))().map_err(HandshakeError::Garbage)?;
+        let versions =
+            (|| Ok((reader.varint()?, reader.varint()?)))().map_err(HandshakeError::Garbage)?;
         if versions.0 > VERSION || versions.1 < VERSION {
             return Err(HandshakeError::Version(versions.0, versions.1));
         }

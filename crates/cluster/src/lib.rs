@@ -11,20 +11,20 @@
 //!
 //! Nothing here knows what is stored. `kv` is one service; the counter in the simulator's tests is another.
 
-pub mod hash;
 mod handshake;
+pub mod hash;
 mod header;
 mod peers;
 mod ring;
 mod topology;
 mod vnode;
 
-pub use handshake::{Hello, HandshakeError, VERSION};
+pub use handshake::{HandshakeError, Hello, VERSION};
 pub use header::{FENCE_WINDOW_MS, Fence, Fencing, Header, Role};
 pub use peers::{Greeting, HEARTBEAT_MS, Peer, Peers, SUSPECT_MS};
 pub use ring::{ROW_MAX, Ring, RingError, TARGET_N_VAL};
 pub use topology::{Member, Topology};
 pub use vnode::{
-    Claim, Done, GRAVES_MAX, LEASE, META_KEY, Outcome, PEER_KEY, Service, Verdict, Vnode, VnodeError, VnodeMap,
-    VnodeRecord, WAITING_MAX, Write, peer_key,
+    Claim, Done, GRAVES_MAX, LEASE, META_KEY, Outcome, PEER_KEY, Service, Verdict, Vnode,
+    VnodeError, VnodeMap, VnodeRecord, WAITING_MAX, Write, peer_key,
 };

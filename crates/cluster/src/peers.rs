@@ -48,8 +48,14 @@ pub struct Peers {
 
 impl Peers {
     /// The peers of shard `me` of a node with `shards` shards, in its boot `boot`.
-    pub fn new(me: Address, shards: u16, boot: u64, members: impl Iterator<Item = NodeId>) -> Peers {
-        let peers = members.filter(|node| *node != me.node).map(|node| (node, Peer::default())).collect();
+    pub fn new(
+        me: Address,
+        shards: u16,
+        boot: u64,
+        members: impl Iterator<Item = NodeId>,
+    ) -> Peers {
+        let peers =
+            members.filter(|node| *node != me.node).map(|node| (node, Peer::default())).collect();
         Peers { me, shards, boot, peers }
     }
 
@@ -82,7 +88,9 @@ impl Peers {
     /// A greeting came. Says whether the peer has just come up.
     pub fn heard(&mut self, node: NodeId, greeting: Greeting, now: Tick) -> bool {
         let Some(peer) = self.peers.get_mut(&node) else { return false };
-        let stale = peer.heard.is_some_and(|(last, _)| last.boot == greeting.boot && last.tick > greeting.tick);
+        let stale = peer
+            .heard
+            .is_some_and(|(last, _)| last.boot == greeting.boot && last.tick > greeting.tick);
         if !stale {
             peer.heard = Some((greeting, now));
         }
@@ -91,7 +99,8 @@ impl Peers {
 
     /// The peers that have just become suspect by their silence.
     pub fn suspect(&mut self, now: Tick) -> Vec<NodeId> {
-        let silent = |peer: &Peer| peer.heard.is_none_or(|(_, at)| now.since(at) >= SUSPECT_MS * 1_000);
+        let silent =
+            |peer: &Peer| peer.heard.is_none_or(|(_, at)| now.since(at) >= SUSPECT_MS * 1_000);
         let mut suspects = Vec::new();
         for (node, peer) in &mut self.peers {
             if peer.up && silent(peer) {
@@ -123,7 +132,9 @@ impl Peers {
 
     /// The shards that this shard greets, so that every shard of a peer hears from exactly one of ours.
     pub fn greets(&self, node: NodeId) -> Vec<Address> {
-        let Some(peer) = self.peers.get(&node).filter(|peer| peer.connected) else { return Vec::new() };
+        let Some(peer) = self.peers.get(&node).filter(|peer| peer.connected) else {
+            return Vec::new();
+        };
         let ours = |shard: &u16| shard % self.shards == self.me.shard.0;
         (0..peer.shards).filter(ours).map(|shard| Address { node, shard: ShardId(shard) }).collect()
     }
@@ -131,11 +142,17 @@ impl Peers {
     /// The fence for an operation that begins now and may take `timeout_ms`; `None` for a peer never heard from.
     pub fn fence(&self, node: NodeId, timeout_ms: u64, now: Tick) -> Option<Fence> {
         if node == self.me.node {
-            return Some(Fence { boot: self.boot, deadline: now.plus_ms(timeout_ms.min(FENCE_WINDOW_MS)) });
+            return Some(Fence {
+                boot: self.boot,
+                deadline: now.plus_ms(timeout_ms.min(FENCE_WINDOW_MS)),
+            });
         }
         let (greeting, at) = self.peers.get(&node)?.heard?;
         let asked = (greeting.tick + now.since(at)).plus_ms(timeout_ms);
-        Some(Fence { boot: greeting.boot, deadline: asked.min(greeting.tick.plus_ms(FENCE_WINDOW_MS)) })
+        Some(Fence {
+            boot: greeting.boot,
+            deadline: asked.min(greeting.tick.plus_ms(FENCE_WINDOW_MS)),
+        })
     }
 }
 

@@ -111,7 +111,8 @@ impl Load {
 
     fn row(&mut self, partition: usize) -> Vec<NodeId> {
         let members = self.balanced.len();
-        let mut candidates: Vec<usize> = (0..members).map(|at| (partition + at) % members).collect();
+        let mut candidates: Vec<usize> =
+            (0..members).map(|at| (partition + at) % members).collect();
         candidates.sort_by_key(|&member| self.balanced[member]);
         candidates.truncate(members.min(ROW_MAX));
         let balanced = candidates.len().min(TARGET_N_VAL);
@@ -129,7 +130,8 @@ impl Load {
         for at in 0..candidates.len() {
             let column = first_column + at;
             let rest = &candidates[at..];
-            let least = (0..rest.len()).min_by_key(|&place| self.columns[rest[place]][column]).unwrap_or(0);
+            let least =
+                (0..rest.len()).min_by_key(|&place| self.columns[rest[place]][column]).unwrap_or(0);
             candidates[at..=at + least].rotate_right(1);
             self.columns[candidates[at]][column] += 1;
         }

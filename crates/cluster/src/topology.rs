@@ -27,7 +27,8 @@ pub struct Topology {
 impl Topology {
     /// The topology of a fixed list of distinct names. The order of the list does not matter.
     pub fn fixed(names: &[String], ring_size: u32) -> Result<Topology, RingError> {
-        let mut members: Vec<Member> = names.iter().map(|name| Member { name: name.clone() }).collect();
+        let mut members: Vec<Member> =
+            names.iter().map(|name| Member { name: name.clone() }).collect();
         members.sort_by(|a, b| a.name.cmp(&b.name));
         members.dedup();
         let ring = Ring::claim(members.len(), ring_size)?;

@@ -10,9 +10,7 @@ mod state;
 use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
-use ombak_base::{
-    DeviceError, Effects, Entry, Machine, Now, Partition, Stamp, Ticket, always,
-};
+use ombak_base::{DeviceError, Effects, Entry, Machine, Now, Partition, Stamp, Ticket, always};
 
 pub use record::{Claim, META_KEY, PEER_KEY, VnodeRecord, peer_key};
 pub use state::{GRAVES_MAX, LEASE, Verdict, Vnode};
@@ -54,8 +52,13 @@ pub trait Service: Clone + Eq + std::hash::Hash + std::fmt::Debug {
     type Reply: Clone + Eq + std::hash::Hash + std::fmt::Debug;
 
     /// What `command` does to what is `stored`. Pure but for the vnode's own small state.
-    fn handle(vnode: &mut Vnode, now: Now, key: &Bytes, command: &Self::Command, stored: Option<&Entry>)
-        -> Outcome<Self::Reply>;
+    fn handle(
+        vnode: &mut Vnode,
+        now: Now,
+        key: &Bytes,
+        command: &Self::Command,
+        stored: Option<&Entry>,
+    ) -> Outcome<Self::Reply>;
 
     /// The answer when the command could not be run.
     fn failed(command: &Self::Command, error: &VnodeError) -> Self::Reply;
@@ -161,7 +164,8 @@ impl<S: Service, O: Clone + Eq + std::hash::Hash + std::fmt::Debug> VnodeMap<S, 
         }
         let ticket = Ticket(self.next_ticket);
         self.next_ticket = (self.next_ticket + 1) % (1 << 62);
-        let flight = Flight { partition, key: key.clone(), queue: VecDeque::from([(origin, command)]) };
+        let flight =
+            Flight { partition, key: key.clone(), queue: VecDeque::from([(origin, command)]) };
         self.flights.insert(ticket, flight);
         self.busy.insert((partition, key.clone()), ticket);
         fx.load(ticket, partition, key);
@@ -176,12 +180,16 @@ impl<S: Service, O: Clone + Eq + std::hash::Hash + std::fmt::Debug> VnodeMap<S, 
         entry: Result<Option<Entry>, DeviceError>,
         fx: &mut E,
     ) -> Vec<Done<O, S::Reply>> {
-        let Some(Flight { partition, key, queue }) = self.flights.remove(&ticket) else { return Vec::new() };
+        let Some(Flight { partition, key, queue }) = self.flights.remove(&ticket) else {
+            return Vec::new();
+        };
         self.busy.remove(&(partition, key.clone()));
         self.waiting -= queue.len();
         let Some(vnode) = self.vnodes.get_mut(&partition) else { return Vec::new() };
         match entry {
-            Ok(stored) => run::<S, O, M, E>(vnode, now, &key, stored, queue, &mut self.last_stamp, fx),
+            Ok(stored) => {
+                run::<S, O, M, E>(vnode, now, &key, stored, queue, &mut self.last_stamp, fx)
+            }
             Err(error) => {
                 let error = VnodeError::Device(error);
                 let failed = |(origin, command)| Done {
@@ -198,7 +206,12 @@ impl<S: Service, O: Clone + Eq + std::hash::Hash + std::fmt::Debug> VnodeMap<S, 
     pub fn check(&self) {
         always!(self.busy.len() == self.flights.len(), "one flight per key");
         let queued: usize = self.flights.values().map(|flight| flight.queue.len()).sum();
-        always!(queued == self.waiting, "every waiting command is in a flight", "{queued} {}", self.waiting);
+        always!(
+            queued == self.waiting,
+            "every waiting command is in a flight",
+            "{queued} {}",
+            self.waiting
+        );
         for vnode in self.vnodes.values() {
             vnode.check();
         }

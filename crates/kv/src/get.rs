@@ -53,13 +53,25 @@ pub struct GetCore {
 
 impl GetCore {
     /// A read of `replicas` primaries that needs R = `need_r` and PR = `need_pr` of them.
-    pub fn new(need_r: usize, need_pr: usize, replicas: usize, notfound_ok: bool, basic_quorum: bool) -> GetCore {
+    pub fn new(
+        need_r: usize,
+        need_pr: usize,
+        replicas: usize,
+        notfound_ok: bool,
+        basic_quorum: bool,
+    ) -> GetCore {
         let need_absent = match (notfound_ok, basic_quorum) {
             (true, _) => need_r.max(need_pr).max(1),
             (false, true) => replicas / 2 + 1,
             (false, false) => replicas,
         };
-        GetCore { need_r: need_r.max(1), need_pr, need_absent, replicas, heard: Vec::with_capacity(replicas) }
+        GetCore {
+            need_r: need_r.max(1),
+            need_pr,
+            need_absent,
+            replicas,
+            heard: Vec::with_capacity(replicas),
+        }
     }
 
     /// Takes one answer. A second one from the same node is passed over.
@@ -91,7 +103,9 @@ impl GetCore {
         for (_, heard) in &self.heard {
             match (&mut merged, heard) {
                 (None, Heard::Value(object)) => merged = Some(object.clone()),
-                (Some(merged), Heard::Value(object)) if !merged.includes(object) => merged.merge(object),
+                (Some(merged), Heard::Value(object)) if !merged.includes(object) => {
+                    merged.merge(object)
+                }
                 _ => {}
             }
         }
@@ -100,7 +114,9 @@ impl GetCore {
 
     /// The answer, once there is one.
     pub fn decide(&self) -> Option<GetDecision> {
-        let count = |wanted: fn(&Heard) -> bool| self.heard.iter().filter(|(_, heard)| wanted(heard)).count();
+        let count = |wanted: fn(&Heard) -> bool| {
+            self.heard.iter().filter(|(_, heard)| wanted(heard)).count()
+        };
         let values = count(|heard| matches!(heard, Heard::Value(_)));
         let unknown = count(|heard| matches!(heard, Heard::Unknown));
         let mut absent = count(|heard| matches!(heard, Heard::Absent));

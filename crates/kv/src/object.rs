@@ -14,7 +14,9 @@
 use bytes::Bytes;
 use ombak_base::limits::OBJECT_BYTES_MAX;
 use ombak_base::{ActorId, DecodeError, Entry, Reader, RequestId, planted, put_bytes, put_varint};
-use ombak_crdt::{Context, Dot, RETRIES_MAX, VersionVector, Versioned, decode_requests, encode_requests};
+use ombak_crdt::{
+    Context, Dot, RETRIES_MAX, VersionVector, Versioned, decode_requests, encode_requests,
+};
 
 /// An entry's tag when the object has a value to show.
 pub const TAG_LIVE: u8 = 0;
@@ -146,7 +148,10 @@ impl Object {
     /// Whether the two disagree on what a dot names, which must never be.
     pub fn contradicts(&self, other: &Object) -> bool {
         self.siblings().iter().any(|(dot, version)| {
-            other.siblings().iter().any(|(theirs, their)| dot == theirs && version.request != their.request)
+            other
+                .siblings()
+                .iter()
+                .any(|(theirs, their)| dot == theirs && version.request != their.request)
         })
     }
 
@@ -184,7 +189,8 @@ impl Object {
 
     /// The stored form.
     pub fn encode(&self) -> Bytes {
-        let values: usize = self.siblings().iter().map(|(_, version)| version.content.value.len() + 128).sum();
+        let values: usize =
+            self.siblings().iter().map(|(_, version)| version.content.value.len() + 128).sum();
         let mut out = Vec::with_capacity(values + 32 + 12 * self.seen().len());
         out.push(VERSION);
         self.seen().encode(&mut out);
@@ -219,10 +225,12 @@ impl Object {
                 1 => true,
                 _ => return Err(DecodeError::Invalid("retry")),
             };
-            siblings.push((dot, Version { request, retried, content: decode_content(&mut reader)? }));
+            siblings
+                .push((dot, Version { request, retried, content: decode_content(&mut reader)? }));
         }
         reader.finish()?;
-        let versions = Versioned::from_parts(seen, siblings).ok_or(DecodeError::Invalid("object"))?;
+        let versions =
+            Versioned::from_parts(seen, siblings).ok_or(DecodeError::Invalid("object"))?;
         Ok(Object { versions, replaced })
     }
 }
@@ -255,7 +263,9 @@ pub fn encode_content(content: &Content, out: &mut Vec<u8>) {
             | flag(content.content_encoding.is_some(), HAS_ENCODING),
     );
     put_varint(out, content.last_modified_us);
-    for text in [&content.content_type, &content.charset, &content.content_encoding].into_iter().flatten() {
+    for text in
+        [&content.content_type, &content.charset, &content.content_encoding].into_iter().flatten()
+    {
         put_bytes(out, text);
     }
     put_varint(out, content.links.len() as u64);
@@ -276,8 +286,11 @@ pub fn decode_content(reader: &mut Reader) -> Result<Content, DecodeError> {
         return Err(DecodeError::Invalid("content flags"));
     }
     let last_modified_us = reader.varint()?;
-    let mut text = |bit: u8| if flags & bit == 0 { Ok(None) } else { reader.bytes(OBJECT_BYTES_MAX).map(Some) };
-    let (content_type, charset, content_encoding) = (text(HAS_TYPE)?, text(HAS_CHARSET)?, text(HAS_ENCODING)?);
+    let mut text = |bit: u8| {
+        if flags & bit == 0 { Ok(None) } else { reader.bytes(OBJECT_BYTES_MAX).map(Some) }
+    };
+    let (content_type, charset, content_encoding) =
+        (text(HAS_TYPE)?, text(HAS_CHARSET)?, text(HAS_ENCODING)?);
     let mut links = Vec::new();
     for _ in 0..reader.count(3)? {
         links.push(Link {

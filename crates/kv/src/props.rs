@@ -174,18 +174,28 @@ pub fn validate(change: &PropChange) -> Result<(), RequestError> {
     let Some((_, default)) = known(&change.name) else { return bad("unknown property") };
     match (&change.value, default) {
         (None, _) => Ok(()),
-        (Some(PropValue::Number(n)), Some(PropValue::Number(_))) if change.name == "n_val" => match *n {
-            0 => bad("must be at least 1"),
-            n if n as usize > ROW_MAX => bad(&format!("must be at most {ROW_MAX}, the length of a row")),
-            _ => Ok(()),
-        },
+        (Some(PropValue::Number(n)), Some(PropValue::Number(_))) if change.name == "n_val" => {
+            match *n {
+                0 => bad("must be at least 1"),
+                n if n as usize > ROW_MAX => {
+                    bad(&format!("must be at most {ROW_MAX}, the length of a row"))
+                }
+                _ => Ok(()),
+            }
+        }
         (Some(PropValue::Number(_)), Some(PropValue::Number(_))) => Ok(()),
         (Some(PropValue::Bool(_)), Some(PropValue::Bool(_))) => Ok(()),
-        (Some(PropValue::Quorum(QuorumProp::Count(n))), Some(PropValue::Quorum(_))) if *n as usize > ROW_MAX => {
+        (Some(PropValue::Quorum(QuorumProp::Count(n))), Some(PropValue::Quorum(_)))
+            if *n as usize > ROW_MAX =>
+        {
             bad(&format!("must be at most {ROW_MAX}, the length of a row"))
         }
         (Some(PropValue::Quorum(_)), Some(PropValue::Quorum(_))) => Ok(()),
-        (Some(PropValue::Json(json)), Some(PropValue::Json(_)) | None) if json.len() <= JSON_BYTES_MAX => Ok(()),
+        (Some(PropValue::Json(json)), Some(PropValue::Json(_)) | None)
+            if json.len() <= JSON_BYTES_MAX =>
+        {
+            Ok(())
+        }
         (Some(PropValue::Json(_)), Some(PropValue::Json(_)) | None) => bad("too long"),
         (Some(_), None) => Ok(()),
         (_, Some(PropValue::Number(_))) => bad("not_integer"),
@@ -220,7 +230,8 @@ impl Changes {
         }
         let mut bytes = Vec::new();
         encode_registers(&registers, &mut bytes);
-        let fold = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
+        let fold =
+            |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
         let digest = bytes.iter().fold(0xcbf2_9ce4_8422_2325, fold).max(1);
         Changes { registers, digest, effective }
     }
@@ -262,7 +273,12 @@ impl BucketMap {
     }
 
     /// Makes changes at `node`; the result is to be spread with [`export`](BucketMap::export).
-    pub fn set(&mut self, bucket: &BucketId, changes: &[PropChange], node: NodeId) -> Result<(), RequestError> {
+    pub fn set(
+        &mut self,
+        bucket: &BucketId,
+        changes: &[PropChange],
+        node: NodeId,
+    ) -> Result<(), RequestError> {
         changes.iter().try_for_each(validate)?;
         if !self.buckets.contains_key(bucket) && self.buckets.len() >= BUCKETS_MAX {
             return Err(RequestError::Overload);
@@ -270,7 +286,8 @@ impl BucketMap {
         let mut registers = self.registers(bucket);
         let counter = registers.values().map(|(version, _)| version.counter).max().unwrap_or(0) + 1;
         for change in changes {
-            registers.insert(change.name.clone(), (Version { counter, node }, change.value.clone()));
+            registers
+                .insert(change.name.clone(), (Version { counter, node }, change.value.clone()));
         }
         self.buckets.insert(bucket.clone(), Changes::new(registers));
         Ok(())
@@ -351,7 +368,8 @@ fn decode(exported: &Bytes) -> Result<(BucketId, Registers), DecodeError> {
         version => return Err(DecodeError::Version(u64::from(version))),
     }
     let bucket_type = reader.bytes(ombak_base::limits::TYPE_BYTES_MAX)?;
-    let bucket = BucketId { bucket_type, name: reader.bytes(ombak_base::limits::BUCKET_BYTES_MAX)? };
+    let bucket =
+        BucketId { bucket_type, name: reader.bytes(ombak_base::limits::BUCKET_BYTES_MAX)? };
     let mut registers = BTreeMap::new();
     for _ in 0..reader.count(5)? {
         let name = text(reader.bytes(64)?)?;

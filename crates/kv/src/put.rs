@@ -31,7 +31,13 @@ pub struct PutCore {
 impl PutCore {
     /// A write to `replicas` primaries.
     pub fn new(need_w: usize, need_dw: usize, need_pw: usize, replicas: usize) -> PutCore {
-        PutCore { need_w: need_w.max(1), need_dw, need_pw, replicas, acks: Vec::with_capacity(replicas) }
+        PutCore {
+            need_w: need_w.max(1),
+            need_dw,
+            need_pw,
+            replicas,
+            acks: Vec::with_capacity(replicas),
+        }
     }
 
     /// Whether only durable acknowledgements matter, so that replicas need not send two.
@@ -47,7 +53,9 @@ impl PutCore {
     /// Takes one answer. A later one from the same node counts only if it says more.
     pub fn hear(&mut self, node: NodeId, ack: Ack) {
         match self.acks.iter_mut().find(|(heard, _)| *heard == node) {
-            Some(_) if planted!("quorum counted by messages instead of nodes") => self.acks.push((node, ack)),
+            Some(_) if planted!("quorum counted by messages instead of nodes") => {
+                self.acks.push((node, ack))
+            }
             Some((_, known)) => *known = (*known).max(ack),
             None => self.acks.push((node, ack)),
         }
@@ -103,7 +111,8 @@ impl PutCore {
     }
 
     fn count(&self) -> (usize, usize, usize) {
-        let count = |wanted: fn(&Ack) -> bool| self.acks.iter().filter(|(_, ack)| wanted(ack)).count();
+        let count =
+            |wanted: fn(&Ack) -> bool| self.acks.iter().filter(|(_, ack)| wanted(ack)).count();
         let durable = count(|ack| matches!(ack, Ack::Durable(_)));
         (durable + count(|ack| *ack == Ack::Taken), durable, count(|ack| *ack == Ack::Failed))
     }

@@ -27,7 +27,15 @@ pub struct Quorums {
 impl Default for Quorums {
     fn default() -> Quorums {
         let default = Quorum::Default;
-        Quorums { r: default, pr: default, w: default, dw: default, pw: default, rw: default, n_val: None }
+        Quorums {
+            r: default,
+            pr: default,
+            w: default,
+            dw: default,
+            pw: default,
+            rw: default,
+            n_val: None,
+        }
     }
 }
 
@@ -100,6 +108,10 @@ pub struct DeleteOp {
 
 /// What is done to one key.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "puts are the common case; a box would cost each an allocation"
+)]
 pub enum Operation {
     /// Read.
     Get(GetOp),
@@ -164,6 +176,10 @@ pub enum Listing {
 
 /// A client's request to a shard.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "puts are the common case; a box would cost each an allocation"
+)]
 pub enum Request {
     /// Something about one key.
     Key(Operation),

@@ -139,7 +139,11 @@ fn coordinate(
         object = Object::default();
     }
     let content = Content { last_modified_us: now.wall_us, ..write.content.clone() };
-    object.write(&context, dot, Version { request: write.request, retried: write.retried, content });
+    object.write(
+        &context,
+        dot,
+        Version { request: write.request, retried: write.retried, content },
+    );
     if object.siblings().len() > SIBLINGS_MAX {
         return refuse(RequestError::TooManySiblings(SIBLINGS_MAX));
     }
@@ -151,9 +155,16 @@ fn coordinate(
     Outcome { write: Write::Put(entry), reply }
 }
 
-fn merge(vnode: &Vnode, key: &Bytes, incoming: &Bytes, stored: Option<&Entry>) -> Outcome<CommandReply> {
+fn merge(
+    vnode: &Vnode,
+    key: &Bytes,
+    incoming: &Bytes,
+    stored: Option<&Entry>,
+) -> Outcome<CommandReply> {
     let Ok(mut object) = Object::decode(incoming) else {
-        return refuse(RequestError::Storage("a replica sent an object that cannot be read".into()));
+        return refuse(RequestError::Storage(
+            "a replica sent an object that cannot be read".into(),
+        ));
     };
     if stored.is_some_and(|entry| entry.bytes == *incoming) {
         return keep(CommandReply::Merged(digest(&object)));
@@ -195,7 +206,9 @@ fn reap(
     stored: Option<&Entry>,
 ) -> Outcome<CommandReply> {
     let same = stored.is_some_and(|entry| entry.bytes == *tombstone);
-    let Some(object) = Object::decode(tombstone).ok().filter(|object| same && object.is_tombstone()) else {
+    let Some(object) =
+        Object::decode(tombstone).ok().filter(|object| same && object.is_tombstone())
+    else {
         return keep(CommandReply::Reaped(false));
     };
     if !vnode.bury(key, &object.context(), now.tick) {
@@ -207,7 +220,9 @@ fn reap(
 fn decode(stored: Option<&Entry>) -> Result<Object, CommandReply> {
     let Some(entry) = stored else { return Ok(Object::default()) };
     Object::decode(&entry.bytes).map_err(|error| {
-        CommandReply::Failed(VnodeError::Device(ombak_base::DeviceError::Damaged(format!("an object: {error}"))))
+        CommandReply::Failed(VnodeError::Device(ombak_base::DeviceError::Damaged(format!(
+            "an object: {error}"
+        ))))
     })
 }
 

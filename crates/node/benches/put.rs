@@ -3,13 +3,15 @@
 //! Three shards, N=3, W=2, 1 KiB values, messages passed as they are. Prints nanoseconds and heap allocations of a put
 //! and of a get over all three nodes. `cargo bench -p ombak-node`; the floor of everything that `ombak bench` measures.
 
+#![expect(clippy::disallowed_methods, reason = "a bench reads the clock")]
+
 use std::collections::VecDeque;
 use std::time::Instant;
 
 use bytes::Bytes;
 use ombak_base::{
-    Address, ClientId, Device, DirectoryId, Effects, Event, Load, Machine, NodeId, Now, Partition, Refused, Scan,
-    ShardId, Stamp, Tick, Ticket,
+    Address, ClientId, Device, DirectoryId, Effects, Event, Load, Machine, NodeId, Now, Partition,
+    Refused, Scan, ShardId, Stamp, Tick, Ticket,
 };
 use ombak_cluster::Topology;
 use ombak_kv::{BucketId, Content, GetOp, Operation, PutOp, Quorum, Quorums, Return};
@@ -62,11 +64,18 @@ impl Effects<Shard> for Fx<'_> {
     }
 
     fn load(&mut self, ticket: Ticket, partition: Partition, key: &Bytes) {
-        let Load::Ready(entry) = self.device.load(partition, key) else { unreachable!("memory never blocks") };
+        let Load::Ready(entry) = self.device.load(partition, key) else {
+            unreachable!("memory never blocks")
+        };
         self.queue.push_front((self.me, Event::Loaded { ticket, entry }));
     }
 
-    fn store(&mut self, partition: Partition, key: &Bytes, entry: Option<ombak_base::Entry>) -> Stamp {
+    fn store(
+        &mut self,
+        partition: Partition,
+        key: &Bytes,
+        entry: Option<ombak_base::Entry>,
+    ) -> Stamp {
         self.device.store(partition, key, entry.as_ref())
     }
 
@@ -84,8 +93,13 @@ impl Cluster {
         let topology = Topology::fixed(&names, 64).expect("a valid ring");
         let node = |node| {
             let me = Address { node: NodeId(node), shard: ShardId(0) };
-            let config =
-                Config { me, shards: 1, topology: topology.clone(), boot: 1, directory: DirectoryId(1) };
+            let config = Config {
+                me,
+                shards: 1,
+                topology: topology.clone(),
+                boot: 1,
+                directory: DirectoryId(1),
+            };
             let mut device = Memory::new();
             let boot = Boot::read(&mut device, &config, &Default::default());
             (Shard::new(config, boot), device)
@@ -195,7 +209,8 @@ fn measure(what: &str, cluster: &mut Cluster, times: u64, operation: fn(u64) -> 
 }
 
 fn main() {
-    let times = if std::env::args().any(|argument| argument == "--bench") { 300_000 } else { 1_000 };
+    let times =
+        if std::env::args().any(|argument| argument == "--bench") { 300_000 } else { 1_000 };
     let mut cluster = Cluster::new();
     measure("put", &mut cluster, times, put);
     measure("get", &mut cluster, times, get);

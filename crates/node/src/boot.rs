@@ -95,9 +95,17 @@ fn small_state(device: &mut impl Device, partition: Partition) -> (Vec<(Bytes, B
     let mut from = Some(Bytes::new());
     while let Some(start) = from {
         let to = Bytes::from_static(&[1]);
-        let scan = Scan { partition, from: start, to, entries_max: 1024, bytes_max: 1 << 20, values: true };
+        let scan = Scan {
+            partition,
+            from: start,
+            to,
+            entries_max: 1024,
+            bytes_max: 1 << 20,
+            values: true,
+        };
         let Ok(chunk) = device.scan(&scan) else { return (entries, false) };
-        entries.extend(chunk.entries.into_iter().filter_map(|entry| Some((entry.key, entry.bytes?))));
+        entries
+            .extend(chunk.entries.into_iter().filter_map(|entry| Some((entry.key, entry.bytes?))));
         from = chunk.next;
     }
     (entries, true)

@@ -11,8 +11,9 @@ use ombak_base::{Address, ClientId, Effects, NodeId, Now, Partition, RequestId, 
 use ombak_cluster::{Done, Fence, Header, Role};
 use ombak_crdt::{Context, Dot};
 use ombak_kv::{
-    Ack, Answer, Command, CommandReply, Content, CoordinatedWrite, GetCore, GetDecision, Heard, Object,
-    ObjectAnswer, Operation, PutCore, PutOp, Quorum, RequestError, Return, digest, storage_key,
+    Ack, Answer, Command, CommandReply, Content, CoordinatedWrite, GetCore, GetDecision, Heard,
+    Object, ObjectAnswer, Operation, PutCore, PutOp, Quorum, RequestError, Return, digest,
+    storage_key,
 };
 
 use crate::entry::timeout_ms;
@@ -84,7 +85,8 @@ impl Shard {
         let n_val = self.buckets.props(operation.bucket()).n_val();
         let timeout = timeout_ms(&operation);
         let primaries = self.config.topology.ring.primaries(partition, n_val).iter();
-        let primaries = primaries.map(|node| (*node, self.peers.fence(*node, timeout, now.tick))).collect();
+        let primaries =
+            primaries.map(|node| (*node, self.peers.fence(*node, timeout, now.tick))).collect();
         let op = Op {
             asker,
             request,
@@ -102,7 +104,12 @@ impl Shard {
         }
     }
 
-    fn begin<E: Effects<Shard>>(&mut self, now: Now, op: Op, fx: &mut E) -> Result<(), (Op, RequestError)> {
+    fn begin<E: Effects<Shard>>(
+        &mut self,
+        now: Now,
+        op: Op,
+        fx: &mut E,
+    ) -> Result<(), (Op, RequestError)> {
         let reads_first = match &op.operation {
             Operation::Get(_) => true,
             Operation::Put(put) => put.if_none_match || put.if_not_modified,
@@ -111,7 +118,9 @@ impl Shard {
         match self.put_core(&op) {
             // Refused before anything is done.
             Err(error) => return Err((op, error)),
-            Ok(core) if !reads_first => return self.name_write(now, op, core, Context::default(), fx),
+            Ok(core) if !reads_first => {
+                return self.name_write(now, op, core, Context::default(), fx);
+            }
             Ok(_) => {}
         }
         match self.get_core(&op) {
@@ -230,15 +239,26 @@ impl Shard {
     }
 
     /// A replica has answered.
-    pub(crate) fn told<E: Effects<Shard>>(&mut self, now: Now, node: NodeId, id: u64, told: Told, fx: &mut E) {
-        let Some(op) = self.ops.remove(&id) else { return self.told_others(now, node, id, told, fx) };
+    pub(crate) fn told<E: Effects<Shard>>(
+        &mut self,
+        now: Now,
+        node: NodeId,
+        id: u64,
+        told: Told,
+        fx: &mut E,
+    ) {
+        let Some(op) = self.ops.remove(&id) else {
+            return self.told_others(now, node, id, told, fx);
+        };
         if !op.primaries.iter().any(|(primary, _)| *primary == node) {
             self.ops.insert(id, op);
             return;
         }
         match told {
             Told::PropsDiffer(export) => self.learn_and_ask_again(now, node, id, op, export, fx),
-            told if matches!(op.stage, Stage::Reading(_)) => self.heard_read(now, node, id, op, told, fx),
+            told if matches!(op.stage, Stage::Reading(_)) => {
+                self.heard_read(now, node, id, op, told, fx)
+            }
             told => self.heard_write(now, node, id, op, told, fx),
         }
     }
@@ -265,12 +285,15 @@ impl Shard {
         }
         op.retries_left -= 1;
         let ask = match &op.stage {
-            Stage::Writing(core, object) => {
-                Ask::Merge(op.storage_key.clone(), object.clone(), acks_wanted(core, op.is_delete()))
-            }
+            Stage::Writing(core, object) => Ask::Merge(
+                op.storage_key.clone(),
+                object.clone(),
+                acks_wanted(core, op.is_delete()),
+            ),
             _ => Ask::Get(op.storage_key.clone()),
         };
-        let fence = op.primaries.iter().find(|(primary, _)| *primary == node).and_then(|(_, fence)| *fence);
+        let fence =
+            op.primaries.iter().find(|(primary, _)| *primary == node).and_then(|(_, fence)| *fence);
         let props = self.buckets.digest(op.operation.bucket());
         self.ask(now, id, &op, node, fence, props, ask, fx);
         self.ops.insert(id, op);
@@ -286,12 +309,15 @@ impl Shard {
         fx: &mut E,
     ) {
         let Stage::Reading(core) = &mut op.stage else { return };
-        core.hear(node, match told {
-            Told::Value(bytes) => Object::decode(&bytes).map_or(Heard::Failed, Heard::Value),
-            Told::Absent(true) => Heard::Absent,
-            Told::Absent(false) => Heard::Unknown,
-            _ => Heard::Failed,
-        });
+        core.hear(
+            node,
+            match told {
+                Told::Value(bytes) => Object::decode(&bytes).map_or(Heard::Failed, Heard::Value),
+                Told::Absent(true) => Heard::Absent,
+                Told::Absent(false) => Heard::Unknown,
+                _ => Heard::Failed,
+            },
+        );
         let waiting = op.asker != Asker::Nobody;
         let decision = if waiting { core.decide() } else { None };
         let complete = core.is_complete();
@@ -325,7 +351,9 @@ impl Shard {
 
     /// What a client sees of an object: without siblings, the latest value stands for all.
     fn object_answer(&self, op: &Op, object: &Object, key: Option<Bytes>) -> ObjectAnswer {
-        let shown = |(dot, version): &(Dot, ombak_kv::Version)| (vtag(*dot, version.request), version.content.clone());
+        let shown = |(dot, version): &(Dot, ombak_kv::Version)| {
+            (vtag(*dot, version.request), version.content.clone())
+        };
         let siblings = if self.buckets.props(op.operation.bucket()).allow_mult() {
             object.live().map(shown).collect()
         } else {
@@ -335,7 +363,13 @@ impl Shard {
     }
 
     /// All replicas have answered a read: those that lack something get it; a tombstone that all hold is reaped.
-    fn repair_differences<E: Effects<Shard>>(&mut self, now: Now, op: &Op, core: &GetCore, fx: &mut E) {
+    fn repair_differences<E: Effects<Shard>>(
+        &mut self,
+        now: Now,
+        op: &Op,
+        core: &GetCore,
+        fx: &mut E,
+    ) {
         let merged = core.merged();
         if merged == Object::default() {
             return;
@@ -347,7 +381,11 @@ impl Shard {
         let lacking = |heard: &Heard| !holds(heard) && *heard != Heard::Failed;
         for (node, _) in core.heard().iter().filter(|(_, heard)| lacking(heard)) {
             fx.probe("a read repaired a replica");
-            let fence = op.primaries.iter().find(|(primary, _)| primary == node).and_then(|(_, fence)| *fence);
+            let fence = op
+                .primaries
+                .iter()
+                .find(|(primary, _)| primary == node)
+                .and_then(|(_, fence)| *fence);
             let props = self.buckets.digest(op.operation.bucket());
             let ask = Ask::Merge(op.storage_key.clone(), merged.encode(), Acks::Taken);
             self.ask(now, 0, op, *node, fence, props, ask, fx);
@@ -365,7 +403,13 @@ impl Shard {
     }
 
     /// The read before a conditional put or a delete without context has its result.
-    fn read_before_write<E: Effects<Shard>>(&mut self, now: Now, op: Op, decision: GetDecision, fx: &mut E) {
+    fn read_before_write<E: Effects<Shard>>(
+        &mut self,
+        now: Now,
+        op: Op,
+        decision: GetDecision,
+        fx: &mut E,
+    ) {
         let object = match decision {
             GetDecision::Failed(error) => return self.deliver(op.asker, Answer::Failed(error), fx),
             GetDecision::NotFound => Object::default(),
@@ -400,14 +444,18 @@ impl Shard {
         fx: &mut E,
     ) -> Result<(), (Op, RequestError)> {
         let (content, context, none_match, not_modified) = match &op.operation {
-            Operation::Put(put) => (put.content.clone(), put.context.clone(), put.if_none_match, put.if_not_modified),
+            Operation::Put(put) => {
+                (put.content.clone(), put.context.clone(), put.if_none_match, put.if_not_modified)
+            }
             Operation::Delete(delete) => {
                 let content = Content { deleted: true, ..Content::default() };
                 (content, delete.context.clone().unwrap_or_default(), false, false)
             }
             Operation::Get(_) => return Ok(()),
         };
-        let Ok(mut context) = Context::decode(&context) else { return Err((op, RequestError::BadContext)) };
+        let Ok(mut context) = Context::decode(&context) else {
+            return Err((op, RequestError::BadContext));
+        };
         context.join(&read);
         // A deletion never removes what its client had not seen, whatever the bucket keeps.
         let siblings = self.buckets.props(op.operation.bucket()).allow_mult() || op.is_delete();
@@ -444,7 +492,9 @@ impl Shard {
         let object = match done.reply {
             CommandReply::Coordinated(object) => object,
             CommandReply::CannotMint => return self.coordinate_elsewhere(now, op, fx),
-            CommandReply::Refused(error) => return self.deliver(op.asker, Answer::Failed(error), fx),
+            CommandReply::Refused(error) => {
+                return self.deliver(op.asker, Answer::Failed(error), fx);
+            }
             CommandReply::Failed(error) => return self.deliver(op.asker, failed(&error), fx),
             _ => return,
         };
@@ -474,7 +524,15 @@ impl Shard {
     fn coordinate_elsewhere<E: Effects<Shard>>(&mut self, now: Now, op: Op, fx: &mut E) {
         fx.probe("a vnode could not name a write yet");
         match op.asker {
-            Asker::Client(client) => self.forward_instead(now, client, op.request, op.retried, op.operation, op.deadline, fx),
+            Asker::Client(client) => self.forward_instead(
+                now,
+                client,
+                op.request,
+                op.retried,
+                op.operation,
+                op.deadline,
+                fx,
+            ),
             Asker::Shard(address, id) => {
                 let _ = fx.send(address, Message::Forwarded(id, None), Stamp::NONE);
             }
@@ -492,11 +550,14 @@ impl Shard {
         fx: &mut E,
     ) {
         let (Stage::Writing(core, _) | Stage::Naming(core)) = &mut op.stage else { return };
-        core.hear(node, match told {
-            Told::Taken => Ack::Taken,
-            Told::Durable(digest) => Ack::Durable(digest),
-            _ => Ack::Failed,
-        });
+        core.hear(
+            node,
+            match told {
+                Told::Taken => Ack::Taken,
+                Told::Durable(digest) => Ack::Durable(digest),
+                _ => Ack::Failed,
+            },
+        );
         let decided = if matches!(op.stage, Stage::Writing(..)) { self.decided(&op) } else { None };
         self.settle_write(now, id, op, decided, fx);
     }
@@ -560,7 +621,8 @@ impl Shard {
             Asker::Client(client) => fx.reply(client, Reply::Kv(answer), Stamp::NONE),
             Asker::Shard(address, id) => {
                 // If it cannot be reached, it has noticed and tries elsewhere.
-                let _ = fx.send(address, Message::Forwarded(id, Some(Box::new(answer))), Stamp::NONE);
+                let _ =
+                    fx.send(address, Message::Forwarded(id, Some(Box::new(answer))), Stamp::NONE);
             }
             Asker::Nobody => {}
         }
@@ -568,7 +630,8 @@ impl Shard {
 
     /// Gives up what is out of time; what was heard is still used for repair.
     pub(crate) fn sweep_ops<E: Effects<Shard>>(&mut self, now: Now, fx: &mut E) {
-        let late: Vec<u64> = self.ops.iter().filter(|(_, op)| op.deadline <= now.tick).map(|(id, _)| *id).collect();
+        let late: Vec<u64> =
+            self.ops.iter().filter(|(_, op)| op.deadline <= now.tick).map(|(id, _)| *id).collect();
         for id in late {
             let Some(mut op) = self.ops.remove(&id) else { continue };
             fx.probe("an operation ran out of time");

@@ -41,7 +41,8 @@ impl Shard {
             fx.reply(client, Reply::Kv(Answer::Failed(error)), Stamp::NONE);
             return;
         }
-        let request = RequestId(u128::from(fx.choose(u64::MAX)) << 64 | u128::from(fx.choose(u64::MAX)));
+        let request =
+            RequestId(u128::from(fx.choose(u64::MAX)) << 64 | u128::from(fx.choose(u64::MAX)));
         let partition = self.partition_of(&operation);
         let local = self.local_address(partition);
         if matches!(operation, Operation::Get(_)) {
@@ -55,12 +56,20 @@ impl Shard {
                 self.coordinate(now, Asker::Client(client), request, false, operation, fx);
             }
             Some(node) => self.forward_first(now, client, request, operation, partition, node, fx),
-            None => fx.reply(client, Reply::Kv(Answer::Failed(RequestError::NoCoordinator)), Stamp::NONE),
+            None => fx.reply(
+                client,
+                Reply::Kv(Answer::Failed(RequestError::NoCoordinator)),
+                Stamp::NONE,
+            ),
         }
     }
 
     /// Checks names and room, and makes a key where none is given.
-    fn admit<E: Effects<Shard>>(&self, operation: &mut Operation, fx: &mut E) -> Result<(), RequestError> {
+    fn admit<E: Effects<Shard>>(
+        &self,
+        operation: &mut Operation,
+        fx: &mut E,
+    ) -> Result<(), RequestError> {
         operation.bucket().validate()?;
         if !operation.bucket().bucket_type.is_empty() {
             return Err(RequestError::UnknownType);
@@ -87,7 +96,12 @@ impl Shard {
     }
 
     /// The primary that should name the write: this node if it is one, else the first live one not tried yet.
-    fn next_coordinator(&self, partition: Partition, operation: &Operation, tried: &[NodeId]) -> Option<NodeId> {
+    fn next_coordinator(
+        &self,
+        partition: Partition,
+        operation: &Operation,
+        tried: &[NodeId],
+    ) -> Option<NodeId> {
         let n_val = self.buckets.props(operation.bucket()).n_val();
         let primaries = self.config.topology.ring.primaries(partition, n_val);
         let usable = |node: &&NodeId| !tried.contains(node) && self.peers.is_up(**node);
@@ -106,7 +120,16 @@ impl Shard {
         fx: &mut E,
     ) {
         let deadline = now.tick.plus_ms(timeout_ms(&operation));
-        let forward = Forward { client, request, retried: false, operation, partition, to, tried: Vec::new(), deadline };
+        let forward = Forward {
+            client,
+            request,
+            retried: false,
+            operation,
+            partition,
+            to,
+            tried: Vec::new(),
+            deadline,
+        };
         self.try_forward(now, forward, fx);
     }
 
@@ -124,9 +147,17 @@ impl Shard {
         let partition = self.partition_of(&operation);
         let tried = vec![self.me()];
         let Some(to) = self.next_coordinator(partition, &operation, &tried) else {
-            return fx.reply(client, Reply::Kv(Answer::Failed(RequestError::NoCoordinator)), Stamp::NONE);
+            return fx.reply(
+                client,
+                Reply::Kv(Answer::Failed(RequestError::NoCoordinator)),
+                Stamp::NONE,
+            );
         };
-        self.try_forward(now, Forward { client, request, retried, operation, partition, to, tried, deadline }, fx);
+        self.try_forward(
+            now,
+            Forward { client, request, retried, operation, partition, to, tried, deadline },
+            fx,
+        );
     }
 
     /// Sends to `forward.to`, or to the next primary as long as there is one.
@@ -190,7 +221,9 @@ impl Shard {
         answer: Option<Box<Answer>>,
         fx: &mut E,
     ) {
-        let Some(forward) = self.forwards.get(&id).filter(|forward| forward.to == from.node) else { return };
+        let Some(forward) = self.forwards.get(&id).filter(|forward| forward.to == from.node) else {
+            return;
+        };
         let client = forward.client;
         match answer {
             Some(answer) => {
@@ -205,17 +238,26 @@ impl Shard {
     /// `node` is lost: what it was coordinating goes to the next primary.
     pub(crate) fn retry_forwards<E: Effects<Shard>>(&mut self, now: Now, node: NodeId, fx: &mut E) {
         let lost = |forward: &Forward| forward.to == node;
-        let ids: Vec<u64> = self.forwards.iter().filter(|(_, f)| lost(f)).map(|(id, _)| *id).collect();
+        let ids: Vec<u64> =
+            self.forwards.iter().filter(|(_, f)| lost(f)).map(|(id, _)| *id).collect();
         ids.into_iter().for_each(|id| self.retry_forward(now, id, true, fx));
     }
 
     /// Tries the next primary. `maybe_done`: the one before may have done it all the same.
-    fn retry_forward<E: Effects<Shard>>(&mut self, now: Now, id: u64, maybe_done: bool, fx: &mut E) {
+    fn retry_forward<E: Effects<Shard>>(
+        &mut self,
+        now: Now,
+        id: u64,
+        maybe_done: bool,
+        fx: &mut E,
+    ) {
         let Some(mut forward) = self.forwards.remove(&id) else { return };
         forward.retried |= maybe_done;
         fx.probe("an operation was tried at another primary");
         match self.next_coordinator(forward.partition, &forward.operation, &forward.tried) {
-            Some(next) if next == self.me() && self.local_address(forward.partition) == self.config.me => {
+            Some(next)
+                if next == self.me() && self.local_address(forward.partition) == self.config.me =>
+            {
                 let Forward { client, request, operation, .. } = forward;
                 self.coordinate(now, Asker::Client(client), request, false, operation, fx);
             }
@@ -224,12 +266,17 @@ impl Shard {
                 self.try_forward(now, forward, fx);
             }
             // It may have been done by one that was tried: the truth is that nobody knows.
-            None => fx.reply(forward.client, Reply::Kv(Answer::Failed(RequestError::Timeout)), Stamp::NONE),
+            None => fx.reply(
+                forward.client,
+                Reply::Kv(Answer::Failed(RequestError::Timeout)),
+                Stamp::NONE,
+            ),
         }
     }
 
     pub(crate) fn sweep_forwards<E: Effects<Shard>>(&mut self, now: Now, fx: &mut E) {
-        for (_, forward) in self.forwards.extract_if(.., |_, forward| forward.deadline <= now.tick) {
+        for (_, forward) in self.forwards.extract_if(.., |_, forward| forward.deadline <= now.tick)
+        {
             fx.reply(forward.client, Reply::Kv(Answer::Failed(RequestError::Timeout)), Stamp::NONE);
         }
     }

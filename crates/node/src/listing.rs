@@ -59,8 +59,12 @@ impl Shard {
         fx: &mut E,
     ) {
         let (range, buckets, n_val) = match &listing {
-            Listing::Buckets { bucket_type } => (type_range(bucket_type), true, self.buckets.least_n_val()),
-            Listing::Keys { bucket } => (bucket_range(bucket), false, self.buckets.props(bucket).n_val()),
+            Listing::Buckets { bucket_type } => {
+                (type_range(bucket_type), true, self.buckets.least_n_val())
+            }
+            Listing::Keys { bucket } => {
+                (bucket_range(bucket), false, self.buckets.props(bucket).n_val())
+            }
         };
         if let Err(error) = self.admit_list(&listing) {
             return fx.reply(client, Reply::Kv(Answer::Failed(error)), Stamp::NONE);
@@ -125,7 +129,13 @@ impl Shard {
     }
 
     /// Asks the next live primary for a piece, and returns the number of the question. `None`: there is none left.
-    fn ask_piece<E: Effects<Shard>>(&mut self, now: Now, list: &List, piece: &mut Piece, fx: &mut E) -> Option<u64> {
+    fn ask_piece<E: Effects<Shard>>(
+        &mut self,
+        now: Now,
+        list: &List,
+        piece: &mut Piece,
+        fx: &mut E,
+    ) -> Option<u64> {
         let primaries = self.config.topology.ring.primaries(piece.partition, list.n_val).to_vec();
         for node in primaries {
             if piece.tried.contains(&node) || !self.peers.is_up(node) {
@@ -133,7 +143,8 @@ impl Shard {
             }
             piece.tried.push(node);
             piece.node = node;
-            let ask = Ask::List { from: piece.from.clone(), to: list.to.clone(), buckets: list.buckets };
+            let ask =
+                Ask::List { from: piece.from.clone(), to: list.to.clone(), buckets: list.buckets };
             let question = self.fresh_id();
             if self.ask_alone(now, question, piece.partition, node, ask, fx) {
                 return Some(question);
@@ -156,11 +167,15 @@ impl Shard {
             self.serve(now, partition, Origin::Local(id), ask, fx);
             return true;
         }
-        let Some(fence) = self.peers.fence(node, FENCE_WINDOW_MS / 2, now.tick) else { return false };
+        let Some(fence) = self.peers.fence(node, FENCE_WINDOW_MS / 2, now.tick) else {
+            return false;
+        };
         let epoch = self.config.topology.epoch;
         let request = RequestId(u128::from(id));
-        let header = Header { partition, epoch, role: Role::Primary, fence, class: 1, tenant: 0, request };
-        fx.send(self.peers.address(node, partition), Message::Ask(id, header, 0, ask), Stamp::NONE).is_ok()
+        let header =
+            Header { partition, epoch, role: Role::Primary, fence, class: 1, tenant: 0, request };
+        fx.send(self.peers.address(node, partition), Message::Ask(id, header, 0, ask), Stamp::NONE)
+            .is_ok()
     }
 
     /// A replica has answered with a piece, or failed.
@@ -238,7 +253,8 @@ impl Shard {
     }
 
     pub(crate) fn sweep_lists<E: Effects<Shard>>(&mut self, now: Now, fx: &mut E) {
-        let late: Vec<u64> = self.lists.iter().filter(|(_, l)| l.deadline <= now.tick).map(|(id, _)| *id).collect();
+        let late: Vec<u64> =
+            self.lists.iter().filter(|(_, l)| l.deadline <= now.tick).map(|(id, _)| *id).collect();
         for id in late {
             if let Some(list) = self.lists.remove(&id) {
                 self.fail_list(&list, RequestError::Timeout, fx);

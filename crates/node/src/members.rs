@@ -24,7 +24,9 @@ impl Shard {
             let _ = self.buckets.import(export);
         }
         let partitions: Vec<Partition> = vnodes.keys().copied().collect();
-        self.vnodes = VnodeMap::new(vnodes.into_iter().map(|(partition, state)| revive(partition, state, fx)));
+        self.vnodes = VnodeMap::new(
+            vnodes.into_iter().map(|(partition, state)| revive(partition, state, fx)),
+        );
         for partition in partitions {
             self.persist(partition, fx);
             self.settle_if_judged(partition, fx);
@@ -68,14 +70,25 @@ impl Shard {
     }
 
     /// A connection stands: greet, show what we claim and which bucket properties we know.
-    pub(crate) fn peer_up<E: Effects<Shard>>(&mut self, now: Now, node: NodeId, shards: u16, fx: &mut E) {
+    pub(crate) fn peer_up<E: Effects<Shard>>(
+        &mut self,
+        now: Now,
+        node: NodeId,
+        shards: u16,
+        fx: &mut E,
+    ) {
         self.peers.connected(node, shards, now.tick);
         self.greet(now, node, fx);
         self.show_claims(node, |_| true, fx);
     }
 
     /// Shows a peer what the vnodes of its rows claim, as far as `wanted`.
-    fn show_claims<E: Effects<Shard>>(&mut self, node: NodeId, wanted: impl Fn(&Vnode) -> bool, fx: &mut E) {
+    fn show_claims<E: Effects<Shard>>(
+        &mut self,
+        node: NodeId,
+        wanted: impl Fn(&Vnode) -> bool,
+        fx: &mut E,
+    ) {
         let mut claims: BTreeMap<Address, Vec<(Partition, Claim)>> = BTreeMap::new();
         for vnode in self.vnodes.vnodes().filter(|vnode| wanted(vnode)) {
             if self.config.topology.ring.row(vnode.partition()).contains(&node) {
@@ -138,7 +151,12 @@ impl Shard {
     }
 
     /// A peer's vnodes claim something: remember it, and say whether it fits.
-    pub(crate) fn claims<E: Effects<Shard>>(&mut self, from: Address, claims: Vec<(Partition, Claim)>, fx: &mut E) {
+    pub(crate) fn claims<E: Effects<Shard>>(
+        &mut self,
+        from: Address,
+        claims: Vec<(Partition, Claim)>,
+        fx: &mut E,
+    ) {
         let mut verdicts = Vec::with_capacity(claims.len());
         for (partition, claim) in claims {
             let Some(vnode) = self.vnodes.vnode_mut(partition) else { continue };
@@ -203,7 +221,10 @@ impl Shard {
         for partition in waiting.map(Vnode::partition).collect::<Vec<_>>() {
             fx.probe("a vnode started without hearing from all owners");
             let actor = ActorId(fx.choose(u64::MAX));
-            let changed = self.vnodes.vnode_mut(partition).is_some_and(|vnode| vnode.settle(&[], true, actor));
+            let changed = self
+                .vnodes
+                .vnode_mut(partition)
+                .is_some_and(|vnode| vnode.settle(&[], true, actor));
             if changed {
                 self.persist(partition, fx);
             }

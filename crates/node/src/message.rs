@@ -8,7 +8,9 @@ mod operation;
 
 use bytes::Bytes;
 use ombak_base::limits::{FRAME_BYTES_MAX, KEY_BYTES_MAX};
-use ombak_base::{DecodeError, Epoch, Partition, Reader, RequestId, Tick, Wire, put_bytes, put_varint};
+use ombak_base::{
+    DecodeError, Epoch, Partition, Reader, RequestId, Tick, Wire, put_bytes, put_varint,
+};
 use ombak_cluster::{Claim, Fence, Fencing, Greeting, Header, Verdict};
 use ombak_kv::{Answer, Operation};
 
@@ -140,10 +142,13 @@ impl Wire for Message {
                 put_varint(out, verdicts.len() as u64);
                 for (partition, verdict) in verdicts {
                     put_varint(out, u64::from(partition.0));
-                    put_varint(out, match verdict {
-                        Verdict::Fits => 0,
-                        Verdict::Older(generation) => generation + 1,
-                    });
+                    put_varint(
+                        out,
+                        match verdict {
+                            Verdict::Fits => 0,
+                            Verdict::Older(generation) => generation + 1,
+                        },
+                    );
                 }
             }
             Message::Ask(id, header, props, ask) => {
@@ -195,7 +200,10 @@ impl Wire for Message {
 
 fn decode_message(reader: &mut Reader) -> Result<Message, DecodeError> {
     Ok(match reader.u8()? {
-        1 => Message::Greeting(Greeting { boot: reader.u64()?, tick: Tick(reader.u64()?) }, reader.u64()?),
+        1 => Message::Greeting(
+            Greeting { boot: reader.u64()?, tick: Tick(reader.u64()?) },
+            reader.u64()?,
+        ),
         2 => {
             let claim = |reader: &mut Reader| Ok((partition(reader)?, Claim::decode(reader)?));
             Message::Claims(list(reader, 11, claim)?)
@@ -232,7 +240,9 @@ fn decode_message(reader: &mut Reader) -> Result<Message, DecodeError> {
             };
             Message::Forwarded(id, answer)
         }
-        8 => Message::Props(reader.u64()?, list(reader, 1, |reader| reader.bytes(FRAME_BYTES_MAX))?),
+        8 => {
+            Message::Props(reader.u64()?, list(reader, 1, |reader| reader.bytes(FRAME_BYTES_MAX))?)
+        }
         9 => Message::PropsTaken(reader.u64()?),
         _ => return Err(DecodeError::Invalid("message")),
     })
@@ -273,7 +283,9 @@ fn encode_ask(ask: &Ask, out: &mut Vec<u8>) {
 fn decode_ask(reader: &mut Reader) -> Result<Ask, DecodeError> {
     let tag = reader.u8()?;
     let key = storage_key(reader)?;
-    let merge = |acks, reader: &mut Reader| Ok(Ask::Merge(key.clone(), reader.bytes(FRAME_BYTES_MAX)?, acks));
+    let merge = |acks, reader: &mut Reader| {
+        Ok(Ask::Merge(key.clone(), reader.bytes(FRAME_BYTES_MAX)?, acks))
+    };
     match tag {
         1 => Ok(Ask::Get(key)),
         2 => merge(Acks::Taken, reader),
@@ -342,7 +354,8 @@ fn decode_told(reader: &mut Reader) -> Result<Told, DecodeError> {
         }
         7 => {
             let (complete, next) = (flag(reader)?, option(reader)?);
-            let entry = |reader: &mut Reader| Ok((storage_key(reader)?, reader.bytes(FRAME_BYTES_MAX)?));
+            let entry =
+                |reader: &mut Reader| Ok((storage_key(reader)?, reader.bytes(FRAME_BYTES_MAX)?));
             Told::Exported { entries: list(reader, 2, entry)?, next, complete }
         }
         8 => Told::Fenced(Fencing::WrongPartition),

@@ -5,7 +5,9 @@
 //! be complete, or nobody knows what should be there.
 
 use bytes::Bytes;
-use ombak_base::{Chunk, ClientId, DeviceError, Effects, NodeId, Now, Partition, Scan, Stamp, Ticket};
+use ombak_base::{
+    Chunk, ClientId, DeviceError, Effects, NodeId, Now, Partition, Scan, Stamp, Ticket,
+};
 use ombak_kv::{Command, TAG_TOMBSTONE, key_of};
 
 use crate::message::{Ask, Told};
@@ -54,13 +56,22 @@ struct Copy {
 }
 
 impl Shard {
-    pub(crate) fn scan_for<E: Effects<Shard>>(&mut self, scan_for: ScanFor, from: Bytes, to: Bytes, fx: &mut E) {
+    pub(crate) fn scan_for<E: Effects<Shard>>(
+        &mut self,
+        scan_for: ScanFor,
+        from: Bytes,
+        to: Bytes,
+        fx: &mut E,
+    ) {
         let (ScanFor::List { partition, .. } | ScanFor::Export { partition, .. }) = scan_for;
         let values = matches!(scan_for, ScanFor::Export { .. });
         let from = from.max(Bytes::from_static(&[1]));
         let ticket = Ticket(SCAN | self.fresh_id());
         self.scans.insert(ticket, scan_for);
-        fx.scan(ticket, Scan { partition, from, to, entries_max: ENTRIES_MAX, bytes_max: BYTES_MAX, values });
+        fx.scan(
+            ticket,
+            Scan { partition, from, to, entries_max: ENTRIES_MAX, bytes_max: BYTES_MAX, values },
+        );
     }
 
     pub(crate) fn scanned<E: Effects<Shard>>(
@@ -71,14 +82,16 @@ impl Shard {
         fx: &mut E,
     ) {
         let Some(scan_for) = self.scans.remove(&ticket) else { return };
-        let (ScanFor::List { origin, partition, .. } | ScanFor::Export { origin, partition }) = &scan_for;
+        let (ScanFor::List { origin, partition, .. } | ScanFor::Export { origin, partition }) =
+            &scan_for;
         let (origin, partition) = (origin.clone(), *partition);
         let complete = self.vnodes.vnode(partition).is_some_and(|vnode| vnode.is_complete());
         let told = match (chunk, scan_for) {
             (Err(_), _) => Told::Failed,
             (Ok(chunk), ScanFor::List { buckets, .. }) => listed(chunk, buckets, complete),
             (Ok(chunk), ScanFor::Export { .. }) => {
-                let entries = chunk.entries.into_iter().filter_map(|entry| Some((entry.key, entry.bytes?)));
+                let entries =
+                    chunk.entries.into_iter().filter_map(|entry| Some((entry.key, entry.bytes?)));
                 Told::Exported { entries: entries.collect(), next: chunk.next, complete }
             }
         };
@@ -86,9 +99,17 @@ impl Shard {
     }
 
     /// Makes every incomplete vnode of this shard complete, as far as its row can be reached.
-    pub(crate) fn start_repair<E: Effects<Shard>>(&mut self, now: Now, client: ClientId, fx: &mut E) {
+    pub(crate) fn start_repair<E: Effects<Shard>>(
+        &mut self,
+        now: Now,
+        client: ClientId,
+        fx: &mut E,
+    ) {
         if self.repair.is_some() {
-            let report = RepairReport { refused: Some("a repair is running already".into()), ..Default::default() };
+            let report = RepairReport {
+                refused: Some("a repair is running already".into()),
+                ..Default::default()
+            };
             return fx.reply(client, Reply::Repaired(report), Stamp::NONE);
         }
         let incomplete = self.vnodes.vnodes().filter(|vnode| !vnode.is_complete());
@@ -107,7 +128,8 @@ impl Shard {
             return;
         };
         let row = self.config.topology.ring.row(partition).iter();
-        let sources: Vec<NodeId> = row.copied().filter(|node| *node != self.config.me.node).collect();
+        let sources: Vec<NodeId> =
+            row.copied().filter(|node| *node != self.config.me.node).collect();
         let down = sources.iter().find(|node| !self.peers.is_up(**node)).copied();
         if let Some(node) = down {
             let name = self.config.topology.name(node).to_owned();
@@ -129,7 +151,9 @@ impl Shard {
     /// Asks the present source for its next piece, or finishes the vnode when there is no source left.
     fn read_source<E: Effects<Shard>>(&mut self, now: Now, fx: &mut E) {
         let question = self.fresh_id();
-        let Some(copy) = self.repair.as_mut().and_then(|repair| repair.current.as_mut()) else { return };
+        let Some(copy) = self.repair.as_mut().and_then(|repair| repair.current.as_mut()) else {
+            return;
+        };
         let partition = copy.partition;
         match copy.sources.last().copied() {
             Some(source) => {
@@ -140,7 +164,9 @@ impl Shard {
                     self.end_copy(now, partition, Some(format!("{name} cannot be reached")), fx);
                 }
             }
-            None if copy.lost_entry => self.end_copy(now, partition, Some("storing failed".into()), fx),
+            None if copy.lost_entry => {
+                self.end_copy(now, partition, Some("storing failed".into()), fx)
+            }
             None if !copy.complete_source => {
                 self.end_copy(now, partition, Some("no other owner is complete".into()), fx);
             }
@@ -155,7 +181,13 @@ impl Shard {
         }
     }
 
-    fn end_copy<E: Effects<Shard>>(&mut self, now: Now, partition: Partition, why_not: Option<String>, fx: &mut E) {
+    fn end_copy<E: Effects<Shard>>(
+        &mut self,
+        now: Now,
+        partition: Partition,
+        why_not: Option<String>,
+        fx: &mut E,
+    ) {
         if let Some(repair) = &mut self.repair {
             repair.current = None;
             match why_not {
@@ -201,8 +233,16 @@ impl Shard {
     }
 
     /// One entry has been merged in; after the last of a piece the next is asked for.
-    pub(crate) fn imported<E: Effects<Shard>>(&mut self, now: Now, partition: Partition, taken: bool, fx: &mut E) {
-        let Some(copy) = self.repair.as_mut().and_then(|repair| repair.current.as_mut()) else { return };
+    pub(crate) fn imported<E: Effects<Shard>>(
+        &mut self,
+        now: Now,
+        partition: Partition,
+        taken: bool,
+        fx: &mut E,
+    ) {
+        let Some(copy) = self.repair.as_mut().and_then(|repair| repair.current.as_mut()) else {
+            return;
+        };
         if copy.partition != partition || copy.merging == 0 {
             return;
         }
@@ -224,7 +264,9 @@ impl Shard {
     /// `node` is lost: a vnode that was being copied from it stays incomplete.
     pub(crate) fn repair_without<E: Effects<Shard>>(&mut self, now: Now, node: NodeId, fx: &mut E) {
         let copy = self.repair.as_ref().and_then(|repair| repair.current.as_ref());
-        let Some(partition) = copy.filter(|copy| copy.sources.contains(&node)).map(|copy| copy.partition) else {
+        let Some(partition) =
+            copy.filter(|copy| copy.sources.contains(&node)).map(|copy| copy.partition)
+        else {
             return;
         };
         let name = self.config.topology.name(node).to_owned();
@@ -237,7 +279,9 @@ fn listed(chunk: Chunk, buckets: bool, complete: bool) -> Told {
     let live = chunk.entries.into_iter().filter(|entry| entry.tag != TAG_TOMBSTONE);
     let mut keys: Vec<Bytes> = live.map(|entry| entry.key).collect();
     if buckets {
-        keys.dedup_by(|a, b| key_of(a).map(|(bucket, _)| bucket) == key_of(b).map(|(bucket, _)| bucket));
+        keys.dedup_by(|a, b| {
+            key_of(a).map(|(bucket, _)| bucket) == key_of(b).map(|(bucket, _)| bucket)
+        });
     }
     Told::Listed { keys, next: chunk.next, complete }
 }

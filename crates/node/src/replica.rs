@@ -132,7 +132,12 @@ impl Shard {
         }
     }
 
-    fn finished<E: Effects<Shard>>(&mut self, now: Now, done: Done<Origin, CommandReply>, fx: &mut E) {
+    fn finished<E: Effects<Shard>>(
+        &mut self,
+        now: Now,
+        done: Done<Origin, CommandReply>,
+        fx: &mut E,
+    ) {
         match done.origin {
             Origin::Naming(id) => self.named(now, id, done, fx),
             Origin::Import(partition) => {
@@ -167,7 +172,8 @@ impl Shard {
                     self.tell(to, id, Told::Taken, Stamp::NONE, fx);
                 }
                 if acks != Acks::Taken {
-                    let after = if planted!("acknowledging before durable") { Stamp::NONE } else { stamp };
+                    let after =
+                        if planted!("acknowledging before durable") { Stamp::NONE } else { stamp };
                     self.tell(to, id, told, after, fx);
                 }
             }
@@ -177,7 +183,14 @@ impl Shard {
     }
 
     /// Sends an answer. Number 0 is nobody's: nothing is sent.
-    fn tell<E: Effects<Shard>>(&mut self, to: Address, id: u64, told: Told, after: Stamp, fx: &mut E) {
+    fn tell<E: Effects<Shard>>(
+        &mut self,
+        to: Address,
+        id: u64,
+        told: Told,
+        after: Stamp,
+        fx: &mut E,
+    ) {
         if id != 0 {
             // A coordinator that cannot be reached has counted this replica as failed already.
             let _ = fx.send(to, Message::Told(id, told), after);

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 use ombak_base::{
-    Address, ClientId, DirectoryId, Effects, Event, Machine, NodeId, Now, Partition, RequestId, Stamp, Tick,
-    Ticket, always,
+    Address, ClientId, DirectoryId, Effects, Event, Machine, NodeId, Now, Partition, RequestId,
+    Stamp, Tick, Ticket, always,
 };
 use ombak_cluster::{Peers, Topology, Verdict, Vnode, VnodeMap};
 use ombak_kv::props::BucketMap;
@@ -46,6 +46,7 @@ pub struct Config {
 
 /// What clients and operators ask of a shard.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[expect(clippy::large_enum_variant, reason = "requests about data are the common case")]
 pub enum Request {
     /// Something about data.
     Kv(ombak_kv::Request),
@@ -157,7 +158,10 @@ impl Shard {
 
     /// Whether nothing is under way.
     pub fn is_idle(&self) -> bool {
-        self.ops.is_empty() && self.forwards.is_empty() && self.lists.is_empty() && self.spreads.is_empty()
+        self.ops.is_empty()
+            && self.forwards.is_empty()
+            && self.lists.is_empty()
+            && self.spreads.is_empty()
     }
 
     pub(crate) fn me(&self) -> NodeId {
@@ -196,9 +200,17 @@ impl Shard {
         }
     }
 
-    fn request<E: Effects<Shard>>(&mut self, now: Now, client: ClientId, request: Request, fx: &mut E) {
+    fn request<E: Effects<Shard>>(
+        &mut self,
+        now: Now,
+        client: ClientId,
+        request: Request,
+        fx: &mut E,
+    ) {
         match request {
-            Request::Kv(ombak_kv::Request::Key(operation)) => self.enter(now, client, operation, fx),
+            Request::Kv(ombak_kv::Request::Key(operation)) => {
+                self.enter(now, client, operation, fx)
+            }
             Request::Kv(ombak_kv::Request::List { listing, timeout_ms }) => {
                 self.start_list(now, client, listing, timeout_ms, fx);
             }
@@ -209,7 +221,9 @@ impl Shard {
             Request::Kv(ombak_kv::Request::SetProps(bucket, changes)) => {
                 self.set_props(now, client, &bucket, Some(&changes), fx);
             }
-            Request::Kv(ombak_kv::Request::ResetProps(bucket)) => self.set_props(now, client, &bucket, None, fx),
+            Request::Kv(ombak_kv::Request::ResetProps(bucket)) => {
+                self.set_props(now, client, &bucket, None, fx)
+            }
             Request::Status => {
                 let status = Box::new(self.status());
                 fx.reply(client, Reply::Status(status), Stamp::NONE);
@@ -218,12 +232,20 @@ impl Shard {
         }
     }
 
-    fn message<E: Effects<Shard>>(&mut self, now: Now, from: Address, message: Message, fx: &mut E) {
+    fn message<E: Effects<Shard>>(
+        &mut self,
+        now: Now,
+        from: Address,
+        message: Message,
+        fx: &mut E,
+    ) {
         match message {
             Message::Greeting(greeting, props) => self.greeted(now, from, greeting, props, fx),
             Message::Claims(claims) => self.claims(from, claims, fx),
             Message::Verdicts(verdicts) => self.judged(from.node, verdicts, fx),
-            Message::Ask(id, header, props, ask) => self.asked(now, from, id, header, props, ask, fx),
+            Message::Ask(id, header, props, ask) => {
+                self.asked(now, from, id, header, props, ask, fx)
+            }
             Message::Told(id, told) => self.told(now, from.node, id, told, fx),
             Message::Forward { id, request, retried, fence, operation } => {
                 self.forwarded_here(now, from, id, request, retried, fence, *operation, fx);
@@ -245,7 +267,9 @@ impl Shard {
                 }
             }
         }
-        while let Some((_, id, told)) = self.unsynced.pop_front_if(|(waits_for, ..)| *waits_for <= stamp) {
+        while let Some((_, id, told)) =
+            self.unsynced.pop_front_if(|(waits_for, ..)| *waits_for <= stamp)
+        {
             self.inbox.push_back((self.me(), id, told));
         }
     }

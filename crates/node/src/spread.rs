@@ -53,7 +53,11 @@ impl Shard {
         self.arm_sweep(now, fx);
     }
 
-    fn change_props(&mut self, bucket: &BucketId, changes: Option<&[PropChange]>) -> Result<(), RequestError> {
+    fn change_props(
+        &mut self,
+        bucket: &BucketId,
+        changes: Option<&[PropChange]>,
+    ) -> Result<(), RequestError> {
         bucket.validate()?;
         if !bucket.bucket_type.is_empty() {
             return Err(RequestError::UnknownType);
@@ -73,7 +77,8 @@ impl Shard {
 
     /// Every other shard of this node, and every shard of every peer that is up.
     fn all_shards(&self) -> Vec<Address> {
-        let own = (0..self.config.shards).map(|shard| Address { node: self.me(), shard: ShardId(shard) });
+        let own =
+            (0..self.config.shards).map(|shard| Address { node: self.me(), shard: ShardId(shard) });
         let mut all: Vec<Address> = own.filter(|address| *address != self.config.me).collect();
         for (node, peer) in self.peers.iter().filter(|(_, peer)| peer.up) {
             all.extend((0..peer.shards).map(|shard| Address { node, shard: ShardId(shard) }));
@@ -82,7 +87,12 @@ impl Shard {
     }
 
     /// Shard 0 keeps the properties on disk for its node.
-    fn keep_props<E: Effects<Shard>>(&mut self, bucket: &BucketId, export: &Bytes, fx: &mut E) -> Stamp {
+    fn keep_props<E: Effects<Shard>>(
+        &mut self,
+        bucket: &BucketId,
+        export: &Bytes,
+        fx: &mut E,
+    ) -> Stamp {
         if self.config.me.shard != ShardId(0) {
             return Stamp::NONE;
         }
@@ -101,7 +111,13 @@ impl Shard {
     }
 
     /// Another shard shows its properties.
-    pub(crate) fn take_props<E: Effects<Shard>>(&mut self, from: Address, id: u64, exports: &[Bytes], fx: &mut E) {
+    pub(crate) fn take_props<E: Effects<Shard>>(
+        &mut self,
+        from: Address,
+        id: u64,
+        exports: &[Bytes],
+        fx: &mut E,
+    ) {
         self.learn_props(exports, fx);
         if id != 0 {
             let _ = fx.send(from, Message::PropsTaken(id), self.stored);
@@ -110,7 +126,8 @@ impl Shard {
 
     /// Shows all properties to a shard whose digest differs.
     pub(crate) fn show_props<E: Effects<Shard>>(&mut self, to: Address, fx: &mut E) {
-        let exports: Vec<Bytes> = self.buckets.buckets().map(|bucket| self.buckets.export(bucket)).collect();
+        let exports: Vec<Bytes> =
+            self.buckets.buckets().map(|bucket| self.buckets.export(bucket)).collect();
         if !exports.is_empty() {
             let _ = fx.send(to, Message::Props(0, exports), Stamp::NONE);
         }

@@ -39,7 +39,8 @@ impl Cluster {
     /// A cluster of that shape.
     pub fn new(shape: Shape) -> Result<Cluster, String> {
         let names: Vec<String> = (0..shape.nodes).map(|node| format!("n{node}")).collect();
-        let topology = Topology::fixed(&names, shape.ring_size).map_err(|error| error.to_string())?;
+        let topology =
+            Topology::fixed(&names, shape.ring_size).map_err(|error| error.to_string())?;
         Ok(Cluster { shape, topology, epochs: BTreeMap::new() })
     }
 
@@ -77,7 +78,13 @@ impl System for Cluster {
     type Device = LogDevice<SimDisk>;
     type Writer = LogWriter<SimDisk>;
 
-    fn boot(&mut self, node: NodeId, disk: &SimDisk, _: u64, rng: &mut Rng) -> Result<Booted<Cluster>, String> {
+    fn boot(
+        &mut self,
+        node: NodeId,
+        disk: &SimDisk,
+        _: u64,
+        rng: &mut Rng,
+    ) -> Result<Booted<Cluster>, String> {
         let opened = log::open(disk.clone(), self.shape.shards, store_options());
         let (mut devices, writer, recovered) = opened.map_err(|error| error.to_string())?;
         let damaged = recovered.incomplete();

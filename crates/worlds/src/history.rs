@@ -160,10 +160,16 @@ fn acknowledged_before(op: &Op, at: Tick) -> bool {
 fn check_values(read: &Op, values: &[u64], writes: &[&Op]) -> Result<(), Broken> {
     for (at, value) in values.iter().enumerate() {
         if !writes.iter().any(|write| write.kind == OpKind::Put(*value)) {
-            return Err(Broken { rule: "nothing is invented", detail: format!("v{value} in {read:?}") });
+            return Err(Broken {
+                rule: "nothing is invented",
+                detail: format!("v{value} in {read:?}"),
+            });
         }
         if values[..at].contains(value) {
-            return Err(Broken { rule: "nothing is doubled", detail: format!("v{value} in {read:?}") });
+            return Err(Broken {
+                rule: "nothing is doubled",
+                detail: format!("v{value} in {read:?}"),
+            });
         }
     }
     Ok(())
@@ -185,7 +191,10 @@ fn check_kept(read: &Op, values: &[u64], writes: &[&Op]) -> Result<(), Broken> {
         let OpKind::Put(value) = write.kind else { continue };
         let replaced = writes.iter().any(|other| other.blind || other.replaces.contains(&value));
         if !values.contains(&value) && !replaced {
-            return Err(Broken { rule: "nothing is lost", detail: format!("{write:?} is missing in {read:?}") });
+            return Err(Broken {
+                rule: "nothing is lost",
+                detail: format!("{write:?} is missing in {read:?}"),
+            });
         }
     }
     Ok(())

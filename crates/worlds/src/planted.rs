@@ -16,18 +16,27 @@ const CONVERGE: &str = "replicas converge";
 
 /// Every planted bug. Built with `--cfg planted`, a test plants each and must find it.
 pub const PLANTED: &[Planted] = &[
-    Planted { name: "acknowledging before durable", breaks: &[LOST, BACK, FALSE_NOT_FOUND, CONVERGE] },
+    Planted {
+        name: "acknowledging before durable",
+        breaks: &[LOST, BACK, FALSE_NOT_FOUND, CONVERGE],
+    },
     Planted {
         name: "quorum counted by messages instead of nodes",
         breaks: &[LOST, BACK, FALSE_NOT_FOUND, CONVERGE],
     },
     Planted { name: "an incomplete vnode's absence taken as evidence", breaks: &[FALSE_NOT_FOUND] },
-    Planted { name: "a dot reused after a crash", breaks: &["a dot names one write", LOST, BACK, CONVERGE] },
+    Planted {
+        name: "a dot reused after a crash",
+        breaks: &["a dot names one write", LOST, BACK, CONVERGE],
+    },
     Planted { name: "retry without the request id", breaks: &["nothing is doubled"] },
     Planted {
         name: "a stale epoch accepted",
         breaks: &["a replica acts under its own topology or a newer one"],
     },
-    Planted { name: "read repair writing the older value", breaks: &[LOST, BACK, CONVERGE, FALSE_NOT_FOUND] },
+    Planted {
+        name: "read repair writing the older value",
+        breaks: &[LOST, BACK, CONVERGE, FALSE_NOT_FOUND],
+    },
     Planted { name: "a delete that drops the context", breaks: &[BACK, LOST, CONVERGE] },
 ];

@@ -49,7 +49,11 @@ pub struct Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "seed {}: {}: {}\n  again: ombak sim run --seed {}", self.seed, self.rule, self.detail, self.seed)
+        write!(
+            f,
+            "seed {}: {}: {}\n  again: ombak sim run --seed {}",
+            self.seed, self.rule, self.detail, self.seed
+        )
     }
 }
 
@@ -59,7 +63,11 @@ pub fn run_seed(seed: u64, trace_lines: usize) -> Result<Report, Failure> {
     run.unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().cloned();
         let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
-        Err(Failure { seed, rule: "a property in the code".into(), detail: text.unwrap_or_default() })
+        Err(Failure {
+            seed,
+            rule: "a property in the code".into(),
+            detail: text.unwrap_or_default(),
+        })
     })
 }
 
@@ -86,7 +94,16 @@ impl Run {
         let workload = Workload::new(rng.fork());
         let may_wipe = rng.chance(1, 4);
         let new_epoch = rng.chance(1, 4);
-        Ok(Run { seed, rng, world, workload, paused: Vec::new(), last_resume: Tick(0), may_wipe, new_epoch })
+        Ok(Run {
+            seed,
+            rng,
+            world,
+            workload,
+            paused: Vec::new(),
+            last_resume: Tick(0),
+            may_wipe,
+            new_epoch,
+        })
     }
 
     fn go(mut self) -> Result<Report, Failure> {
@@ -106,7 +123,10 @@ impl Run {
         }
         self.heal()?;
         self.settle()?;
-        self.workload.history().check().map_err(|broken| self.failure(broken.rule, broken.detail))?;
+        self.workload
+            .history()
+            .check()
+            .map_err(|broken| self.failure(broken.rule, broken.detail))?;
         Ok(self.report())
     }
 
@@ -120,7 +140,9 @@ impl Run {
         let request = ombak_node::Request::Kv(Request::SetProps(bucket, changes));
         match self.world.ask(NodeId(0), ShardId(0), request, 10_000_000) {
             Some(Heard::Reply(Reply::Kv(Answer::PropsSet))) => Ok(()),
-            other => Err(self.failure("a change of properties is acknowledged", format!("{other:?}"))),
+            other => {
+                Err(self.failure("a change of properties is acknowledged", format!("{other:?}")))
+            }
         }
     }
 
@@ -162,7 +184,8 @@ impl Run {
     }
 
     fn restart_one(&mut self, nodes: &[NodeId]) {
-        let down: Vec<NodeId> = nodes.iter().copied().filter(|node| !self.world.is_up(*node)).collect();
+        let down: Vec<NodeId> =
+            nodes.iter().copied().filter(|node| !self.world.is_up(*node)).collect();
         if let Some(node) = self.rng.pick(&down).copied() {
             self.boot(node);
         }
@@ -192,9 +215,11 @@ impl Run {
         self.world.heal();
         self.resume_all();
         for node in self.world.node_ids().collect::<Vec<_>>() {
-            let old = self.new_epoch && self.world.machine(node, ShardId(0)).is_none_or(|shard| {
-                shard.config().topology.epoch < Epoch(2)
-            });
+            let old = self.new_epoch
+                && self
+                    .world
+                    .machine(node, ShardId(0))
+                    .is_none_or(|shard| shard.config().topology.epoch < Epoch(2));
             if old || !self.world.is_up(node) {
                 self.boot(node);
             }
@@ -208,7 +233,8 @@ impl Run {
             }
         }
         let nodes: Vec<NodeId> = self.world.node_ids().collect();
-        let vnodes = |node: NodeId| self.world.machine(node, ShardId(0)).map(|shard| format!("{shard:?}"));
+        let vnodes =
+            |node: NodeId| self.world.machine(node, ShardId(0)).map(|shard| format!("{shard:?}"));
         let detail = nodes.into_iter().filter_map(vnodes).collect::<Vec<_>>().join("\n");
         Err(self.failure("every vnode becomes complete", detail.chars().take(4_000).collect()))
     }
@@ -284,7 +310,9 @@ impl Run {
 
     fn report(&self) -> Report {
         let ops = self.workload.history().ops();
-        let succeeded = |outcome: &Outcome| matches!(outcome, Outcome::Done | Outcome::Found(_) | Outcome::NotFound);
+        let succeeded = |outcome: &Outcome| {
+            matches!(outcome, Outcome::Done | Outcome::Found(_) | Outcome::NotFound)
+        };
         Report {
             seed: self.seed,
             trace_hash: self.world.trace_hash(),
@@ -309,9 +337,9 @@ fn all_complete(world: &World<Cluster>) -> bool {
     let shards = world.system().shape().shards;
     world.node_ids().all(|node| {
         (0..shards).all(|shard| {
-            world
-                .machine(node, ShardId(shard))
-                .is_some_and(|shard| shard.vnodes().all(|vnode| vnode.is_complete() && vnode.can_mint()))
+            world.machine(node, ShardId(shard)).is_some_and(|shard| {
+                shard.vnodes().all(|vnode| vnode.is_complete() && vnode.can_mint())
+            })
         })
     })
 }

@@ -17,7 +17,10 @@ fn the_same_seed_gives_the_same_run() {
     for seed in [1, 2, 3] {
         let (first, second) = (run_seed(seed, 0), run_seed(seed, 0));
         assert_eq!(first, second);
-        assert_ne!(first.map(|run| run.trace_hash), run_seed(seed + 100, 0).map(|run| run.trace_hash));
+        assert_ne!(
+            first.map(|run| run.trace_hash),
+            run_seed(seed + 100, 0).map(|run| run.trace_hash)
+        );
     }
 }
 
@@ -34,7 +37,11 @@ fn every_planted_bug_is_listed() {
                 folders.push(path);
             } else if path.extension().is_some_and(|extension| extension == "rs") {
                 let text = std::fs::read_to_string(&path).unwrap();
-                found.extend(text.split("planted!(\"").skip(1).filter_map(|rest| Some(rest.split_once('"')?.0.to_owned())));
+                found.extend(
+                    text.split("planted!(\"")
+                        .skip(1)
+                        .filter_map(|rest| Some(rest.split_once('"')?.0.to_owned())),
+                );
             }
         }
     }
@@ -57,6 +64,10 @@ fn every_planted_bug_is_found() {
         let failure = found.unwrap_or_else(|| panic!("{} was not found", planted.name));
         let meant = |rule: &&str| failure.rule == **rule || failure.detail.contains(*rule);
         println!("{}: seed {}, {}", planted.name, failure.seed, failure.rule);
-        assert!(planted.breaks.iter().any(meant) , "{} broke something else: {failure}", planted.name);
+        assert!(
+            planted.breaks.iter().any(meant),
+            "{} broke something else: {failure}",
+            planted.name
+        );
     }
 }

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use ombak_base::{ClientId, NodeId, ShardId, Tick};
 use ombak_kv::props::{PropChange, PropValue};
-use ombak_kv::{Answer, BucketId, Content, DeleteOp, GetOp, Operation, PutOp, Quorums, Request, Return};
+use ombak_kv::{
+    Answer, BucketId, Content, DeleteOp, GetOp, Operation, PutOp, Quorums, Request, Return,
+};
 use ombak_node::Reply;
 use ombak_sim::{Heard, Rng, World};
 
@@ -23,6 +25,14 @@ struct Seen {
     context: Bytes,
     values: Vec<u64>,
     at: Tick,
+}
+
+/// Who asks where for what.
+#[derive(Clone, Copy)]
+struct Asking {
+    client: usize,
+    node: NodeId,
+    key: usize,
 }
 
 /// All clients and what they did.
@@ -84,10 +94,10 @@ impl Workload {
             let up: Vec<NodeId> = world.node_ids().filter(|node| world.is_up(*node)).collect();
             let Some(node) = self.rng.pick(&up).copied() else { return };
             match self.rng.below(10) {
-                0..=3 => self.get(world, client, node, key),
-                4..=8 => self.put(world, client, node, key),
-                _ if deletable(key) => self.delete(world, client, node, key),
-                _ => self.get(world, client, node, key),
+                0..=3 => self.get(world, Asking { client, node, key }),
+                4..=8 => self.put(world, Asking { client, node, key }),
+                _ if deletable(key) => self.delete(world, Asking { client, node, key }),
+                _ => self.get(world, Asking { client, node, key }),
             }
         }
     }
@@ -95,11 +105,12 @@ impl Workload {
     /// One read of every key through one node, by a client of its own.
     pub fn read_all(&mut self, world: &mut World<Cluster>, node: NodeId) {
         for key in 0..KEYS {
-            self.get(world, CLIENTS - 1, node, key);
+            self.get(world, Asking { client: CLIENTS - 1, node, key });
         }
     }
 
-    fn get(&mut self, world: &mut World<Cluster>, client: usize, node: NodeId, key: usize) {
+    fn get(&mut self, world: &mut World<Cluster>, asking: Asking) {
+        let key = asking.key;
         let operation = Operation::Get(GetOp {
             bucket: bucket(key),
             key: key_name(key),
@@ -108,10 +119,11 @@ impl Workload {
             notfound_ok: None,
             timeout_ms: Some(TIMEOUT_MS),
         });
-        self.send(world, client, node, key, OpKind::Get, None, false, operation);
+        self.send(world, asking, OpKind::Get, None, false, operation);
     }
 
-    fn put(&mut self, world: &mut World<Cluster>, client: usize, node: NodeId, key: usize) {
+    fn put(&mut self, world: &mut World<Cluster>, asking: Asking) {
+        let Asking { client, key, .. } = asking;
         self.last_value += 1;
         let value = self.last_value;
         let known = self.seen.get(&(client, key)).cloned().filter(|_| self.rng.chance(2, 3));
@@ -129,10 +141,11 @@ impl Workload {
             if_not_modified: false,
             timeout_ms: Some(TIMEOUT_MS),
         });
-        self.send(world, client, node, key, OpKind::Put(value), known, false, operation);
+        self.send(world, asking, OpKind::Put(value), known, false, operation);
     }
 
-    fn delete(&mut self, world: &mut World<Cluster>, client: usize, node: NodeId, key: usize) {
+    fn delete(&mut self, world: &mut World<Cluster>, asking: Asking) {
+        let Asking { client, key, .. } = asking;
         let known = self.seen.get(&(client, key)).cloned().filter(|_| self.rng.chance(2, 3));
         let blind = known.is_none();
         let context = known.as_ref().map(|seen| seen.context.clone());
@@ -143,24 +156,23 @@ impl Workload {
             quorums: Quorums::default(),
             timeout_ms: Some(TIMEOUT_MS),
         });
-        self.send(world, client, node, key, OpKind::Delete, known, blind, operation);
+        self.send(world, asking, OpKind::Delete, known, blind, operation);
     }
 
     fn send(
         &mut self,
         world: &mut World<Cluster>,
-        client: usize,
-        node: NodeId,
-        key: usize,
+        asking: Asking,
         kind: OpKind,
         known: Option<Seen>,
         blind: bool,
         operation: Operation,
     ) {
-        let began = world.now();
+        let (began, Asking { client, node, key }) = (world.now(), asking);
         let (replaces, seen_at) = known.map_or((Vec::new(), began), |seen| (seen.values, seen.at));
         let outcome = Outcome::Open;
-        let op = Op { client, node, key, kind, replaces, seen_at, blind, began, ended: None, outcome };
+        let op =
+            Op { client, node, key, kind, replaces, seen_at, blind, began, ended: None, outcome };
         let op = self.history.begin(op);
         let shard = ShardId(self.rng.below(u64::from(world.system().shape().shards)) as u16);
         let request = ombak_node::Request::Kv(Request::Key(operation));
@@ -180,7 +192,8 @@ impl Workload {
                 Heard::Reply(other) => Outcome::Failed(format!("{other:?}")),
             };
             self.history.end(op, reply.at, outcome);
-            self.busy[client] = self.open.values().any(|op| self.history.ops()[*op].client == client);
+            self.busy[client] =
+                self.open.values().any(|op| self.history.ops()[*op].client == client);
             world.finish(reply.client);
         }
     }
@@ -189,7 +202,8 @@ impl Workload {
         let Op { client, key, began: at, .. } = self.history.ops()[op];
         match answer {
             Answer::Object(object) => {
-                let values: Vec<u64> = object.siblings.iter().map(|(_, content)| value_of(&content.value)).collect();
+                let values: Vec<u64> =
+                    object.siblings.iter().map(|(_, content)| value_of(&content.value)).collect();
                 let seen = Seen { context: object.context, values: values.clone(), at };
                 self.seen.insert((client, key), seen);
                 Outcome::Found(values)

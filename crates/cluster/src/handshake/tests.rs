@@ -35,7 +35,10 @@ fn a_member_of_the_same_cluster_is_let_in() {
 fn strangers_are_told_why_not() {
     let admit = |hello: Hello| Hello::admit(&hello.encode(), &topology(), NodeId(0));
     let other = ClusterId(1);
-    assert_eq!(admit(Hello { cluster: other, ..hello() }), Err(HandshakeError::Cluster(other, topology().cluster)));
+    assert_eq!(
+        admit(Hello { cluster: other, ..hello() }),
+        Err(HandshakeError::Cluster(other, topology().cluster))
+    );
     assert_eq!(admit(Hello { node: NodeId(3), ..hello() }), Err(HandshakeError::Member(NodeId(3))));
     assert_eq!(admit(Hello { node: NodeId(0), ..hello() }), Err(HandshakeError::Self_));
     assert_eq!(admit(Hello { versions: (2, 3), ..hello() }), Err(HandshakeError::Version(2, 3)));

@@ -46,7 +46,11 @@ impl Claim {
 
     /// Reads what `encode` wrote.
     pub fn decode(reader: &mut Reader) -> Result<Claim, DecodeError> {
-        Ok(Claim { generation: reader.varint()?, actor: ActorId(reader.u64()?), lease: reader.varint()? })
+        Ok(Claim {
+            generation: reader.varint()?,
+            actor: ActorId(reader.u64()?),
+            lease: reader.varint()?,
+        })
     }
 }
 

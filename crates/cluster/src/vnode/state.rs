@@ -11,7 +11,9 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
-use ombak_base::{ActorId, Effects, Entry, Machine, NodeId, Partition, Stamp, Tick, always, planted};
+use ombak_base::{
+    ActorId, Effects, Entry, Machine, NodeId, Partition, Stamp, Tick, always, planted,
+};
 use ombak_crdt::{Context, Dot};
 
 use super::record::{Claim, META_KEY, VnodeRecord, peer_key};
@@ -62,14 +64,22 @@ impl Vnode {
     /// A vnode that was here before. What is left of its lease is skipped.
     pub fn resume(partition: Partition, mut record: VnodeRecord) -> Vnode {
         let lease = record.claim.lease;
-        let next = if planted!("a dot reused after a crash") { lease.saturating_sub(LEASE) + 1 } else { lease + 1 };
+        let next = if planted!("a dot reused after a crash") {
+            lease.saturating_sub(LEASE) + 1
+        } else {
+            lease + 1
+        };
         record.add_gap(lease.saturating_sub(LEASE) + 1, lease);
         record.claim.lease = lease + LEASE;
         Vnode::with_record(partition, record, next)
     }
 
     /// A vnode whose stored data turned out damaged: what it lacks is unknown, and so is what it minted.
-    pub fn resume_damaged(partition: Partition, record: Option<VnodeRecord>, actor: ActorId) -> Vnode {
+    pub fn resume_damaged(
+        partition: Partition,
+        record: Option<VnodeRecord>,
+        actor: ActorId,
+    ) -> Vnode {
         let generation = record.map_or(0, |record| record.claim.generation);
         let mut vnode = Vnode::format(partition, actor);
         vnode.record.claim.generation = generation + 1;
@@ -259,9 +269,21 @@ impl Vnode {
 
     /// The invariants.
     pub fn check(&self) {
-        always!(self.next <= self.record.claim.lease + 1, "dots are minted below the lease", "{self:?}");
-        always!(self.lease_synced <= self.record.claim.lease, "a synced lease was written", "{self:?}");
-        always!(!(self.record.complete && self.record.fresh), "a fresh vnode is not complete", "{self:?}");
+        always!(
+            self.next <= self.record.claim.lease + 1,
+            "dots are minted below the lease",
+            "{self:?}"
+        );
+        always!(
+            self.lease_synced <= self.record.claim.lease,
+            "a synced lease was written",
+            "{self:?}"
+        );
+        always!(
+            !(self.record.complete && self.record.fresh),
+            "a fresh vnode is not complete",
+            "{self:?}"
+        );
     }
 }
 

@@ -2,7 +2,9 @@
 
 use ombak_base::{NodeId, ShardId};
 use ombak_cluster::Topology;
-use ombak_sim::{Booted, Faults, Heard, LogDevice, LogWriter, Rng, SimDisk, SimFile, System, World, open_log};
+use ombak_sim::{
+    Booted, Faults, Heard, LogDevice, LogWriter, Rng, SimDisk, SimFile, System, World, open_log,
+};
 
 use crate::service::CounterNode;
 
@@ -18,12 +20,20 @@ impl System for Counters {
     type Device = LogDevice;
     type Writer = LogWriter<SimFile>;
 
-    fn boot(&mut self, node: NodeId, disk: &SimDisk, _: u64, rng: &mut Rng) -> Result<Booted<Counters>, String> {
+    fn boot(
+        &mut self,
+        node: NodeId,
+        disk: &SimDisk,
+        _: u64,
+        rng: &mut Rng,
+    ) -> Result<Booted<Counters>, String> {
         let names = ["a", "b", "c"].map(String::from);
         let topology = Topology::fixed(&names, 1).map_err(|error| error.to_string())?;
         let (devices, writer) = open_log(disk, 1).map_err(|error| error.to_string())?;
         let boot = rng.next_u64();
-        let shards = devices.into_iter().map(|device| (CounterNode::new(node, topology.clone(), boot), device));
+        let shards = devices
+            .into_iter()
+            .map(|device| (CounterNode::new(node, topology.clone(), boot), device));
         Ok(Booted { shards: shards.collect(), writer })
     }
 }
@@ -74,7 +84,11 @@ fn a_silent_owner_is_passed_over() {
 fn what_was_answered_survives_power_cuts_in_any_weather() {
     for seed in 0..40 {
         let mut w = World::new(Counters, 3, seed).unwrap();
-        let weather = Faults { drop_per_mille: 0, duplicate_per_mille: 0, ..Faults::random(&mut Rng::new(seed)) };
+        let weather = Faults {
+            drop_per_mille: 0,
+            duplicate_per_mille: 0,
+            ..Faults::random(&mut Rng::new(seed))
+        };
         w.set_faults(weather);
         w.run_for(2_000_000);
         w.disk(A).cut_power(1 + seed % 7);

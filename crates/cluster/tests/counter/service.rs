@@ -5,7 +5,9 @@
 
 use bytes::Bytes;
 use ombak_base::*;
-use ombak_cluster::{Greeting, HEARTBEAT_MS, Outcome, Peers, Service, Topology, Vnode, VnodeError, VnodeMap, Write};
+use ombak_cluster::{
+    Greeting, HEARTBEAT_MS, Outcome, Peers, Service, Topology, Vnode, VnodeError, VnodeMap, Write,
+};
 
 /// The service.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -19,8 +21,15 @@ impl Service for Counter {
     type Command = Add;
     type Reply = Option<u64>;
 
-    fn handle(_: &mut Vnode, _: Now, _: &Bytes, add: &Add, stored: Option<&Entry>) -> Outcome<Option<u64>> {
-        let before = stored.and_then(|entry| Reader::new(entry.bytes.clone()).u64().ok()).unwrap_or(0);
+    fn handle(
+        _: &mut Vnode,
+        _: Now,
+        _: &Bytes,
+        add: &Add,
+        stored: Option<&Entry>,
+    ) -> Outcome<Option<u64>> {
+        let before =
+            stored.and_then(|entry| Reader::new(entry.bytes.clone()).u64().ok()).unwrap_or(0);
         let count = before + add.0;
         let entry = Entry { tag: 0, bytes: Bytes::copy_from_slice(&count.to_le_bytes()) };
         let write = if add.0 == 0 { Write::Keep } else { Write::Put(entry) };
@@ -82,7 +91,12 @@ impl CounterNode {
     pub fn new(me: NodeId, topology: Topology, boot: u64) -> CounterNode {
         let address = Address { node: me, shard: ShardId(0) };
         let peers = Peers::new(address, 1, boot, topology.nodes());
-        CounterNode { me, peers, vnodes: VnodeMap::new([Vnode::format(P, ActorId(boot))]), topology }
+        CounterNode {
+            me,
+            peers,
+            vnodes: VnodeMap::new([Vnode::format(P, ActorId(boot))]),
+            topology,
+        }
     }
 
     /// The first owner that is alive counts.
@@ -91,13 +105,23 @@ impl CounterNode {
         match row.into_iter().find(|owner| self.peers.is_up(*owner)) {
             Some(owner) if owner == self.me => self.count(self.me, client, amount, fx),
             Some(owner) => {
-                let _ = fx.send(self.peers.address(owner, P), Message::Add(client, amount), Stamp::NONE);
+                let _ = fx.send(
+                    self.peers.address(owner, P),
+                    Message::Add(client, amount),
+                    Stamp::NONE,
+                );
             }
             None => {}
         }
     }
 
-    fn count<E: Effects<Self>>(&mut self, asker: NodeId, client: ClientId, amount: u64, fx: &mut E) {
+    fn count<E: Effects<Self>>(
+        &mut self,
+        asker: NodeId,
+        client: ClientId,
+        amount: u64,
+        fx: &mut E,
+    ) {
         let _ = self.vnodes.submit(P, &KEY, Add(amount), (asker, client), fx);
     }
 }
@@ -118,12 +142,19 @@ impl Machine for CounterNode {
             Event::Message { from, message: Message::Add(client, amount) } => {
                 self.count(from.node, client, amount, fx);
             }
-            Event::Message { message: Message::Count(client, count), .. } => fx.reply(client, count, Stamp::NONE),
+            Event::Message { message: Message::Count(client, count), .. } => {
+                fx.reply(client, count, Stamp::NONE)
+            }
             Event::PeerUp { node, shards, .. } => self.peers.connected(node, shards, now.tick),
             Event::PeerDown(node) => drop(self.peers.disconnected(node)),
             Event::Timer(()) => {
                 let greeting = Greeting { boot: self.peers.boot(), tick: now.tick };
-                for address in self.topology.nodes().flat_map(|node| self.peers.greets(node)).collect::<Vec<_>>() {
+                for address in self
+                    .topology
+                    .nodes()
+                    .flat_map(|node| self.peers.greets(node))
+                    .collect::<Vec<_>>()
+                {
                     let _ = fx.send(address, Message::Greeting(greeting), Stamp::NONE);
                 }
                 self.peers.suspect(now.tick);
@@ -131,11 +162,17 @@ impl Machine for CounterNode {
             }
             Event::Loaded { ticket, entry } => {
                 for done in self.vnodes.loaded(now, ticket, entry, fx) {
-                    let (Some(count), (asker, client)) = (done.reply, done.origin) else { continue };
+                    let (Some(count), (asker, client)) = (done.reply, done.origin) else {
+                        continue;
+                    };
                     if asker == self.me {
                         fx.reply(client, count, done.stamp);
                     } else {
-                        let _ = fx.send(self.peers.address(asker, P), Message::Count(client, count), done.stamp);
+                        let _ = fx.send(
+                            self.peers.address(asker, P),
+                            Message::Count(client, count),
+                            done.stamp,
+                        );
                     }
                 }
             }

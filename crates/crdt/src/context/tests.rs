@@ -8,7 +8,9 @@ use crate::Dot;
 fn the_bytes_of_version_1_are_kept_for_ever() {
     let seen = [Dot { actor: ActorId(0x0102), n: 1 }, Dot { actor: ActorId(u64::MAX), n: 300 }];
     let context = Context { seen: seen.into_iter().collect(), retried: vec![RequestId(7)] };
-    let mut golden = vec![1, 2, 2, 1, 0, 0, 0, 0, 0, 0, 1, 255, 255, 255, 255, 255, 255, 255, 255, 0xac, 2, 1, 7];
+    let mut golden = vec![
+        1, 2, 2, 1, 0, 0, 0, 0, 0, 0, 1, 255, 255, 255, 255, 255, 255, 255, 255, 0xac, 2, 1, 7,
+    ];
     golden.extend_from_slice(&[0; 15]);
     assert_eq!(context.encode()[..], golden);
     assert_eq!(Context::decode(&Bytes::from(golden)), Ok(context));

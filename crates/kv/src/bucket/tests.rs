@@ -3,7 +3,8 @@ use proptest::prelude::*;
 use super::*;
 
 fn any_name() -> impl Strategy<Value = Bytes> {
-    proptest::collection::vec(prop_oneof![Just(0u8), Just(255u8), any::<u8>()], 1..6).prop_map(Bytes::from)
+    proptest::collection::vec(prop_oneof![Just(0u8), Just(255u8), any::<u8>()], 1..6)
+        .prop_map(Bytes::from)
 }
 
 fn any_bucket() -> impl Strategy<Value = BucketId> {

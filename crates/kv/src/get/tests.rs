@@ -16,7 +16,10 @@ fn value(n: u64) -> Heard {
 
 fn heard(core: &GetCore, answers: &[Heard]) -> Option<GetDecision> {
     let mut core = core.clone();
-    answers.iter().enumerate().for_each(|(node, answer)| core.hear(NodeId(node as u32), answer.clone()));
+    answers
+        .iter()
+        .enumerate()
+        .for_each(|(node, answer)| core.hear(NodeId(node as u32), answer.clone()));
     core.decide()
 }
 

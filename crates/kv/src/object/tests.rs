@@ -10,22 +10,27 @@ fn any_content() -> impl Strategy<Value = Content> {
     let maybe = || proptest::option::of(text());
     let pairs = || proptest::collection::vec((text(), maybe()), 0..3);
     let links = proptest::collection::vec((text(), text(), text()), 0..3);
-    ((text(), maybe(), maybe(), maybe()), (any::<u64>(), links, pairs(), pairs(), any::<bool>())).prop_map(
-        |((value, content_type, charset, content_encoding), (last_modified_us, links, user_meta, indexes, deleted))| {
-            let links = links.into_iter().map(|(bucket, key, tag)| Link { bucket, key, tag }).collect();
-            Content {
-                value,
-                content_type,
-                charset,
-                content_encoding,
-                last_modified_us,
-                links,
-                user_meta,
-                indexes,
-                deleted,
-            }
-        },
-    )
+    ((text(), maybe(), maybe(), maybe()), (any::<u64>(), links, pairs(), pairs(), any::<bool>()))
+        .prop_map(
+            |(
+                (value, content_type, charset, content_encoding),
+                (last_modified_us, links, user_meta, indexes, deleted),
+            )| {
+                let links =
+                    links.into_iter().map(|(bucket, key, tag)| Link { bucket, key, tag }).collect();
+                Content {
+                    value,
+                    content_type,
+                    charset,
+                    content_encoding,
+                    last_modified_us,
+                    links,
+                    user_meta,
+                    indexes,
+                    deleted,
+                }
+            },
+        )
 }
 
 fn any_object() -> impl Strategy<Value = Object> {
@@ -34,7 +39,11 @@ fn any_object() -> impl Strategy<Value = Object> {
         for (actor, content, request) in writes {
             let actor = ActorId(actor);
             let dot = Dot { actor, n: object.seen().count(actor) + 1 };
-            object.write(&Context::default(), dot, Version { request: RequestId(request), retried: false, content });
+            object.write(
+                &Context::default(),
+                dot,
+                Version { request: RequestId(request), retried: false, content },
+            );
         }
         object
     })
@@ -44,7 +53,11 @@ fn written(value: &'static str, actor: u64, n: u64, request: u128) -> Object {
     let mut object = Object::default();
     let content = Content { value: Bytes::from_static(value.as_bytes()), ..Content::default() };
     let dot = Dot { actor: ActorId(actor), n };
-    object.write(&Context::default(), dot, Version { request: RequestId(request), retried: false, content });
+    object.write(
+        &Context::default(),
+        dot,
+        Version { request: RequestId(request), retried: false, content },
+    );
     object
 }
 
@@ -65,10 +78,16 @@ fn the_bytes_of_version_1_are_kept_for_ever() {
         indexes: vec![(Bytes::from_static(b"i"), Some(Bytes::from_static(b"x")))],
         ..Content::default()
     };
-    object.write(&Context::default(), Dot { actor: ActorId(1), n: 2 }, Version { request: RequestId(7), retried: true, content });
+    object.write(
+        &Context::default(),
+        Dot { actor: ActorId(1), n: 2 },
+        Version { request: RequestId(7), retried: true, content },
+    );
     let mut golden = vec![1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 2, 0, 1, 1, 0, 0, 0, 0, 0, 0, 0, 2, 7];
     golden.extend_from_slice(&[0; 15]);
-    golden.extend_from_slice(b"\x01\x02\x05\x01t\x01\x01b\x01k\x01g\x01\x01m\x00\x01\x01i\x01\x01x\x02v2");
+    golden.extend_from_slice(
+        b"\x01\x02\x05\x01t\x01\x01b\x01k\x01g\x01\x01m\x00\x01\x01i\x01\x01x\x02v2",
+    );
     assert_eq!(object.encode()[..], golden);
     assert_eq!(Object::decode(&Bytes::from(golden)), Ok(object));
 }

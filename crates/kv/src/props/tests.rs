@@ -38,7 +38,10 @@ fn bad_changes_are_refused_by_name() {
     assert_eq!(refused("foo", YES), "foo: unknown property");
     assert_eq!(refused("n_val", PropValue::Json("\"x\"".into())), "n_val: not_integer");
     assert_eq!(refused("n_val", PropValue::Number(0)), "n_val: must be at least 1");
-    assert_eq!(refused("n_val", PropValue::Number(6)), "n_val: must be at most 5, the length of a row");
+    assert_eq!(
+        refused("n_val", PropValue::Number(6)),
+        "n_val: must be at most 5, the length of a row"
+    );
     assert_eq!(refused("allow_mult", PropValue::Number(1)), "allow_mult: not_boolean");
     assert_eq!(refused("r", YES), "r: not_valid_quorum");
 }
@@ -46,7 +49,8 @@ fn bad_changes_are_refused_by_name() {
 #[test]
 fn the_bytes_of_version_1_are_kept_for_ever() {
     let mut map = BucketMap::default();
-    let changes = [change("n_val", PropValue::Number(2)), change("w", PropValue::Quorum(QuorumProp::All))];
+    let changes =
+        [change("n_val", PropValue::Number(2)), change("w", PropValue::Quorum(QuorumProp::All))];
     map.set(&bucket(), &changes, NodeId(3)).expect("valid");
     let golden = b"\x01\x00\x01b\x02\x05n_val\x01\x03\x02\x02\x01w\x01\x03\x05\x00";
     assert_eq!(map.export(&bucket())[..], golden[..]);

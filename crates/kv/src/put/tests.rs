@@ -15,7 +15,10 @@ fn taken_is_not_durable() {
     assert_eq!(heard(&core(), &[(0, Ack::Taken), (1, Ack::Taken), (2, Ack::Taken)]), None);
     assert_eq!(heard(&core(), &[(0, Ack::Durable(1)), (1, Ack::Durable(1))]), Some(Ok(())));
     assert_eq!(heard(&PutCore::new(2, 0, 0, 3), &[(0, Ack::Taken), (1, Ack::Taken)]), Some(Ok(())));
-    assert_eq!(heard(&PutCore::new(2, 1, 0, 3), &[(0, Ack::Taken), (1, Ack::Durable(1))]), Some(Ok(())));
+    assert_eq!(
+        heard(&PutCore::new(2, 1, 0, 3), &[(0, Ack::Taken), (1, Ack::Durable(1))]),
+        Some(Ok(()))
+    );
 }
 
 #[test]
@@ -31,8 +34,14 @@ fn what_cannot_be_satisfied_any_more_fails_at_once() {
     let failed = heard(&core(), &[(0, Ack::Failed), (1, Ack::Taken), (2, Ack::Failed)]);
     assert_eq!(failed, Some(Err(RequestError::WUnsatisfied { need: 2, got: 1 })));
     assert_eq!(heard(&core(), &[(0, Ack::Failed)]), None);
-    assert_eq!(PutCore::new(3, 0, 0, 3).possible(2), Err(RequestError::WUnsatisfied { need: 3, got: 2 }));
-    assert_eq!(PutCore::new(1, 0, 3, 3).possible(2), Err(RequestError::PwUnsatisfied { need: 3, got: 2 }));
+    assert_eq!(
+        PutCore::new(3, 0, 0, 3).possible(2),
+        Err(RequestError::WUnsatisfied { need: 3, got: 2 })
+    );
+    assert_eq!(
+        PutCore::new(1, 0, 3, 3).possible(2),
+        Err(RequestError::PwUnsatisfied { need: 3, got: 2 })
+    );
 }
 
 #[test]

@@ -75,8 +75,16 @@ fn a_retry_does_not_replace_what_replaced_it() {
     let first = coordinate_ok(&mut vnode, &mut stored, first);
     let newer = coordinate_ok(&mut vnode, &mut stored, write("b", 2, &first.context()));
     let mut elsewhere = Some(newer.to_entry());
-    let retry = |request| CoordinatedWrite { retried: true, siblings: false, ..write("a", request, &Context::default()) };
-    assert_eq!(coordinate_ok(&mut vnode, &mut elsewhere, retry(1)), newer, "it is known to be replaced");
+    let retry = |request| CoordinatedWrite {
+        retried: true,
+        siblings: false,
+        ..write("a", request, &Context::default())
+    };
+    assert_eq!(
+        coordinate_ok(&mut vnode, &mut elsewhere, retry(1)),
+        newer,
+        "it is known to be replaced"
+    );
     let both = coordinate_ok(&mut vnode, &mut elsewhere, retry(3));
     assert_eq!(both.siblings().len(), 2, "where it is not known, it stands beside");
 }
@@ -85,13 +93,21 @@ fn a_retry_does_not_replace_what_replaced_it() {
 fn conditions_are_checked_against_what_is_stored() {
     let (mut vnode, mut stored) = (vnode(), None);
     let nothing = Context::default();
-    let only_new = |request| CoordinatedWrite { if_none_match: true, ..write("a", request, &nothing) };
+    let only_new =
+        |request| CoordinatedWrite { if_none_match: true, ..write("a", request, &nothing) };
     let first = coordinate_ok(&mut vnode, &mut stored, only_new(1));
     let refused = run(&mut vnode, &mut stored, Command::Coordinate(Box::new(only_new(2))));
     assert_eq!(refused, CommandReply::Refused(RequestError::MatchFound));
-    let unmodified = |request, context: &Context| CoordinatedWrite { if_not_modified: true, ..write("b", request, context) };
+    let unmodified = |request, context: &Context| CoordinatedWrite {
+        if_not_modified: true,
+        ..write("b", request, context)
+    };
     coordinate_ok(&mut vnode, &mut stored, unmodified(3, &first.context()));
-    let refused = run(&mut vnode, &mut stored, Command::Coordinate(Box::new(unmodified(4, &first.context()))));
+    let refused = run(
+        &mut vnode,
+        &mut stored,
+        Command::Coordinate(Box::new(unmodified(4, &first.context()))),
+    );
     assert_eq!(refused, CommandReply::Refused(RequestError::Modified));
 }
 
@@ -103,8 +119,14 @@ fn a_reaped_key_does_not_come_back_by_a_late_message() {
     deletion.content.deleted = true;
     let tombstone = coordinate_ok(&mut vnode, &mut stored, deletion);
     assert!(tombstone.is_tombstone());
-    assert_eq!(run(&mut vnode, &mut stored, Command::Reap(old.encode())), CommandReply::Reaped(false));
-    assert_eq!(run(&mut vnode, &mut stored, Command::Reap(tombstone.encode())), CommandReply::Reaped(true));
+    assert_eq!(
+        run(&mut vnode, &mut stored, Command::Reap(old.encode())),
+        CommandReply::Reaped(false)
+    );
+    assert_eq!(
+        run(&mut vnode, &mut stored, Command::Reap(tombstone.encode())),
+        CommandReply::Reaped(true)
+    );
     assert_eq!(stored, None);
     run(&mut vnode, &mut stored, Command::Merge(old.encode()));
     assert_eq!(stored, None, "the late copy was covered by the grave");
@@ -124,7 +146,10 @@ fn a_merge_takes_the_union_and_says_what_is_there() {
     let reply = run(&mut vnode, &mut stored, Command::Merge(theirs.encode()));
     assert_eq!(reply, CommandReply::Merged(digest(&both)));
     assert_eq!(stored.as_ref().map(|entry| entry.bytes.clone()), Some(both.encode()));
-    assert_eq!(run(&mut vnode, &mut stored, Command::Merge(mine.encode())), CommandReply::Merged(digest(&both)));
+    assert_eq!(
+        run(&mut vnode, &mut stored, Command::Merge(mine.encode())),
+        CommandReply::Merged(digest(&both))
+    );
 }
 
 #[test]

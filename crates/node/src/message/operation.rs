@@ -4,8 +4,8 @@ use bytes::Bytes;
 use ombak_base::limits::FRAME_BYTES_MAX;
 use ombak_base::{DecodeError, Reader, put_bytes, put_varint};
 use ombak_kv::{
-    Answer, BucketId, DeleteOp, GetOp, ObjectAnswer, Operation, PutOp, Quorum, Quorums, RequestError, Return,
-    decode_content, encode_content,
+    Answer, BucketId, DeleteOp, GetOp, ObjectAnswer, Operation, PutOp, Quorum, Quorums,
+    RequestError, Return, decode_content, encode_content,
 };
 
 use super::{flag, list, option, put_option};
@@ -23,7 +23,9 @@ pub(super) fn encode_operation(operation: &Operation, out: &mut Vec<u8>) {
     put_small(out, operation.timeout_ms());
     encode_quorums(operation.quorums(), out);
     match operation {
-        Operation::Get(op) => out.extend_from_slice(&[choice(op.basic_quorum), choice(op.notfound_ok)]),
+        Operation::Get(op) => {
+            out.extend_from_slice(&[choice(op.basic_quorum), choice(op.notfound_ok)])
+        }
         Operation::Put(op) => {
             put_bytes(out, &op.context);
             out.push(match op.returns {
@@ -65,20 +67,29 @@ pub(super) fn decode_operation(reader: &mut Reader) -> Result<Operation, DecodeE
             quorums,
             timeout_ms,
         }),
-        3 => Operation::Delete(DeleteOp { bucket, key, context: option(reader)?, quorums, timeout_ms }),
+        3 => Operation::Delete(DeleteOp {
+            bucket,
+            key,
+            context: option(reader)?,
+            quorums,
+            timeout_ms,
+        }),
         _ => return Err(DecodeError::Invalid("operation")),
     })
 }
 
 fn encode_quorums(quorums: &Quorums, out: &mut Vec<u8>) {
     for quorum in [quorums.r, quorums.pr, quorums.w, quorums.dw, quorums.pw, quorums.rw] {
-        put_varint(out, match quorum {
-            Quorum::Default => 0,
-            Quorum::One => 1,
-            Quorum::Quorum => 2,
-            Quorum::All => 3,
-            Quorum::Count(count) => u64::from(count) + 4,
-        });
+        put_varint(
+            out,
+            match quorum {
+                Quorum::Default => 0,
+                Quorum::One => 1,
+                Quorum::Quorum => 2,
+                Quorum::All => 3,
+                Quorum::Count(count) => u64::from(count) + 4,
+            },
+        );
     }
     put_small(out, quorums.n_val);
 }
@@ -90,7 +101,9 @@ fn decode_quorums(reader: &mut Reader) -> Result<Quorums, DecodeError> {
             1 => Quorum::One,
             2 => Quorum::Quorum,
             3 => Quorum::All,
-            count => Quorum::Count(u32::try_from(count - 4).map_err(|_| DecodeError::Invalid("quorum"))?),
+            count => {
+                Quorum::Count(u32::try_from(count - 4).map_err(|_| DecodeError::Invalid("quorum"))?)
+            }
         })
     };
     let (r, pr, w, dw, pw, rw) = (quorum()?, quorum()?, quorum()?, quorum()?, quorum()?, quorum()?);

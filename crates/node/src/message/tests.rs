@@ -1,6 +1,8 @@
 use ombak_base::ActorId;
 use ombak_cluster::Role;
-use ombak_kv::{BucketId, Content, DeleteOp, GetOp, ObjectAnswer, PutOp, Quorum, Quorums, RequestError, Return};
+use ombak_kv::{
+    BucketId, Content, DeleteOp, GetOp, ObjectAnswer, PutOp, Quorum, Quorums, RequestError, Return,
+};
 use proptest::prelude::*;
 
 use super::*;
@@ -33,7 +35,8 @@ fn content() -> Content {
 }
 
 fn put() -> Operation {
-    let quorums = Quorums { w: Quorum::Count(2), dw: Quorum::All, n_val: Some(3), ..Quorums::default() };
+    let quorums =
+        Quorums { w: Quorum::Count(2), dw: Quorum::All, n_val: Some(3), ..Quorums::default() };
     Operation::Put(PutOp {
         bucket: BucketId::default_type("b"),
         key: Some(text("k")),
@@ -98,7 +101,11 @@ fn messages() -> Vec<Message> {
         told(Told::Taken),
         told(Told::Durable(7)),
         told(Told::Reaped(false)),
-        told(Told::Listed { keys: vec![text("a"), text("b")], next: Some(text("c")), complete: true }),
+        told(Told::Listed {
+            keys: vec![text("a"), text("b")],
+            next: Some(text("c")),
+            complete: true,
+        }),
         told(Told::Exported { entries: vec![(text("a"), text("o"))], next: None, complete: false }),
         told(Told::Fenced(Fencing::WrongPartition)),
         told(Told::Fenced(Fencing::StaleEpoch(Epoch(2)))),
@@ -147,7 +154,8 @@ fn the_bytes_of_version_1_are_kept_for_ever() {
 
 #[test]
 fn errors_that_only_an_entry_gives_travel_as_their_text() {
-    let message = Message::Forwarded(1, Some(Box::new(Answer::Failed(RequestError::NoCoordinator))));
+    let message =
+        Message::Forwarded(1, Some(Box::new(Answer::Failed(RequestError::NoCoordinator))));
     let back = Message::decode(Bytes::from(encoded(&message)));
     let text = RequestError::Storage("all_nodes_down".into());
     assert_eq!(back, Ok(Message::Forwarded(1, Some(Box::new(Answer::Failed(text))))));

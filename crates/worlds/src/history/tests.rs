@@ -20,7 +20,8 @@ fn put(value: u64, began: u64, ended: u64) -> Op {
 }
 
 fn read(values: &[u64], began: u64, ended: u64) -> Op {
-    let outcome = if values.is_empty() { Outcome::NotFound } else { Outcome::Found(values.to_vec()) };
+    let outcome =
+        if values.is_empty() { Outcome::NotFound } else { Outcome::Found(values.to_vec()) };
     op(OpKind::Get, began, ended, outcome)
 }
 
