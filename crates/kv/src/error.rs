@@ -99,4 +99,7 @@ pub enum RequestError {
     /// The node's storage failed; it takes no more writes until it is started again.
     #[error("storage failed: {0}")]
     Storage(String),
+    /// What the node that coordinated said.
+    #[error("{0}")]
+    Elsewhere(String),
 }

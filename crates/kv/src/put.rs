@@ -66,6 +66,11 @@ impl PutCore {
         self.acks.iter().any(|(heard, _)| *heard == node)
     }
 
+    /// Whether some replica will not take the write.
+    pub fn has_failed(&self) -> bool {
+        self.acks.iter().any(|(_, ack)| *ack == Ack::Failed)
+    }
+
     /// Whether every replica has synced the write and all hold the same: its digest.
     pub fn all_durable(&self) -> Option<u64> {
         let mut digests = self.acks.iter().map(|(_, ack)| match ack {

@@ -75,7 +75,7 @@ pub struct PutOp {
     pub bucket: BucketId,
     /// The key; `None`: one is made.
     pub key: Option<Bytes>,
-    /// The context of the read that the write rests on; empty for none. See [`ombak_crdt::encode_context`].
+    /// The context of the read that the write rests on; empty for none. See [`ombak_crdt::Context`].
     pub context: Bytes,
     /// What to write. The time is set by the coordinator.
     pub content: Content,

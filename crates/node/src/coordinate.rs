@@ -21,6 +21,9 @@ use crate::message::{Acks, Ask, Message, Told};
 use crate::replica::Origin;
 use crate::shard::{Reply, Shard};
 
+/// A replica that lives answers within this; else its answer was lost on a full queue.
+const PATIENCE_MS: u64 = 10_000;
+
 /// Who waits for the answer.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum Asker {
@@ -45,6 +48,8 @@ pub(crate) struct Op {
     /// The primaries, each with the fence that held when the operation began.
     primaries: Vec<(NodeId, Option<Fence>)>,
     deadline: Tick,
+    /// Replicas that are silent until then have failed, though they live: their answer was lost.
+    patience: Tick,
     stage: Stage,
     /// How often replicas with other bucket properties may still be asked again.
     retries_left: u8,
@@ -58,6 +63,15 @@ enum Stage {
     Naming(PutCore),
     /// The object is on its way to the other primaries.
     Writing(PutCore, Bytes),
+}
+
+impl Stage {
+    fn has_heard(&self, node: NodeId) -> bool {
+        match self {
+            Stage::Reading(core) => core.has_heard(node),
+            Stage::Naming(core) | Stage::Writing(core, _) => core.has_heard(node),
+        }
+    }
 }
 
 impl Op {
@@ -95,6 +109,7 @@ impl Shard {
             storage_key: storage_key(operation.bucket(), operation.key()),
             primaries,
             deadline: now.tick.plus_ms(timeout),
+            patience: now.tick.plus_ms(PATIENCE_MS),
             stage: Stage::Reading(GetCore::new(1, 0, 1, true, false)),
             operation,
             retries_left: 3,
@@ -376,7 +391,7 @@ impl Shard {
         }
         let holds = |heard: &Heard| matches!(heard, Heard::Value(object) if *object == merged);
         if merged.is_tombstone() && core.heard().iter().all(|(_, heard)| holds(heard)) {
-            return self.reap(now, op, &merged.encode(), fx);
+            return self.confirm_tombstone(now, op, merged.encode(), fx);
         }
         let lacking = |heard: &Heard| !holds(heard) && *heard != Heard::Failed;
         for (node, _) in core.heard().iter().filter(|(_, heard)| lacking(heard)) {
@@ -390,6 +405,16 @@ impl Shard {
             let ask = Ask::Merge(op.storage_key.clone(), merged.encode(), Acks::Taken);
             self.ask(now, 0, op, *node, fence, props, ask, fx);
         }
+    }
+
+    /// Every primary has shown this tombstone, but what is shown need not be synced: each is asked to make it durable,
+    /// and then it can be reaped as after a deletion.
+    fn confirm_tombstone<E: Effects<Shard>>(&mut self, now: Now, op: &Op, tombstone: Bytes, fx: &mut E) {
+        let core = PutCore::new(op.primaries.len(), op.primaries.len(), 0, op.primaries.len());
+        let ask = Ask::Merge(op.storage_key.clone(), tombstone.clone(), Acks::Durable);
+        let stage = Stage::Writing(core, tombstone);
+        let op = Op { asker: Asker::Nobody, stage, ..op.clone() };
+        self.ask_all(now, op, ask, |_| true, fx);
     }
 
     /// Every primary holds this tombstone, synced: each forgets it, if it still holds exactly that.
@@ -589,7 +614,8 @@ impl Shard {
         if let Stage::Writing(core, object) = &op.stage
             && op.asker == Asker::Nobody
         {
-            if !op.is_delete() {
+            // Only a tombstone is waited for, and only as long as all primaries may come to hold it.
+            if matches!(op.operation, Operation::Put(_)) || core.has_failed() {
                 return;
             }
             let object = Object::decode(object).unwrap_or_default();
@@ -630,6 +656,11 @@ impl Shard {
 
     /// Gives up what is out of time; what was heard is still used for repair.
     pub(crate) fn sweep_ops<E: Effects<Shard>>(&mut self, now: Now, fx: &mut E) {
+        for (id, op) in self.ops.iter_mut().filter(|(_, op)| op.patience <= now.tick) {
+            op.patience = op.deadline;
+            let silent = op.primaries.iter().filter(|(node, _)| !op.stage.has_heard(*node));
+            self.inbox.extend(silent.map(|(node, _)| (*node, *id, Told::Failed)));
+        }
         let late: Vec<u64> =
             self.ops.iter().filter(|(_, op)| op.deadline <= now.tick).map(|(id, _)| *id).collect();
         for id in late {

@@ -95,6 +95,12 @@ impl Shard {
         Address { node: self.me(), shard: shard_of(partition, self.config.shards) }
     }
 
+    /// Only a primary names writes.
+    fn is_primary(&self, partition: Partition, operation: &Operation) -> bool {
+        let n_val = self.buckets.props(operation.bucket()).n_val();
+        self.config.topology.ring.primaries(partition, n_val).contains(&self.me())
+    }
+
     /// The primary that should name the write: this node if it is one, else the first live one not tried yet.
     fn next_coordinator(
         &self,
@@ -201,7 +207,8 @@ impl Shard {
     ) {
         let partition = self.partition_of(&operation);
         let ours = self.local_address(partition) == self.config.me;
-        if !ours || !fence.holds(self.config.boot, now.tick) || self.overloaded() {
+        let names = matches!(operation, Operation::Get(_)) || self.is_primary(partition, &operation);
+        if !ours || !names || !fence.holds(self.config.boot, now.tick) || self.overloaded() {
             let _ = fx.send(from, Message::Forwarded(id, None), Stamp::NONE);
             return;
         }

@@ -17,7 +17,7 @@ use crate::shard::{Reply, Shard};
 const WINDOW: usize = 4;
 /// So many parts may wait for the client.
 const PARTS_MAX: usize = 4;
-/// A bucket listing remembers at most so many names, to say each once.
+/// A bucket listing remembers the names, to say each once; with more than so many it fails.
 const NAMES_MAX: usize = 1_000_000;
 
 /// A listing under way.
@@ -198,6 +198,9 @@ impl Shard {
         match told {
             Told::Listed { keys, next, complete: true } => {
                 self.say(&mut list, &keys, fx);
+                if list.said.len() > NAMES_MAX {
+                    return self.fail_list(&list, RequestError::Overload, fx);
+                }
                 if let Some(next) = next {
                     piece.from = next;
                     piece.tried.clear();
@@ -216,7 +219,7 @@ impl Shard {
         for (bucket, key) in keys.iter().filter_map(key_of) {
             if !list.buckets {
                 names.push(key);
-            } else if list.said.len() < NAMES_MAX && list.said.insert(bucket.name.clone()) {
+            } else if list.said.insert(bucket.name.clone()) {
                 names.push(bucket.name);
             }
         }

@@ -336,7 +336,6 @@ impl Machine for Shard {
     fn check(&self) {
         self.vnodes.check();
         always!(self.inbox.is_empty(), "what vnodes told is heard within the step");
-        always!(self.durable <= self.stored.max(self.durable), "only what was stored is durable");
         let running = self.ops.len() + self.forwards.len() + self.lists.len() + self.spreads.len();
         always!(running <= 2 * OPS_MAX, "requests under way are bounded", "{running}");
     }

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
-use ombak_base::{Address, ClientId, Effects, NodeId, Now, ShardId, Stamp, Tick};
+use ombak_base::{Address, ClientId, Effects, NodeId, Now, Refused, ShardId, Stamp, Tick};
 use ombak_kv::props::PropChange;
 use ombak_kv::{Answer, BucketId, RequestError};
 
@@ -43,7 +43,9 @@ impl Shard {
         let id = self.fresh_id();
         let mut waiting = BTreeSet::new();
         for address in self.all_shards() {
-            if fx.send(address, Message::Props(id, vec![export.clone()]), Stamp::NONE).is_ok() {
+            let sent = fx.send(address, Message::Props(id, vec![export.clone()]), Stamp::NONE);
+            // One whose queue is full can be reached, and has not taken the change.
+            if sent != Err(Refused::Down) {
                 waiting.insert(address);
             }
         }

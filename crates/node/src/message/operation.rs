@@ -199,7 +199,7 @@ fn decode_error(reader: &mut Reader) -> Result<RequestError, DecodeError> {
         12 => E::BadContext,
         13 => E::TooLarge(need),
         14 => E::TooManySiblings(need),
-        15 => E::Storage(String::from_utf8_lossy(&reader.bytes(4096)?).into_owned()),
+        15 => E::Elsewhere(String::from_utf8_lossy(&reader.bytes(4096)?).into_owned()),
         _ => return Err(DecodeError::Invalid("error")),
     })
 }

@@ -157,7 +157,7 @@ fn errors_that_only_an_entry_gives_travel_as_their_text() {
     let message =
         Message::Forwarded(1, Some(Box::new(Answer::Failed(RequestError::NoCoordinator))));
     let back = Message::decode(Bytes::from(encoded(&message)));
-    let text = RequestError::Storage("all_nodes_down".into());
+    let text = RequestError::Elsewhere("all_nodes_down".into());
     assert_eq!(back, Ok(Message::Forwarded(1, Some(Box::new(Answer::Failed(text))))));
 }
 
