@@ -190,6 +190,11 @@ impl<S: Service, O: Clone + Eq + std::hash::Hash + std::fmt::Debug> VnodeMap<S, 
             Ok(stored) => {
                 run::<S, O, M, E>(vnode, now, &key, stored, queue, &mut self.last_stamp, fx)
             }
+            // What was there is lost, which the owner has noted by making the vnode incomplete. Commands run as on an
+            // absent key, so that writes and repairs put right what is damaged.
+            Err(DeviceError::Damaged(_)) if !vnode.is_complete() => {
+                run::<S, O, M, E>(vnode, now, &key, None, queue, &mut self.last_stamp, fx)
+            }
             Err(error) => {
                 let error = VnodeError::Device(error);
                 let failed = |(origin, command)| Done {

@@ -1,6 +1,6 @@
 //! What a shard finds on disk when it starts.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use ombak_base::{Device, NodeId, Partition, Reader, Scan, ShardId};
@@ -21,8 +21,8 @@ pub struct VnodeState {
     pub record: Option<VnodeRecord>,
     /// What other owners had claimed.
     pub claims: Vec<(NodeId, Claim)>,
-    /// Something of it is damaged, so that what it lacks is unknown.
-    pub damaged: bool,
+    /// Something of it is damaged, so that what it lacks is unknown: a fingerprint of what; 0 for nothing.
+    pub damage: u64,
 }
 
 /// Everything that a shard starts from.
@@ -35,13 +35,19 @@ pub struct Boot {
 }
 
 impl Boot {
-    /// Reads the vnodes of a shard from its device. `damaged` are the partitions of which recovery lost something.
-    pub fn read(device: &mut impl Device, config: &Config, damaged: &BTreeSet<Partition>) -> Boot {
+    /// Reads the vnodes of a shard from its device. `damaged` are the partitions of which recovery lost
+    /// something, each with a fingerprint of what.
+    pub fn read(
+        device: &mut impl Device,
+        config: &Config,
+        damaged: &BTreeMap<Partition, u64>,
+    ) -> Boot {
         let ours = |partition: &Partition| shard_of(*partition, config.shards) == config.me.shard;
         let partitions = config.topology.ring.partitions_of(config.me.node).filter(ours);
         let state = |partition| {
             let mut state = read_vnode(device, partition);
-            state.damaged |= damaged.contains(&partition);
+            let damage = damaged.get(&partition).copied().unwrap_or(0);
+            state.damage = state.damage.max(damage);
             (partition, state)
         };
         Boot { vnodes: partitions.map(state).collect(), props: Vec::new() }
@@ -72,12 +78,12 @@ pub(crate) fn props_key(bucket: &BucketId) -> Bytes {
 
 fn read_vnode(device: &mut impl Device, partition: Partition) -> VnodeState {
     let (entries, whole) = small_state(device, partition);
-    let mut state = VnodeState { damaged: !whole, ..VnodeState::default() };
+    let mut state = VnodeState { damage: u64::from(!whole), ..VnodeState::default() };
     for (key, bytes) in entries {
         if key == META_KEY {
             match VnodeRecord::decode(&bytes) {
                 Ok(record) => state.record = Some(record),
-                Err(_) => state.damaged = true,
+                Err(_) => state.damage = 1,
             }
         } else if let Some(node) = key.strip_prefix(PEER_KEY)
             && let Ok(node) = <[u8; 4]>::try_from(node)

@@ -409,7 +409,13 @@ impl Shard {
 
     /// Every primary has shown this tombstone, but what is shown need not be synced: each is asked to make it durable,
     /// and then it can be reaped as after a deletion.
-    fn confirm_tombstone<E: Effects<Shard>>(&mut self, now: Now, op: &Op, tombstone: Bytes, fx: &mut E) {
+    fn confirm_tombstone<E: Effects<Shard>>(
+        &mut self,
+        now: Now,
+        op: &Op,
+        tombstone: Bytes,
+        fx: &mut E,
+    ) {
         let core = PutCore::new(op.primaries.len(), op.primaries.len(), 0, op.primaries.len());
         let ask = Ask::Merge(op.storage_key.clone(), tombstone.clone(), Acks::Durable);
         let stage = Stage::Writing(core, tombstone);

@@ -207,7 +207,8 @@ impl Shard {
     ) {
         let partition = self.partition_of(&operation);
         let ours = self.local_address(partition) == self.config.me;
-        let names = matches!(operation, Operation::Get(_)) || self.is_primary(partition, &operation);
+        let names =
+            matches!(operation, Operation::Get(_)) || self.is_primary(partition, &operation);
         if !ours || !names || !fence.holds(self.config.boot, now.tick) || self.overloaded() {
             let _ = fx.send(from, Message::Forwarded(id, None), Stamp::NONE);
             return;

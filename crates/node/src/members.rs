@@ -235,9 +235,9 @@ impl Shard {
 /// A vnode from what was found of it.
 fn revive<E: Effects<Shard>>(partition: Partition, state: VnodeState, fx: &mut E) -> Vnode {
     let mut vnode = match state.record {
-        record if state.damaged => {
+        record if state.damage != 0 => {
             let actor = ActorId(fx.choose(u64::MAX));
-            Vnode::resume_damaged(partition, record, actor)
+            Vnode::resume_damaged(partition, record, state.damage, actor)
         }
         Some(record) => Vnode::resume(partition, record),
         None => Vnode::format(partition, ActorId(fx.choose(u64::MAX))),

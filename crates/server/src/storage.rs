@@ -1,6 +1,6 @@
 //! A node's storage: opened, read for what each shard starts from, and its damage told.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ombak_aries::OsDisk;
 use ombak_base::Partition;
@@ -10,6 +10,9 @@ use ombak_store::{Store, StoreWriter};
 
 use crate::directory::Directory;
 use crate::{Backend, Options, StartError};
+
+/// The fingerprint of a vnode that may be missing altogether.
+const MISSING: u64 = 1;
 
 /// Storage that is open.
 pub(crate) struct Storage {
@@ -61,12 +64,13 @@ impl Storage {
 
     /// Partitions of which something may be lost without a trace. If that may be whole partitions, those that are not
     /// there are among them.
-    fn damaged(&self, config: &Config) -> BTreeSet<Partition> {
+    fn damaged(&self, config: &Config) -> BTreeMap<Partition, u64> {
         let mut damaged = self.recovered.incomplete();
         if self.recovered.may_miss_partitions() {
             let there: BTreeSet<_> = self.devices.iter().flat_map(Store::partitions).collect();
             let own = config.topology.ring.partitions_of(config.me.node);
-            damaged.extend(own.filter(|partition| !there.contains(partition)));
+            let missing = own.filter(|partition| !there.contains(partition));
+            damaged.extend(missing.map(|partition| (partition, MISSING)));
         }
         damaged.remove(&NODE_PARTITION);
         damaged

@@ -26,4 +26,6 @@ mod planted;
 pub use planted::PLANTED;
 
 #[cfg(test)]
+mod scenarios;
+#[cfg(test)]
 mod tests;

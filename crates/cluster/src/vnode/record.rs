@@ -70,6 +70,8 @@ pub struct VnodeRecord {
     pub complete: bool,
     /// Formatted, and not yet confirmed by its peers to be the first of its place.
     pub fresh: bool,
+    /// The damage, by its fingerprint, that has been repaired: storage goes on reporting it until it is overwritten.
+    pub mended: u64,
     /// Ranges of the actor's numbers that may never have been minted: first and last, ascending.
     pub gaps: Vec<(u64, u64)>,
 }
@@ -92,6 +94,7 @@ impl VnodeRecord {
         let mut out = vec![VERSION];
         self.claim.encode(&mut out);
         out.push(u8::from(self.complete) | u8::from(self.fresh) << 1);
+        out.extend_from_slice(&self.mended.to_le_bytes());
         put_varint(&mut out, self.gaps.len() as u64);
         for (first, last) in &self.gaps {
             put_varint(&mut out, *first);
@@ -112,11 +115,12 @@ impl VnodeRecord {
         if flags > 3 {
             return Err(DecodeError::Invalid("vnode flags"));
         }
+        let mended = reader.u64()?;
         let mut gaps = Vec::new();
         for _ in 0..reader.count(2)? {
             gaps.push((reader.varint()?, reader.varint()?));
         }
         reader.finish()?;
-        Ok(VnodeRecord { claim, complete: flags & 1 != 0, fresh: flags & 2 != 0, gaps })
+        Ok(VnodeRecord { claim, complete: flags & 1 != 0, fresh: flags & 2 != 0, mended, gaps })
     }
 }

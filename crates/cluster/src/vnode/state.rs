@@ -38,6 +38,8 @@ pub enum Verdict {
 pub struct Vnode {
     partition: Partition,
     record: VnodeRecord,
+    /// What of its stored data is known to be damaged; 0 for nothing.
+    damage: u64,
     /// The next number to mint.
     next: u64,
     /// Up to where the synced lease reaches.
@@ -57,7 +59,8 @@ impl Vnode {
     /// A vnode on a directory that has none: incomplete until the other owners confirm that there never was one.
     pub fn format(partition: Partition, actor: ActorId) -> Vnode {
         let claim = Claim { generation: 1, actor, lease: LEASE };
-        let record = VnodeRecord { claim, complete: false, fresh: true, gaps: Vec::new() };
+        let record =
+            VnodeRecord { claim, complete: false, fresh: true, mended: 0, gaps: Vec::new() };
         Vnode::with_record(partition, record, 1)
     }
 
@@ -74,16 +77,24 @@ impl Vnode {
         Vnode::with_record(partition, record, next)
     }
 
-    /// A vnode whose stored data turned out damaged: what it lacks is unknown, and so is what it minted.
+    /// A vnode whose stored data turned out damaged: what it lacks is unknown, and so is what it minted. `damage` is the
+    /// fingerprint of what is wrong; if just that has been repaired before, nothing new is lost.
     pub fn resume_damaged(
         partition: Partition,
         record: Option<VnodeRecord>,
+        damage: u64,
         actor: ActorId,
     ) -> Vnode {
-        let generation = record.map_or(0, |record| record.claim.generation);
-        let mut vnode = Vnode::format(partition, actor);
-        vnode.record.claim.generation = generation + 1;
-        vnode.record.fresh = false;
+        let mut vnode = match record {
+            Some(record) if record.mended == damage => Vnode::resume(partition, record),
+            record => {
+                let mut vnode = Vnode::format(partition, actor);
+                vnode.record.claim.generation += record.map_or(0, |record| record.claim.generation);
+                vnode.record.fresh = false;
+                vnode
+            }
+        };
+        vnode.damage = damage;
         vnode
     }
 
@@ -91,6 +102,7 @@ impl Vnode {
         Vnode {
             partition,
             record,
+            damage: 0,
             next,
             lease_synced: 0,
             syncing: None,
@@ -206,6 +218,9 @@ impl Vnode {
     pub fn set_complete(&mut self, complete: bool) {
         self.record.complete = complete;
         self.record.fresh = false;
+        if complete {
+            self.record.mended = self.damage;
+        }
     }
 
     fn become_actor(&mut self, actor: ActorId, generation: u64) {

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use hyper::body::Incoming;
-use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue, LOCATION};
+use hyper::header::{ACCEPT, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION};
 use hyper::{HeaderMap, Method, Request, Response, StatusCode};
 use ombak_kv::{Answer, Content, DeleteOp, GetOp, ObjectAnswer, Operation, PutOp, Return};
 
@@ -71,7 +71,7 @@ impl Site {
             other => return Err(unexpected(&other)),
         };
         let response = match shown {
-            Some(object) => show(route, &HeaderMap::new(), None, object)?,
+            Some(object) => show(route, &accept_alone(&head.headers), None, object)?,
             None => no_content(given_type.clone()),
         };
         Ok(match answer_key.filter(|_| made_key) {
@@ -198,4 +198,9 @@ fn created(
         response.headers_mut().insert(LOCATION, location);
     }
     response
+}
+
+/// What is returned by a write depends on what the client accepts; the conditions were about what was there before.
+fn accept_alone(headers: &HeaderMap) -> HeaderMap {
+    headers.get(ACCEPT).map(|accept| (ACCEPT, accept.clone())).into_iter().collect()
 }

@@ -1,6 +1,6 @@
 //! What a start found missing or wrong.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fmt;
 
 use bytes::Bytes;
@@ -82,10 +82,18 @@ pub struct Recovered {
 
 impl Recovered {
     /// The partitions of which not even the lost keys are known: an absent key proves nothing there, and an older
-    /// value may have come back.
-    pub fn incomplete(&self) -> BTreeSet<Partition> {
-        let unknown = self.damage.iter().filter(|damage| damage.key.is_none());
-        unknown.filter_map(|damage| damage.partition).collect()
+    /// value may have come back. Each with a fingerprint of what is damaged, never 0 and the same at every start.
+    pub fn incomplete(&self) -> BTreeMap<Partition, u64> {
+        let mut partitions = BTreeMap::new();
+        for damage in self.damage.iter().filter(|damage| damage.key.is_none()) {
+            let Some(partition) = damage.partition else { continue };
+            let fingerprint = partitions.entry(partition).or_insert(0xcbf2_9ce4_8422_2325u64);
+            for byte in damage.file.bytes().chain(damage.offset.to_le_bytes()) {
+                *fingerprint =
+                    (*fingerprint ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3).max(2);
+            }
+        }
+        partitions
     }
 
     /// Whether partitions may be missing altogether.

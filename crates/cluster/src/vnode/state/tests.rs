@@ -11,13 +11,13 @@ fn settled(mut vnode: Vnode) -> Vnode {
 
 fn record(lease: u64) -> VnodeRecord {
     let claim = Claim { generation: 1, actor: ActorId(5), lease };
-    VnodeRecord { claim, complete: true, fresh: false, gaps: Vec::new() }
+    VnodeRecord { claim, complete: true, fresh: false, mended: 0, gaps: Vec::new() }
 }
 
 #[test]
 fn the_record_of_version_1_is_kept_for_ever() {
-    let record = VnodeRecord { gaps: vec![(1, 300)], ..record(300) };
-    let golden = [1, 1, 5, 0, 0, 0, 0, 0, 0, 0, 0xac, 2, 1, 1, 1, 0xac, 2];
+    let record = VnodeRecord { mended: 9, gaps: vec![(1, 300)], ..record(300) };
+    let golden = [1, 1, 5, 0, 0, 0, 0, 0, 0, 0, 0xac, 2, 1, 9, 0, 0, 0, 0, 0, 0, 0, 1, 1, 0xac, 2];
     assert_eq!(record.encode()[..], golden);
     assert_eq!(VnodeRecord::decode(&Bytes::copy_from_slice(&golden)), Ok(record));
 }
@@ -106,4 +106,15 @@ proptest::proptest! {
         let _ = VnodeRecord::decode(&bytes);
         let _ = Claim::decode(&mut Reader::new(bytes));
     }
+}
+
+#[test]
+fn damage_that_was_repaired_is_not_lost_again() {
+    let mut vnode = Vnode::resume_damaged(P, Some(record(LEASE)), 7, ActorId(9));
+    assert!(!vnode.is_complete());
+    assert_eq!(vnode.claim().generation, 2);
+    vnode.set_complete(true);
+    let again = |damage| Vnode::resume_damaged(P, Some(vnode.record.clone()), damage, ActorId(10));
+    assert!(again(7).is_complete(), "the same damage, repaired");
+    assert!(!again(8).is_complete(), "more damage");
 }
