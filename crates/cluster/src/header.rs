@@ -15,6 +15,8 @@ use ombak_base::{DecodeError, Epoch, Partition, Reader, RequestId, Tick};
 
 /// No request outlives this.
 pub const FENCE_WINDOW_MS: u64 = 60_000;
+/// By how much the clock readings of two shards of one node may differ: each reads the clock once a turn.
+pub const CLOCK_SLACK_MS: u64 = 1_000;
 
 /// A moment of one boot of the receiver, after which it refuses the request.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -104,7 +106,9 @@ impl Header {
 impl Fence {
     /// Whether a receiver in its boot `boot`, at `now`, may still act on the request.
     pub fn holds(&self, boot: u64, now: Tick) -> bool {
-        self.boot == boot && now <= self.deadline && self.deadline <= now.plus_ms(FENCE_WINDOW_MS)
+        self.boot == boot
+            && now <= self.deadline
+            && self.deadline <= now.plus_ms(FENCE_WINDOW_MS + CLOCK_SLACK_MS)
     }
 }
 

@@ -20,7 +20,7 @@ mod topology;
 mod vnode;
 
 pub use handshake::{HandshakeError, Hello, VERSION};
-pub use header::{FENCE_WINDOW_MS, Fence, Fencing, Header, Role};
+pub use header::{CLOCK_SLACK_MS, FENCE_WINDOW_MS, Fence, Fencing, Header, Role};
 pub use peers::{Greeting, HEARTBEAT_MS, Peer, Peers, SUSPECT_MS};
 pub use ring::{ROW_MAX, Ring, RingError, TARGET_N_VAL};
 pub use topology::{Member, Topology};

@@ -15,13 +15,16 @@ pub const HEARTBEAT_MS: u64 = 250;
 /// Silence for so long makes a peer suspect.
 pub const SUSPECT_MS: u64 = 1_000;
 
-/// A heartbeat: the sender's boot and its clock.
+/// A heartbeat: the sender's boot and its clock, and which of its links to the receiver's node this is.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Greeting {
     /// Drawn anew when the process starts.
     pub boot: u64,
     /// The sender's clock when it was sent.
     pub tick: Tick,
+    /// Counts the sending shard's links to the receiver's node. Answers travel on the answerer's own link; when that
+    /// broke, they are lost though the asker's link stands, and this number tells.
+    pub link: u64,
 }
 
 /// What is known of one peer.
@@ -33,6 +36,10 @@ pub struct Peer {
     pub up: bool,
     /// How many shards it runs.
     pub shards: u16,
+    /// How many links to it this shard has had.
+    links: u64,
+    /// Which link each of its shards last greeted on.
+    greeted_on: BTreeMap<ShardId, u64>,
     /// Its last greeting, and when it came.
     heard: Option<(Greeting, Tick)>,
 }
@@ -73,6 +80,7 @@ impl Peers {
     pub fn connected(&mut self, node: NodeId, shards: u16, now: Tick) {
         if let Some(peer) = self.peers.get_mut(&node) {
             peer.connected = true;
+            peer.links += 1;
             peer.shards = shards.max(1);
             peer.up = peer.heard.is_some_and(|(_, at)| now.since(at) < SUSPECT_MS * 1_000);
         }
@@ -85,16 +93,31 @@ impl Peers {
         std::mem::take(&mut peer.up)
     }
 
-    /// A greeting came. Says whether the peer has just come up.
-    pub fn heard(&mut self, node: NodeId, greeting: Greeting, now: Tick) -> bool {
-        let Some(peer) = self.peers.get_mut(&node) else { return false };
+    /// The greeting for `node` at `now`.
+    pub fn greeting(&self, node: NodeId, now: Tick) -> Greeting {
+        let link = self.peers.get(&node).map_or(0, |peer| peer.links);
+        Greeting { boot: self.boot, tick: now, link }
+    }
+
+    /// All shards of `node`, if there is a link to it.
+    pub fn shards_of(&self, node: NodeId) -> Vec<Address> {
+        let shards =
+            self.peers.get(&node).filter(|peer| peer.connected).map_or(0, |peer| peer.shards);
+        (0..shards).map(|shard| Address { node, shard: ShardId(shard) }).collect()
+    }
+
+    /// A greeting came. Says whether it came on a new link, so that answers on the one before may be lost.
+    pub fn heard(&mut self, from: Address, greeting: Greeting, now: Tick) -> bool {
+        let Some(peer) = self.peers.get_mut(&from.node) else { return false };
         let stale = peer
             .heard
             .is_some_and(|(last, _)| last.boot == greeting.boot && last.tick > greeting.tick);
         if !stale {
             peer.heard = Some((greeting, now));
         }
-        peer.connected && !std::mem::replace(&mut peer.up, peer.connected)
+        peer.up = peer.connected;
+        let before = peer.greeted_on.insert(from.shard, greeting.link);
+        before.is_some_and(|before| before != greeting.link)
     }
 
     /// The peers that have just become suspect by their silence.

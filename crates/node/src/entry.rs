@@ -273,12 +273,13 @@ impl Shard {
                 forward.to = next;
                 self.try_forward(now, forward, fx);
             }
-            // It may have been done by one that was tried: the truth is that nobody knows.
-            None => fx.reply(
-                forward.client,
-                Reply::Kv(Answer::Failed(RequestError::Timeout)),
-                Stamp::NONE,
-            ),
+            None => {
+                // One that was tried may have done it: then the truth is that nobody knows.
+                let unknown = forward.retried;
+                let error =
+                    if unknown { RequestError::Timeout } else { RequestError::NoCoordinator };
+                fx.reply(forward.client, Reply::Kv(Answer::Failed(error)), Stamp::NONE);
+            }
         }
     }
 

@@ -78,7 +78,7 @@ impl Shard {
         fx: &mut E,
     ) {
         self.peers.connected(node, shards, now.tick);
-        self.greet(now, node, fx);
+        self.greet(now, self.peers.shards_of(node), fx);
         self.show_claims(node, |_| true, fx);
     }
 
@@ -113,10 +113,10 @@ impl Shard {
         }
     }
 
-    fn greet<E: Effects<Shard>>(&mut self, now: Now, node: NodeId, fx: &mut E) {
-        let greeting = Greeting { boot: self.config.boot, tick: now.tick };
+    fn greet<E: Effects<Shard>>(&mut self, now: Now, shards: Vec<Address>, fx: &mut E) {
         let props = self.buckets.digest_all();
-        for address in self.peers.greets(node) {
+        for address in shards {
+            let greeting = self.peers.greeting(address.node, now.tick);
             let _ = fx.send(address, Message::Greeting(greeting, props), Stamp::NONE);
         }
     }
@@ -124,7 +124,7 @@ impl Shard {
     pub(crate) fn heartbeat<E: Effects<Shard>>(&mut self, now: Now, fx: &mut E) {
         fx.arm(Timer::Heartbeat, now.tick + HEARTBEAT_US);
         for node in self.config.topology.nodes() {
-            self.greet(now, node, fx);
+            self.greet(now, self.peers.greets(node), fx);
             self.ask_for_verdicts(node, fx);
         }
         for node in self.peers.suspect(now.tick) {
@@ -144,7 +144,10 @@ impl Shard {
         props: u64,
         fx: &mut E,
     ) {
-        self.peers.heard(from.node, greeting, now.tick);
+        if self.peers.heard(from, greeting, now.tick) {
+            fx.probe("a peer answers on a new link");
+            self.answers_lost(now, from.node, fx);
+        }
         if props != self.buckets.digest_all() {
             self.show_props(from, fx);
         }

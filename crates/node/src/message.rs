@@ -127,7 +127,7 @@ impl Wire for Message {
         match self {
             Message::Greeting(greeting, props) => {
                 out.push(1);
-                put_u64s(out, &[greeting.boot, greeting.tick.0, *props]);
+                put_u64s(out, &[greeting.boot, greeting.tick.0, greeting.link, *props]);
             }
             Message::Claims(claims) => {
                 out.push(2);
@@ -200,10 +200,10 @@ impl Wire for Message {
 
 fn decode_message(reader: &mut Reader) -> Result<Message, DecodeError> {
     Ok(match reader.u8()? {
-        1 => Message::Greeting(
-            Greeting { boot: reader.u64()?, tick: Tick(reader.u64()?) },
-            reader.u64()?,
-        ),
+        1 => {
+            let (boot, tick) = (reader.u64()?, Tick(reader.u64()?));
+            Message::Greeting(Greeting { boot, tick, link: reader.u64()? }, reader.u64()?)
+        }
         2 => {
             let claim = |reader: &mut Reader| Ok((partition(reader)?, Claim::decode(reader)?));
             Message::Claims(list(reader, 11, claim)?)

@@ -127,6 +127,11 @@ impl Shard {
             }
             return;
         };
+        if self.vnodes.vnode(partition).is_some_and(|vnode| vnode.is_fresh()) {
+            // What the other owners remember of it may yet show that its disk was lost.
+            let reason = "not all owners have been heard yet: try again in a moment".into();
+            return self.end_copy(now, partition, Some(reason), fx);
+        }
         let row = self.config.topology.ring.row(partition).iter();
         let sources: Vec<NodeId> =
             row.copied().filter(|node| *node != self.config.me.node).collect();

@@ -277,12 +277,17 @@ impl Shard {
     /// `node` cannot be reached: whatever waits for it stops waiting.
     pub(crate) fn lost<E: Effects<Shard>>(&mut self, now: Now, node: NodeId, fx: &mut E) {
         fx.probe("a peer was lost");
+        self.answers_lost(now, node, fx);
+        self.spread_without(node, fx);
+    }
+
+    /// What `node` has answered may be lost: whatever waits for an answer stops waiting.
+    pub(crate) fn answers_lost<E: Effects<Shard>>(&mut self, now: Now, node: NodeId, fx: &mut E) {
         let waiting: Vec<u64> = self.ops.keys().chain(self.pieces.keys()).copied().collect();
         for id in waiting {
             self.inbox.push_back((node, id, Told::Failed));
         }
         self.retry_forwards(now, node, fx);
-        self.spread_without(node, fx);
         self.repair_without(now, node, fx);
     }
 

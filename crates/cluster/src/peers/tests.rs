@@ -1,9 +1,10 @@
 use super::*;
 
 const B: NodeId = NodeId(1);
+const FROM_B: Address = Address { node: B, shard: ShardId(0) };
 
 fn greeting(tick_ms: u64) -> Greeting {
-    Greeting { boot: 7, tick: Tick::from_ms(tick_ms) }
+    Greeting { boot: 7, tick: Tick::from_ms(tick_ms), link: 1 }
 }
 
 fn peers() -> Peers {
@@ -15,7 +16,8 @@ fn peers() -> Peers {
 fn a_peer_is_up_once_connected_and_heard() {
     let mut peers = peers();
     assert!(peers.is_up(NodeId(0)) && !peers.is_up(B));
-    assert!(!peers.heard(B, greeting(5), Tick(0)));
+    peers.heard(FROM_B, greeting(5), Tick(0));
+    assert!(!peers.is_up(B));
     peers.connected(B, 1, Tick(1));
     assert!(peers.is_up(B), "heard a moment ago");
     assert!(peers.disconnected(B) && !peers.is_up(B));
@@ -25,11 +27,13 @@ fn a_peer_is_up_once_connected_and_heard() {
 fn silence_makes_a_suspect_once_and_a_word_brings_it_back() {
     let mut peers = peers();
     peers.connected(B, 1, Tick(0));
-    assert!(peers.heard(B, greeting(5), Tick(0)));
+    peers.heard(FROM_B, greeting(5), Tick(0));
+    assert!(peers.is_up(B));
     assert!(peers.suspect(Tick::from_ms(SUSPECT_MS - 1)).is_empty());
     assert_eq!(peers.suspect(Tick::from_ms(SUSPECT_MS)), [B]);
     assert!(peers.suspect(Tick::from_ms(SUSPECT_MS + 1)).is_empty());
-    assert!(peers.heard(B, greeting(6), Tick::from_ms(SUSPECT_MS + 2)));
+    peers.heard(FROM_B, greeting(6), Tick::from_ms(SUSPECT_MS + 2));
+    assert!(peers.is_up(B));
 }
 
 #[test]
@@ -37,7 +41,7 @@ fn a_fence_follows_the_receivers_clock_and_never_passes_the_window() {
     let mut peers = peers();
     peers.connected(B, 1, Tick(0));
     assert_eq!(peers.fence(B, 100, Tick(0)), None);
-    peers.heard(B, greeting(1_000), Tick::from_ms(50));
+    peers.heard(FROM_B, greeting(1_000), Tick::from_ms(50));
     let fence = peers.fence(B, 100, Tick::from_ms(60)).expect("heard");
     assert_eq!(fence, Fence { boot: 7, deadline: Tick::from_ms(1_110) });
     let long = peers.fence(B, u64::MAX / 2_000, Tick::from_ms(60)).expect("heard");
@@ -57,4 +61,15 @@ fn every_shard_of_a_peer_is_greeted_by_exactly_one_of_ours() {
         greeted.sort_unstable();
         assert_eq!(greeted, (0..theirs).collect::<Vec<_>>());
     }
+}
+
+#[test]
+fn a_greeting_on_a_new_link_tells_that_answers_may_be_lost() {
+    let mut peers = peers();
+    peers.connected(B, 1, Tick(0));
+    let on = |link| Greeting { link, ..greeting(5) };
+    assert!(!peers.heard(FROM_B, on(1), Tick(0)), "the first");
+    assert!(!peers.heard(FROM_B, on(1), Tick(1)));
+    assert!(peers.heard(FROM_B, on(2), Tick(2)));
+    assert_eq!(peers.greeting(B, Tick(3)).link, 1, "our own first link");
 }

@@ -17,7 +17,7 @@ use ombak_base::{
 use ombak_crdt::{Context, Dot};
 
 use super::record::{Claim, META_KEY, VnodeRecord, peer_key};
-use crate::header::FENCE_WINDOW_MS;
+use crate::header::{CLOCK_SLACK_MS, FENCE_WINDOW_MS};
 
 /// How many numbers a lease is ahead.
 pub const LEASE: u64 = 64 * 1024;
@@ -255,7 +255,7 @@ impl Vnode {
         if self.graves.len() >= GRAVES_MAX || self.burials.len() >= GRAVES_MAX {
             return false;
         }
-        let until = now.plus_ms(FENCE_WINDOW_MS);
+        let until = now.plus_ms(FENCE_WINDOW_MS + CLOCK_SLACK_MS);
         let grave = self.graves.entry(key.clone()).or_insert_with(|| (Context::default(), until));
         grave.0.join(context);
         grave.1 = until;

@@ -66,7 +66,7 @@ impl Wire for Message {
         let (tag, a, b) = (reader.u8()?, reader.varint()?, reader.varint()?);
         reader.finish()?;
         match tag {
-            0 => Ok(Message::Greeting(Greeting { boot: a, tick: Tick(b) })),
+            0 => Ok(Message::Greeting(Greeting { boot: a, tick: Tick(b), link: 0 })),
             1 => Ok(Message::Add(ClientId(a), b)),
             2 => Ok(Message::Count(ClientId(a), b)),
             _ => Err(DecodeError::Invalid("message")),
@@ -137,7 +137,7 @@ impl Machine for CounterNode {
             Event::Start => fx.arm((), now.tick.plus_ms(HEARTBEAT_MS)),
             Event::Request { client, request } => self.route(client, request, fx),
             Event::Message { from, message: Message::Greeting(greeting) } => {
-                self.peers.heard(from.node, greeting, now.tick);
+                self.peers.heard(from, greeting, now.tick);
             }
             Event::Message { from, message: Message::Add(client, amount) } => {
                 self.count(from.node, client, amount, fx);
@@ -148,13 +148,13 @@ impl Machine for CounterNode {
             Event::PeerUp { node, shards, .. } => self.peers.connected(node, shards, now.tick),
             Event::PeerDown(node) => drop(self.peers.disconnected(node)),
             Event::Timer(()) => {
-                let greeting = Greeting { boot: self.peers.boot(), tick: now.tick };
                 for address in self
                     .topology
                     .nodes()
                     .flat_map(|node| self.peers.greets(node))
                     .collect::<Vec<_>>()
                 {
+                    let greeting = self.peers.greeting(address.node, now.tick);
                     let _ = fx.send(address, Message::Greeting(greeting), Stamp::NONE);
                 }
                 self.peers.suspect(now.tick);

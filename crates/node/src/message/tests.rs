@@ -85,7 +85,7 @@ fn messages() -> Vec<Message> {
     let ask = |ask| Message::Ask(1, header(), 9, ask);
     let told = |told| Message::Told(1, told);
     vec![
-        Message::Greeting(Greeting { boot: 1, tick: Tick(2) }, 3),
+        Message::Greeting(Greeting { boot: 1, tick: Tick(2), link: 4 }, 3),
         Message::Claims(vec![(Partition(1), claim), (Partition(2), claim)]),
         Message::Verdicts(vec![(Partition(1), Verdict::Fits), (Partition(300), Verdict::Older(0))]),
         ask(Ask::Get(text("k"))),
