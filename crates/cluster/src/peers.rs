@@ -1,6 +1,7 @@
 //! Who is alive, as one shard sees it: heartbeats over the connections that requests use.
 //!
-//! A peer is *up* while this shard's connection to it stands and it was heard from within [`SUSPECT_MS`]. A crashed
+//! A peer is *up* while this shard's connection to it stands and all of its shards were heard from within
+//! [`SUSPECT_MS`]: every shard answers over a link of its own, and one that has none yet would answer in vain. A crashed
 //! process is noticed at once (the connection breaks), a frozen or unreachable one after the suspicion time. Liveness
 //! routes; it decides nothing.
 
@@ -38,10 +39,21 @@ pub struct Peer {
     pub shards: u16,
     /// How many links to it this shard has had.
     links: u64,
-    /// Which link each of its shards last greeted on.
-    greeted_on: BTreeMap<ShardId, u64>,
+    /// On which of its links each of its shards greeted last, and when, in its present boot.
+    greeted: BTreeMap<ShardId, (u64, Tick)>,
     /// Its last greeting, and when it came.
     heard: Option<(Greeting, Tick)>,
+}
+
+impl Peer {
+    /// Whether the connection stands and every shard was heard lately.
+    fn is_heard(&self, now: Tick) -> bool {
+        let lately = |shard| {
+            let greeted = self.greeted.get(&ShardId(shard));
+            greeted.is_some_and(|(_, at)| now.since(*at) < SUSPECT_MS * 1_000)
+        };
+        self.connected && (0..self.shards).all(lately)
+    }
 }
 
 /// All other members.
@@ -82,7 +94,7 @@ impl Peers {
             peer.connected = true;
             peer.links += 1;
             peer.shards = shards.max(1);
-            peer.up = peer.heard.is_some_and(|(_, at)| now.since(at) < SUSPECT_MS * 1_000);
+            peer.up = peer.is_heard(now);
         }
     }
 
@@ -109,24 +121,25 @@ impl Peers {
     /// A greeting came. Says whether it came on a new link, so that answers on the one before may be lost.
     pub fn heard(&mut self, from: Address, greeting: Greeting, now: Tick) -> bool {
         let Some(peer) = self.peers.get_mut(&from.node) else { return false };
+        if peer.heard.is_some_and(|(last, _)| last.boot != greeting.boot) {
+            peer.greeted.clear();
+        }
         let stale = peer
             .heard
             .is_some_and(|(last, _)| last.boot == greeting.boot && last.tick > greeting.tick);
         if !stale {
             peer.heard = Some((greeting, now));
         }
-        peer.up = peer.connected;
-        let before = peer.greeted_on.insert(from.shard, greeting.link);
-        before.is_some_and(|before| before != greeting.link)
+        let before = peer.greeted.insert(from.shard, (greeting.link, now));
+        peer.up = peer.is_heard(now);
+        before.is_some_and(|(before, _)| before != greeting.link)
     }
 
     /// The peers that have just become suspect by their silence.
     pub fn suspect(&mut self, now: Tick) -> Vec<NodeId> {
-        let silent =
-            |peer: &Peer| peer.heard.is_none_or(|(_, at)| now.since(at) >= SUSPECT_MS * 1_000);
         let mut suspects = Vec::new();
         for (node, peer) in &mut self.peers {
-            if peer.up && silent(peer) {
+            if peer.up && !peer.is_heard(now) {
                 peer.up = false;
                 suspects.push(*node);
             }
@@ -151,15 +164,6 @@ impl Peers {
             None => self.shards,
         };
         Address { node, shard: ShardId((partition.0 % u32::from(shards)) as u16) }
-    }
-
-    /// The shards that this shard greets, so that every shard of a peer hears from exactly one of ours.
-    pub fn greets(&self, node: NodeId) -> Vec<Address> {
-        let Some(peer) = self.peers.get(&node).filter(|peer| peer.connected) else {
-            return Vec::new();
-        };
-        let ours = |shard: &u16| shard % self.shards == self.me.shard.0;
-        (0..peer.shards).filter(ours).map(|shard| Address { node, shard: ShardId(shard) }).collect()
     }
 
     /// The fence for an operation that begins now and may take `timeout_ms`; `None` for a peer never heard from.

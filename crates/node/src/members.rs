@@ -124,7 +124,7 @@ impl Shard {
     pub(crate) fn heartbeat<E: Effects<Shard>>(&mut self, now: Now, fx: &mut E) {
         fx.arm(Timer::Heartbeat, now.tick + HEARTBEAT_US);
         for node in self.config.topology.nodes() {
-            self.greet(now, self.peers.greets(node), fx);
+            self.greet(now, self.peers.shards_of(node), fx);
             self.ask_for_verdicts(node, fx);
         }
         for node in self.peers.suspect(now.tick) {

@@ -6,7 +6,7 @@ mod support;
 
 use std::fs;
 use std::io::Read;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
@@ -146,7 +146,7 @@ fn a_taken_port_is_found_before_anything_starts() {
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path().join("demo").display().to_string();
     for (number, option) in [(20, "--pb-port"), (31, "--http-port"), (12, "--http-port")] {
-        let _taken = TcpListener::bind(ports.address(number)).unwrap();
+        let _taken = ports.hold(number);
         let options = port_options(&ports);
         let arguments =
             ["demo", "--dir", &root].into_iter().chain(options.iter().map(String::as_str));
@@ -158,7 +158,7 @@ fn a_taken_port_is_found_before_anything_starts() {
         );
         assert_eq!(fs::read_dir(&root).unwrap().count(), 0, "nothing was started");
     }
-    let _taken = TcpListener::bind(ports.address(1)).unwrap();
+    let _taken = ports.hold(1);
     let mut node = start_alone(&ports, dir.path(), &["--log", "error"]);
     assert_eq!(node.wait().code(), Some(3));
     let text = node.text(Output::Err);

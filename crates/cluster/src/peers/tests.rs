@@ -49,18 +49,15 @@ fn a_fence_follows_the_receivers_clock_and_never_passes_the_window() {
 }
 
 #[test]
-fn every_shard_of_a_peer_is_greeted_by_exactly_one_of_ours() {
-    for (ours, theirs) in [(1, 4), (4, 1), (2, 3), (3, 2)] {
-        let mut greeted = Vec::new();
-        for shard in 0..ours {
-            let me = Address { node: NodeId(0), shard: ShardId(shard) };
-            let mut peers = Peers::new(me, ours, 1, (0..2).map(NodeId));
-            peers.connected(B, theirs, Tick(0));
-            greeted.extend(peers.greets(B).into_iter().map(|address| address.shard.0));
-        }
-        greeted.sort_unstable();
-        assert_eq!(greeted, (0..theirs).collect::<Vec<_>>());
-    }
+fn a_peer_is_up_once_all_of_its_shards_are_heard() {
+    let mut peers = peers();
+    peers.connected(B, 2, Tick(0));
+    peers.heard(FROM_B, greeting(5), Tick(0));
+    assert!(!peers.is_up(B), "its other shard may have no link to answer on");
+    peers.heard(Address { node: B, shard: ShardId(1) }, greeting(5), Tick(1));
+    assert!(peers.is_up(B));
+    peers.heard(FROM_B, greeting(6), Tick::from_ms(SUSPECT_MS));
+    assert_eq!(peers.suspect(Tick::from_ms(SUSPECT_MS + 1)), [B], "one shard has fallen silent");
 }
 
 #[test]

@@ -151,7 +151,7 @@ impl Machine for CounterNode {
                 for address in self
                     .topology
                     .nodes()
-                    .flat_map(|node| self.peers.greets(node))
+                    .flat_map(|node| self.peers.shards_of(node))
                     .collect::<Vec<_>>()
                 {
                     let greeting = self.peers.greeting(address.node, now.tick);

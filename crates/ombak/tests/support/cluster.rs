@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use ombak_server::report::Status;
@@ -24,7 +25,12 @@ pub struct Cluster {
     ports: Ports,
     dir: TempDir,
     options: Vec<String>,
+    _turn: MutexGuard<'static, ()>,
 }
+
+/// One cluster at a time: a machine with few cores that runs a dozen of them starves heartbeats, and then what a test
+/// sees is the machine, not the database.
+static TURN: Mutex<()> = Mutex::new(());
 
 impl Cluster {
     /// Three nodes, each with two shards so that requests also travel between them, ready to serve.
@@ -34,6 +40,7 @@ impl Cluster {
 
     /// The same, each node with more options.
     pub fn start_with(options: &[&str]) -> Cluster {
+        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let ports = Ports::take();
         let proxy = |node: u16| Proxy::start(ports.address(30 + node), ports.address(20 + node));
         let mut cluster = Cluster {
@@ -42,6 +49,7 @@ impl Cluster {
             ports,
             dir: tempfile::tempdir().unwrap(),
             options: options.iter().map(|text| text.to_string()).collect(),
+            _turn: turn,
         };
         (0..3).for_each(|node| cluster.start_node(node));
         cluster.wait_ready();

@@ -6,6 +6,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::{Duration, Instant};
 
 const FIRST: u16 = 12_000;
 const BLOCK: u16 = 50;
@@ -30,6 +31,19 @@ impl Ports {
             }
         }
         panic!("no block of {BLOCK} ports is free");
+    }
+
+    /// Takes one of the ports. A process that another test is just forking holds every listener of this one until it
+    /// has become its program, so a port can be taken for a moment after it was let go.
+    pub fn hold(&self, number: u16) -> TcpListener {
+        let deadline = Instant::now() + Duration::from_secs(5);
+        loop {
+            match TcpListener::bind(self.address(number)) {
+                Ok(listener) => return listener,
+                Err(error) if Instant::now() > deadline => panic!("port {number}: {error}"),
+                Err(_) => std::thread::yield_now(),
+            }
+        }
     }
 
     fn try_block(base: u16) -> Option<Ports> {
