@@ -14,8 +14,8 @@ use crate::{Partition, ShardId, Stamp};
 /// What is stored under a key.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Entry {
-    /// One byte for the service's own use, which scans report without reading the value.
-    pub tag: u8,
+    /// Eight bytes for the service's own use, which scans and peeks report without reading the value.
+    pub tag: u64,
     /// The value.
     pub bytes: Bytes,
 }
@@ -62,8 +62,8 @@ pub struct Scan {
 pub struct ScanEntry {
     /// The key.
     pub key: Bytes,
-    /// The service's byte.
-    pub tag: u8,
+    /// The service's eight bytes.
+    pub tag: u64,
     /// The value, where the scan asked for values.
     pub bytes: Option<Bytes>,
 }
@@ -88,9 +88,22 @@ pub enum Load {
     Blocked(ReadJob),
 }
 
+/// The answer to [`Device::peek`]: what is known of a key without reading its value.
+///
+/// It tells what was stored, and does not promise that the value can still be read: rot is found by loads.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Peek {
+    /// Nothing is there.
+    Absent,
+    /// Something is there, under this tag.
+    Tag(u64),
+    /// The device would have to read to say: load instead.
+    Unknown,
+}
+
 /// One shard's storage.
 ///
-/// Call order: any number of `load`, `store` and `scan`, then `take_commit` at the end of the loop turn; what it
+/// Call order: any number of `load`, `peek`, `store` and `scan`, then `take_commit` at the end of the loop turn; what it
 /// returns goes to the node's [`Writer`], and what the writer returns for this shard comes back to `notice`.
 pub trait Device {
     /// What goes to the writer.
@@ -100,6 +113,8 @@ pub trait Device {
 
     /// Reads one entry, with every earlier store visible.
     fn load(&mut self, partition: Partition, key: &[u8]) -> Load;
+    /// Says what is under a key as far as memory has it, with every earlier store visible.
+    fn peek(&mut self, partition: Partition, key: &[u8]) -> Peek;
     /// Puts or removes an entry and gives it the next stamp.
     fn store(&mut self, partition: Partition, key: &[u8], entry: Option<&Entry>) -> Stamp;
     /// Reads a piece of a partition, with every earlier store visible.

@@ -20,7 +20,7 @@ pub mod property;
 mod time;
 
 pub use codec::{DecodeError, Reader, Wire, put_bytes, put_varint};
-pub use device::{Chunk, Device, DeviceError, Entry, Load, ReadJob, Scan, ScanEntry, Writer};
+pub use device::{Chunk, Device, DeviceError, Entry, Load, Peek, ReadJob, Scan, ScanEntry, Writer};
 pub use disk::{Disk, DiskFile, OpenMode};
 pub use ids::{
     ActorId, Address, ClientId, ClusterId, DirectoryId, Epoch, NodeId, Partition, RequestId,

@@ -6,7 +6,7 @@ use std::hash::Hash;
 use bytes::Bytes;
 
 use crate::{
-    Address, Chunk, ClientId, DeviceError, Entry, NodeId, Now, Partition, Scan, Stamp, Tick,
+    Address, Chunk, ClientId, DeviceError, Entry, NodeId, Now, Partition, Peek, Scan, Stamp, Tick,
     Ticket, Wire,
 };
 
@@ -117,6 +117,8 @@ pub trait Effects<M: Machine> {
     fn choose(&mut self, n: u64) -> u64;
     /// Asks for the entry under `key`; [`Event::Loaded`] brings it.
     fn load(&mut self, ticket: Ticket, partition: Partition, key: &Bytes);
+    /// What is known of `key` without reading its value, at once. Every earlier store is visible.
+    fn peek(&mut self, partition: Partition, key: &Bytes) -> Peek;
     /// Puts `entry` under `key`, or removes what is there when `None`. Visible to every later load.
     fn store(&mut self, partition: Partition, key: &Bytes, entry: Option<Entry>) -> Stamp;
     /// Asks for a bounded piece of a partition in key order; [`Event::Scanned`] brings it.

@@ -3,6 +3,10 @@
 //! A service says what a command does to what is stored under a key: a pure function. Everything around that is here:
 //! loading, storing, one command at a time per key, the dots that name writes, the memory of what was reaped, and the
 //! flag that says whether an absence means anything.
+//!
+//! Most of what replicas are asked can be answered from the *tag* of what is stored, eight bytes that the device has in
+//! memory: a replica that is asked whether it has the same as its coordinator, or given what follows what it has, need
+//! not read the value. [`Service::at_once`] says when.
 
 mod record;
 mod state;
@@ -10,7 +14,9 @@ mod state;
 use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
-use ombak_base::{DeviceError, Effects, Entry, Machine, Now, Partition, Stamp, Ticket, always};
+use ombak_base::{
+    DeviceError, Effects, Entry, Machine, Now, Partition, Peek, Stamp, Ticket, always,
+};
 
 pub use record::{Claim, META_KEY, PEER_KEY, VnodeRecord, peer_key};
 pub use state::{GRAVES_MAX, LEASE, Verdict, Vnode};
@@ -59,6 +65,19 @@ pub trait Service: Clone + Eq + std::hash::Hash + std::fmt::Debug {
         command: &Self::Command,
         stored: Option<&Entry>,
     ) -> Outcome<Self::Reply>;
+
+    /// What [`handle`](Service::handle) would do, where the tag of what is stored is enough to know it; `None`: load.
+    /// `peek` costs a search of the index: it is asked only where its answer can help. Never asked of a vnode that is
+    /// incomplete.
+    fn at_once(
+        _vnode: &Vnode,
+        _now: Now,
+        _key: &Bytes,
+        _command: &Self::Command,
+        _peek: impl FnOnce() -> Peek,
+    ) -> Option<Outcome<Self::Reply>> {
+        None
+    }
 
     /// The answer when the command could not be run.
     fn failed(command: &Self::Command, error: &VnodeError) -> Self::Reply;
@@ -140,28 +159,39 @@ impl<S: Service, O: Clone + Eq + std::hash::Hash + std::fmt::Debug> VnodeMap<S, 
         self.waiting
     }
 
-    /// Takes a command for `key`. Its answer comes from a later [`loaded`](VnodeMap::loaded); the answer here is
-    /// only a refusal.
+    /// Takes a command for `key`. If it is finished at once, or refused, the answer is here; otherwise it comes from a
+    /// later [`loaded`](VnodeMap::loaded).
     pub fn submit<M: Machine, E: Effects<M>>(
         &mut self,
+        now: Now,
         partition: Partition,
         key: &Bytes,
         command: S::Command,
         origin: O,
         fx: &mut E,
-    ) -> Result<(), Done<O, S::Reply>> {
+    ) -> Option<Done<O, S::Reply>> {
         if self.waiting >= WAITING_MAX {
             fx.probe("a vnode refused a command for overload");
             let reply = S::failed(&command, &VnodeError::Overload);
-            return Err(Done { origin, reply, stamp: Stamp::NONE });
+            return Some(Done { origin, reply, stamp: Stamp::NONE });
         }
-        self.waiting += 1;
         if let Some(ticket) = self.busy.get(&(partition, key.clone()))
             && let Some(flight) = self.flights.get_mut(ticket)
         {
+            // In order: the commands before it may change what is there.
+            self.waiting += 1;
             flight.queue.push_back((origin, command));
-            return Ok(());
+            return None;
         }
+        // A vnode that is not complete may hold what cannot be read: it looks, so that a repair finds and mends that.
+        if let Some(vnode) = self.vnodes.get(&partition).filter(|vnode| vnode.is_complete())
+            && let Some(Outcome { write, reply }) =
+                S::at_once(vnode, now, key, &command, || fx.peek(partition, key))
+        {
+            apply(write, partition, key, &mut self.last_stamp, fx);
+            return Some(Done { origin, reply, stamp: self.last_stamp });
+        }
+        self.waiting += 1;
         let ticket = Ticket(self.next_ticket);
         self.next_ticket = (self.next_ticket + 1) % (1 << 62);
         let flight =
@@ -169,7 +199,7 @@ impl<S: Service, O: Clone + Eq + std::hash::Hash + std::fmt::Debug> VnodeMap<S, 
         self.flights.insert(ticket, flight);
         self.busy.insert((partition, key.clone()), ticket);
         fx.load(ticket, partition, key);
-        Ok(())
+        None
     }
 
     /// What was stored under a key has come: runs all commands that wait for it, each on what the one before left.
@@ -235,18 +265,28 @@ fn run<S: Service, O, M: Machine, E: Effects<M>>(
     let mut done = Vec::with_capacity(queue.len());
     for (origin, command) in queue {
         let Outcome { write, reply } = S::handle(vnode, now, key, &command, stored.as_ref());
-        match write {
+        match &write {
             Write::Keep => {}
-            Write::Put(entry) => {
-                *last_stamp = fx.store(vnode.partition(), key, Some(entry.clone()));
-                stored = Some(entry);
-            }
-            Write::Remove => {
-                *last_stamp = fx.store(vnode.partition(), key, None);
-                stored = None;
-            }
+            Write::Put(entry) => stored = Some(entry.clone()),
+            Write::Remove => stored = None,
         }
+        apply(write, vnode.partition(), key, last_stamp, fx);
         done.push(Done { origin, reply, stamp: *last_stamp });
     }
     done
+}
+
+fn apply<M: Machine, E: Effects<M>>(
+    write: Write,
+    partition: Partition,
+    key: &Bytes,
+    last_stamp: &mut Stamp,
+    fx: &mut E,
+) {
+    let entry = match write {
+        Write::Keep => return,
+        Write::Put(entry) => Some(entry),
+        Write::Remove => None,
+    };
+    *last_stamp = fx.store(partition, key, entry);
 }

@@ -2,7 +2,8 @@
 //!
 //! Let V be the replicas that answered with a value (an object or a tombstone), A those that said "absent" and are
 //! complete, U those that said "absent" and are not, E those that failed or cannot be reached. At most one answer per
-//! node counts.
+//! node counts. "The same as the coordinator's own" is a value: the coordinator reads its own replica first, and its
+//! object need not travel again.
 //!
 //! - *value*: V ≥ 1 and V+A+U ≥ R and the primaries among V and A ≥ PR: the merge of all V heard. U may stand beside a
 //!   value: someone has it, and that is evidence enough.
@@ -22,6 +23,8 @@ use crate::{Object, RequestError};
 pub enum Heard {
     /// This object (maybe a tombstone).
     Value(Object),
+    /// The coordinator's own object, which was heard first of all values.
+    Same,
     /// Nothing there, and the vnode is complete.
     Absent,
     /// Nothing there, which means nothing.
@@ -76,6 +79,9 @@ impl GetCore {
 
     /// Takes one answer. A second one from the same node is passed over.
     pub fn hear(&mut self, node: NodeId, answer: Heard) {
+        // Whoever says "the same" where nobody has anything says nothing.
+        let answer =
+            if answer == Heard::Same && self.own().is_none() { Heard::Failed } else { answer };
         let again = self.heard.iter().any(|(heard, _)| *heard == node);
         if !again || planted!("quorum counted by messages instead of nodes") {
             self.heard.push((node, answer));
@@ -90,6 +96,30 @@ impl GetCore {
     /// Whether every replica has been heard.
     pub fn is_complete(&self) -> bool {
         self.heard.len() >= self.replicas
+    }
+
+    /// The coordinator's own object: the first value heard.
+    pub fn own(&self) -> Option<&Object> {
+        self.heard.iter().find_map(|(_, heard)| match heard {
+            Heard::Value(object) => Some(object),
+            _ => None,
+        })
+    }
+
+    /// Whether `heard` is `object`.
+    pub fn is(&self, heard: &Heard, object: &Object) -> bool {
+        match heard {
+            Heard::Value(value) => value == object,
+            Heard::Same => self.own() == Some(object),
+            Heard::Absent | Heard::Unknown | Heard::Failed => false,
+        }
+    }
+
+    /// Whether every replica has the coordinator's own object, so that there is nothing to repair.
+    pub fn agrees(&self) -> bool {
+        let mut others = self.heard.iter().filter(|(_, heard)| *heard != Heard::Same);
+        let only = matches!(others.next(), Some((_, Heard::Value(_)))) && others.next().is_none();
+        only && self.is_complete()
     }
 
     /// All answers so far.
@@ -117,7 +147,7 @@ impl GetCore {
         let count = |wanted: fn(&Heard) -> bool| {
             self.heard.iter().filter(|(_, heard)| wanted(heard)).count()
         };
-        let values = count(|heard| matches!(heard, Heard::Value(_)));
+        let values = count(|heard| matches!(heard, Heard::Value(_) | Heard::Same));
         let unknown = count(|heard| matches!(heard, Heard::Unknown));
         let mut absent = count(|heard| matches!(heard, Heard::Absent));
         if planted!("an incomplete vnode's absence taken as evidence") {

@@ -10,6 +10,13 @@
 //! | [`Kv`] | what a command does to a stored object: the vnode's side |
 //! | [`Request`], [`Answer`], [`RequestError`] | what clients ask and hear |
 //!
+//! # What a tag is worth
+//!
+//! Every object is stored under a [tag](Object::tag) that names its causal state. The device keeps tags in memory, so
+//! that of three replicas one reads: the coordinator's. The others compare tags. A read asks them whether they have the
+//! same; a write tells them what the coordinator had before, and whoever has just that takes the new object as it is,
+//! for it is the merge. Whoever has something else loads it, and does it the long way.
+//!
 //! # What an answer is worth
 //!
 //! A replica's answer to a read is a *value* (an object or a tombstone), *absent* from a complete vnode, *unknown*
@@ -29,9 +36,7 @@ mod vnode;
 pub use bucket::{BucketId, bucket_range, key_of, storage_key, type_range, validate_key};
 pub use error::RequestError;
 pub use get::{GetCore, GetDecision, Heard};
-pub use object::{
-    Content, Link, Object, TAG_LIVE, TAG_TOMBSTONE, Version, decode_content, digest, encode_content,
-};
+pub use object::{Content, Link, Object, TAG_TOMBSTONE, Version, decode_content, encode_content};
 pub use put::{Ack, PutCore};
 pub use quorum::Quorum;
 pub use request::{

@@ -14,7 +14,7 @@ pub enum Ack {
     Failed,
     /// It took it.
     Taken,
-    /// It took it and has synced it. Its digest of what it now holds under the key.
+    /// It took it and has synced it. The tag of what it now holds under the key.
     Durable(u64),
 }
 
@@ -71,14 +71,14 @@ impl PutCore {
         self.acks.iter().any(|(_, ack)| *ack == Ack::Failed)
     }
 
-    /// Whether every replica has synced the write and all hold the same: its digest.
+    /// Whether every replica has synced the write and all hold the same: its tag.
     pub fn all_durable(&self) -> Option<u64> {
-        let mut digests = self.acks.iter().map(|(_, ack)| match ack {
-            Ack::Durable(digest) => Some(*digest),
+        let mut tags = self.acks.iter().map(|(_, ack)| match ack {
+            Ack::Durable(tag) => Some(*tag),
             _ => None,
         });
-        let first = digests.next()??;
-        let same = self.acks.len() >= self.replicas && digests.all(|digest| digest == Some(first));
+        let first = tags.next()??;
+        let same = self.acks.len() >= self.replicas && tags.all(|tag| tag == Some(first));
         same.then_some(first)
     }
 

@@ -2,11 +2,11 @@
 
 use bytes::Bytes;
 use ombak_base::limits::{OBJECT_BYTES_MAX, SIBLINGS_MAX};
-use ombak_base::{Entry, Now, RequestId, always, planted};
+use ombak_base::{Entry, Now, Peek, RequestId, always, planted};
 use ombak_cluster::{Outcome, Service, Vnode, VnodeError, Write};
 use ombak_crdt::Context;
 
-use crate::{Content, Object, RequestError, Version, digest};
+use crate::{Content, Object, RequestError, Version};
 
 /// The key-value service.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -35,11 +35,20 @@ pub struct CoordinatedWrite {
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Command {
     /// Its object.
-    Get,
+    Get {
+        /// The tag of the object that the coordinator holds: if it is the same here, saying so is enough.
+        have: Option<u64>,
+    },
     /// Name a client's write.
     Coordinate(Box<CoordinatedWrite>),
-    /// Take over what another replica knows: the stored form of an object.
-    Merge(Bytes),
+    /// Take over what another replica knows.
+    Merge {
+        /// The stored form of its object.
+        object: Bytes,
+        /// The tag of the object that this one was made from, by one write. Whoever holds that holds nothing that is
+        /// not in this one.
+        base: Option<u64>,
+    },
     /// Forget the key if exactly this tombstone is stored.
     Reap(Bytes),
 }
@@ -49,14 +58,23 @@ pub enum Command {
 pub enum CommandReply {
     /// The stored form of the object.
     Value(Bytes),
+    /// The object that the coordinator holds.
+    Same,
     /// Nothing is there; whether that means anything.
     Absent {
         /// The vnode is complete.
         complete: bool,
     },
-    /// The write has its dot; the stored form of the result.
-    Coordinated(Bytes),
-    /// The merge is done; the digest of what is there now.
+    /// The write has its dot.
+    Coordinated {
+        /// The stored form of the result.
+        object: Bytes,
+        /// Its tag.
+        tag: u64,
+        /// The tag of what was there before.
+        base: Option<u64>,
+    },
+    /// The merge is done; the tag of what is there now.
     Merged(u64),
     /// Whether the tombstone is gone.
     Reaped(bool),
@@ -80,10 +98,33 @@ impl Service for Kv {
         stored: Option<&Entry>,
     ) -> Outcome<CommandReply> {
         match command {
-            Command::Get => keep(get(vnode, stored)),
+            Command::Get { have } => keep(get(vnode, *have, stored)),
             Command::Coordinate(write) => coordinate(vnode, now, write, stored),
-            Command::Merge(incoming) => merge(vnode, key, incoming, stored),
+            Command::Merge { object, base } => merge(vnode, key, object, *base, stored),
             Command::Reap(tombstone) => reap(vnode, now, key, tombstone, stored),
+        }
+    }
+
+    fn at_once(
+        vnode: &Vnode,
+        _now: Now,
+        key: &Bytes,
+        command: &Command,
+        peek: impl FnOnce() -> Peek,
+    ) -> Option<Outcome<CommandReply>> {
+        match command {
+            Command::Get { have: Some(have) } => match peek() {
+                Peek::Tag(tag) if tag == *have => Some(keep(CommandReply::Same)),
+                Peek::Absent => Some(keep(get(vnode, Some(*have), None))),
+                _ => None,
+            },
+            Command::Merge { object, base } if vnode.grave(key).is_none() => match peek() {
+                Peek::Tag(tag) => merge_onto(tag, object, *base),
+                Peek::Absent => Some(merge(vnode, key, object, *base, None)),
+                Peek::Unknown => None,
+            },
+            // The value is wanted, or what it holds decides.
+            _ => None,
         }
     }
 
@@ -100,8 +141,9 @@ fn refuse(error: RequestError) -> Outcome<CommandReply> {
     keep(CommandReply::Refused(error))
 }
 
-fn get(vnode: &Vnode, stored: Option<&Entry>) -> CommandReply {
+fn get(vnode: &Vnode, have: Option<u64>, stored: Option<&Entry>) -> CommandReply {
     match stored {
+        Some(entry) if have == Some(entry.tag) => CommandReply::Same,
         Some(entry) => CommandReply::Value(entry.bytes.clone()),
         None => CommandReply::Absent { complete: vnode.is_complete() },
     }
@@ -117,9 +159,21 @@ fn coordinate(
         Ok(object) => object,
         Err(reply) => return keep(reply),
     };
-    if object.knows_request(write.request) {
+    let base = stored.map(|entry| entry.tag);
+    always!(
+        base.is_none_or(|tag| tag == object.tag()),
+        "a tag names what is stored",
+        "{base:?} {object:?}"
+    );
+    if let Some(entry) = stored
+        && object.knows_request(write.request)
+    {
         // A retry of what was done before, and perhaps replaced since.
-        return keep(CommandReply::Coordinated(object.encode()));
+        return keep(CommandReply::Coordinated {
+            object: entry.bytes.clone(),
+            tag: entry.tag,
+            base,
+        });
     }
     if write.if_none_match && !object.is_tombstone() {
         return refuse(RequestError::MatchFound);
@@ -151,23 +205,38 @@ fn coordinate(
     if entry.bytes.len() > OBJECT_BYTES_MAX {
         return refuse(RequestError::TooLarge(OBJECT_BYTES_MAX));
     }
-    let reply = CommandReply::Coordinated(entry.bytes.clone());
+    let reply = CommandReply::Coordinated { object: entry.bytes.clone(), tag: entry.tag, base };
     Outcome { write: Write::Put(entry), reply }
+}
+
+/// A merge of which only the tag of what is stored is known; `None`: that is not enough.
+fn merge_onto(stored: u64, incoming: &Bytes, base: Option<u64>) -> Option<Outcome<CommandReply>> {
+    let Ok(object) = Object::decode(incoming) else { return Some(refuse_unreadable()) };
+    let tag = object.tag();
+    if stored == tag {
+        return Some(keep(CommandReply::Merged(tag)));
+    }
+    if base == Some(stored) || planted!("a merge that trusts any tag") {
+        return Some(put(Entry { tag, bytes: incoming.clone() }));
+    }
+    None
+}
+
+fn refuse_unreadable() -> Outcome<CommandReply> {
+    refuse(RequestError::Storage("a replica sent an object that cannot be read".into()))
 }
 
 fn merge(
     vnode: &Vnode,
     key: &Bytes,
     incoming: &Bytes,
+    base: Option<u64>,
     stored: Option<&Entry>,
 ) -> Outcome<CommandReply> {
-    let Ok(mut object) = Object::decode(incoming) else {
-        return refuse(RequestError::Storage(
-            "a replica sent an object that cannot be read".into(),
-        ));
-    };
+    let Ok(mut object) = Object::decode(incoming) else { return refuse_unreadable() };
+    let tag = object.tag();
     if stored.is_some_and(|entry| entry.bytes == *incoming) {
-        return keep(CommandReply::Merged(digest(&object)));
+        return keep(CommandReply::Merged(tag));
     }
     let mut current = match decode(stored) {
         Ok(object) => object,
@@ -179,23 +248,35 @@ fn merge(
         if object.siblings().is_empty() && stored.is_none() {
             return keep(CommandReply::Merged(0));
         }
+    } else if stored.is_none() {
+        return put(Entry { tag, bytes: incoming.clone() });
     }
     if planted!("read repair writing the older value") {
         current = Object::default();
     }
     always!(!current.contradicts(&object), "a dot names one write", "{current:?} and {object:?}");
-    let taken = if current == Object::default() {
-        object
-    } else {
-        let before = current.clone();
-        current.merge(&object);
-        if current == before {
-            return keep(CommandReply::Merged(digest(&current)));
-        }
-        current
-    };
-    let reply = CommandReply::Merged(digest(&taken));
-    Outcome { write: Write::Put(taken.to_entry()), reply }
+    if current == Object::default() {
+        return put(object.to_entry());
+    }
+    let before = current.clone();
+    current.merge(&object);
+    let entry_tag = current.tag();
+    let onto_base = base == stored.map(|entry| entry.tag) && vnode.grave(key).is_none();
+    always!(
+        !onto_base || entry_tag == tag,
+        "a merge onto its base is what came",
+        "{object:?} onto {before:?}"
+    );
+    if current == before {
+        return keep(CommandReply::Merged(entry_tag));
+    }
+    put(Entry { tag: entry_tag, bytes: current.encode() })
+}
+
+/// Takes what a merge came to.
+fn put(entry: Entry) -> Outcome<CommandReply> {
+    let reply = CommandReply::Merged(entry.tag);
+    Outcome { write: Write::Put(entry), reply }
 }
 
 fn reap(

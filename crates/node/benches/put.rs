@@ -11,7 +11,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use ombak_base::{
     Address, ClientId, Device, DirectoryId, Effects, Event, Load, Machine, NodeId, Now, Partition,
-    Refused, Scan, ShardId, Stamp, Tick, Ticket,
+    Peek, Refused, Scan, ShardId, Stamp, Tick, Ticket,
 };
 use ombak_cluster::Topology;
 use ombak_kv::{BucketId, Content, GetOp, Operation, PutOp, Quorum, Quorums, Return};
@@ -68,6 +68,10 @@ impl Effects<Shard> for Fx<'_> {
             unreachable!("memory never blocks")
         };
         self.queue.push_front((self.me, Event::Loaded { ticket, entry }));
+    }
+
+    fn peek(&mut self, partition: Partition, key: &Bytes) -> Peek {
+        self.device.peek(partition, key)
     }
 
     fn store(

@@ -5,6 +5,9 @@
 //!   put      [Reading, if conditional] ► Naming ► Writing ─► answer
 //!   delete   [Reading, without context] ► Naming ► Writing ─► answer ─► reap when all primaries hold the tombstone
 //! ```
+//!
+//! One replica loads the value, the others compare tags. A read begins with the own replica, if there is one; the
+//! others are then asked whether they have the same. A write tells the others the tag of what it was made from.
 
 use bytes::Bytes;
 use ombak_base::{Address, ClientId, Effects, NodeId, Now, Partition, RequestId, Stamp, Tick};
@@ -12,7 +15,7 @@ use ombak_cluster::{Done, Fence, Header, Role};
 use ombak_crdt::{Context, Dot};
 use ombak_kv::{
     Ack, Answer, Command, CommandReply, Content, CoordinatedWrite, GetCore, GetDecision, Heard,
-    Object, ObjectAnswer, Operation, PutCore, PutOp, Quorum, RequestError, Return, digest,
+    Object, ObjectAnswer, Operation, PutCore, PutOp, Quorum, RequestError, Return, TAG_TOMBSTONE,
     storage_key,
 };
 
@@ -57,18 +60,29 @@ pub(crate) struct Op {
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 enum Stage {
-    /// Replicas are being read.
-    Reading(GetCore),
+    /// Replicas are being read: the own one first; then the others, with the tag of what it has.
+    Reading(GetCore, Option<u64>),
     /// The own vnode is naming the write.
     Naming(PutCore),
     /// The object is on its way to the other primaries.
-    Writing(PutCore, Bytes),
+    Writing(PutCore, Named),
+}
+
+/// A write that has its dot.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+struct Named {
+    /// The stored form of the object.
+    object: Bytes,
+    /// Its tag.
+    tag: u64,
+    /// The tag of what the own replica held before.
+    base: Option<u64>,
 }
 
 impl Stage {
     fn has_heard(&self, node: NodeId) -> bool {
         match self {
-            Stage::Reading(core) => core.has_heard(node),
+            Stage::Reading(core, _) => core.has_heard(node),
             Stage::Naming(core) | Stage::Writing(core, _) => core.has_heard(node),
         }
     }
@@ -81,6 +95,10 @@ impl Op {
 
     fn is_delete(&self) -> bool {
         matches!(self.operation, Operation::Delete(_))
+    }
+
+    fn fence(&self, node: NodeId) -> Option<Fence> {
+        self.primaries.iter().find(|(primary, _)| *primary == node).and_then(|(_, fence)| *fence)
     }
 }
 
@@ -110,12 +128,12 @@ impl Shard {
             primaries,
             deadline: now.tick.plus_ms(timeout),
             patience: now.tick.plus_ms(PATIENCE_MS),
-            stage: Stage::Reading(GetCore::new(1, 0, 1, true, false)),
+            stage: Stage::Reading(GetCore::new(1, 0, 1, true, false), None),
             operation,
             retries_left: 3,
         };
-        if let Err((op, error)) = self.begin(now, op, fx) {
-            self.deliver(op.asker, Answer::Failed(error), fx);
+        if let Err(error) = self.begin(now, op, fx) {
+            self.deliver(asker, Answer::Failed(error), fx);
         }
     }
 
@@ -124,27 +142,20 @@ impl Shard {
         now: Now,
         op: Op,
         fx: &mut E,
-    ) -> Result<(), (Op, RequestError)> {
+    ) -> Result<(), RequestError> {
         let reads_first = match &op.operation {
             Operation::Get(_) => true,
             Operation::Put(put) => put.if_none_match || put.if_not_modified,
             Operation::Delete(delete) => delete.context.is_none(),
         };
-        match self.put_core(&op) {
-            // Refused before anything is done.
-            Err(error) => return Err((op, error)),
-            Ok(core) if !reads_first => {
-                return self.name_write(now, op, core, Context::default(), fx);
-            }
-            Ok(_) => {}
+        // Refused before anything is done.
+        let core = self.put_core(&op)?;
+        if !reads_first {
+            return self.name_write(now, op, core, Context::default(), fx);
         }
-        match self.get_core(&op) {
-            Ok(core) => {
-                self.read(now, op, core, fx);
-                Ok(())
-            }
-            Err(error) => Err((op, error)),
-        }
+        let core = self.get_core(&op)?;
+        self.read(now, op, core, fx);
+        Ok(())
     }
 
     /// The quorums of a read, checked.
@@ -196,28 +207,39 @@ impl Shard {
         }
     }
 
+    /// Files the operation and asks the own replica, or, if this node is no primary, all of them.
     fn read<E: Effects<Shard>>(&mut self, now: Now, mut op: Op, core: GetCore, fx: &mut E) {
-        op.stage = Stage::Reading(core);
-        let ask = Ask::Get(op.storage_key.clone());
-        self.ask_all(now, op, ask, |_| true, fx);
-    }
-
-    /// Files the operation and asks the primaries that `wanted` names.
-    fn ask_all<E: Effects<Shard>>(
-        &mut self,
-        now: Now,
-        op: Op,
-        ask: Ask,
-        wanted: impl Fn(NodeId) -> bool,
-        fx: &mut E,
-    ) {
         let id = self.fresh_id();
-        let props = self.buckets.digest(op.operation.bucket());
-        for (node, fence) in op.primaries.iter().filter(|(node, _)| wanted(*node)) {
-            self.ask(now, id, &op, *node, *fence, props, ask.clone(), fx);
+        let me = self.me();
+        if op.primaries.iter().any(|(node, _)| *node == me) {
+            let ask = Ask::Get(op.storage_key.clone(), None);
+            self.serve(now, op.partition, Origin::Local(id), ask, fx);
+        } else {
+            self.ask_others(now, id, &op, &core, None, fx);
         }
+        op.stage = Stage::Reading(core, None);
         self.ops.insert(id, op);
         self.arm_sweep(now, fx);
+    }
+
+    /// Asks the primaries that are not this node, those that have been lost already excepted.
+    fn ask_others<E: Effects<Shard>>(
+        &mut self,
+        now: Now,
+        id: u64,
+        op: &Op,
+        core: &GetCore,
+        have: Option<u64>,
+        fx: &mut E,
+    ) {
+        let me = self.me();
+        let props = self.buckets.digest(op.operation.bucket());
+        for (node, _) in
+            op.primaries.iter().filter(|(node, _)| *node != me && !core.has_heard(*node))
+        {
+            let ask = Ask::Get(op.storage_key.clone(), have);
+            self.ask(now, id, op, *node, props, ask, fx);
+        }
     }
 
     /// Asks one replica. What cannot be asked has failed, which is heard before the step ends.
@@ -227,7 +249,6 @@ impl Shard {
         id: u64,
         op: &Op,
         node: NodeId,
-        fence: Option<Fence>,
         props: u64,
         ask: Ask,
         fx: &mut E,
@@ -235,7 +256,7 @@ impl Shard {
         if node == self.me() {
             return self.serve(now, op.partition, Origin::Local(id), ask, fx);
         }
-        let sent = fence.filter(|_| self.peers.is_up(node)).is_some_and(|fence| {
+        let sent = op.fence(node).filter(|_| self.peers.is_up(node)).is_some_and(|fence| {
             let header = Header {
                 partition: op.partition,
                 epoch: self.config.topology.epoch,
@@ -271,7 +292,7 @@ impl Shard {
         }
         match told {
             Told::PropsDiffer(export) => self.learn_and_ask_again(now, node, id, op, export, fx),
-            told if matches!(op.stage, Stage::Reading(_)) => {
+            told if matches!(op.stage, Stage::Reading(..)) => {
                 self.heard_read(now, node, id, op, told, fx)
             }
             told => self.heard_write(now, node, id, op, told, fx),
@@ -300,17 +321,12 @@ impl Shard {
         }
         op.retries_left -= 1;
         let ask = match &op.stage {
-            Stage::Writing(core, object) => Ask::Merge(
-                op.storage_key.clone(),
-                object.clone(),
-                acks_wanted(core, op.is_delete()),
-            ),
-            _ => Ask::Get(op.storage_key.clone()),
+            Stage::Writing(core, named) => merge_of(&op, named, acks_wanted(core, op.is_delete())),
+            Stage::Reading(_, have) => Ask::Get(op.storage_key.clone(), *have),
+            Stage::Naming(_) => Ask::Get(op.storage_key.clone(), None),
         };
-        let fence =
-            op.primaries.iter().find(|(primary, _)| *primary == node).and_then(|(_, fence)| *fence);
         let props = self.buckets.digest(op.operation.bucket());
-        self.ask(now, id, &op, node, fence, props, ask, fx);
+        self.ask(now, id, &op, node, props, ask, fx);
         self.ops.insert(id, op);
     }
 
@@ -323,19 +339,30 @@ impl Shard {
         told: Told,
         fx: &mut E,
     ) {
-        let Stage::Reading(core) = &mut op.stage else { return };
+        let Stage::Reading(core, have) = &mut op.stage else { return };
+        let own = node == self.config.me.node && !core.has_heard(node);
         core.hear(
             node,
             match told {
                 Told::Value(bytes) => Object::decode(&bytes).map_or(Heard::Failed, Heard::Value),
+                Told::Same => Heard::Same,
                 Told::Absent(true) => Heard::Absent,
                 Told::Absent(false) => Heard::Unknown,
                 _ => Heard::Failed,
             },
         );
+        if own {
+            *have = core.own().map(Object::tag);
+        }
         let waiting = op.asker != Asker::Nobody;
         let decision = if waiting { core.decide() } else { None };
         let complete = core.is_complete();
+        if own
+            && (decision.is_none() || op.is_get())
+            && let Stage::Reading(core, have) = &op.stage
+        {
+            self.ask_others(now, id, &op, core, *have, fx);
+        }
         match decision {
             Some(decision) if op.is_get() => {
                 let asker = std::mem::replace(&mut op.asker, Asker::Nobody);
@@ -345,7 +372,7 @@ impl Shard {
             Some(decision) => return self.read_before_write(now, op, decision, fx),
             None => {}
         }
-        let Stage::Reading(core) = &op.stage else { return };
+        let Stage::Reading(core, _) = &op.stage else { return };
         if complete {
             self.repair_differences(now, &op, core, fx);
         } else {
@@ -385,25 +412,23 @@ impl Shard {
         core: &GetCore,
         fx: &mut E,
     ) {
+        if core.agrees() && core.own().is_some_and(|object| !object.is_tombstone()) {
+            return;
+        }
         let merged = core.merged();
         if merged == Object::default() {
             return;
         }
-        let holds = |heard: &Heard| matches!(heard, Heard::Value(object) if *object == merged);
+        let holds = |heard: &Heard| core.is(heard, &merged);
         if merged.is_tombstone() && core.heard().iter().all(|(_, heard)| holds(heard)) {
-            return self.confirm_tombstone(now, op, merged.encode(), fx);
+            return self.confirm_tombstone(now, op, &merged, fx);
         }
         let lacking = |heard: &Heard| !holds(heard) && *heard != Heard::Failed;
         for (node, _) in core.heard().iter().filter(|(_, heard)| lacking(heard)) {
             fx.probe("a read repaired a replica");
-            let fence = op
-                .primaries
-                .iter()
-                .find(|(primary, _)| primary == node)
-                .and_then(|(_, fence)| *fence);
             let props = self.buckets.digest(op.operation.bucket());
-            let ask = Ask::Merge(op.storage_key.clone(), merged.encode(), Acks::Taken);
-            self.ask(now, 0, op, *node, fence, props, ask, fx);
+            let ask = Ask::Merge(op.storage_key.clone(), merged.encode(), Acks::Taken, None);
+            self.ask(now, 0, op, *node, props, ask, fx);
         }
     }
 
@@ -413,23 +438,28 @@ impl Shard {
         &mut self,
         now: Now,
         op: &Op,
-        tombstone: Bytes,
+        tombstone: &Object,
         fx: &mut E,
     ) {
+        let id = self.fresh_id();
         let core = PutCore::new(op.primaries.len(), op.primaries.len(), 0, op.primaries.len());
-        let ask = Ask::Merge(op.storage_key.clone(), tombstone.clone(), Acks::Durable);
-        let stage = Stage::Writing(core, tombstone);
-        let op = Op { asker: Asker::Nobody, stage, ..op.clone() };
-        self.ask_all(now, op, ask, |_| true, fx);
+        let named = Named { object: tombstone.encode(), tag: tombstone.tag(), base: None };
+        let props = self.buckets.digest(op.operation.bucket());
+        for (node, _) in &op.primaries {
+            self.ask(now, id, op, *node, props, merge_of(op, &named, Acks::Durable), fx);
+        }
+        let stage = Stage::Writing(core, named);
+        self.ops.insert(id, Op { asker: Asker::Nobody, stage, ..op.clone() });
+        self.arm_sweep(now, fx);
     }
 
     /// Every primary holds this tombstone, synced: each forgets it, if it still holds exactly that.
     fn reap<E: Effects<Shard>>(&mut self, now: Now, op: &Op, tombstone: &Bytes, fx: &mut E) {
         fx.probe("a tombstone was reaped");
         let props = self.buckets.digest(op.operation.bucket());
-        for (node, fence) in op.primaries.clone() {
+        for (node, _) in &op.primaries {
             let ask = Ask::Reap(op.storage_key.clone(), tombstone.clone());
-            self.ask(now, 0, op, node, fence, props, ask, fx);
+            self.ask(now, 0, op, *node, props, ask, fx);
         }
     }
 
@@ -456,12 +486,13 @@ impl Shard {
             return self.deliver(op.asker, answer, fx);
         }
         let seen = if op.is_delete() { object.context() } else { Context::default() };
+        let asker = op.asker;
         let named = match self.put_core(&op) {
             Ok(core) => self.name_write(now, op, core, seen, fx),
-            Err(error) => Err((op, error)),
+            Err(error) => Err(error),
         };
-        if let Err((op, error)) = named {
-            self.deliver(op.asker, Answer::Failed(error), fx);
+        if let Err(error) = named {
+            self.deliver(asker, Answer::Failed(error), fx);
         }
     }
 
@@ -473,7 +504,7 @@ impl Shard {
         core: PutCore,
         read: Context,
         fx: &mut E,
-    ) -> Result<(), (Op, RequestError)> {
+    ) -> Result<(), RequestError> {
         let (content, context, none_match, not_modified) = match &op.operation {
             Operation::Put(put) => {
                 (put.content.clone(), put.context.clone(), put.if_none_match, put.if_not_modified)
@@ -485,7 +516,7 @@ impl Shard {
             Operation::Get(_) => return Ok(()),
         };
         let Ok(mut context) = Context::decode(&context) else {
-            return Err((op, RequestError::BadContext));
+            return Err(RequestError::BadContext);
         };
         context.join(&read);
         // A deletion never removes what its client had not seen, whatever the bucket keeps.
@@ -505,9 +536,7 @@ impl Shard {
         self.ops.insert(id, op);
         self.arm_sweep(now, fx);
         let command = Command::Coordinate(Box::new(write));
-        if let Err(done) = self.vnodes.submit(partition, &key, command, Origin::Naming(id), fx) {
-            self.named(now, id, done, fx);
-        }
+        self.submit(now, partition, &key, command, Origin::Naming(id), fx);
         Ok(())
     }
 
@@ -520,8 +549,8 @@ impl Shard {
         fx: &mut E,
     ) {
         let Some(mut op) = self.ops.remove(&id) else { return };
-        let object = match done.reply {
-            CommandReply::Coordinated(object) => object,
+        let named = match done.reply {
+            CommandReply::Coordinated { object, tag, base } => Named { object, tag, base },
             CommandReply::CannotMint => return self.coordinate_elsewhere(now, op, fx),
             CommandReply::Refused(error) => {
                 return self.deliver(op.asker, Answer::Failed(error), fx);
@@ -532,7 +561,7 @@ impl Shard {
         let Stage::Naming(core) = &op.stage else { return };
         let mut core = core.clone();
         core.hear(self.me(), Ack::Taken);
-        let own = Told::Durable(Object::decode(&object).map_or(0, |object| digest(&object)));
+        let own = Told::Durable(named.tag);
         if ombak_base::planted!("acknowledging before durable") {
             self.inbox.push_back((self.me(), id, own));
         } else {
@@ -540,13 +569,12 @@ impl Shard {
         }
         let acks = acks_wanted(&core, op.is_delete());
         let decided = core.decide();
-        op.stage = Stage::Writing(core, object.clone());
         let props = self.buckets.digest(op.operation.bucket());
         let me = self.me();
-        for (node, fence) in op.primaries.iter().filter(|(node, _)| *node != me) {
-            let ask = Ask::Merge(op.storage_key.clone(), object.clone(), acks);
-            self.ask(now, id, &op, *node, *fence, props, ask, fx);
+        for (node, _) in op.primaries.iter().filter(|(node, _)| *node != me) {
+            self.ask(now, id, &op, *node, props, merge_of(&op, &named, acks), fx);
         }
+        op.stage = Stage::Writing(core, named);
         self.settle_write(now, id, op, decided, fx);
         self.extend_leases(fx);
     }
@@ -585,7 +613,7 @@ impl Shard {
             node,
             match told {
                 Told::Taken => Ack::Taken,
-                Told::Durable(digest) => Ack::Durable(digest),
+                Told::Durable(tag) => Ack::Durable(tag),
                 _ => Ack::Failed,
             },
         );
@@ -617,31 +645,30 @@ impl Shard {
             };
             self.deliver(asker, answer, fx);
         }
-        if let Stage::Writing(core, object) = &op.stage
+        if let Stage::Writing(core, named) = &op.stage
             && op.asker == Asker::Nobody
         {
             // Only a tombstone is waited for, and only as long as all primaries may come to hold it.
             if matches!(op.operation, Operation::Put(_)) || core.has_failed() {
                 return;
             }
-            let object = Object::decode(object).unwrap_or_default();
-            if core.all_durable() == Some(digest(&object)) && object.is_tombstone() {
-                let tombstone = object.encode();
-                return self.reap(now, &op, &tombstone, fx);
+            if core.all_durable() == Some(named.tag) && named.tag & TAG_TOMBSTONE != 0 {
+                return self.reap(now, &op, &named.object, fx);
             }
         }
         self.ops.insert(id, op);
     }
 
     fn put_answer(&self, op: &Op) -> Answer {
-        let (Stage::Writing(_, object), Operation::Put(put)) = (&op.stage, &op.operation) else {
+        let (Stage::Writing(_, named), Operation::Put(put)) = (&op.stage, &op.operation) else {
             return Answer::Written(None);
         };
         let key = put.key.clone();
         if put.returns == Return::Nothing {
             return Answer::Written(key);
         }
-        let mut answer = self.object_answer(op, &Object::decode(object).unwrap_or_default(), key);
+        let mut answer =
+            self.object_answer(op, &Object::decode(&named.object).unwrap_or_default(), key);
         if put.returns == Return::Head {
             answer.siblings.iter_mut().for_each(|(_, content)| content.value = Bytes::new());
         }
@@ -674,7 +701,7 @@ impl Shard {
             fx.probe("an operation ran out of time");
             let asker = std::mem::replace(&mut op.asker, Asker::Nobody);
             match &op.stage {
-                Stage::Reading(core) => {
+                Stage::Reading(core, _) => {
                     let answer = match core.give_up() {
                         decision if op.is_get() => self.get_answer(&op, decision),
                         _ => Answer::Failed(RequestError::Timeout),
@@ -686,6 +713,10 @@ impl Shard {
             }
         }
     }
+}
+
+fn merge_of(op: &Op, named: &Named, acks: Acks) -> Ask {
+    Ask::Merge(op.storage_key.clone(), named.object.clone(), acks, named.base)
 }
 
 /// A deletion waits for everyone's durable acknowledgement, so that it can be reaped.

@@ -194,6 +194,7 @@ impl Shard {
     }
 
     /// Another shard's client asks this shard to coordinate.
+    #[expect(clippy::too_many_arguments, reason = "what a message says, field by field")]
     pub(crate) fn forwarded_here<E: Effects<Shard>>(
         &mut self,
         now: Now,

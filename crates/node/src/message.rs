@@ -28,10 +28,11 @@ pub enum Acks {
 /// What a coordinator asks of a replica.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Ask {
-    /// The object under a storage key.
-    Get(Bytes),
-    /// Take over an object: storage key, stored form.
-    Merge(Bytes, Bytes, Acks),
+    /// The object under a storage key. With the tag of the coordinator's own, [`Told::Same`] will do.
+    Get(Bytes, Option<u64>),
+    /// Take over an object: storage key, stored form; and the tag of what the coordinator's own replica held before it
+    /// made this object from just that.
+    Merge(Bytes, Bytes, Acks, Option<u64>),
     /// Forget a key if exactly this tombstone is stored.
     Reap(Bytes, Bytes),
     /// The live keys of a range, without values.
@@ -52,11 +53,13 @@ pub enum Ask {
 pub enum Told {
     /// The stored form of the object.
     Value(Bytes),
+    /// The object that the coordinator has.
+    Same,
     /// Nothing is there, and whether that means anything.
     Absent(bool),
     /// A merge was taken.
     Taken,
-    /// A merge is durable; the digest of what is there.
+    /// A merge is durable; the tag of what is there.
     Durable(u64),
     /// Whether a tombstone is gone.
     Reaped(bool),
@@ -250,17 +253,19 @@ fn decode_message(reader: &mut Reader) -> Result<Message, DecodeError> {
 
 fn encode_ask(ask: &Ask, out: &mut Vec<u8>) {
     match ask {
-        Ask::Get(key) => {
+        Ask::Get(key, have) => {
             out.push(1);
             put_bytes(out, key);
+            put_tag(out, *have);
         }
-        Ask::Merge(key, object, acks) => {
+        Ask::Merge(key, object, acks, base) => {
             out.push(match acks {
                 Acks::Taken => 2,
                 Acks::Durable => 3,
                 Acks::Both => 4,
             });
             put_bytes(out, key);
+            put_tag(out, *base);
             put_bytes(out, object);
         }
         Ask::Reap(key, tombstone) => {
@@ -281,18 +286,17 @@ fn encode_ask(ask: &Ask, out: &mut Vec<u8>) {
 }
 
 fn decode_ask(reader: &mut Reader) -> Result<Ask, DecodeError> {
-    let tag = reader.u8()?;
+    let kind = reader.u8()?;
     let key = storage_key(reader)?;
-    let merge = |acks, reader: &mut Reader| {
-        Ok(Ask::Merge(key.clone(), reader.bytes(FRAME_BYTES_MAX)?, acks))
-    };
-    match tag {
-        1 => Ok(Ask::Get(key)),
-        2 => merge(Acks::Taken, reader),
-        3 => merge(Acks::Durable, reader),
-        4 => merge(Acks::Both, reader),
+    match kind {
+        1 => Ok(Ask::Get(key, tag(reader)?)),
+        2..=4 => {
+            let acks = [Acks::Taken, Acks::Durable, Acks::Both][usize::from(kind - 2)];
+            let base = tag(reader)?;
+            Ok(Ask::Merge(key, reader.bytes(FRAME_BYTES_MAX)?, acks, base))
+        }
         5 => Ok(Ask::Reap(key, reader.bytes(FRAME_BYTES_MAX)?)),
-        6 | 7 => Ok(Ask::List { from: key, to: storage_key(reader)?, buckets: tag == 7 }),
+        6 | 7 => Ok(Ask::List { from: key, to: storage_key(reader)?, buckets: kind == 7 }),
         8 => Ok(Ask::Export(key)),
         _ => Err(DecodeError::Invalid("replica request")),
     }
@@ -306,9 +310,9 @@ fn encode_told(told: &Told, out: &mut Vec<u8>) {
         }
         Told::Absent(complete) => out.extend_from_slice(&[2, u8::from(*complete)]),
         Told::Taken => out.push(3),
-        Told::Durable(digest) => {
+        Told::Durable(tag) => {
             out.push(4);
-            put_u64s(out, &[*digest]);
+            put_u64s(out, &[*tag]);
         }
         Told::Reaped(gone) => out.extend_from_slice(&[5, u8::from(*gone)]),
         Told::Listed { keys, next, complete } => {
@@ -338,6 +342,7 @@ fn encode_told(told: &Told, out: &mut Vec<u8>) {
         }
         Told::Overload => out.push(12),
         Told::Failed => out.push(13),
+        Told::Same => out.push(14),
     }
 }
 
@@ -364,12 +369,24 @@ fn decode_told(reader: &mut Reader) -> Result<Told, DecodeError> {
         11 => Told::PropsDiffer(reader.bytes(FRAME_BYTES_MAX)?),
         12 => Told::Overload,
         13 => Told::Failed,
+        14 => Told::Same,
         _ => return Err(DecodeError::Invalid("replica answer")),
     })
 }
 
 fn put_u64s(out: &mut Vec<u8>, values: &[u64]) {
     values.iter().for_each(|value| out.extend_from_slice(&value.to_le_bytes()));
+}
+
+fn put_tag(out: &mut Vec<u8>, tag: Option<u64>) {
+    out.push(u8::from(tag.is_some()));
+    if let Some(tag) = tag {
+        put_u64s(out, &[tag]);
+    }
+}
+
+fn tag(reader: &mut Reader) -> Result<Option<u64>, DecodeError> {
+    Ok(if flag(reader)? { Some(reader.u64()?) } else { None })
 }
 
 fn put_option(out: &mut Vec<u8>, bytes: &Option<Bytes>) {

@@ -230,9 +230,7 @@ impl Shard {
         repair.report.entries += entries.len() as u64;
         for (key, object) in entries {
             let origin = Origin::Import(partition);
-            if self.vnodes.submit(partition, &key, Command::Merge(object), origin, fx).is_err() {
-                self.imported(now, partition, false, fx);
-            }
+            self.submit(now, partition, &key, Command::Merge { object, base: None }, origin, fx);
         }
         self.imported(now, partition, true, fx);
     }
@@ -281,7 +279,7 @@ impl Shard {
 
 /// The live keys of a piece. For buckets, one key of each bucket is enough.
 fn listed(chunk: Chunk, buckets: bool, complete: bool) -> Told {
-    let live = chunk.entries.into_iter().filter(|entry| entry.tag != TAG_TOMBSTONE);
+    let live = chunk.entries.into_iter().filter(|entry| entry.tag & TAG_TOMBSTONE == 0);
     let mut keys: Vec<Bytes> = live.map(|entry| entry.key).collect();
     if buckets {
         keys.dedup_by(|a, b| {

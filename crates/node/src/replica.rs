@@ -1,5 +1,6 @@
 //! The replica's side: a request is fenced, run on the vnode, and answered.
 
+use bytes::Bytes;
 use ombak_base::{
     Address, DeviceError, Effects, Entry, NodeId, Now, Partition, Stamp, Ticket, always, planted,
 };
@@ -48,7 +49,7 @@ impl Shard {
             return self.tell(from, id, Told::PropsDiffer(export), Stamp::NONE, fx);
         }
         let acks = match &ask {
-            Ask::Merge(_, _, acks) => *acks,
+            Ask::Merge(_, _, acks, _) => *acks,
             _ => Acks::Taken,
         };
         self.serve(now, header.partition, Origin::Remote(from, id, acks), ask, fx);
@@ -66,8 +67,8 @@ impl Shard {
     }
 
     /// What this node knows of the key's bucket, if that is not what the coordinator decided by.
-    fn props_that_differ(&self, ask: &Ask, props: u64) -> Option<bytes::Bytes> {
-        let (Ask::Get(key) | Ask::Merge(key, ..) | Ask::Reap(key, _)) = ask else { return None };
+    fn props_that_differ(&self, ask: &Ask, props: u64) -> Option<Bytes> {
+        let (Ask::Get(key, _) | Ask::Merge(key, ..) | Ask::Reap(key, _)) = ask else { return None };
         let (bucket, _) = key_of(key)?;
         (self.buckets.digest(&bucket) != props).then(|| self.buckets.export(&bucket))
     }
@@ -87,18 +88,31 @@ impl Shard {
             return self.answer(now, origin, told, Stamp::NONE, fx);
         }
         let (key, command) = match ask {
-            Ask::Get(key) => (key, Command::Get),
-            Ask::Merge(key, object, _) => (key, Command::Merge(object)),
+            Ask::Get(key, have) => (key, Command::Get { have }),
+            Ask::Merge(key, object, _, base) => (key, Command::Merge { object, base }),
             Ask::Reap(key, tombstone) => (key, Command::Reap(tombstone)),
             Ask::List { from, to, buckets } => {
                 return self.scan_for(ScanFor::List { origin, partition, buckets }, from, to, fx);
             }
             Ask::Export(from) => {
-                let to = bytes::Bytes::new();
+                let to = Bytes::new();
                 return self.scan_for(ScanFor::Export { origin, partition }, from, to, fx);
             }
         };
-        if let Err(done) = self.vnodes.submit(partition, &key, command, origin, fx) {
+        self.submit(now, partition, &key, command, origin, fx);
+    }
+
+    /// Gives a command to a vnode of this shard, and acts on what it came to, now or once the key has been loaded.
+    pub(crate) fn submit<E: Effects<Shard>>(
+        &mut self,
+        now: Now,
+        partition: Partition,
+        key: &Bytes,
+        command: Command,
+        origin: Origin,
+        fx: &mut E,
+    ) {
+        if let Some(done) = self.vnodes.submit(now, partition, key, command, origin, fx) {
             self.finished(now, done, fx);
         }
     }
@@ -115,7 +129,6 @@ impl Shard {
             self.damaged(ticket, fx);
         }
         for done in self.vnodes.loaded(now, ticket, entry, fx) {
-            self.stored = self.stored.max(done.stamp);
             self.finished(now, done, fx);
         }
     }
@@ -138,6 +151,7 @@ impl Shard {
         done: Done<Origin, CommandReply>,
         fx: &mut E,
     ) {
+        self.stored = self.stored.max(done.stamp);
         match done.origin {
             Origin::Naming(id) => self.named(now, id, done, fx),
             Origin::Import(partition) => {
@@ -217,11 +231,12 @@ impl Shard {
 fn told(reply: CommandReply) -> Told {
     match reply {
         CommandReply::Value(object) => Told::Value(object),
+        CommandReply::Same => Told::Same,
         CommandReply::Absent { complete } => Told::Absent(complete),
-        CommandReply::Merged(digest) => Told::Durable(digest),
+        CommandReply::Merged(tag) => Told::Durable(tag),
         CommandReply::Reaped(gone) => Told::Reaped(gone),
         CommandReply::Failed(VnodeError::Overload) => Told::Overload,
-        CommandReply::Coordinated(_)
+        CommandReply::Coordinated { .. }
         | CommandReply::CannotMint
         | CommandReply::Refused(_)
         | CommandReply::Failed(VnodeError::Device(_)) => Told::Failed,

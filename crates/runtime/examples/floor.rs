@@ -18,7 +18,7 @@ use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 use ombak_base::{
     Address, Chunk, ClientId, DecodeError, Device, DeviceError, Effects, Entry, Event, Load,
-    Machine, NodeId, Now, Partition, Scan, ShardId, Stamp, Wire, Writer,
+    Machine, NodeId, Now, Partition, Peek, Scan, ShardId, Stamp, Wire, Writer,
 };
 use ombak_runtime::{
     Admitted, Answer, Boot, Close, Config, Face, Handshake, Limits, Requests, start,
@@ -110,6 +110,10 @@ impl Device for Memory {
 
     fn load(&mut self, _: Partition, _: &[u8]) -> Load {
         Load::Ready(Ok(None))
+    }
+
+    fn peek(&mut self, _: Partition, _: &[u8]) -> Peek {
+        Peek::Absent
     }
 
     fn store(&mut self, _: Partition, key: &[u8], entry: Option<&Entry>) -> Stamp {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use ombak_base::{
-    Address, ClientId, Device, Effects, Entry, Event, Load, Machine, NodeId, Now, Partition,
+    Address, ClientId, Device, Effects, Entry, Event, Load, Machine, NodeId, Now, Partition, Peek,
     Refused, Scan, ShardId, Stamp, Tick, Ticket,
 };
 
@@ -120,6 +120,10 @@ impl<M: Machine, D: Device, F: Face<M>> Effects<M> for Host<M, D, F> {
             }
         };
         self.soon.push_back(Event::Loaded { ticket, entry });
+    }
+
+    fn peek(&mut self, partition: Partition, key: &Bytes) -> Peek {
+        self.device.peek(partition, key)
     }
 
     fn store(&mut self, partition: Partition, key: &Bytes, entry: Option<Entry>) -> Stamp {

@@ -10,7 +10,7 @@ use std::ops::Bound;
 use bytes::Bytes;
 use ombak_base::{
     Chunk, DecodeError, Device, DeviceError, Disk, DiskFile, Entry, Load, OpenMode, Partition,
-    Reader, Scan, ScanEntry, ShardId, Stamp, Writer, limits, put_bytes, put_varint,
+    Peek, Reader, Scan, ScanEntry, ShardId, Stamp, Writer, limits, put_bytes, put_varint,
 };
 
 use crate::Fingerprint;
@@ -118,9 +118,10 @@ impl LogDevice {
             let key = reader.bytes(limits::FRAME_BYTES_MAX)?;
             let entry = match reader.u8()? {
                 0 => None,
-                _ => {
-                    Some(Entry { tag: reader.u8()?, bytes: reader.bytes(limits::FRAME_BYTES_MAX)? })
-                }
+                _ => Some(Entry {
+                    tag: reader.u64()?,
+                    bytes: reader.bytes(limits::FRAME_BYTES_MAX)?,
+                }),
             };
             self.change(partition, key, entry);
         }
@@ -140,7 +141,7 @@ fn put_change(out: &mut Vec<u8>, partition: Partition, key: &[u8], entry: Option
     put_bytes(out, key);
     out.push(entry.is_some().into());
     if let Some(entry) = entry {
-        out.push(entry.tag);
+        out.extend_from_slice(&entry.tag.to_le_bytes());
         put_bytes(out, &entry.bytes);
     }
 }
@@ -152,6 +153,11 @@ impl Device for LogDevice {
     fn load(&mut self, partition: Partition, key: &[u8]) -> Load {
         let key = (partition, Bytes::copy_from_slice(key));
         Load::Ready(Ok(self.entries.get(&key).cloned()))
+    }
+
+    fn peek(&mut self, partition: Partition, key: &[u8]) -> Peek {
+        let entry = self.entries.get(&(partition, Bytes::copy_from_slice(key)));
+        entry.map_or(Peek::Absent, |entry| Peek::Tag(entry.tag))
     }
 
     fn store(&mut self, partition: Partition, key: &[u8], entry: Option<&Entry>) -> Stamp {

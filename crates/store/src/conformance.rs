@@ -2,8 +2,8 @@
 //!
 //! The oracle is the list of everything that was stored, and an ordered map. After a crash each shard's data must be
 //! what some prefix of its stores leaves, and the prefix must hold every store that was announced as durable. (A
-//! backend that does not survive must then be empty.) Beyond that: loads and scans always agree with the map, errors
-//! or not; stamps count; `durable` never falls, and never rises again after an error; and a crash is never mistaken
+//! backend that does not survive must then be empty.) Beyond that: loads, peeks and scans always agree with the map,
+//! errors or not; stamps count; `durable` never falls, and never rises again after an error; and a crash is never mistaken
 //! for damage.
 
 mod damage;
@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 use ombak_base::{
-    Chunk, Device, DeviceError, Entry, Load, Partition, Scan, ShardId, Stamp, Writer,
+    Chunk, Device, DeviceError, Entry, Load, Partition, Peek, Scan, ShardId, Stamp, Writer,
 };
 use proptest::prelude::*;
 
@@ -133,6 +133,11 @@ impl<S: Subject> Run<S> {
 
     fn check_load(&mut self, partition: Partition, key: &Bytes) {
         let expected = self.model.get(&(partition, key.clone())).cloned();
+        assert_eq!(
+            self.device(partition).peek(partition, key),
+            peek_of(expected.as_ref()),
+            "{key:?}"
+        );
         match self.load(partition, key) {
             Err(DeviceError::Io(_)) if self.may_be_cut => {}
             found => assert_eq!(found, Ok(expected), "{key:?}"),
@@ -239,6 +244,8 @@ impl<S: Subject> Run<S> {
         for partition in ops::partitions() {
             for key in ops::keys() {
                 let found = self.load(partition, &key).expect("nothing was damaged");
+                let peeked = self.device(partition).peek(partition, &key);
+                assert_eq!(peeked, peek_of(found.as_ref()), "peek and load agree");
                 assert_eq!(found.as_ref(), model.get(&(partition, key)), "load and scan agree");
             }
         }
@@ -270,6 +277,11 @@ impl<S: Subject> Run<S> {
             }
         }
     }
+}
+
+/// What a peek says where nothing is damaged.
+fn peek_of(entry: Option<&Entry>) -> Peek {
+    entry.map_or(Peek::Absent, |entry| Peek::Tag(entry.tag))
 }
 
 /// What a scan finds, written as plainly as it can be.

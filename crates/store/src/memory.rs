@@ -9,7 +9,8 @@ use std::io;
 
 use bytes::Bytes;
 use ombak_base::{
-    Chunk, Device, DeviceError, Entry, Load, Partition, Scan, ScanEntry, ShardId, Stamp, Writer,
+    Chunk, Device, DeviceError, Entry, Load, Partition, Peek, Scan, ScanEntry, ShardId, Stamp,
+    Writer,
 };
 
 use crate::budget::{Budget, range_of};
@@ -59,6 +60,11 @@ impl Device for Memory {
     fn load(&mut self, partition: Partition, key: &[u8]) -> Load {
         let entries = self.partitions.get(&partition);
         Load::Ready(Ok(entries.and_then(|entries| entries.get(key)).cloned()))
+    }
+
+    fn peek(&mut self, partition: Partition, key: &[u8]) -> Peek {
+        let entry = self.partitions.get(&partition).and_then(|entries| entries.get(key));
+        entry.map_or(Peek::Absent, |entry| Peek::Tag(entry.tag))
     }
 
     fn store(&mut self, partition: Partition, key: &[u8], entry: Option<&Entry>) -> Stamp {

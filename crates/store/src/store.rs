@@ -3,7 +3,7 @@
 use std::io;
 
 use ombak_base::{
-    Chunk, Device, DeviceError, Disk, Entry, Load, Partition, Scan, ShardId, Stamp, Writer,
+    Chunk, Device, DeviceError, Disk, Entry, Load, Partition, Peek, Scan, ShardId, Stamp, Writer,
 };
 
 use crate::error::StoreError;
@@ -69,6 +69,13 @@ impl<D: Disk> Device for Store<D> {
         match self {
             Store::Memory(memory) => memory.load(partition, key),
             Store::Log(log) => log.load(partition, key),
+        }
+    }
+
+    fn peek(&mut self, partition: Partition, key: &[u8]) -> Peek {
+        match self {
+            Store::Memory(memory) => memory.peek(partition, key),
+            Store::Log(log) => log.peek(partition, key),
         }
     }
 

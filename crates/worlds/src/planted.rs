@@ -13,6 +13,7 @@ const LOST: &str = "nothing is lost";
 const BACK: &str = "nothing comes back";
 const FALSE_NOT_FOUND: &str = "no false not-found";
 const CONVERGE: &str = "replicas converge";
+const BASE: &str = "a merge onto its base is what came";
 
 /// Every planted bug. Built with `--cfg planted`, a test plants each and must find it.
 pub const PLANTED: &[Planted] = &[
@@ -27,7 +28,7 @@ pub const PLANTED: &[Planted] = &[
     Planted { name: "an incomplete vnode's absence taken as evidence", breaks: &[FALSE_NOT_FOUND] },
     Planted {
         name: "a dot reused after a crash",
-        breaks: &["a dot names one write", LOST, BACK, CONVERGE],
+        breaks: &["a dot names one write", BASE, LOST, BACK, CONVERGE],
     },
     Planted { name: "retry without the request id", breaks: &["nothing is doubled"] },
     Planted {
@@ -38,5 +39,6 @@ pub const PLANTED: &[Planted] = &[
         name: "read repair writing the older value",
         breaks: &[LOST, BACK, CONVERGE, FALSE_NOT_FOUND],
     },
-    Planted { name: "a delete that drops the context", breaks: &[BACK, LOST, CONVERGE] },
+    Planted { name: "a delete that drops the context", breaks: &[BASE, BACK, LOST, CONVERGE] },
+    Planted { name: "a merge that trusts any tag", breaks: &[LOST, BACK, CONVERGE] },
 ];

@@ -6,7 +6,8 @@
 use bytes::Bytes;
 use ombak_base::*;
 use ombak_cluster::{
-    Greeting, HEARTBEAT_MS, Outcome, Peers, Service, Topology, Vnode, VnodeError, VnodeMap, Write,
+    Done, Greeting, HEARTBEAT_MS, Outcome, Peers, Service, Topology, Vnode, VnodeError, VnodeMap,
+    Write,
 };
 
 /// The service.
@@ -28,12 +29,28 @@ impl Service for Counter {
         add: &Add,
         stored: Option<&Entry>,
     ) -> Outcome<Option<u64>> {
-        let before =
-            stored.and_then(|entry| Reader::new(entry.bytes.clone()).u64().ok()).unwrap_or(0);
-        let count = before + add.0;
-        let entry = Entry { tag: 0, bytes: Bytes::copy_from_slice(&count.to_le_bytes()) };
+        let count = stored.map_or(0, |entry| entry.tag) + add.0;
+        let entry = Entry { tag: count, bytes: Bytes::new() };
         let write = if add.0 == 0 { Write::Keep } else { Write::Put(entry) };
         Outcome { write, reply: Some(count) }
+    }
+
+    /// The count is the tag: whoever only reads it need not load.
+    fn at_once(
+        _: &Vnode,
+        _: Now,
+        _: &Bytes,
+        add: &Add,
+        peek: impl FnOnce() -> Peek,
+    ) -> Option<Outcome<Option<u64>>> {
+        if add.0 > 0 {
+            return None;
+        }
+        match peek() {
+            Peek::Tag(count) => Some(Outcome { write: Write::Keep, reply: Some(count) }),
+            Peek::Absent => Some(Outcome { write: Write::Keep, reply: Some(0) }),
+            Peek::Unknown => None,
+        }
     }
 
     fn failed(_: &Add, _: &VnodeError) -> Option<u64> {
@@ -100,10 +117,10 @@ impl CounterNode {
     }
 
     /// The first owner that is alive counts.
-    fn route<E: Effects<Self>>(&mut self, client: ClientId, amount: u64, fx: &mut E) {
+    fn route<E: Effects<Self>>(&mut self, now: Now, client: ClientId, amount: u64, fx: &mut E) {
         let row = self.topology.ring.row(P).to_vec();
         match row.into_iter().find(|owner| self.peers.is_up(*owner)) {
-            Some(owner) if owner == self.me => self.count(self.me, client, amount, fx),
+            Some(owner) if owner == self.me => self.count(now, self.me, client, amount, fx),
             Some(owner) => {
                 let _ = fx.send(
                     self.peers.address(owner, P),
@@ -117,12 +134,29 @@ impl CounterNode {
 
     fn count<E: Effects<Self>>(
         &mut self,
+        now: Now,
         asker: NodeId,
         client: ClientId,
         amount: u64,
         fx: &mut E,
     ) {
-        let _ = self.vnodes.submit(P, &KEY, Add(amount), (asker, client), fx);
+        if let Some(done) = self.vnodes.submit(now, P, &KEY, Add(amount), (asker, client), fx) {
+            self.counted(done, fx);
+        }
+    }
+
+    fn counted<E: Effects<Self>>(
+        &mut self,
+        done: Done<(NodeId, ClientId), Option<u64>>,
+        fx: &mut E,
+    ) {
+        let (Some(count), (asker, client)) = (done.reply, done.origin) else { return };
+        if asker == self.me {
+            fx.reply(client, count, done.stamp);
+        } else {
+            let _ =
+                fx.send(self.peers.address(asker, P), Message::Count(client, count), done.stamp);
+        }
     }
 }
 
@@ -135,12 +169,12 @@ impl Machine for CounterNode {
     fn step<E: Effects<Self>>(&mut self, now: Now, event: Event<Self>, fx: &mut E) {
         match event {
             Event::Start => fx.arm((), now.tick.plus_ms(HEARTBEAT_MS)),
-            Event::Request { client, request } => self.route(client, request, fx),
+            Event::Request { client, request } => self.route(now, client, request, fx),
             Event::Message { from, message: Message::Greeting(greeting) } => {
                 self.peers.heard(from, greeting, now.tick);
             }
             Event::Message { from, message: Message::Add(client, amount) } => {
-                self.count(from.node, client, amount, fx);
+                self.count(now, from.node, client, amount, fx);
             }
             Event::Message { message: Message::Count(client, count), .. } => {
                 fx.reply(client, count, Stamp::NONE)
@@ -162,18 +196,7 @@ impl Machine for CounterNode {
             }
             Event::Loaded { ticket, entry } => {
                 for done in self.vnodes.loaded(now, ticket, entry, fx) {
-                    let (Some(count), (asker, client)) = (done.reply, done.origin) else {
-                        continue;
-                    };
-                    if asker == self.me {
-                        fx.reply(client, count, done.stamp);
-                    } else {
-                        let _ = fx.send(
-                            self.peers.address(asker, P),
-                            Message::Count(client, count),
-                            done.stamp,
-                        );
-                    }
+                    self.counted(done, fx);
                 }
             }
             _ => {}

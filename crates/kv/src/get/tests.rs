@@ -69,6 +69,31 @@ fn pr_counts_values_and_absents_of_primaries() {
 }
 
 #[test]
+fn the_same_is_a_value_and_nothing_to_repair() {
+    use Heard::{Absent, Failed, Same};
+    let Heard::Value(own) = value(1) else { unreachable!() };
+    assert_eq!(heard(&default(), &[value(1), Same]), Some(GetDecision::Found(own.clone())));
+    let core = |answers: &[Heard]| {
+        let mut core = default();
+        answers
+            .iter()
+            .enumerate()
+            .for_each(|(node, answer)| core.hear(NodeId(node as u32), answer.clone()));
+        core
+    };
+    assert!(core(&[value(1), Same, Same]).agrees());
+    assert!(!core(&[value(1), Same]).agrees(), "one is still to be heard");
+    assert!(!core(&[value(1), Same, Failed]).agrees());
+    assert!(!core(&[value(1), value(2), Same]).agrees());
+    let merged = core(&[value(1), value(2), Same]).merged();
+    assert!(!core(&[value(1), value(2), Same]).is(&Same, &merged));
+    assert!(core(&[value(1), Same, Absent]).is(&Same, &own));
+    // After a failure the own replica may still be the first value; without a value, "the same" is nothing.
+    assert!(is_found(&heard(&default(), &[Failed, value(1), Same])));
+    assert_eq!(core(&[Absent, Same]).heard()[1].1, Failed);
+}
+
+#[test]
 fn a_node_counts_once() {
     let mut core = default();
     core.hear(NodeId(0), Heard::Absent);

@@ -2,6 +2,9 @@ use proptest::prelude::*;
 
 use super::*;
 
+const GOLDEN_LIVE: u64 = 0xc0ced62a27b8ddd4;
+const GOLDEN_DELETED: u64 = 0x6eac3be873b06bd3;
+
 fn text() -> impl Strategy<Value = Bytes> {
     proptest::collection::vec(any::<u8>(), 0..8).prop_map(Bytes::from)
 }
@@ -92,6 +95,18 @@ fn the_bytes_of_version_1_are_kept_for_ever() {
     assert_eq!(Object::decode(&Bytes::from(golden)), Ok(object));
 }
 
+/// Tags are on disks and go from node to node.
+#[test]
+fn the_tag_of_version_1_is_kept_for_ever() {
+    let mut object = written("v", 1, 1, 9);
+    assert_eq!(object.tag(), GOLDEN_LIVE);
+    let deletion = Content { deleted: true, ..Content::default() };
+    let version = Version { request: RequestId(7), retried: true, content: deletion };
+    object.write(&object.context(), Dot { actor: ActorId(1), n: 2 }, version);
+    assert_eq!(object.tag(), GOLDEN_DELETED);
+    assert_eq!((GOLDEN_LIVE & TAG_TOMBSTONE, GOLDEN_DELETED & TAG_TOMBSTONE), (0, 1));
+}
+
 #[test]
 fn a_retry_at_another_coordinator_is_no_sibling() {
     let mut object = written("v", 1, 1, 9);
@@ -120,6 +135,19 @@ fn a_replaced_retry_does_not_come_back_under_its_other_dot() {
 }
 
 proptest! {
+    /// The dots, the context and the replaced requests: whatever differs there differs in the tag.
+    #[test]
+    fn a_tag_names_a_causal_state(objects in proptest::collection::vec(any_object(), 2)) {
+        let state = |object: &Object| {
+            let dots: Vec<Dot> = object.siblings().iter().map(|(dot, _)| *dot).collect();
+            (object.seen().clone(), object.replaced.clone(), dots, object.is_tombstone())
+        };
+        let (a, b) = (&objects[0], &objects[1]);
+        prop_assert_eq!(a.tag() == b.tag(), state(a) == state(b));
+        prop_assert_eq!(a.tag() & TAG_TOMBSTONE != 0, a.is_tombstone());
+        prop_assert_eq!(Object::decode(&a.encode()).map(|object| object.tag()), Ok(a.tag()));
+    }
+
     #[test]
     fn an_object_reads_back(object in any_object()) {
         prop_assert_eq!(Object::decode(&object.encode()), Ok(object));

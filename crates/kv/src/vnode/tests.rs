@@ -1,5 +1,6 @@
 use ombak_base::{ActorId, Partition, Tick};
 use ombak_cluster::LEASE;
+use proptest::prelude::*;
 
 use super::*;
 
@@ -28,6 +29,10 @@ fn write(value: &'static str, request: u128, context: &Context) -> CoordinatedWr
     }
 }
 
+fn merge(object: Bytes) -> Command {
+    Command::Merge { object, base: None }
+}
+
 /// Runs a command on what is stored, and stores what comes out.
 fn run(vnode: &mut Vnode, stored: &mut Option<Entry>, command: Command) -> CommandReply {
     let now = Now { tick: Tick(1), wall_us: 5 };
@@ -42,7 +47,7 @@ fn run(vnode: &mut Vnode, stored: &mut Option<Entry>, command: Command) -> Comma
 
 fn coordinate_ok(vnode: &mut Vnode, stored: &mut Option<Entry>, write: CoordinatedWrite) -> Object {
     match run(vnode, stored, Command::Coordinate(Box::new(write))) {
-        CommandReply::Coordinated(bytes) => Object::decode(&bytes).expect("our own bytes"),
+        CommandReply::Coordinated { object, .. } => Object::decode(&object).expect("our own bytes"),
         other => panic!("{other:?}"),
     }
 }
@@ -128,7 +133,7 @@ fn a_reaped_key_does_not_come_back_by_a_late_message() {
         CommandReply::Reaped(true)
     );
     assert_eq!(stored, None);
-    run(&mut vnode, &mut stored, Command::Merge(old.encode()));
+    run(&mut vnode, &mut stored, merge(old.encode()));
     assert_eq!(stored, None, "the late copy was covered by the grave");
     let new = coordinate_ok(&mut vnode, &mut stored, write("n", 3, &Context::default()));
     assert_eq!(new.live().count(), 1, "a new write is no ghost");
@@ -143,19 +148,118 @@ fn a_merge_takes_the_union_and_says_what_is_there() {
     theirs.write(&Context::default(), ombak_crdt::Dot { actor: ActorId(7), n: 1 }, version);
     let mut both = mine.clone();
     both.merge(&theirs);
-    let reply = run(&mut vnode, &mut stored, Command::Merge(theirs.encode()));
-    assert_eq!(reply, CommandReply::Merged(digest(&both)));
+    let reply = run(&mut vnode, &mut stored, merge(theirs.encode()));
+    assert_eq!(reply, CommandReply::Merged(both.tag()));
     assert_eq!(stored.as_ref().map(|entry| entry.bytes.clone()), Some(both.encode()));
     assert_eq!(
-        run(&mut vnode, &mut stored, Command::Merge(mine.encode())),
-        CommandReply::Merged(digest(&both))
+        run(&mut vnode, &mut stored, merge(mine.encode())),
+        CommandReply::Merged(both.tag())
     );
 }
 
 #[test]
 fn garbage_from_a_replica_changes_nothing() {
     let (mut vnode, mut stored) = (vnode(), None);
-    let reply = run(&mut vnode, &mut stored, Command::Merge(Bytes::from_static(b"garbage")));
+    let reply = run(&mut vnode, &mut stored, merge(Bytes::from_static(b"garbage")));
     assert!(matches!(reply, CommandReply::Refused(_)));
     assert_eq!(stored, None);
+}
+
+/// What is done at once to what is stored; `None`: it has to be loaded.
+fn at_once(
+    vnode: &Vnode,
+    stored: Option<&Entry>,
+    command: &Command,
+) -> Option<Outcome<CommandReply>> {
+    let peek = stored.map_or(Peek::Absent, |entry| Peek::Tag(entry.tag));
+    let now = Now { tick: Tick(1), wall_us: 5 };
+    let unknown = Kv::at_once(vnode, now, &key(), command, || Peek::Unknown);
+    assert_eq!(unknown, None, "without knowledge there is nothing to do");
+    Kv::at_once(vnode, now, &key(), command, || peek)
+}
+
+#[test]
+fn a_replica_that_has_the_same_says_so_without_loading() {
+    let (mut vnode, mut stored) = (vnode(), None);
+    let get = |have| Command::Get { have };
+    let object = coordinate_ok(&mut vnode, &mut stored, write("a", 1, &Context::default()));
+    let same = Some(keep(CommandReply::Same));
+    assert_eq!(at_once(&vnode, stored.as_ref(), &get(Some(object.tag()))), same);
+    assert_eq!(at_once(&vnode, stored.as_ref(), &get(Some(object.tag() ^ 2))), None);
+    assert_eq!(at_once(&vnode, stored.as_ref(), &get(None)), None, "its value is wanted");
+    let absent = Some(keep(CommandReply::Absent { complete: true }));
+    assert_eq!(at_once(&vnode, None, &get(Some(object.tag()))), absent);
+}
+
+#[test]
+fn what_was_made_from_what_is_stored_replaces_it_without_loading() {
+    let (mut vnode, mut stored) = (vnode(), None);
+    let first =
+        coordinate_ok(&mut vnode, &mut stored, write("a", 1, &Context::default())).to_entry();
+    let second =
+        coordinate_ok(&mut vnode, &mut stored, write("b", 2, &Context::default())).to_entry();
+    let onto = |base| Command::Merge { object: second.bytes.clone(), base };
+    let taken = Some(put(second.clone()));
+    assert_eq!(at_once(&vnode, Some(&first), &onto(Some(first.tag))), taken);
+    assert_eq!(at_once(&vnode, None, &onto(Some(first.tag))), taken);
+    assert_eq!(
+        at_once(&vnode, Some(&first), &onto(None)),
+        None,
+        "what it was made from is not known"
+    );
+    let again = Some(keep(CommandReply::Merged(second.tag)));
+    assert_eq!(at_once(&vnode, Some(&second), &onto(Some(first.tag))), again);
+}
+
+#[test]
+fn a_reaped_key_is_looked_at() {
+    let (mut vnode, mut stored) = (vnode(), None);
+    let first = coordinate_ok(&mut vnode, &mut stored, write("a", 1, &Context::default()));
+    let mut deletion = write("", 2, &first.context());
+    deletion.content.deleted = true;
+    let tombstone = coordinate_ok(&mut vnode, &mut stored, deletion).to_entry();
+    let late = Command::Merge { object: tombstone.bytes.clone(), base: Some(first.tag()) };
+    assert!(at_once(&vnode, stored.as_ref(), &late).is_some());
+    run(&mut vnode, &mut stored, Command::Reap(tombstone.bytes));
+    assert_eq!(at_once(&vnode, stored.as_ref(), &late), None);
+}
+
+proptest! {
+    /// Two replicas coordinate writes, and hear of each other's by merges, some of which are lost. Whatever can be done
+    /// at once is what would have been done after loading, to the byte.
+    #[test]
+    fn what_is_done_at_once_is_what_would_have_been_done(
+        writes in proptest::collection::vec((0..2usize, 0..4u128, any::<[bool; 4]>(), 0..8usize), 1..20),
+    ) {
+        let mut vnodes = [vnode(), vnode()];
+        vnodes[1].settle(&[], true, ombak_base::ActorId(3));
+        vnodes[1].lease_is_synced(LEASE);
+        let mut stored = [None, None];
+        let mut contexts = vec![Context::default()];
+        for (at, request, [siblings, deleted, retried, arrives], context) in writes {
+            let mut write = write("v", request, &contexts[context % contexts.len()]);
+            (write.siblings, write.retried, write.content.deleted) = (siblings, retried, deleted);
+            let reply = run(&mut vnodes[at], &mut stored[at], Command::Coordinate(Box::new(write)));
+            let CommandReply::Coordinated { object, tag, base } = reply else { panic!("{reply:?}") };
+            let written = Object::decode(&object).expect("our own bytes");
+            prop_assert_eq!(written.tag(), tag);
+            contexts.push(written.context());
+            let other = 1 - at;
+            for command in [
+                Command::Get { have: Some(tag) },
+                Command::Merge { object: object.clone(), base: None },
+                Command::Merge { object, base },
+            ] {
+                let now = Now { tick: Tick(1), wall_us: 5 };
+                let slowly = Kv::handle(&mut vnodes[other], now, &key(), &command, stored[other].as_ref());
+                let at_once = at_once(&vnodes[other], stored[other].as_ref(), &command);
+                if let Some(at_once) = at_once {
+                    prop_assert_eq!(&at_once, &slowly);
+                }
+                if let (true, Write::Put(entry), Command::Merge { base: Some(_), .. }) = (arrives, slowly.write, command) {
+                    stored[other] = Some(entry);
+                }
+            }
+        }
+    }
 }

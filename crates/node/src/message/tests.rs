@@ -88,15 +88,17 @@ fn messages() -> Vec<Message> {
         Message::Greeting(Greeting { boot: 1, tick: Tick(2), link: 4 }, 3),
         Message::Claims(vec![(Partition(1), claim), (Partition(2), claim)]),
         Message::Verdicts(vec![(Partition(1), Verdict::Fits), (Partition(300), Verdict::Older(0))]),
-        ask(Ask::Get(text("k"))),
-        ask(Ask::Merge(text("k"), text("o"), Acks::Taken)),
-        ask(Ask::Merge(text("k"), text("o"), Acks::Durable)),
-        ask(Ask::Merge(text("k"), text("o"), Acks::Both)),
+        ask(Ask::Get(text("k"), None)),
+        ask(Ask::Get(text("k"), Some(7))),
+        ask(Ask::Merge(text("k"), text("o"), Acks::Taken, None)),
+        ask(Ask::Merge(text("k"), text("o"), Acks::Durable, Some(7))),
+        ask(Ask::Merge(text("k"), text("o"), Acks::Both, Some(7))),
         ask(Ask::Reap(text("k"), text("o"))),
         ask(Ask::List { from: text("a"), to: text("b"), buckets: false }),
         ask(Ask::List { from: text("a"), to: text("b"), buckets: true }),
         ask(Ask::Export(text("a"))),
         told(Told::Value(text("o"))),
+        told(Told::Same),
         told(Told::Absent(true)),
         told(Told::Taken),
         told(Told::Durable(7)),
@@ -163,7 +165,7 @@ fn errors_that_only_an_entry_gives_travel_as_their_text() {
 
 proptest! {
     #[test]
-    fn damaged_messages_never_panic(at in 0..32usize, cut in any::<prop::sample::Index>(), byte: u8) {
+    fn damaged_messages_never_panic(at in 0..36usize, cut in any::<prop::sample::Index>(), byte: u8) {
         let mut bytes = encoded(&messages()[at]);
         let cut = cut.index(bytes.len());
         bytes[cut] = byte;

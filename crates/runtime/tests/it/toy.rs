@@ -9,8 +9,8 @@ use std::sync::{Arc, Condvar, Mutex};
 use bytes::{Buf, Bytes, BytesMut};
 use ombak_base::{
     Address, Chunk, ClientId, DecodeError, Device, DeviceError, Effects, Entry, Event, Load,
-    Machine, NodeId, Now, Partition, Reader, Scan, ShardId, Stamp, Ticket, Wire, Writer, put_bytes,
-    put_varint,
+    Machine, NodeId, Now, Partition, Peek, Reader, Scan, ShardId, Stamp, Ticket, Wire, Writer,
+    put_bytes, put_varint,
 };
 use ombak_runtime::{Admitted, Answer, Close, Face, Handshake, Requests};
 
@@ -332,6 +332,10 @@ impl Device for ToyDevice {
         } else {
             Load::Ready(entry)
         }
+    }
+
+    fn peek(&mut self, _: Partition, _: &[u8]) -> Peek {
+        Peek::Unknown
     }
 
     fn store(&mut self, _: Partition, key: &[u8], entry: Option<&Entry>) -> Stamp {

@@ -2,7 +2,7 @@ use super::*;
 use crate::{Rng, SimDisk};
 
 fn entry(byte: u8) -> Entry {
-    Entry { tag: byte, bytes: vec![byte; 700].into() }
+    Entry { tag: byte.into(), bytes: vec![byte; 700].into() }
 }
 
 fn load(device: &mut LogDevice, key: &[u8]) -> Option<Entry> {

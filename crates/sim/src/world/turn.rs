@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 use ombak_base::{
-    Address, ClientId, Device, Effects, Entry, Event, Load, Machine, NodeId, Partition, ReadJob,
-    Refused, Scan, ShardId, Stamp, Tick, Ticket, Wire,
+    Address, ClientId, Device, Effects, Entry, Event, Load, Machine, NodeId, Partition, Peek,
+    ReadJob, Refused, Scan, ShardId, Stamp, Tick, Ticket, Wire,
 };
 
 use super::node::{Due, Inside, MessageOf, Outgoing, ReplyOf, TimerOf};
@@ -80,6 +80,10 @@ impl<S: System> Effects<S::Machine> for Turn<'_, S> {
             Load::Ready(entry) => Effect::Answer(Event::Loaded { ticket, entry }),
             Load::Blocked(job) => Effect::Job(ticket, job),
         });
+    }
+
+    fn peek(&mut self, partition: Partition, key: &Bytes) -> Peek {
+        self.device.peek(partition, key)
     }
 
     fn store(&mut self, partition: Partition, key: &Bytes, entry: Option<Entry>) -> Stamp {

@@ -103,7 +103,11 @@ impl Rot {
                 Err(DeviceError::Damaged(place)) => assert!(place.contains("vnodes/"), "{place}"),
                 Err(error) => panic!("{error}"),
                 Ok(found) if is_lax(*partition) => assert!(values.contains(&found)),
-                Ok(found) => assert_eq!(Some(&found), values.last(), "{partition} {key:?}"),
+                Ok(found) => {
+                    assert_eq!(Some(&found), values.last(), "{partition} {key:?}");
+                    let peeked = self.device.peek(*partition, key);
+                    assert_eq!(peeked, super::peek_of(found.as_ref()), "{partition} {key:?}");
+                }
             }
         }
         self.past = past;
@@ -132,14 +136,14 @@ proptest! {
         rot.rot("vnodes/", &places);
         rot.check(|_| false);
         let incomplete = rot.restart().incomplete();
-        rot.check(|partition| incomplete.contains(&partition));
+        rot.check(|partition| incomplete.contains_key(&partition));
         // It goes on: what is stored now is found by the next start.
         for op in &ops {
             rot.apply(op);
         }
         rot.write();
         let incomplete = rot.restart().incomplete();
-        rot.check(|partition| incomplete.contains(&partition));
+        rot.check(|partition| incomplete.contains_key(&partition));
     }
 
     #[test]
@@ -155,7 +159,7 @@ proptest! {
         let is_lax = |partition| {
             recovered.torn_tail
                 || recovered.may_miss_partitions() && !rot.device.partitions().contains(&partition)
-                || incomplete.contains(&partition)
+                || incomplete.contains_key(&partition)
         };
         let lax: Vec<_> = ops::partitions().into_iter().filter(|p| is_lax(*p)).collect();
         rot.check(|partition| lax.contains(&partition));
@@ -175,7 +179,7 @@ proptest! {
         }
         let recovered = rot.restart();
         let incomplete = recovered.incomplete();
-        rot.past.retain(|(partition, _), _| !incomplete.contains(partition));
+        rot.past.retain(|(partition, _), _| !incomplete.contains_key(partition));
         let known: Vec<_> = recovered.damage.iter().filter_map(|damage| damage.key.clone()).collect();
         rot.past.retain(|(_, key), _| !known.contains(key));
         rot.check(|_| false);

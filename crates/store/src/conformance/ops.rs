@@ -25,7 +25,7 @@ pub enum Fault {
 /// An entry that prints in one line.
 #[derive(Clone, Copy, Debug)]
 pub struct Value {
-    pub tag: u8,
+    pub tag: u64,
     pub len: usize,
     pub seed: u8,
 }
@@ -112,7 +112,7 @@ fn len() -> impl Strategy<Value = usize> {
 }
 
 fn value() -> impl Strategy<Value = Value> {
-    (any::<u8>(), len(), any::<u8>()).prop_map(|(tag, len, seed)| Value { tag, len, seed })
+    (any::<u64>(), len(), any::<u8>()).prop_map(|(tag, len, seed)| Value { tag, len, seed })
 }
 
 fn scan() -> impl Strategy<Value = Op> {
@@ -171,7 +171,7 @@ pub fn burst(seed: u64, stores: u64) -> impl Iterator<Item = (Partition, Bytes, 
         let partition = partitions[rng.below(partitions.len() as u64) as usize];
         let key = keys[rng.below(keys.len() as u64) as usize].clone();
         let (len, seed) = (rng.below(4500) as usize, rng.next_u64() as u8);
-        (partition, key, Value { tag: 0, len, seed })
+        (partition, key, Value { tag: rng.next_u64(), len, seed })
     })
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use bytes::BytesMut;
-use ombak_base::{Chunk, Device, DeviceError, Disk, Entry, Load, Partition, Scan, Stamp};
+use ombak_base::{Chunk, Device, DeviceError, Disk, Entry, Load, Partition, Peek, Scan, Stamp};
 
 use super::commit::{Append, LogCommit, LogNotice, Notice};
 use super::vnode::{Bounds, Vnode};
@@ -75,6 +75,10 @@ impl<D: Disk> Device for LogDevice<D> {
             Some(vnode) => vnode.load(key),
             None => Load::Ready(Ok(None)),
         }
+    }
+
+    fn peek(&mut self, partition: Partition, key: &[u8]) -> Peek {
+        self.vnodes.get(&partition).map_or(Peek::Absent, |vnode| vnode.peek(key))
     }
 
     fn store(&mut self, partition: Partition, key: &[u8], entry: Option<&Entry>) -> Stamp {

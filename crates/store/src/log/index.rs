@@ -1,7 +1,7 @@
 //! Which keys a vnode holds and where: the only thing that grows with the number of keys.
 //!
-//! An ordered map from key to twelve bytes. A key of up to 24 bytes costs about 32 bytes of heap and 40 of map:
-//! some 75 bytes in all. It stands behind this small type so that it can become more compact.
+//! An ordered map from key to twenty bytes. A key of up to 24 bytes costs about 32 bytes of heap and 50 of map:
+//! some 85 bytes in all. It stands behind this small type so that it can become more compact.
 
 use std::collections::BTreeMap;
 
@@ -14,18 +14,26 @@ use ombak_base::Partition;
 pub(crate) struct Location {
     file: u32,
     offset: u32,
-    /// Tag (8 bits), pointer (1 bit), length (23 bits): a record has less than 2 MiB.
+    /// Flawed (1 bit), pointer (1 bit), length (23 bits): a record has less than 2 MiB.
     packed: u32,
+    /// Bytes, because a `u64` would be aligned, and cost four more.
+    tag: [u8; 8],
 }
 
 const LEN_MASK: u32 = (1 << 23) - 1;
 const POINTER_BIT: u32 = 1 << 23;
+const FLAWED_BIT: u32 = 1 << 24;
 
 impl Location {
-    pub(crate) fn new(place: Place, len: usize, tag: u8, is_pointer: bool) -> Location {
+    pub(crate) fn new(place: Place, len: usize, tag: u64, is_pointer: bool) -> Location {
         let pointer = if is_pointer { POINTER_BIT } else { 0 };
-        let packed = u32::from(tag) << 24 | pointer | (len as u32 & LEN_MASK);
-        Location { file: place.file, offset: place.offset, packed }
+        let packed = pointer | (len as u32 & LEN_MASK);
+        Location { file: place.file, offset: place.offset, packed, tag: tag.to_ne_bytes() }
+    }
+
+    /// The same place, of which recovery knows that the value there is damaged.
+    pub(crate) fn flawed(self) -> Location {
+        Location { packed: self.packed | FLAWED_BIT, ..self }
     }
 
     pub(crate) fn place(&self, partition: Partition) -> Place {
@@ -36,8 +44,12 @@ impl Location {
         (self.packed & LEN_MASK) as usize
     }
 
-    pub(crate) fn tag(&self) -> u8 {
-        (self.packed >> 24) as u8
+    pub(crate) fn tag(&self) -> u64 {
+        u64::from_ne_bytes(self.tag)
+    }
+
+    pub(crate) fn is_flawed(&self) -> bool {
+        self.packed & FLAWED_BIT != 0
     }
 
     pub(crate) fn is_pointer(&self) -> bool {

@@ -4,8 +4,9 @@
 //!  0  u32  crc of place and head and key   (place = partition, file, offset: not written, only summed)
 //!  4  u32  crc of the value
 //!  8  u32  value bytes (24 bits) · kind (8 bits: 1 value, 2 pointer, 3 removed)
-//! 12  u32  key bytes (24 bits) · tag (8 bits)
-//! 16       key, then value
+//! 12  u32  key bytes
+//! 16  u64  tag
+//! 24       key, then value
 //! ```
 //!
 //! Two sums, because they answer two questions. While the first one is right, the key and both lengths can be
@@ -18,7 +19,7 @@ use crc32fast::Hasher;
 use ombak_base::Partition;
 
 /// Bytes in front of the key.
-pub(crate) const HEAD_BYTES: usize = 16;
+pub(crate) const HEAD_BYTES: usize = 24;
 /// The longest key: a type, a bucket and a key at their limits, and room for a service's own prefix.
 pub(crate) const KEY_BYTES_MAX: usize = 128 * 1024;
 /// The longest value within a record.
@@ -59,7 +60,7 @@ pub(crate) enum Body {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Record {
     pub(crate) key: Bytes,
-    pub(crate) tag: u8,
+    pub(crate) tag: u64,
     pub(crate) body: Body,
 }
 
@@ -69,7 +70,7 @@ pub(crate) struct Head {
     head_crc: u32,
     value_crc: u32,
     kind: u32,
-    pub(crate) tag: u8,
+    pub(crate) tag: u64,
     pub(crate) key_len: usize,
     value_len: usize,
 }
@@ -78,13 +79,13 @@ impl Head {
     /// `None`: no record begins like this.
     pub(crate) fn read(bytes: &[u8]) -> Option<Head> {
         let word = |at: usize| Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
-        let (lower, upper) = (word(8)?, word(12)?);
+        let lower = word(8)?;
         let head = Head {
             head_crc: word(0)?,
             value_crc: word(4)?,
             kind: lower >> 24,
-            tag: (upper >> 24) as u8,
-            key_len: (upper & 0xff_ffff) as usize,
+            tag: u64::from_le_bytes(bytes.get(16..HEAD_BYTES)?.try_into().ok()?),
+            key_len: word(12)? as usize,
             value_len: (lower & 0xff_ffff) as usize,
         };
         head.is_plausible().then_some(head)
@@ -166,7 +167,7 @@ fn body_len(body: &Body) -> usize {
 }
 
 /// Appends the record. Key and value must be within their limits.
-pub(crate) fn encode(out: &mut BytesMut, place: Place, key: &[u8], tag: u8, body: &Body) {
+pub(crate) fn encode(out: &mut BytesMut, place: Place, key: &[u8], tag: u64, body: &Body) {
     let kind = match body {
         Body::Value(_) => KIND_VALUE,
         Body::Pointer(_) => KIND_POINTER,
@@ -175,7 +176,8 @@ pub(crate) fn encode(out: &mut BytesMut, place: Place, key: &[u8], tag: u8, body
     let start = out.len();
     out.put_u64_le(0);
     out.put_u32_le(body_len(body) as u32 | kind << 24);
-    out.put_u32_le(key.len() as u32 | u32::from(tag) << 24);
+    out.put_u32_le(key.len() as u32);
+    out.put_u64_le(tag);
     out.put_slice(key);
     let value_at = out.len();
     match body {

@@ -117,15 +117,16 @@ impl<F: DiskFile> Revival<F> {
             return;
         }
         let location = Location::new(seen.place, seen.len, seen.tag, seen.is_pointer);
-        self.index.insert(&seen.key, location);
         let is_there = match seen.value {
             Some(Value::Inline) => true,
             Some(Value::Pointer(pointer)) => self.has_large(pointer),
             None => false,
         };
         if is_there {
+            self.index.insert(&seen.key, location);
             self.flawed.remove(&seen.key);
         } else {
+            self.index.insert(&seen.key, location.flawed());
             let damage = self.flaw_of(&seen);
             self.flawed.insert(seen.key, damage);
         }

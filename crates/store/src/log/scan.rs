@@ -16,7 +16,7 @@ use super::window::Window;
 pub(crate) struct Seen {
     pub(crate) place: Place,
     pub(crate) key: Bytes,
-    pub(crate) tag: u8,
+    pub(crate) tag: u64,
     pub(crate) len: usize,
     pub(crate) is_removed: bool,
     pub(crate) is_pointer: bool,

@@ -1,7 +1,7 @@
 //! Scripts: one situation each, where the conformance suite draws them all.
 
 use bytes::Bytes;
-use ombak_base::{Device, DeviceError, Entry, Load, Writer};
+use ombak_base::{Device, DeviceError, Entry, Load, Peek, Writer};
 use ombak_sim::{SimDisk, SimFile};
 
 use super::*;
@@ -263,8 +263,11 @@ fn damage_is_reported_by_every_start_until_it_is_overwritten() {
         assert!(node.recovered.incomplete().is_empty());
         assert!(matches!(node.read("other"), Err(DeviceError::Damaged(_))));
         node.expect("key", "value");
+        let peeked = ["key", "other", "none"].map(|key| node.device.peek(P, key.as_bytes()));
+        assert_eq!(peeked, [Peek::Tag(0), Peek::Unknown, Peek::Absent]);
     }
     node.put("other", "again");
+    assert_eq!(node.device.peek(P, b"other"), Peek::Tag(0));
     let mut node = node.restart();
     assert_eq!(node.recovered.damage, []);
     node.expect("other", "again");
@@ -288,11 +291,11 @@ fn nothing_is_written_over_a_damaged_end() {
     // The only record's head.
     node.disk.flip_bit("vnodes/0/0.data", 33, 0);
     node = node.restart();
-    assert_eq!(node.recovered.incomplete().into_iter().collect::<Vec<_>>(), [P]);
+    assert_eq!(node.recovered.incomplete().into_keys().collect::<Vec<_>>(), [P]);
     node.put("new", "value");
     node.checkpoint();
     let mut node = forget_the_log(node);
-    assert_eq!(node.recovered.incomplete().into_iter().collect::<Vec<_>>(), [P]);
+    assert_eq!(node.recovered.incomplete().into_keys().collect::<Vec<_>>(), [P]);
     node.expect("new", "value");
     assert!(node.disk.contents("vnodes/0/1.data").is_some());
 }
@@ -330,7 +333,7 @@ fn a_damaged_log_makes_those_incomplete_that_prove_nothing() {
     let third = 4096 * (1 + 2);
     assert!(node.disk.flip_bit(&path, third + 2000, 3));
     let node = node.restart();
-    let incomplete: Vec<_> = node.recovered.incomplete().into_iter().collect();
+    let incomplete: Vec<_> = node.recovered.incomplete().into_keys().collect();
     assert_eq!(incomplete, [quiet]);
     // P has no record and no file: it is not there at all, and that is said.
     assert!(node.recovered.may_miss_partitions());

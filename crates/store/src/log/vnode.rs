@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use ombak_base::{Chunk, DeviceError, DiskFile, Entry, Load, Partition, Scan, ScanEntry, always};
+use ombak_base::{
+    Chunk, DeviceError, DiskFile, Entry, Load, Partition, Peek, Scan, ScanEntry, always,
+};
 
 use super::commit::{Append, LargeValue};
 use super::header::{HEADER_BYTES, Header};
@@ -122,6 +124,15 @@ impl<F: DiskFile> Vnode<F> {
         match self.index.get(key) {
             Some(location) => self.read(key, location),
             None => Load::Ready(Ok(None)),
+        }
+    }
+
+    /// See [`Device::peek`](ombak_base::Device::peek). A value that the last start found damaged is not vouched for.
+    pub(crate) fn peek(&self, key: &[u8]) -> Peek {
+        match self.index.get(key) {
+            Some(location) if location.is_flawed() => Peek::Unknown,
+            Some(location) => Peek::Tag(location.tag()),
+            None => Peek::Absent,
         }
     }
 

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use ombak_base::{
     Address, Chunk, DecodeError, Device, DeviceError, Effects, Entry, Event, Load, Machine, NodeId,
-    Now, Partition, Reader, Refused, Scan, ShardId, Stamp, Tick, Ticket, Wire, put_varint,
+    Now, Partition, Peek, Reader, Refused, Scan, ShardId, Stamp, Tick, Ticket, Wire, put_varint,
 };
 
 use crate::{
@@ -50,7 +50,7 @@ pub enum Ask {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Said {
     Saved,
-    Value(Option<u8>),
+    Value(Option<u64>),
     Refused(Refused),
 }
 
@@ -78,7 +78,7 @@ impl Parrot {
     }
 
     fn save<E: Effects<Parrot>>(number: u64, fx: &mut E) -> Stamp {
-        let entry = Entry { tag: number as u8, bytes: Bytes::from(vec![number as u8; 600]) };
+        let entry = Entry { tag: number, bytes: Bytes::from(vec![number as u8; 600]) };
         fx.store(Partition(0), &key(), Some(entry))
     }
 
@@ -193,6 +193,10 @@ impl Device for MaybeSlow {
             Load::Ready(entry) if self.is_slow => Load::Blocked(Box::new(|| entry)),
             load => load,
         }
+    }
+
+    fn peek(&mut self, partition: Partition, key: &[u8]) -> Peek {
+        self.device.peek(partition, key)
     }
 
     fn store(&mut self, partition: Partition, key: &[u8], entry: Option<&Entry>) -> Stamp {

@@ -6,18 +6,22 @@ const PLACE: Place = Place { partition: Partition(3), file: 9, offset: 77 };
 
 #[test]
 fn a_location_keeps_its_parts() {
-    for (len, tag, is_pointer) in [(16, 0, false), (1, 255, true), (LEN_MASK as usize, 1, false)] {
+    let longest = LEN_MASK as usize;
+    for (len, tag, is_pointer) in [(16, 0, false), (1, u64::MAX, true), (longest, 1 << 40, false)] {
         let location = Location::new(PLACE, len, tag, is_pointer);
-        let parts = (location.len(), location.tag(), location.is_pointer());
-        assert_eq!(parts, (len, tag, is_pointer));
-        assert_eq!(location.place(Partition(3)), PLACE);
+        for (location, is_flawed) in [(location, false), (location.flawed(), true)] {
+            let parts = (location.len(), location.tag(), location.is_pointer());
+            assert_eq!(parts, (len, tag, is_pointer));
+            assert_eq!(location.place(Partition(3)), PLACE);
+            assert_eq!(location.is_flawed(), is_flawed);
+        }
     }
 }
 
-/// With a 16-byte key: 12 here, 16 for the key's pointer, 32 of heap for its bytes, and what the map leaves empty.
+/// With a 16-byte key: 20 here, 16 for the key's pointer, 32 of heap for its bytes, and what the map leaves empty.
 #[test]
 fn a_location_is_small() {
-    assert_eq!(size_of::<Location>(), 12);
+    assert_eq!((size_of::<Location>(), align_of::<Location>()), (20, 4));
 }
 
 #[test]

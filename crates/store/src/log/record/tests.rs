@@ -4,7 +4,7 @@ use super::*;
 
 const PLACE: Place = Place { partition: Partition(7), file: 2, offset: 32 };
 
-fn encoded(place: Place, key: &[u8], tag: u8, body: &Body) -> Bytes {
+fn encoded(place: Place, key: &[u8], tag: u64, body: &Body) -> Bytes {
     let mut out = BytesMut::new();
     encode(&mut out, place, key, tag, body);
     out.freeze()
@@ -13,17 +13,24 @@ fn encoded(place: Place, key: &[u8], tag: u8, body: &Body) -> Bytes {
 /// These bytes are on disks: a version that writes others is another version of the format.
 #[test]
 fn golden_bytes() {
-    let value = encoded(PLACE, b"key", 5, &Body::Value(Bytes::from_static(b"value")));
+    let value =
+        encoded(PLACE, b"key", 0x0102_0304_0506_0708, &Body::Value(Bytes::from_static(b"value")));
     assert_eq!(
         hex(&value),
-        "d7021eca3458771d0500000103000005".to_owned() + "6b6579" + "76616c7565"
+        "d36317423458771d05000001030000000807060504030201".to_owned() + "6b6579" + "76616c7565"
     );
     let removed = encoded(PLACE, b"key", 0, &Body::Removed);
-    assert_eq!(hex(&removed), "0dde0bc9000000000000000303000000".to_owned() + "6b6579");
+    assert_eq!(
+        hex(&removed),
+        "b411f3e60000000000000003030000000000000000000000".to_owned() + "6b6579"
+    );
     let pointer = Pointer { file: 1, len: 70_000, offset: 1 << 33, crc: 0xdead_beef };
     let pointer = encoded(PLACE, b"key", 9, &Body::Pointer(pointer));
     let body = "01000000".to_owned() + "70110100" + "0000000002000000" + "efbeadde";
-    assert_eq!(hex(&pointer), "8554d2177d0e79ac1400000203000009".to_owned() + "6b6579" + &body);
+    assert_eq!(
+        hex(&pointer),
+        "acb25baf7d0e79ac14000002030000000900000000000000".to_owned() + "6b6579" + &body
+    );
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -42,7 +49,7 @@ proptest! {
     #[test]
     fn what_was_written_is_read(
         key in prop::collection::vec(any::<u8>(), 0..50),
-        tag: u8,
+        tag: u64,
         body in body(),
     ) {
         let bytes = encoded(PLACE, &key, tag, &body);
