@@ -10,8 +10,8 @@
 //!    finds the shard of a live primary that will name the write: here, or elsewhere by `Message::Forward`.
 //! 2. `coordinate` resolves quorums against the bucket's properties and refuses what the live replicas cannot satisfy.
 //! 3. The own vnode loads the key, names the write with a dot, and stores the result ([`ombak_kv::Kv`]).
-//! 4. The object goes to the other primaries as `Ask::Merge`; each checks its fence (`replica`), merges, stores, and
-//!    answers when its log has synced.
+//! 4. The object goes to the other primaries as `Ask::Merge`; each checks its fence (`replica`) and stores it, as it is
+//!    if it has what the write was made from, else merged with what it has, and answers when its log has synced.
 //! 5. [`ombak_kv::PutCore`] has heard enough: the answer goes to the client, or back to the shard that forwarded.
 
 mod boot;
