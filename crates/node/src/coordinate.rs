@@ -565,7 +565,7 @@ impl Shard {
         if ombak_base::planted!("acknowledging before durable") {
             self.inbox.push_back((self.me(), id, own));
         } else {
-            self.unsynced.push_back((done.stamp, id, own));
+            self.tell_self_when_durable(done.stamp, id, own);
         }
         let acks = acks_wanted(&core, op.is_delete());
         let decided = core.decide();

@@ -76,7 +76,6 @@ impl Shard {
 
     pub(crate) fn scanned<E: Effects<Shard>>(
         &mut self,
-        now: Now,
         ticket: Ticket,
         chunk: Result<Chunk, DeviceError>,
         fx: &mut E,
@@ -95,7 +94,7 @@ impl Shard {
                 Told::Exported { entries: entries.collect(), next: chunk.next, complete }
             }
         };
-        self.answer(now, origin, told, Stamp::NONE, fx);
+        self.answer(origin, told, Stamp::NONE, fx);
     }
 
     /// Makes every incomplete vnode of this shard complete, as far as its row can be reached.

@@ -85,7 +85,7 @@ impl Shard {
         let writes = matches!(ask, Ask::Merge(..) | Ask::Reap(..));
         if writes && (self.failed || self.overloaded()) {
             let told = if self.failed { Told::Failed } else { Told::Overload };
-            return self.answer(now, origin, told, Stamp::NONE, fx);
+            return self.answer(origin, told, Stamp::NONE, fx);
         }
         let (key, command) = match ask {
             Ask::Get(key, have) => (key, Command::Get { have }),
@@ -160,7 +160,7 @@ impl Shard {
             }
             Origin::Local(_) | Origin::Remote(..) => {
                 let told = told(done.reply);
-                self.answer(now, done.origin, told, done.stamp, fx);
+                self.answer(done.origin, told, done.stamp, fx);
             }
         }
     }
@@ -168,17 +168,15 @@ impl Shard {
     /// Answers the coordinator, now or when `stamp` is durable, as the answer demands.
     pub(crate) fn answer<E: Effects<Shard>>(
         &mut self,
-        now: Now,
         origin: Origin,
         told: Told,
         stamp: Stamp,
         fx: &mut E,
     ) {
-        let _ = now;
         match (origin, &told) {
             (Origin::Local(id), Told::Durable(_)) if id != 0 => {
                 self.inbox.push_back((self.me(), id, Told::Taken));
-                self.unsynced.push_back((stamp, id, told));
+                self.tell_self_when_durable(stamp, id, told);
             }
             (Origin::Local(id), _) => self.inbox.push_back((self.me(), id, told)),
             (Origin::Remote(to, id, acks), Told::Durable(_)) => {
@@ -193,6 +191,16 @@ impl Shard {
             }
             (Origin::Remote(to, id, _), _) => self.tell(to, id, told, Stamp::NONE, fx),
             (Origin::Naming(_) | Origin::Import(_), _) => {}
+        }
+    }
+
+    /// Tells an operation of this shard what its own replica did, once that is durable. What changed nothing may rest on
+    /// stores that were durable long ago: then no news of durability need ever come.
+    pub(crate) fn tell_self_when_durable(&mut self, stamp: Stamp, id: u64, told: Told) {
+        if stamp <= self.durable {
+            self.inbox.push_back((self.me(), id, told));
+        } else {
+            self.unsynced.push_back((stamp, id, told));
         }
     }
 

@@ -329,7 +329,7 @@ impl Machine for Shard {
             Event::Timer(Timer::Sweep) => self.sweep(now, fx),
             Event::Timer(Timer::Settle) => self.settle_silent(fx),
             Event::Loaded { ticket, entry } => self.loaded(now, ticket, entry, fx),
-            Event::Scanned { ticket, chunk } => self.scanned(now, ticket, chunk, fx),
+            Event::Scanned { ticket, chunk } => self.scanned(ticket, chunk, fx),
             Event::Durable(stamp) => self.synced(stamp),
             Event::DeviceFailed => self.failed = true,
         }

@@ -92,7 +92,7 @@ impl Run {
         let mut world = World::new(system, shape.nodes, seed).map_err(failed)?;
         world.keep_lines(trace_lines);
         let workload = Workload::new(rng.fork());
-        let may_wipe = rng.chance(1, 4);
+        let may_wipe = rng.chance(1, 2);
         let new_epoch = rng.chance(1, 4);
         Ok(Run {
             seed,
@@ -173,6 +173,8 @@ impl Run {
         self.paused.retain(|paused| *paused != node);
         self.world.wipe(node);
         self.workload.disk_lost(self.world.now());
+        // It comes back at once, so that the cluster lives with an incomplete replica for as long as possible.
+        self.boot(node);
     }
 
     fn cut(&mut self, nodes: &[NodeId]) {

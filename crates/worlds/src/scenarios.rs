@@ -141,3 +141,21 @@ fn a_rotten_value_is_repaired() {
     w.run_for(SECOND);
     assert!(all_complete(&w), "it was put right");
 }
+
+/// The own replica had synced the tombstone long ago; its word was kept back until something else was stored.
+#[test]
+fn a_read_reaps_a_tombstone_that_was_synced_long_ago() {
+    let mut w = world(3);
+    assert!(put(&mut w, A, key(0)));
+    w.crash(NodeId(2));
+    w.run_for(3 * SECOND);
+    assert!(delete(&mut w, A, key(0)));
+    w.restart(NodeId(2)).unwrap();
+    w.run_for(5 * SECOND);
+    for _ in 0..3 {
+        get(&mut w, A, key(0));
+        w.run_for(SECOND);
+    }
+    assert!(w.machine(A, S).unwrap().is_idle());
+    assert_eq!(w.probes().get("a tombstone was reaped"), Some(&1));
+}
