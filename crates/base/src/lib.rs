@@ -13,6 +13,7 @@
 mod codec;
 mod device;
 mod disk;
+mod fnv;
 mod ids;
 pub mod limits;
 mod machine;
@@ -22,6 +23,7 @@ mod time;
 pub use codec::{DecodeError, Reader, Wire, put_bytes, put_varint};
 pub use device::{Chunk, Device, DeviceError, Entry, Load, Peek, ReadJob, Scan, ScanEntry, Writer};
 pub use disk::{Disk, DiskFile, OpenMode};
+pub use fnv::{FNV_START, fnv1a};
 pub use ids::{
     ActorId, Address, ClientId, ClusterId, DirectoryId, Epoch, NodeId, Partition, RequestId,
     ShardId, Stamp, Ticket,

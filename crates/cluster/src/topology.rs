@@ -1,6 +1,6 @@
 //! Who is in the cluster. Fixed at start until membership is decided by consensus; the epoch is there already.
 
-use ombak_base::{ClusterId, Epoch, NodeId};
+use ombak_base::{ClusterId, Epoch, FNV_START, NodeId, fnv1a};
 
 use crate::{Ring, RingError};
 
@@ -51,18 +51,9 @@ impl Topology {
     }
 }
 
-/// FNV-1a over names and ring size: stable across versions and machines.
+/// A hash of names and ring size: stable across versions and machines.
 fn cluster_id(members: &[Member], ring_size: u32) -> ClusterId {
-    let mut hash = 0xcbf2_9ce4_8422_2325u64;
-    let mut put = |bytes: &[u8]| {
-        for byte in bytes {
-            hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
-        }
-    };
-    put(&ring_size.to_le_bytes());
-    for member in members {
-        put(member.name.as_bytes());
-        put(&[0]);
-    }
-    ClusterId(hash)
+    let start = fnv1a(FNV_START, &ring_size.to_le_bytes());
+    let add = |hash, member: &Member| fnv1a(fnv1a(hash, member.name.as_bytes()), &[0]);
+    ClusterId(members.iter().fold(start, add))
 }

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use ombak_base::{DecodeError, NodeId, Reader, put_bytes, put_varint};
+use ombak_base::{DecodeError, FNV_START, NodeId, Reader, fnv1a, put_bytes, put_varint};
 use ombak_cluster::ROW_MAX;
 
 use crate::{BucketId, Quorum, RequestError};
@@ -230,9 +230,7 @@ impl Changes {
         }
         let mut bytes = Vec::new();
         encode_registers(&registers, &mut bytes);
-        let fold =
-            |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
-        let digest = bytes.iter().fold(0xcbf2_9ce4_8422_2325, fold).max(1);
+        let digest = fnv1a(FNV_START, &bytes).max(1);
         Changes { registers, digest, effective }
     }
 }

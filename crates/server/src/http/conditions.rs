@@ -8,6 +8,7 @@ use hyper::header::{
     ETAG, HeaderName, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_UNMODIFIED_SINCE,
 };
 use hyper::{HeaderMap, Response, StatusCode};
+use ombak_base::{FNV_START, fnv1a};
 use ombak_kv::ObjectAnswer;
 
 use super::body::Body;
@@ -26,12 +27,7 @@ impl Present {
         let times = object.siblings.iter().map(|(_, content)| content.last_modified_us);
         let etag = match &object.siblings[..] {
             [(vtag, _)] => String::from_utf8_lossy(vtag).into_owned(),
-            _ => {
-                let fold = |hash: u64, byte: &u8| {
-                    (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
-                };
-                format!("{:016x}", object.context.iter().fold(0xcbf2_9ce4_8422_2325, fold))
-            }
+            _ => format!("{:016x}", fnv1a(FNV_START, &object.context)),
         };
         Present { etag, last_modified_us: times.max().unwrap_or(0) }
     }

@@ -11,6 +11,7 @@
 
 use std::collections::VecDeque;
 
+use ombak_base::{FNV_START, fnv1a};
 use ombak_kv::Answer as KvAnswer;
 use ombak_node::{Request, Shard};
 use ombak_runtime::{Answer, Close, Requests};
@@ -46,11 +47,9 @@ impl Touches {
     }
 }
 
-/// FNV-1a over what names a key.
+/// A hash of what names a key.
 pub(crate) fn key_hash(bucket: &[u8], key: &[u8]) -> u64 {
-    let fold = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
-    let hash = bucket.iter().fold(0xcbf2_9ce4_8422_2325, fold);
-    key.iter().fold(fold(hash, &0), fold)
+    fnv1a(fnv1a(fnv1a(FNV_START, bucket), &[0]), key)
 }
 
 /// A request's place.

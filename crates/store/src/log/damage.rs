@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use bytes::Bytes;
-use ombak_base::Partition;
+use ombak_base::{FNV_START, Partition, fnv1a};
 
 /// What is wrong with a piece of a file.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -87,11 +87,9 @@ impl Recovered {
         let mut partitions = BTreeMap::new();
         for damage in self.damage.iter().filter(|damage| damage.key.is_none()) {
             let Some(partition) = damage.partition else { continue };
-            let fingerprint = partitions.entry(partition).or_insert(0xcbf2_9ce4_8422_2325u64);
-            for byte in damage.file.bytes().chain(damage.offset.to_le_bytes()) {
-                *fingerprint =
-                    (*fingerprint ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3).max(2);
-            }
+            let fingerprint = partitions.entry(partition).or_insert(FNV_START);
+            let file = fnv1a(*fingerprint, damage.file.as_bytes());
+            *fingerprint = fnv1a(file, &damage.offset.to_le_bytes()).max(2);
         }
         partitions
     }
