@@ -1,21 +1,48 @@
 //! When a write has been taken by enough replicas.
 //!
 //! W counts the nodes that took it, DW those that made it durable, PW the primaries that took it. A durable write
-//! counts for all three. At most one node counts once.
+//! counts for all three. At most one node counts once. A node that took the write and was lost before it had synced it
+//! counts for W, and nobody waits for the rest.
 
 use ombak_base::{NodeId, planted};
 
 use crate::RequestError;
 
 /// What one replica did with a write.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Ack {
-    /// It could not take it, or cannot be reached.
+    /// It could not take it, or cannot be reached: it will say nothing more.
     Failed,
     /// It took it.
     Taken,
     /// It took it and has synced it. The tag of what it now holds under the key.
     Durable(u64),
+}
+
+/// What one replica has said so far.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+struct Heard {
+    taken: bool,
+    durable: Option<u64>,
+    failed: bool,
+}
+
+impl Heard {
+    fn hear(&mut self, ack: Ack) {
+        match ack {
+            Ack::Failed => self.failed = true,
+            Ack::Taken => self.taken = true,
+            Ack::Durable(tag) => {
+                self.taken = true;
+                self.durable = Some(tag);
+            }
+        }
+    }
+
+    /// It has not synced the write and never will, as far as the coordinator can know.
+    fn is_lost(&self) -> bool {
+        self.failed && self.durable.is_none()
+    }
 }
 
 /// One write at its coordinator.
@@ -25,7 +52,7 @@ pub struct PutCore {
     need_dw: usize,
     need_pw: usize,
     replicas: usize,
-    acks: Vec<(NodeId, Ack)>,
+    heard: Vec<(NodeId, Heard)>,
 }
 
 impl PutCore {
@@ -36,7 +63,7 @@ impl PutCore {
             need_dw,
             need_pw,
             replicas,
-            acks: Vec::with_capacity(replicas),
+            heard: Vec::with_capacity(replicas),
         }
     }
 
@@ -50,52 +77,59 @@ impl PutCore {
         self.need_dw > 0
     }
 
-    /// Takes one answer. A later one from the same node counts only if it says more.
+    /// Takes one answer. What a node has done stays done, whatever it says later.
     pub fn hear(&mut self, node: NodeId, ack: Ack) {
-        match self.acks.iter_mut().find(|(heard, _)| *heard == node) {
-            Some(_) if planted!("quorum counted by messages instead of nodes") => {
-                self.acks.push((node, ack))
+        let known = self.heard.iter_mut().find(|(heard, _)| *heard == node);
+        match known {
+            Some((_, known)) if !planted!("quorum counted by messages instead of nodes") => {
+                known.hear(ack)
             }
-            Some((_, known)) => *known = (*known).max(ack),
-            None => self.acks.push((node, ack)),
+            _ => {
+                let mut heard = Heard::default();
+                heard.hear(ack);
+                self.heard.push((node, heard));
+            }
         }
     }
 
-    /// Whether `node` has been heard.
-    pub fn has_heard(&self, node: NodeId) -> bool {
-        self.acks.iter().any(|(heard, _)| *heard == node)
+    /// Whether `node` has said its last word: that the write is durable there, or that it never will be.
+    pub fn has_ended(&self, node: NodeId) -> bool {
+        let ended = |heard: &Heard| heard.failed || heard.durable.is_some();
+        self.heard.iter().any(|(known, heard)| *known == node && ended(heard))
     }
 
-    /// Whether some replica will not take the write.
+    /// Whether some replica will not make the write durable.
     pub fn has_failed(&self) -> bool {
-        self.acks.iter().any(|(_, ack)| *ack == Ack::Failed)
+        self.heard.iter().any(|(_, heard)| heard.is_lost())
     }
 
     /// Whether every replica has synced the write and all hold the same: its tag.
     pub fn all_durable(&self) -> Option<u64> {
-        let mut tags = self.acks.iter().map(|(_, ack)| match ack {
-            Ack::Durable(tag) => Some(*tag),
-            _ => None,
-        });
+        let mut tags = self.heard.iter().map(|(_, heard)| heard.durable);
         let first = tags.next()??;
-        let same = self.acks.len() >= self.replicas && tags.all(|tag| tag == Some(first));
+        let same = self.heard.len() >= self.replicas && tags.all(|tag| tag == Some(first));
         same.then_some(first)
     }
 
     /// The answer, once there is one.
     pub fn decide(&self) -> Option<Result<(), RequestError>> {
-        let (taken, durable, failed) = self.count();
+        let count = |wanted: fn(&Heard) -> bool| {
+            self.heard.iter().filter(|(_, heard)| wanted(heard)).count()
+        };
+        let taken = count(|heard| heard.taken);
+        let durable = count(|heard| heard.durable.is_some());
         if taken >= self.need_w && taken >= self.need_pw && durable >= self.need_dw {
             return Some(Ok(()));
         }
-        let possible = self.replicas.saturating_sub(failed);
-        if possible < self.need_w {
+        let may_take = self.replicas.saturating_sub(count(|heard| heard.failed && !heard.taken));
+        if may_take < self.need_w {
             return Some(Err(RequestError::WUnsatisfied { need: self.need_w, got: taken }));
         }
-        if possible < self.need_pw {
+        if may_take < self.need_pw {
             return Some(Err(RequestError::PwUnsatisfied { need: self.need_pw, got: taken }));
         }
-        if possible < self.need_dw {
+        let may_sync = self.replicas.saturating_sub(count(Heard::is_lost));
+        if may_sync < self.need_dw {
             return Some(Err(RequestError::DwUnsatisfied { need: self.need_dw, got: durable }));
         }
         None
@@ -113,13 +147,6 @@ impl PutCore {
             return Err(RequestError::DwUnsatisfied { need: self.need_dw, got: live });
         }
         Ok(())
-    }
-
-    fn count(&self) -> (usize, usize, usize) {
-        let count =
-            |wanted: fn(&Ack) -> bool| self.acks.iter().filter(|(_, ack)| wanted(ack)).count();
-        let durable = count(|ack| matches!(ack, Ack::Durable(_)));
-        (durable + count(|ack| *ack == Ack::Taken), durable, count(|ack| *ack == Ack::Failed))
     }
 }
 

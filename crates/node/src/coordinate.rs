@@ -25,7 +25,7 @@ use crate::replica::Origin;
 use crate::shard::{Reply, Shard};
 
 /// A replica that lives answers within this; else its answer was lost on a full queue.
-const PATIENCE_MS: u64 = 10_000;
+pub(crate) const PATIENCE_MS: u64 = 10_000;
 
 /// Who waits for the answer.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -80,10 +80,11 @@ struct Named {
 }
 
 impl Stage {
-    fn has_heard(&self, node: NodeId) -> bool {
+    /// Whether `node` may still say something.
+    fn waits_for(&self, node: NodeId) -> bool {
         match self {
-            Stage::Reading(core, _) => core.has_heard(node),
-            Stage::Naming(core) | Stage::Writing(core, _) => core.has_heard(node),
+            Stage::Reading(core, _) => !core.has_heard(node),
+            Stage::Naming(core) | Stage::Writing(core, _) => !core.has_ended(node),
         }
     }
 }
@@ -593,7 +594,7 @@ impl Shard {
                 fx,
             ),
             Asker::Shard(address, id) => {
-                let _ = fx.send(address, Message::Forwarded(id, None), Stamp::NONE);
+                self.answer_shard(address, Message::Forwarded(id, None), Stamp::NONE, fx);
             }
             Asker::Nobody => {}
         }
@@ -679,9 +680,8 @@ impl Shard {
         match asker {
             Asker::Client(client) => fx.reply(client, Reply::Kv(answer), Stamp::NONE),
             Asker::Shard(address, id) => {
-                // If it cannot be reached, it has noticed and tries elsewhere.
-                let _ =
-                    fx.send(address, Message::Forwarded(id, Some(Box::new(answer))), Stamp::NONE);
+                let answer = Message::Forwarded(id, Some(Box::new(answer)));
+                self.answer_shard(address, answer, Stamp::NONE, fx);
             }
             Asker::Nobody => {}
         }
@@ -691,7 +691,7 @@ impl Shard {
     pub(crate) fn sweep_ops<E: Effects<Shard>>(&mut self, now: Now, fx: &mut E) {
         for (id, op) in self.ops.iter_mut().filter(|(_, op)| op.patience <= now.tick) {
             op.patience = op.deadline;
-            let silent = op.primaries.iter().filter(|(node, _)| !op.stage.has_heard(*node));
+            let silent = op.primaries.iter().filter(|(node, _)| op.stage.waits_for(*node));
             self.inbox.extend(silent.map(|(node, _)| (*node, *id, Told::Failed)));
         }
         let late: Vec<u64> =

@@ -44,6 +44,26 @@ fn what_cannot_be_satisfied_any_more_fails_at_once() {
     );
 }
 
+/// The coordinator went on waiting for a replica that had said "taken" and died: until the client's timeout.
+#[test]
+fn a_replica_that_is_lost_between_taking_and_syncing_is_not_waited_for() {
+    let all = PutCore::new(3, 3, 0, 3);
+    let acks = [(0, Ack::Durable(1)), (1, Ack::Durable(1)), (2, Ack::Taken)];
+    assert_eq!(heard(&all, &acks), None);
+    let unsatisfied = Some(Err(RequestError::DwUnsatisfied { need: 3, got: 2 }));
+    assert_eq!(heard(&all, &[&acks[..], &[(2, Ack::Failed)]].concat()), unsatisfied);
+    let taken_by_all = PutCore::new(3, 2, 0, 3);
+    assert_eq!(
+        heard(&taken_by_all, &[&[(2, Ack::Taken), (2, Ack::Failed)], &acks[..2]].concat()),
+        Some(Ok(()))
+    );
+    // What was durable stays so, whatever breaks later.
+    assert_eq!(
+        heard(&all, &[&acks[..2], &[(2, Ack::Durable(1)), (2, Ack::Failed)]].concat()),
+        Some(Ok(()))
+    );
+}
+
 #[test]
 fn all_durable_means_every_replica_holds_the_same() {
     let with = |acks: &[(u32, u64)]| {
