@@ -24,7 +24,8 @@ pub struct Greeting {
     /// The sender's clock when it was sent.
     pub tick: Tick,
     /// Counts the sending shard's links to the receiver's node. Answers travel on the answerer's own link; when that
-    /// broke, they are lost though the asker's link stands, and this number tells.
+    /// broke, they are lost though the asker's link stands, and this number tells. It also tells of answers that were
+    /// lost with the answerer's disk.
     pub link: u64,
 }
 
@@ -103,6 +104,11 @@ impl Peers {
         let Some(peer) = self.peers.get_mut(&node) else { return false };
         peer.connected = false;
         std::mem::take(&mut peer.up)
+    }
+
+    /// What this shard was about to answer is lost, though its links stand: its greetings say so to all peers.
+    pub fn answers_lost(&mut self) {
+        self.peers.values_mut().for_each(|peer| peer.links += 1);
     }
 
     /// The greeting for `node` at `now`.

@@ -211,8 +211,7 @@ impl Shard {
         let names =
             matches!(operation, Operation::Get(_)) || self.is_primary(partition, &operation);
         if !ours || !names || !fence.holds(self.config.boot, now.tick) || self.overloaded() {
-            let _ = fx.send(from, Message::Forwarded(id, None), Stamp::NONE);
-            return;
+            return self.answer_shard(from, Message::Forwarded(id, None), Stamp::NONE, fx);
         }
         if self.taken.insert(request, now.tick.plus_ms(FENCE_WINDOW_MS)).is_some() {
             fx.probe("a forwarded operation came twice");

@@ -20,6 +20,7 @@ mod entry;
 mod listing;
 mod members;
 mod message;
+mod owed;
 mod repair;
 mod replica;
 mod shard;

@@ -9,6 +9,7 @@ use ombak_cluster::{FENCE_WINDOW_MS, Header, Role};
 use ombak_kv::{Answer, Listing, RequestError, bucket_range, key_of, type_range};
 
 use crate::boot::shard_of;
+use crate::coordinate::PATIENCE_MS;
 use crate::message::{Ask, Message, Told};
 use crate::replica::Origin;
 use crate::shard::{Reply, Shard};
@@ -47,6 +48,8 @@ struct Piece {
     /// Who is asked, and who has been in vain.
     node: NodeId,
     tried: Vec<NodeId>,
+    /// Until when it is waited for.
+    patience: Tick,
 }
 
 impl Shard {
@@ -72,7 +75,13 @@ impl Shard {
         let id = self.fresh_id();
         let piece = |partition| {
             let partition = Partition(partition);
-            Piece { partition, from: range.0.clone(), node: self.me(), tried: Vec::new() }
+            Piece {
+                partition,
+                from: range.0.clone(),
+                node: self.me(),
+                tried: Vec::new(),
+                patience: now.tick,
+            }
         };
         let list = List {
             client,
@@ -143,6 +152,7 @@ impl Shard {
             }
             piece.tried.push(node);
             piece.node = node;
+            piece.patience = now.tick.plus_ms(PATIENCE_MS);
             let ask =
                 Ask::List { from: piece.from.clone(), to: list.to.clone(), buckets: list.buckets };
             let question = self.fresh_id();
@@ -256,6 +266,9 @@ impl Shard {
     }
 
     pub(crate) fn sweep_lists<E: Effects<Shard>>(&mut self, now: Now, fx: &mut E) {
+        let asked = self.lists.values().flat_map(|list| &list.asked);
+        let silent = asked.filter(|(_, piece)| piece.patience <= now.tick);
+        self.inbox.extend(silent.map(|(question, piece)| (piece.node, *question, Told::Failed)));
         let late: Vec<u64> =
             self.lists.iter().filter(|(_, l)| l.deadline <= now.tick).map(|(id, _)| *id).collect();
         for id in late {

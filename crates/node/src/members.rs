@@ -113,7 +113,7 @@ impl Shard {
         }
     }
 
-    fn greet<E: Effects<Shard>>(&mut self, now: Now, shards: Vec<Address>, fx: &mut E) {
+    pub(crate) fn greet<E: Effects<Shard>>(&mut self, now: Now, shards: Vec<Address>, fx: &mut E) {
         let props = self.buckets.digest_all();
         for address in shards {
             let greeting = self.peers.greeting(address.node, now.tick);
@@ -131,6 +131,7 @@ impl Shard {
             fx.probe("a silent peer was suspected");
             self.lost(now, node, fx);
         }
+        self.pay_owed(fx);
         for vnode in self.vnodes.vnodes_mut() {
             vnode.forget_graves(now.tick);
         }

@@ -214,8 +214,7 @@ impl Shard {
         fx: &mut E,
     ) {
         if id != 0 {
-            // A coordinator that cannot be reached has counted this replica as failed already.
-            let _ = fx.send(to, Message::Told(id, told), after);
+            self.answer_shard(to, Message::Told(id, told), after, fx);
         }
     }
 

@@ -104,6 +104,8 @@ pub struct Shard {
     pub(crate) unsynced: VecDeque<(Stamp, u64, Told)>,
     /// What the own vnodes have told, to be heard before the step ends. Empty between steps.
     pub(crate) inbox: VecDeque<(NodeId, u64, Told)>,
+    /// Answers that found a queue full: what is to be said instead.
+    pub(crate) owed: VecDeque<(Address, Message)>,
     /// What peers said of this node's claims.
     pub(crate) verdicts: BTreeMap<(Partition, NodeId), Verdict>,
     /// Vnodes whose record is being synced.
@@ -135,6 +137,7 @@ impl Shard {
             scans: BTreeMap::new(),
             unsynced: VecDeque::new(),
             inbox: VecDeque::new(),
+            owed: VecDeque::new(),
             verdicts: BTreeMap::new(),
             syncing: Vec::new(),
             stored: Stamp::NONE,
@@ -274,6 +277,19 @@ impl Shard {
         }
     }
 
+    /// Nothing will become durable any more: what waited for that has failed, here and at others. What the host had held
+    /// back for them is lost, as with a link that breaks.
+    fn device_failed<E: Effects<Shard>>(&mut self, now: Now, fx: &mut E) {
+        self.failed = true;
+        for (_, id, _) in std::mem::take(&mut self.unsynced) {
+            self.inbox.push_back((self.me(), id, Told::Failed));
+        }
+        self.peers.answers_lost();
+        for node in self.config.topology.nodes() {
+            self.greet(now, self.peers.shards_of(node), fx);
+        }
+    }
+
     /// `node` cannot be reached: whatever waits for it stops waiting.
     pub(crate) fn lost<E: Effects<Shard>>(&mut self, now: Now, node: NodeId, fx: &mut E) {
         fx.probe("a peer was lost");
@@ -331,7 +347,7 @@ impl Machine for Shard {
             Event::Loaded { ticket, entry } => self.loaded(now, ticket, entry, fx),
             Event::Scanned { ticket, chunk } => self.scanned(ticket, chunk, fx),
             Event::Durable(stamp) => self.synced(stamp),
-            Event::DeviceFailed => self.failed = true,
+            Event::DeviceFailed => self.device_failed(now, fx),
         }
         while let Some((node, id, told)) = self.inbox.pop_front() {
             self.told(now, node, id, told, fx);

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::io::ErrorKind;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use ombak_base::{Epoch, NodeId, ShardId, Tick};
 use ombak_kv::{Answer, Request};
 use ombak_node::Reply;
-use ombak_sim::{Faults, Heard, Rng, World};
+use ombak_sim::{Faults, Heard, Rng, SyncFault, World};
 
 use crate::cluster::{Cluster, Shape};
 use crate::history::Outcome;
@@ -150,7 +151,7 @@ impl Run {
         let nodes: Vec<NodeId> = self.world.node_ids().collect();
         let Some(node) = self.rng.pick(&nodes).copied() else { return };
         let Some(other) = self.rng.pick(&nodes).copied() else { return };
-        match self.rng.below(13) {
+        match self.rng.below(14) {
             0 | 1 => self.world.crash(node),
             2..=4 => self.restart_one(&nodes),
             5 => nodes.iter().for_each(|node| self.world.crash(*node)),
@@ -164,6 +165,7 @@ impl Run {
             }
             11 => self.resume_all(),
             12 if self.may_wipe => self.wipe(node),
+            13 => self.fail_disk(node),
             _ => {}
         }
     }
@@ -177,6 +179,13 @@ impl Run {
         self.boot(node);
     }
 
+    /// A sync fails some time later: the node answers reads, and refuses writes until it is started again.
+    fn fail_disk(&mut self, node: NodeId) {
+        let fault = if self.rng.chance(1, 2) { SyncFault::Keeps } else { SyncFault::Drops };
+        let at = self.rng.between(1, 20);
+        self.world.disk(node).fail_sync(at, ErrorKind::Other, fault);
+    }
+
     fn cut(&mut self, nodes: &[NodeId]) {
         let mut side = nodes.to_vec();
         self.rng.shuffle(&mut side);
@@ -186,8 +195,8 @@ impl Run {
     }
 
     fn restart_one(&mut self, nodes: &[NodeId]) {
-        let down: Vec<NodeId> =
-            nodes.iter().copied().filter(|node| !self.world.is_up(*node)).collect();
+        let useless = |node: &NodeId| !self.world.is_up(*node) || self.world.is_failed(*node);
+        let down: Vec<NodeId> = nodes.iter().copied().filter(useless).collect();
         if let Some(node) = self.rng.pick(&down).copied() {
             self.boot(node);
         }
@@ -217,12 +226,13 @@ impl Run {
         self.world.heal();
         self.resume_all();
         for node in self.world.node_ids().collect::<Vec<_>>() {
+            self.world.disk(node).call_off();
             let old = self.new_epoch
                 && self
                     .world
                     .machine(node, ShardId(0))
                     .is_none_or(|shard| shard.config().topology.epoch < Epoch(2));
-            if old || !self.world.is_up(node) {
+            if old || !self.world.is_up(node) || self.world.is_failed(node) {
                 self.boot(node);
             }
         }
@@ -235,10 +245,20 @@ impl Run {
             }
         }
         let nodes: Vec<NodeId> = self.world.node_ids().collect();
-        let vnodes =
-            |node: NodeId| self.world.machine(node, ShardId(0)).map(|shard| format!("{shard:?}"));
-        let detail = nodes.into_iter().filter_map(vnodes).collect::<Vec<_>>().join("\n");
-        Err(self.failure("every vnode becomes complete", detail.chars().take(4_000).collect()))
+        let open = nodes.into_iter().flat_map(|node| self.useless_vnodes(node));
+        let detail = open.collect::<Vec<_>>().join("; ");
+        Err(self.failure("every vnode becomes complete", detail))
+    }
+
+    /// What keeps each vnode of a node from being complete and naming writes.
+    fn useless_vnodes(&self, node: NodeId) -> Vec<String> {
+        let shards = (0..self.world.system().shape().shards).map(ShardId);
+        let machines = shards.filter_map(|shard| self.world.machine(node, shard));
+        let useless = machines
+            .flat_map(|machine| machine.vnodes())
+            .filter(|vnode| !vnode.is_complete() || !vnode.can_mint());
+        let failed = self.world.is_failed(node);
+        useless.map(|vnode| format!("{node}, failed {failed}: {vnode:?}")).collect()
     }
 
     fn repair_all(&mut self) {

@@ -1,9 +1,12 @@
 //! Scenarios that once lost or brought back data, kept as they were found.
 
+use std::io::ErrorKind;
+
 use bytes::Bytes;
 use ombak_base::{NodeId, ShardId};
 use ombak_kv::{
-    Answer, BucketId, Content, DeleteOp, GetOp, Operation, PutOp, Quorums, Request, Return,
+    Answer, BucketId, Content, DeleteOp, GetOp, Listing, Operation, PutOp, Quorum, Quorums,
+    Request, RequestError, Return,
 };
 use ombak_node::Reply;
 use ombak_sim::{Faults, Heard, World};
@@ -37,31 +40,63 @@ fn ask(w: &mut World<Cluster>, node: NodeId, operation: Operation) -> Option<Ans
     }
 }
 
-fn get(w: &mut World<Cluster>, node: NodeId, key: Bytes) -> Option<Answer> {
-    let get = GetOp {
+fn get_op(key: Bytes, quorums: Quorums) -> Operation {
+    Operation::Get(GetOp {
         bucket: bucket(),
         key,
-        quorums: Quorums::default(),
+        quorums,
         basic_quorum: None,
         notfound_ok: None,
         timeout_ms: None,
-    };
-    ask(w, node, Operation::Get(get))
+    })
 }
 
-fn put(w: &mut World<Cluster>, node: NodeId, key: Bytes) -> bool {
-    let put = PutOp {
+fn put_op(key: Bytes, quorums: Quorums) -> Operation {
+    Operation::Put(PutOp {
         bucket: bucket(),
         key: Some(key),
         context: Bytes::new(),
         content: Content { value: Bytes::from_static(b"v"), ..Content::default() },
-        quorums: Quorums::default(),
+        quorums,
         returns: Return::Nothing,
         if_none_match: false,
         if_not_modified: false,
         timeout_ms: None,
-    };
-    matches!(ask(w, node, Operation::Put(put)), Some(Answer::Written(_)))
+    })
+}
+
+fn get(w: &mut World<Cluster>, node: NodeId, key: Bytes) -> Option<Answer> {
+    ask(w, node, get_op(key, Quorums::default()))
+}
+
+fn put(w: &mut World<Cluster>, node: NodeId, key: Bytes) -> bool {
+    let put = put_op(key, Quorums::default());
+    matches!(ask(w, node, put), Some(Answer::Written(_)))
+}
+
+/// What a request is answered with while `meanwhile` happens.
+fn heard(
+    w: &mut World<Cluster>,
+    node: NodeId,
+    request: Request,
+    meanwhile: impl FnOnce(&mut World<Cluster>),
+) -> Vec<Answer> {
+    let client = w.request(node, S, ombak_node::Request::Kv(request));
+    meanwhile(w);
+    let replies = w.take_replies().into_iter().filter(|reply| reply.client == client);
+    let answers = replies.filter_map(|reply| match reply.heard {
+        Heard::Reply(Reply::Kv(answer)) => Some(answer),
+        _ => None,
+    });
+    answers.collect()
+}
+
+/// Bad weather, and then time enough for everything but patience.
+fn full_queues(w: &mut World<Cluster>) {
+    w.set_faults(Faults { full_per_mille: 300, ..Faults::calm() });
+    w.run_for(SECOND / 2);
+    w.set_faults(Faults::calm());
+    w.run_for(SECOND);
 }
 
 fn delete(w: &mut World<Cluster>, node: NodeId, key: Bytes) -> bool {
@@ -158,4 +193,77 @@ fn a_read_reaps_a_tombstone_that_was_synced_long_ago() {
     }
     assert!(w.machine(A, S).unwrap().is_idle());
     assert_eq!(w.probes().get("a tombstone was reaped"), Some(&1));
+}
+
+/// What A answers to a write that all three must take and `dw` must sync, when `then` happens before they have.
+fn a_write_that_is_not_synced(dw: u32, then: impl Fn(&mut World<Cluster>)) -> Vec<Answer> {
+    let mut w = world(4);
+    w.set_faults(Faults { write_us: (400_000, 500_000), ..Faults::calm() });
+    let quorums = Quorums { w: Quorum::All, dw: Quorum::Count(dw), ..Quorums::default() };
+    heard(&mut w, A, Request::Key(put_op(key(0), quorums)), |w| {
+        w.run_for(100_000);
+        then(w);
+        w.run_for(2 * SECOND);
+    })
+}
+
+/// They had said that they took the write; the coordinator waited for the rest until the client's time was up.
+#[test]
+fn replicas_that_die_between_taking_and_syncing_are_not_waited_for() {
+    let answers = a_write_that_is_not_synced(2, |w| {
+        w.crash(NodeId(1));
+        w.crash(NodeId(2));
+    });
+    assert!(
+        matches!(answers[..], [Answer::Failed(RequestError::DwUnsatisfied { need: 2, .. })]),
+        "{answers:?}"
+    );
+}
+
+/// The answers that had waited for its disk were never sent, and nobody was told.
+#[test]
+fn a_replica_whose_disk_fails_says_so() {
+    for failing in [A, NodeId(2)] {
+        let answers = a_write_that_is_not_synced(3, |w| {
+            w.disk(failing).set_broken(Some(ErrorKind::Other));
+        });
+        let refused = matches!(
+            answers[..],
+            [Answer::Failed(
+                RequestError::WUnsatisfied { need: 3, .. }
+                    | RequestError::DwUnsatisfied { need: 3, .. }
+            )]
+        );
+        assert!(refused, "{failing}: {answers:?}");
+    }
+}
+
+/// An answer that found the queue full was dropped: a coordinator waited for ten seconds, and a client of another shard
+/// until its time was up.
+#[test]
+fn an_answer_that_finds_the_queue_full_is_told_later() {
+    let all = Quorums { r: Quorum::All, ..Quorums::default() };
+    for seed in 0..20 {
+        let mut w = world(seed);
+        for n in 0..20 {
+            let node = NodeId(n as u32 % 3);
+            for operation in [get_op(key(n), all.clone()), put_op(key(n), Quorums::default())] {
+                let answers = heard(&mut w, node, Request::Key(operation), full_queues);
+                assert_eq!(answers.len(), 1, "seed {seed}, key {n}");
+            }
+        }
+    }
+}
+
+/// A listing waited for a piece whose answer had been dropped, until its time was up.
+#[test]
+fn a_listing_goes_on_when_an_answer_finds_the_queue_full() {
+    for seed in 0..50 {
+        let mut w = world(seed);
+        let listing =
+            Request::List { listing: Listing::Keys { bucket: bucket() }, timeout_ms: None };
+        let answers = heard(&mut w, A, listing, full_queues);
+        let ended = |answer: &Answer| matches!(answer, Answer::Listed(_, true) | Answer::Failed(_));
+        assert!(answers.last().is_some_and(ended), "seed {seed}: {answers:?}");
+    }
 }

@@ -144,6 +144,11 @@ impl SimDisk {
         self.state().faults.powerless
     }
 
+    /// What was planned with `fail_write`, `fail_sync`, `fail_read` and `cut_power` and has not happened yet is off.
+    pub fn call_off(&self) {
+        self.state().faults.power_on();
+    }
+
     /// Everything fails with this error from now on, crashes notwithstanding; `None` repairs the disk.
     pub fn set_broken(&self, kind: Option<ErrorKind>) {
         self.state().faults.set_broken(kind);
