@@ -34,6 +34,7 @@ mod header;
 mod index;
 mod open;
 mod options;
+mod packed;
 mod read;
 mod record;
 mod redo;

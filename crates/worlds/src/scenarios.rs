@@ -247,7 +247,7 @@ fn an_answer_that_finds_the_queue_full_is_told_later() {
         let mut w = world(seed);
         for n in 0..20 {
             let node = NodeId(n as u32 % 3);
-            for operation in [get_op(key(n), all.clone()), put_op(key(n), Quorums::default())] {
+            for operation in [get_op(key(n), all), put_op(key(n), Quorums::default())] {
                 let answers = heard(&mut w, node, Request::Key(operation), full_queues);
                 assert_eq!(answers.len(), 1, "seed {seed}, key {n}");
             }

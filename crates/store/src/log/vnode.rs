@@ -184,12 +184,12 @@ impl<F: DiskFile> Vnode<F> {
         let Some(range) = range_of(scan) else { return Ok(chunk) };
         let mut budget = Budget::new(scan);
         for (key, location) in self.index.range(range) {
-            let next = Bytes::copy_from_slice(key);
+            let next = Bytes::from(key);
             if budget.is_spent() {
                 chunk.next = Some(next);
                 break;
             }
-            let bytes = match self.value_for(scan, key, location) {
+            let bytes = match self.value_for(scan, &next, location) {
                 Ok(bytes) => bytes,
                 Err(error) if chunk.entries.is_empty() => return Err(error),
                 Err(_) => {
@@ -197,7 +197,7 @@ impl<F: DiskFile> Vnode<F> {
                     break;
                 }
             };
-            budget.spend(key.len() + bytes.as_ref().map_or(0, Bytes::len));
+            budget.spend(next.len() + bytes.as_ref().map_or(0, Bytes::len));
             chunk.entries.push(ScanEntry { key: next, tag: location.tag(), bytes });
         }
         Ok(chunk)

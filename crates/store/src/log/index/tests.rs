@@ -1,4 +1,7 @@
-use std::ops::Bound::Unbounded;
+use std::collections::BTreeMap;
+use std::ops::Bound::{Excluded, Included, Unbounded};
+
+use proptest::prelude::*;
 
 use super::*;
 
@@ -18,7 +21,7 @@ fn a_location_keeps_its_parts() {
     }
 }
 
-/// With a 16-byte key: 20 here, 16 for the key's pointer, 32 of heap for its bytes, and what the map leaves empty.
+/// Beside it, each key has 16 bytes, and those that it does not share with its neighbours.
 #[test]
 fn a_location_is_small() {
     assert_eq!((size_of::<Location>(), align_of::<Location>()), (20, 4));
@@ -35,6 +38,60 @@ fn live_bytes_are_those_of_the_latest_records() {
     index.remove(b"a");
     index.remove(b"a");
     assert_eq!((index.keys(), index.live_bytes()), (1, 10));
-    let keys: Vec<_> = index.range((Unbounded, Unbounded)).map(|(key, _)| key.to_vec()).collect();
+    let keys: Vec<_> = index.range((Unbounded, Unbounded)).map(|(key, _)| key).collect();
     assert_eq!(keys, [b"b"]);
+}
+
+/// A million keys of a bucket, in any order.
+#[test]
+fn a_key_costs_less_than_fifty_bytes() {
+    let location = Location::new(PLACE, 100, 0, false);
+    let (mut index, count) = (Index::default(), 100_003);
+    for at in 0..count {
+        let key = format!("\u{1}\0\0\u{5}bench{:012}", at * 7919 % count);
+        index.insert(key.as_bytes(), location);
+    }
+    assert_eq!(index.keys(), count);
+    let each = index.heap_bytes() as u64 / count;
+    assert!(each < 50, "{each} bytes a key");
+}
+
+proptest! {
+    #[test]
+    fn it_is_an_ordered_map(
+        ops in prop::collection::vec((0..400u32, 1..4usize), 0..2000),
+        from in 0..400u32,
+        to in 0..400u32,
+    ) {
+        let key = |n: u32| format!("bucket{}/{n:09}", n % 3).into_bytes();
+        let (mut index, mut oracle) = (Index::default(), BTreeMap::new());
+        for (n, len) in ops {
+            let location = Location::new(PLACE, len, u64::from(n), false);
+            // Mostly additions at first sight, removals again and again.
+            if len == 1 || n % 5 == 0 {
+                index.remove(&key(n));
+                oracle.remove(&key(n));
+            } else {
+                index.insert(&key(n), location);
+                oracle.insert(key(n), location);
+            }
+        }
+        let bytes: usize = oracle.values().map(Location::len).sum();
+        prop_assert_eq!((index.keys(), index.live_bytes()), (oracle.len() as u64, bytes as u64));
+        for n in 0..400 {
+            prop_assert_eq!(index.get(&key(n)), oracle.get(&key(n)).copied());
+        }
+        let (from, to) = (key(from).min(key(to)), key(from).max(key(to)));
+        for begin in [Unbounded, Included(&from[..]), Excluded(&from[..])] {
+            for end in [Unbounded, Excluded(&to[..]), Included(&to[..])] {
+                if matches!((begin, end), (Excluded(a), Excluded(b)) if a == b) {
+                    continue;
+                }
+                let found: Vec<_> = index.range((begin, end)).collect();
+                let there = oracle.range::<[u8], _>((begin, end));
+                let there: Vec<_> = there.map(|(key, location)| (key.clone(), *location)).collect();
+                prop_assert_eq!(found, there);
+            }
+        }
+    }
 }
