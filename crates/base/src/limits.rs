@@ -8,12 +8,17 @@ pub const BUCKET_BYTES_MAX: usize = 32 * 1024;
 pub const TYPE_BYTES_MAX: usize = 255;
 /// A key.
 pub const KEY_BYTES_MAX: usize = 32 * 1024;
-/// One stored object with all its siblings (Riak's `max_object_size`).
+/// One stored object with all its siblings, as a client may write it (Riak's `max_object_size`).
 pub const OBJECT_BYTES_MAX: usize = 50 * 1024 * 1024;
 /// Siblings of one object (Riak's `max_siblings`).
 pub const SIBLINGS_MAX: usize = 100;
-/// One frame on a client or peer connection: an object, its envelope, and slack.
+/// What an object may come to by merging what was written concurrently: each replica of the longest row may have taken
+/// the largest object before it heard of the others. Nothing more is taken until somebody has resolved it.
+pub const MERGED_BYTES_MAX: usize = 5 * OBJECT_BYTES_MAX;
+/// One frame from a client: an object, its envelope, and slack.
 pub const FRAME_BYTES_MAX: usize = OBJECT_BYTES_MAX + 1024 * 1024;
+/// One frame between nodes.
+pub const PEER_FRAME_BYTES_MAX: usize = MERGED_BYTES_MAX + 1024 * 1024;
 /// Members of a cluster.
 pub const MEMBERS_MAX: usize = 1024;
 /// Partitions of a ring.

@@ -7,7 +7,7 @@
 mod operation;
 
 use bytes::Bytes;
-use ombak_base::limits::{FRAME_BYTES_MAX, KEY_BYTES_MAX};
+use ombak_base::limits::{KEY_BYTES_MAX, PEER_FRAME_BYTES_MAX};
 use ombak_base::{
     DecodeError, Epoch, Partition, Reader, RequestId, Tick, Wire, put_bytes, put_varint,
 };
@@ -243,9 +243,10 @@ fn decode_message(reader: &mut Reader) -> Result<Message, DecodeError> {
             };
             Message::Forwarded(id, answer)
         }
-        8 => {
-            Message::Props(reader.u64()?, list(reader, 1, |reader| reader.bytes(FRAME_BYTES_MAX))?)
-        }
+        8 => Message::Props(
+            reader.u64()?,
+            list(reader, 1, |reader| reader.bytes(PEER_FRAME_BYTES_MAX))?,
+        ),
         9 => Message::PropsTaken(reader.u64()?),
         _ => return Err(DecodeError::Invalid("message")),
     })
@@ -293,9 +294,9 @@ fn decode_ask(reader: &mut Reader) -> Result<Ask, DecodeError> {
         2..=4 => {
             let acks = [Acks::Taken, Acks::Durable, Acks::Both][usize::from(kind - 2)];
             let base = tag(reader)?;
-            Ok(Ask::Merge(key, reader.bytes(FRAME_BYTES_MAX)?, acks, base))
+            Ok(Ask::Merge(key, reader.bytes(PEER_FRAME_BYTES_MAX)?, acks, base))
         }
-        5 => Ok(Ask::Reap(key, reader.bytes(FRAME_BYTES_MAX)?)),
+        5 => Ok(Ask::Reap(key, reader.bytes(PEER_FRAME_BYTES_MAX)?)),
         6 | 7 => Ok(Ask::List { from: key, to: storage_key(reader)?, buckets: kind == 7 }),
         8 => Ok(Ask::Export(key)),
         _ => Err(DecodeError::Invalid("replica request")),
@@ -348,7 +349,7 @@ fn encode_told(told: &Told, out: &mut Vec<u8>) {
 
 fn decode_told(reader: &mut Reader) -> Result<Told, DecodeError> {
     Ok(match reader.u8()? {
-        1 => Told::Value(reader.bytes(FRAME_BYTES_MAX)?),
+        1 => Told::Value(reader.bytes(PEER_FRAME_BYTES_MAX)?),
         2 => Told::Absent(flag(reader)?),
         3 => Told::Taken,
         4 => Told::Durable(reader.u64()?),
@@ -359,14 +360,15 @@ fn decode_told(reader: &mut Reader) -> Result<Told, DecodeError> {
         }
         7 => {
             let (complete, next) = (flag(reader)?, option(reader)?);
-            let entry =
-                |reader: &mut Reader| Ok((storage_key(reader)?, reader.bytes(FRAME_BYTES_MAX)?));
+            let entry = |reader: &mut Reader| {
+                Ok((storage_key(reader)?, reader.bytes(PEER_FRAME_BYTES_MAX)?))
+            };
             Told::Exported { entries: list(reader, 2, entry)?, next, complete }
         }
         8 => Told::Fenced(Fencing::WrongPartition),
         9 => Told::Fenced(Fencing::StaleEpoch(Epoch(reader.u64()?))),
         10 => Told::Fenced(Fencing::Expired),
-        11 => Told::PropsDiffer(reader.bytes(FRAME_BYTES_MAX)?),
+        11 => Told::PropsDiffer(reader.bytes(PEER_FRAME_BYTES_MAX)?),
         12 => Told::Overload,
         13 => Told::Failed,
         14 => Told::Same,
@@ -397,7 +399,7 @@ fn put_option(out: &mut Vec<u8>, bytes: &Option<Bytes>) {
 }
 
 fn option(reader: &mut Reader) -> Result<Option<Bytes>, DecodeError> {
-    Ok(if flag(reader)? { Some(reader.bytes(FRAME_BYTES_MAX)?) } else { None })
+    Ok(if flag(reader)? { Some(reader.bytes(PEER_FRAME_BYTES_MAX)?) } else { None })
 }
 
 fn flag(reader: &mut Reader) -> Result<bool, DecodeError> {

@@ -4,7 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use clap::Args;
-use ombak_base::limits::FRAME_BYTES_MAX;
+use ombak_base::limits::PEER_FRAME_BYTES_MAX;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 use ureq::Agent;
@@ -17,7 +17,7 @@ const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_'
 /// An answer to a question about data takes at most the node's own timeout; this is for a node that hangs.
 const PATIENCE: Duration = Duration::from_secs(90);
 /// Longest answer: an object with all its siblings and their envelopes.
-const BODY_BYTES_MAX: u64 = 2 * FRAME_BYTES_MAX as u64;
+const BODY_BYTES_MAX: u64 = 2 * PEER_FRAME_BYTES_MAX as u64;
 /// Of an error's text, so much is shown.
 const REASON_CHARS_MAX: usize = 300;
 

@@ -4,7 +4,7 @@
 use std::fmt;
 
 use bytes::Bytes;
-use ombak_base::limits::FRAME_BYTES_MAX;
+use ombak_base::limits::PEER_FRAME_BYTES_MAX;
 use ombak_base::{ShardId, Wire};
 
 const LEN_BYTES: usize = 4;
@@ -18,7 +18,7 @@ pub(crate) struct BadLength(pub u32);
 
 impl fmt::Display for BadLength {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "a frame of {} bytes (allowed: {SHARDS_BYTES} to {FRAME_BYTES_MAX})", self.0)
+        write!(f, "a frame of {} bytes (allowed: {SHARDS_BYTES} to {PEER_FRAME_BYTES_MAX})", self.0)
     }
 }
 
@@ -38,7 +38,7 @@ pub(crate) fn put<M: Wire>(out: &mut Vec<u8>, from: ShardId, to: ShardId, messag
     out.extend_from_slice(&to.0.to_le_bytes());
     message.encode(out);
     let len = out.len() - start - LEN_BYTES;
-    if len > FRAME_BYTES_MAX {
+    if len > PEER_FRAME_BYTES_MAX {
         out.truncate(start);
         return false;
     }
@@ -101,7 +101,7 @@ impl Assembler {
 fn split_len(data: &[u8]) -> Result<Option<(usize, &[u8])>, BadLength> {
     let Some((len, rest)) = data.split_first_chunk::<LEN_BYTES>() else { return Ok(None) };
     let len = u32::from_le_bytes(*len);
-    if (len as usize) < SHARDS_BYTES || len as usize > FRAME_BYTES_MAX {
+    if (len as usize) < SHARDS_BYTES || len as usize > PEER_FRAME_BYTES_MAX {
         return Err(BadLength(len));
     }
     Ok(Some((len as usize, rest)))

@@ -1,7 +1,7 @@
 //! Client operations and their answers, as they travel to the shard that coordinates them.
 
 use bytes::Bytes;
-use ombak_base::limits::FRAME_BYTES_MAX;
+use ombak_base::limits::PEER_FRAME_BYTES_MAX;
 use ombak_base::{DecodeError, Reader, put_bytes, put_varint};
 use ombak_kv::{
     Answer, BucketId, DeleteOp, GetOp, ObjectAnswer, Operation, PutOp, Quorum, Quorums,
@@ -205,7 +205,7 @@ fn decode_error(reader: &mut Reader) -> Result<RequestError, DecodeError> {
 }
 
 fn bytes(reader: &mut Reader) -> Result<Bytes, DecodeError> {
-    reader.bytes(FRAME_BYTES_MAX)
+    reader.bytes(PEER_FRAME_BYTES_MAX)
 }
 
 fn choice(value: Option<bool>) -> u8 {

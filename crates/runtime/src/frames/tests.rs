@@ -41,7 +41,7 @@ fn frames_survive_every_way_of_cutting_the_stream() {
 
 #[test]
 fn a_length_out_of_bounds_is_refused_before_anything_is_allocated() {
-    for len in [0u32, 3, FRAME_BYTES_MAX as u32 + 1, u32::MAX] {
+    for len in [0u32, 3, PEER_FRAME_BYTES_MAX as u32 + 1, u32::MAX] {
         let bytes = [&len.to_le_bytes()[..], &[0; 16]].concat();
         for piece in [1, 3, 4, 20] {
             let mut assembler = Assembler::default();
@@ -57,6 +57,6 @@ fn a_length_out_of_bounds_is_refused_before_anything_is_allocated() {
 #[test]
 fn a_message_that_is_too_long_leaves_the_buffer_as_it_was() {
     let mut out = vec![1, 2, 3];
-    assert!(!put(&mut out, ShardId(0), ShardId(0), &Raw(vec![0; FRAME_BYTES_MAX])));
+    assert!(!put(&mut out, ShardId(0), ShardId(0), &Raw(vec![0; PEER_FRAME_BYTES_MAX])));
     assert_eq!(out, [1, 2, 3]);
 }

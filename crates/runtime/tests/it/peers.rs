@@ -56,7 +56,7 @@ fn large_messages_get_through() {
         assert_eq!(nodes[0].call(flood(address(1, shard), bytes)), text("None"));
         assert_eq!(nodes[1].call_shard(shard, Ask::Flooded(4)), text("in order"));
     }
-    let too_long = flood(address(1, 0), ombak_base::limits::FRAME_BYTES_MAX);
+    let too_long = flood(address(1, 0), ombak_base::limits::PEER_FRAME_BYTES_MAX);
     assert_eq!(nodes[0].call(too_long), text("Some(Full)"));
     assert_eq!(nodes[0].call(far(1, 0)), text("hello from n0/s0"), "the link is unharmed");
 }
