@@ -141,6 +141,14 @@ impl Peers {
         before.is_some_and(|(before, _)| before != greeting.link)
     }
 
+    /// The boot of a node, as it was last heard; this node's own included.
+    pub fn boot_of(&self, node: NodeId) -> Option<u64> {
+        if node == self.me.node {
+            return Some(self.boot);
+        }
+        Some(self.peers.get(&node)?.heard?.0.boot)
+    }
+
     /// The peers that have just become suspect by their silence.
     pub fn suspect(&mut self, now: Tick) -> Vec<NodeId> {
         let mut suspects = Vec::new();

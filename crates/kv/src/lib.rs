@@ -42,4 +42,4 @@ pub use quorum::Quorum;
 pub use request::{
     Answer, DeleteOp, GetOp, Listing, ObjectAnswer, Operation, PutOp, Quorums, Request, Return,
 };
-pub use vnode::{Command, CommandReply, CoordinatedWrite, Kv};
+pub use vnode::{Command, CommandReply, CoordinatedWrite, Kv, Restoring};

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use ombak_base::limits::{OBJECT_BYTES_MAX, SIBLINGS_MAX};
 use ombak_base::{Entry, Now, Peek, RequestId, always, planted};
 use ombak_cluster::{Outcome, Service, Vnode, VnodeError, Write};
-use ombak_crdt::Context;
+use ombak_crdt::{Context, Dot};
 
 use crate::{Content, Object, RequestError, Version};
 
@@ -51,6 +51,19 @@ pub enum Command {
     },
     /// Forget the key if exactly this tombstone is stored.
     Reap(Bytes),
+    /// Take back the replacing of what a writer had not seen: the bucket keeps siblings after all.
+    Restore(Box<Restoring>),
+}
+
+/// A write that replaced too much, before its coordinator knew the bucket's properties.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Restoring {
+    /// The write's request.
+    pub request: RequestId,
+    /// What its client had seen.
+    pub context: Context,
+    /// The stored form of the object that it was made from.
+    pub before: Bytes,
 }
 
 /// What is answered.
@@ -73,6 +86,8 @@ pub enum CommandReply {
         tag: u64,
         /// The tag of what was there before.
         base: Option<u64>,
+        /// The stored form of what was there before, if siblings in it were replaced that the client had not seen.
+        unseen: Option<Bytes>,
     },
     /// The merge is done; the tag of what is there now.
     Merged(u64),
@@ -102,6 +117,7 @@ impl Service for Kv {
             Command::Coordinate(write) => coordinate(vnode, now, write, stored),
             Command::Merge { object, base } => merge(vnode, key, object, *base, stored),
             Command::Reap(tombstone) => reap(vnode, now, key, tombstone, stored),
+            Command::Restore(restoring) => restore(vnode, restoring, stored),
         }
     }
 
@@ -173,6 +189,7 @@ fn coordinate(
             object: entry.bytes.clone(),
             tag: entry.tag,
             base,
+            unseen: None,
         });
     }
     if write.if_none_match && !object.is_tombstone() {
@@ -185,7 +202,10 @@ fn coordinate(
     let mut context = write.context.clone();
     // A retry replaces only what its client had seen: what is stored may have replaced its first attempt, and two
     // writes that replace each other would leave nothing.
+    let mut unseen = None;
     if !write.siblings && !write.retried {
+        let seen = |(dot, _): &(Dot, Version)| write.context.seen.covers(*dot);
+        unseen = stored.filter(|_| !object.siblings().iter().all(seen));
         context.join(&object.context());
     }
     if planted!("a delete that drops the context") && write.content.deleted {
@@ -205,8 +225,40 @@ fn coordinate(
     if entry.bytes.len() > OBJECT_BYTES_MAX {
         return refuse(RequestError::TooLarge(OBJECT_BYTES_MAX));
     }
-    let reply = CommandReply::Coordinated { object: entry.bytes.clone(), tag: entry.tag, base };
+    let unseen = unseen.map(|entry| entry.bytes.clone());
+    named(entry, base, unseen)
+}
+
+/// Stores the object with a new dot.
+fn named(entry: Entry, base: Option<u64>, unseen: Option<Bytes>) -> Outcome<CommandReply> {
+    let (object, tag) = (entry.bytes.clone(), entry.tag);
+    let reply = CommandReply::Coordinated { object, tag, base, unseen };
     Outcome { write: Write::Put(entry), reply }
+}
+
+/// Writes again what was replaced unseen. Under new dots and requests, because the old ones count as replaced wherever
+/// the write has arrived.
+fn restore(
+    vnode: &mut Vnode,
+    restoring: &Restoring,
+    stored: Option<&Entry>,
+) -> Outcome<CommandReply> {
+    let Restoring { request, context, before } = restoring;
+    let (mut object, before) = match (decode(stored), Object::decode(before)) {
+        (Ok(object), Ok(before)) => (object, before),
+        (Err(reply), _) => return keep(reply),
+        (_, Err(_)) => return refuse_unreadable(),
+    };
+    for (dot, version) in before.siblings() {
+        if context.seen.covers(*dot) || context.retried.binary_search(&version.request).is_ok() {
+            continue;
+        }
+        let Some(dot) = vnode.mint() else { return keep(CommandReply::CannotMint) };
+        let request = RequestId(version.request.0 ^ request.0.rotate_left(1));
+        let version = Version { request, retried: false, ..version.clone() };
+        object.write(&Context::default(), dot, version);
+    }
+    named(object.to_entry(), stored.map(|entry| entry.tag), None)
 }
 
 /// A merge of which only the tag of what is stored is known; `None`: that is not enough.

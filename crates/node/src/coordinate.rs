@@ -15,11 +15,10 @@ use ombak_cluster::{Done, Fence, Header, Role};
 use ombak_crdt::{Context, Dot};
 use ombak_kv::{
     Ack, Answer, Command, CommandReply, Content, CoordinatedWrite, GetCore, GetDecision, Heard,
-    Object, ObjectAnswer, Operation, PutCore, PutOp, Quorum, RequestError, Return, TAG_TOMBSTONE,
-    storage_key,
+    Object, ObjectAnswer, Operation, PutCore, PutOp, Quorum, RequestError, Restoring, Return,
+    TAG_TOMBSTONE, storage_key,
 };
 
-use crate::entry::timeout_ms;
 use crate::message::{Acks, Ask, Message, Told};
 use crate::replica::Origin;
 use crate::shard::{Reply, Shard};
@@ -36,6 +35,16 @@ pub(crate) enum Asker {
     Shard(Address, u64),
     /// Nobody any more.
     Nobody,
+}
+
+/// An operation as it comes to its coordinator.
+pub(crate) struct Task {
+    pub(crate) asker: Asker,
+    pub(crate) request: RequestId,
+    /// Whether an earlier attempt at another coordinator may have been done.
+    pub(crate) retried: bool,
+    pub(crate) operation: Operation,
+    pub(crate) deadline: Tick,
 }
 
 /// One operation at its coordinator.
@@ -56,6 +65,8 @@ pub(crate) struct Op {
     stage: Stage,
     /// How often replicas with other bucket properties may still be asked again.
     retries_left: u8,
+    /// Whether a replica had no room for it.
+    overloaded: bool,
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -77,6 +88,8 @@ struct Named {
     tag: u64,
     /// The tag of what the own replica held before.
     base: Option<u64>,
+    /// What the own replica held before, if something in it was replaced that the client had not seen.
+    unseen: Option<Bytes>,
 }
 
 impl Stage {
@@ -105,18 +118,11 @@ impl Op {
 
 impl Shard {
     /// Begins an operation on a partition of this shard.
-    pub(crate) fn coordinate<E: Effects<Shard>>(
-        &mut self,
-        now: Now,
-        asker: Asker,
-        request: RequestId,
-        retried: bool,
-        operation: Operation,
-        fx: &mut E,
-    ) {
+    pub(crate) fn coordinate<E: Effects<Shard>>(&mut self, now: Now, task: Task, fx: &mut E) {
+        let Task { asker, request, retried, operation, deadline } = task;
         let partition = self.partition_of(&operation);
         let n_val = self.buckets.props(operation.bucket()).n_val();
-        let timeout = timeout_ms(&operation);
+        let timeout = deadline.since(now.tick) / 1_000;
         let primaries = self.config.topology.ring.primaries(partition, n_val).iter();
         let primaries =
             primaries.map(|node| (*node, self.peers.fence(*node, timeout, now.tick))).collect();
@@ -127,11 +133,12 @@ impl Shard {
             partition,
             storage_key: storage_key(operation.bucket(), operation.key()),
             primaries,
-            deadline: now.tick.plus_ms(timeout),
+            deadline,
             patience: now.tick.plus_ms(PATIENCE_MS),
             stage: Stage::Reading(GetCore::new(1, 0, 1, true, false), None),
             operation,
             retries_left: 3,
+            overloaded: false,
         };
         if let Err(error) = self.begin(now, op, fx) {
             self.deliver(asker, Answer::Failed(error), fx);
@@ -321,6 +328,9 @@ impl Shard {
             return;
         }
         op.retries_left -= 1;
+        if let Some(restoring) = self.replaced_too_much(&mut op) {
+            return self.restore(now, id, op, restoring, fx);
+        }
         let ask = match &op.stage {
             Stage::Writing(core, named) => merge_of(&op, named, acks_wanted(core, op.is_delete())),
             Stage::Reading(_, have) => Ask::Get(op.storage_key.clone(), *have),
@@ -328,6 +338,59 @@ impl Shard {
         };
         let props = self.buckets.digest(op.operation.bucket());
         self.ask(now, id, &op, node, props, ask, fx);
+        self.ops.insert(id, op);
+    }
+
+    /// Whether the write was named as in a bucket without siblings, which this one is no more.
+    fn replaced_too_much(&self, op: &mut Op) -> Option<Restoring> {
+        if !self.buckets.props(op.operation.bucket()).allow_mult() {
+            return None;
+        }
+        let (Stage::Writing(_, named), Operation::Put(put)) = (&mut op.stage, &op.operation) else {
+            return None;
+        };
+        let before = named.unseen.take()?;
+        let context = Context::decode(&put.context).unwrap_or_default();
+        Some(Restoring { request: op.request, context, before })
+    }
+
+    fn restore<E: Effects<Shard>>(
+        &mut self,
+        now: Now,
+        id: u64,
+        op: Op,
+        restoring: Restoring,
+        fx: &mut E,
+    ) {
+        fx.probe("what was replaced before its bucket was known is written again");
+        let (partition, key) = (op.partition, op.storage_key.clone());
+        self.ops.insert(id, op);
+        let command = Command::Restore(Box::new(restoring));
+        self.submit(now, partition, &key, command, Origin::Restoring(id), fx);
+    }
+
+    /// What a write had replaced is there again, beside it: so it goes to the other primaries.
+    pub(crate) fn restored<E: Effects<Shard>>(
+        &mut self,
+        now: Now,
+        id: u64,
+        done: Done<Origin, CommandReply>,
+        fx: &mut E,
+    ) {
+        let Some(mut op) = self.ops.remove(&id) else { return };
+        let CommandReply::Coordinated { object, tag, base, unseen } = done.reply else {
+            // Nothing may be acknowledged that costs another write.
+            return self.deliver(op.asker, Answer::Failed(RequestError::Timeout), fx);
+        };
+        let Stage::Writing(core, _) = &op.stage else { return };
+        let (core, named) = (core.clone(), Named { object, tag, base, unseen });
+        let acks = acks_wanted(&core, false);
+        let props = self.buckets.digest(op.operation.bucket());
+        let me = self.me();
+        for (node, _) in op.primaries.iter().filter(|(node, _)| *node != me) {
+            self.ask(now, id, &op, *node, props, merge_of(&op, &named, acks), fx);
+        }
+        op.stage = Stage::Writing(core, named);
         self.ops.insert(id, op);
     }
 
@@ -341,6 +404,7 @@ impl Shard {
         fx: &mut E,
     ) {
         let Stage::Reading(core, have) = &mut op.stage else { return };
+        op.overloaded |= told == Told::Overload;
         let own = node == self.config.me.node && !core.has_heard(node);
         core.hear(
             node,
@@ -383,6 +447,7 @@ impl Shard {
 
     fn get_answer(&self, op: &Op, decision: GetDecision) -> Answer {
         match decision {
+            GetDecision::Failed(_) if op.overloaded => Answer::Failed(RequestError::Overload),
             GetDecision::Failed(error) => Answer::Failed(error),
             GetDecision::NotFound => Answer::NotFound(None),
             GetDecision::Found(object) if object.is_tombstone() => {
@@ -444,7 +509,8 @@ impl Shard {
     ) {
         let id = self.fresh_id();
         let core = PutCore::new(op.primaries.len(), op.primaries.len(), 0, op.primaries.len());
-        let named = Named { object: tombstone.encode(), tag: tombstone.tag(), base: None };
+        let named =
+            Named { object: tombstone.encode(), tag: tombstone.tag(), base: None, unseen: None };
         let props = self.buckets.digest(op.operation.bucket());
         for (node, _) in &op.primaries {
             self.ask(now, id, op, *node, props, merge_of(op, &named, Acks::Durable), fx);
@@ -551,7 +617,9 @@ impl Shard {
     ) {
         let Some(mut op) = self.ops.remove(&id) else { return };
         let named = match done.reply {
-            CommandReply::Coordinated { object, tag, base } => Named { object, tag, base },
+            CommandReply::Coordinated { object, tag, base, unseen } => {
+                Named { object, tag, base, unseen }
+            }
             CommandReply::CannotMint => return self.coordinate_elsewhere(now, op, fx),
             CommandReply::Refused(error) => {
                 return self.deliver(op.asker, Answer::Failed(error), fx);
@@ -584,15 +652,11 @@ impl Shard {
     fn coordinate_elsewhere<E: Effects<Shard>>(&mut self, now: Now, op: Op, fx: &mut E) {
         fx.probe("a vnode could not name a write yet");
         match op.asker {
-            Asker::Client(client) => self.forward_instead(
-                now,
-                client,
-                op.request,
-                op.retried,
-                op.operation,
-                op.deadline,
-                fx,
-            ),
+            Asker::Client(client) => {
+                let Op { asker, request, retried, operation, deadline, .. } = op;
+                let task = Task { asker, request, retried, operation, deadline };
+                self.forward_instead(now, client, task, fx);
+            }
             Asker::Shard(address, id) => {
                 self.answer_shard(address, Message::Forwarded(id, None), Stamp::NONE, fx);
             }

@@ -2,17 +2,19 @@
 //! is found. If that is another one, this shard stays responsible for an answer: it tries the next primary when one is
 //! lost, under the same request id, so that a write that was done twice is still one write.
 
-use ombak_base::{Address, ClientId, Effects, NodeId, Now, Partition, RequestId, Stamp, Tick};
+use ombak_base::{
+    Address, ClientId, Effects, NodeId, Now, Partition, Refused, RequestId, Stamp, Tick,
+};
 use ombak_cluster::{FENCE_WINDOW_MS, Fence, hash};
 use ombak_kv::{Answer, Operation, RequestError, validate_key};
 
 use crate::boot::shard_of;
-use crate::coordinate::Asker;
+use crate::coordinate::{Asker, Task};
 use crate::message::Message;
 use crate::shard::{Reply, Shard};
 
 /// The time an operation has when the client gives none (Riak's).
-pub(crate) const TIMEOUT_MS: u64 = 60_000;
+const TIMEOUT_MS: u64 = 60_000;
 
 /// An operation that another shard coordinates for a client of this one.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -26,6 +28,20 @@ pub(crate) struct Forward {
     to: NodeId,
     tried: Vec<NodeId>,
     deadline: Tick,
+    /// Whether a queue was full that led to one of those tried.
+    was_full: bool,
+}
+
+impl Forward {
+    /// What a client hears when there is no primary left to try.
+    fn not_done(&self) -> RequestError {
+        match (self.retried, self.was_full) {
+            // One that was tried may have done it: then the truth is that nobody knows.
+            (true, _) => RequestError::Timeout,
+            (false, true) => RequestError::Overload,
+            (false, false) => RequestError::NoCoordinator,
+        }
+    }
 }
 
 impl Shard {
@@ -47,13 +63,13 @@ impl Shard {
         let local = self.local_address(partition);
         if matches!(operation, Operation::Get(_)) {
             if local == self.config.me {
-                return self.coordinate(now, Asker::Client(client), request, false, operation, fx);
+                return self.coordinate_own(now, client, request, operation, fx);
             }
             return self.forward_first(now, client, request, operation, partition, self.me(), fx);
         }
         match self.next_coordinator(partition, &operation, &[]) {
             Some(node) if node == self.me() && local == self.config.me => {
-                self.coordinate(now, Asker::Client(client), request, false, operation, fx);
+                self.coordinate_own(now, client, request, operation, fx);
             }
             Some(node) => self.forward_first(now, client, request, operation, partition, node, fx),
             None => fx.reply(
@@ -62,6 +78,20 @@ impl Shard {
                 Stamp::NONE,
             ),
         }
+    }
+
+    /// A client of this shard, a partition of this shard.
+    fn coordinate_own<E: Effects<Shard>>(
+        &mut self,
+        now: Now,
+        client: ClientId,
+        request: RequestId,
+        operation: Operation,
+        fx: &mut E,
+    ) {
+        let deadline = now.tick.plus_ms(timeout_ms(&operation));
+        let asker = Asker::Client(client);
+        self.coordinate(now, Task { asker, request, retried: false, operation, deadline }, fx);
     }
 
     /// Checks names and room, and makes a key where none is given.
@@ -135,6 +165,7 @@ impl Shard {
             to,
             tried: Vec::new(),
             deadline,
+            was_full: false,
         };
         self.try_forward(now, forward, fx);
     }
@@ -144,12 +175,10 @@ impl Shard {
         &mut self,
         now: Now,
         client: ClientId,
-        request: RequestId,
-        retried: bool,
-        operation: Operation,
-        deadline: Tick,
+        task: Task,
         fx: &mut E,
     ) {
+        let Task { request, retried, operation, deadline, .. } = task;
         let partition = self.partition_of(&operation);
         let tried = vec![self.me()];
         let Some(to) = self.next_coordinator(partition, &operation, &tried) else {
@@ -161,7 +190,17 @@ impl Shard {
         };
         self.try_forward(
             now,
-            Forward { client, request, retried, operation, partition, to, tried, deadline },
+            Forward {
+                client,
+                request,
+                retried,
+                operation,
+                partition,
+                to,
+                tried,
+                deadline,
+                was_full: false,
+            },
             fx,
         );
     }
@@ -171,22 +210,26 @@ impl Shard {
         loop {
             let id = self.fresh_id();
             let left_ms = forward.deadline.since(now.tick) / 1_000;
-            let sent = self.peers.fence(forward.to, left_ms, now.tick).is_some_and(|fence| {
-                let operation = Box::new(forward.operation.clone());
-                let (request, retried) = (forward.request, forward.retried);
-                let message = Message::Forward { id, request, retried, fence, operation };
-                let address = self.peers.address(forward.to, forward.partition);
-                fx.send(address, message, Stamp::NONE).is_ok()
-            });
+            let sent = match self.peers.fence(forward.to, left_ms, now.tick) {
+                Some(fence) => {
+                    let operation = Box::new(forward.operation.clone());
+                    let (request, retried) = (forward.request, forward.retried);
+                    let message = Message::Forward { id, request, retried, fence, operation };
+                    let address = self.peers.address(forward.to, forward.partition);
+                    fx.send(address, message, Stamp::NONE)
+                }
+                None => Err(Refused::Down),
+            };
             forward.tried.push(forward.to);
-            if sent {
+            if sent.is_ok() {
                 self.forwards.insert(id, forward);
                 return self.arm_sweep(now, fx);
             }
+            forward.was_full |= sent == Err(Refused::Full);
             match self.next_coordinator(forward.partition, &forward.operation, &forward.tried) {
                 Some(next) => forward.to = next,
                 None => {
-                    let answer = Answer::Failed(RequestError::NoCoordinator);
+                    let answer = Answer::Failed(forward.not_done());
                     return fx.reply(forward.client, Reply::Kv(answer), Stamp::NONE);
                 }
             }
@@ -210,14 +253,26 @@ impl Shard {
         let ours = self.local_address(partition) == self.config.me;
         let names =
             matches!(operation, Operation::Get(_)) || self.is_primary(partition, &operation);
-        if !ours || !names || !fence.holds(self.config.boot, now.tick) || self.overloaded() {
+        if !ours || !names || !fence.holds(self.config.boot, now.tick) {
             return self.answer_shard(from, Message::Forwarded(id, None), Stamp::NONE, fx);
         }
-        if self.taken.insert(request, now.tick.plus_ms(FENCE_WINDOW_MS)).is_some() {
+        if self.overloaded() {
+            let overload = Box::new(Answer::Failed(RequestError::Overload));
+            return self.answer_shard(
+                from,
+                Message::Forwarded(id, Some(overload)),
+                Stamp::NONE,
+                fx,
+            );
+        }
+        let is_read = matches!(operation, Operation::Get(_));
+        let boot = self.peers.boot_of(from.node).unwrap_or_default();
+        if !is_read && !self.once.take(from, boot, id) {
             fx.probe("a forwarded operation came twice");
             return;
         }
-        self.coordinate(now, Asker::Shard(from, id), request, retried, operation, fx);
+        let (asker, deadline) = (Asker::Shard(from, id), fence.deadline);
+        self.coordinate(now, Task { asker, request, retried, operation, deadline }, fx);
     }
 
     /// The coordinator has answered, or says that it cannot coordinate.
@@ -266,19 +321,17 @@ impl Shard {
             Some(next)
                 if next == self.me() && self.local_address(forward.partition) == self.config.me =>
             {
-                let Forward { client, request, operation, .. } = forward;
-                self.coordinate(now, Asker::Client(client), request, false, operation, fx);
+                let Forward { client, request, retried, operation, deadline, .. } = forward;
+                let asker = Asker::Client(client);
+                self.coordinate(now, Task { asker, request, retried, operation, deadline }, fx);
             }
             Some(next) => {
                 forward.to = next;
                 self.try_forward(now, forward, fx);
             }
             None => {
-                // One that was tried may have done it: then the truth is that nobody knows.
-                let unknown = forward.retried;
-                let error =
-                    if unknown { RequestError::Timeout } else { RequestError::NoCoordinator };
-                fx.reply(forward.client, Reply::Kv(Answer::Failed(error)), Stamp::NONE);
+                let answer = Answer::Failed(forward.not_done());
+                fx.reply(forward.client, Reply::Kv(answer), Stamp::NONE);
             }
         }
     }
@@ -292,7 +345,7 @@ impl Shard {
 }
 
 /// The time that an operation has, in milliseconds.
-pub(crate) fn timeout_ms(operation: &Operation) -> u64 {
+fn timeout_ms(operation: &Operation) -> u64 {
     operation.timeout_ms().map_or(TIMEOUT_MS, u64::from).clamp(1, FENCE_WINDOW_MS)
 }
 

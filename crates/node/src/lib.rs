@@ -20,6 +20,7 @@ mod entry;
 mod listing;
 mod members;
 mod message;
+mod once;
 mod owed;
 mod repair;
 mod replica;

@@ -18,6 +18,8 @@ use crate::shard::{Reply, Shard};
 const WINDOW: usize = 4;
 /// So many parts may wait for the client.
 const PARTS_MAX: usize = 4;
+/// So many listings are under way in one shard, each with its parts and names; more are refused with `overload`.
+const LISTS_MAX: usize = 64;
 /// A bucket listing remembers the names, to say each once; with more than so many it fails.
 const NAMES_MAX: usize = 1_000_000;
 
@@ -111,7 +113,8 @@ impl Shard {
         if !bucket_type.is_empty() {
             return Err(RequestError::UnknownType);
         }
-        if self.overloaded() { Err(RequestError::Overload) } else { Ok(()) }
+        let too_many = self.lists.len() >= LISTS_MAX;
+        if too_many || self.overloaded() { Err(RequestError::Overload) } else { Ok(()) }
     }
 
     /// Asks for more pieces, as far as window and client allow; ends the listing when all has been read.

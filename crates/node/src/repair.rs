@@ -18,6 +18,8 @@ use crate::status::RepairReport;
 /// A piece of a scan, in entries and in bytes.
 const ENTRIES_MAX: u32 = 512;
 const BYTES_MAX: u32 = 256 * 1024;
+/// Why nothing is repaired while nothing can be made durable.
+const STORAGE_FAILED: &str = "a write or sync failed on this node: start it again";
 /// Tickets of scans, apart from those of loads.
 const SCAN: u64 = 1 << 63;
 
@@ -37,6 +39,8 @@ pub(crate) struct Repair {
     todo: Vec<Partition>,
     current: Option<Copy>,
     report: RepairReport,
+    /// All is done, and reported once this is durable.
+    after: Option<Stamp>,
 }
 
 /// One vnode being copied.
@@ -104,16 +108,19 @@ impl Shard {
         client: ClientId,
         fx: &mut E,
     ) {
-        if self.repair.is_some() {
-            let report = RepairReport {
-                refused: Some("a repair is running already".into()),
-                ..Default::default()
-            };
+        let refused = match (&self.repair, self.failed) {
+            (_, true) => Some(STORAGE_FAILED),
+            (Some(_), false) => Some("a repair is running already"),
+            (None, false) => None,
+        };
+        if let Some(refused) = refused {
+            let report = RepairReport { refused: Some(refused.into()), ..Default::default() };
             return fx.reply(client, Reply::Repaired(report), Stamp::NONE);
         }
         let incomplete = self.vnodes.vnodes().filter(|vnode| !vnode.is_complete());
         let todo = incomplete.map(|vnode| vnode.partition()).collect();
-        self.repair = Some(Repair { client, todo, current: None, report: RepairReport::default() });
+        let report = RepairReport::default();
+        self.repair = Some(Repair { client, todo, current: None, report, after: None });
         self.next_repair(now, fx);
     }
 
@@ -121,10 +128,8 @@ impl Shard {
     fn next_repair<E: Effects<Shard>>(&mut self, now: Now, fx: &mut E) {
         let Some(repair) = &mut self.repair else { return };
         let Some(partition) = repair.todo.pop() else {
-            if let Some(repair) = self.repair.take() {
-                fx.reply(repair.client, Reply::Repaired(repair.report), self.stored);
-            }
-            return;
+            repair.after = Some(self.stored);
+            return self.report_repair(fx);
         };
         if self.vnodes.vnode(partition).is_some_and(|vnode| vnode.is_fresh()) {
             // What the other owners remember of it may yet show that its disk was lost.
@@ -150,6 +155,25 @@ impl Shard {
             lost_entry: false,
         });
         self.read_source(now, fx);
+    }
+
+    /// Reports a repair that is done and durable.
+    pub(crate) fn report_repair<E: Effects<Shard>>(&mut self, fx: &mut E) {
+        let is_done = |repair: &mut Repair| repair.after.is_some_and(|after| after <= self.durable);
+        if let Some(repair) = self.repair.take_if(is_done) {
+            fx.reply(repair.client, Reply::Repaired(repair.report), Stamp::NONE);
+        }
+    }
+
+    /// Nothing becomes durable any more: the repair ends with what it had come to.
+    pub(crate) fn fail_repair<E: Effects<Shard>>(&mut self, fx: &mut E) {
+        let Some(Repair { client, todo, current, mut report, .. }) = self.repair.take() else {
+            return;
+        };
+        let rest = current.map(|copy| copy.partition).into_iter().chain(todo);
+        let undone = std::mem::take(&mut report.completed).into_iter().chain(rest);
+        report.incomplete.extend(undone.map(|partition| (partition, STORAGE_FAILED.into())));
+        fx.reply(client, Reply::Repaired(report), Stamp::NONE);
     }
 
     /// Asks the present source for its next piece, or finishes the vnode when there is no source left.

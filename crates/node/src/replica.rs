@@ -16,6 +16,8 @@ use crate::shard::Shard;
 pub(crate) enum Origin {
     /// An operation of this shard that has its write named.
     Naming(u64),
+    /// One whose write replaced too much.
+    Restoring(u64),
     /// An operation of this shard, as a replica.
     Local(u64),
     /// Another coordinator, under its number.
@@ -154,6 +156,7 @@ impl Shard {
         self.stored = self.stored.max(done.stamp);
         match done.origin {
             Origin::Naming(id) => self.named(now, id, done, fx),
+            Origin::Restoring(id) => self.restored(now, id, done, fx),
             Origin::Import(partition) => {
                 let taken = matches!(done.reply, CommandReply::Merged(_));
                 self.imported(now, partition, taken, fx);
@@ -190,7 +193,7 @@ impl Shard {
                 }
             }
             (Origin::Remote(to, id, _), _) => self.tell(to, id, told, Stamp::NONE, fx),
-            (Origin::Naming(_) | Origin::Import(_), _) => {}
+            (Origin::Naming(_) | Origin::Restoring(_) | Origin::Import(_), _) => {}
         }
     }
 
@@ -227,7 +230,10 @@ impl Shard {
         told: Told,
         fx: &mut E,
     ) {
-        if self.pieces.contains_key(&id) {
+        if let Told::PropsDiffer(export) = told {
+            // The operation is over; what it would have learned is not lost.
+            self.learn_props(&[export], fx);
+        } else if self.pieces.contains_key(&id) {
             self.list_told(now, node, id, told, fx);
         } else {
             self.repair_told(now, node, id, told, fx);

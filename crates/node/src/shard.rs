@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 use ombak_base::{
-    Address, ClientId, DirectoryId, Effects, Event, Machine, NodeId, Now, Partition, RequestId,
-    Stamp, Tick, Ticket, always,
+    Address, ClientId, DirectoryId, Effects, Event, Machine, NodeId, Now, Partition, Stamp, Ticket,
+    always,
 };
 use ombak_cluster::{Peers, Topology, Verdict, Vnode, VnodeMap};
 use ombak_kv::props::BucketMap;
@@ -17,6 +17,7 @@ use crate::entry::Forward;
 use crate::listing::List;
 use crate::members::HEARTBEAT_US;
 use crate::message::{Message, Told};
+use crate::once::Once;
 use crate::repair::{Repair, ScanFor};
 use crate::replica::Origin;
 use crate::spread::Spread;
@@ -91,8 +92,8 @@ pub struct Shard {
     pub(crate) ops: BTreeMap<u64, Op>,
     /// Operations that another shard coordinates for a client of this one.
     pub(crate) forwards: BTreeMap<u64, Forward>,
-    /// Forwarded operations that were taken lately: each is done once.
-    pub(crate) taken: BTreeMap<RequestId, Tick>,
+    /// Forwarded writes that were taken lately: each is done once.
+    pub(crate) once: Once,
     pub(crate) spreads: BTreeMap<u64, Spread>,
     pub(crate) lists: BTreeMap<u64, List>,
     pub(crate) list_clients: BTreeMap<ClientId, u64>,
@@ -128,7 +129,7 @@ impl Shard {
             boot: Some(boot),
             ops: BTreeMap::new(),
             forwards: BTreeMap::new(),
-            taken: BTreeMap::new(),
+            once: Once::default(),
             spreads: BTreeMap::new(),
             lists: BTreeMap::new(),
             list_clients: BTreeMap::new(),
@@ -157,6 +158,11 @@ impl Shard {
     /// The vnodes of this shard.
     pub fn vnodes(&self) -> impl Iterator<Item = &Vnode> {
         self.vnodes.vnodes()
+    }
+
+    /// Whether requests are routed to any other node.
+    pub fn has_live_peer(&self) -> bool {
+        self.peers.iter().any(|(_, peer)| peer.up)
     }
 
     /// Whether nothing is under way.
@@ -197,8 +203,7 @@ impl Shard {
         self.sweep_forwards(now, fx);
         self.sweep_spreads(now, fx);
         self.sweep_lists(now, fx);
-        self.taken.retain(|_, until| *until >= now.tick);
-        if !self.is_idle() || !self.taken.is_empty() {
+        if !self.is_idle() {
             self.arm_sweep(now, fx);
         }
     }
@@ -260,7 +265,7 @@ impl Shard {
     }
 
     /// Everything up to `stamp` is durable: leases count, own writes are acknowledged.
-    fn synced(&mut self, stamp: Stamp) {
+    fn synced<E: Effects<Shard>>(&mut self, stamp: Stamp, fx: &mut E) {
         self.durable = self.durable.max(stamp);
         for partition in std::mem::take(&mut self.syncing) {
             if let Some(vnode) = self.vnodes.vnode_mut(partition) {
@@ -275,6 +280,8 @@ impl Shard {
         {
             self.inbox.push_back((self.me(), id, told));
         }
+        self.finish_spreads(fx);
+        self.report_repair(fx);
     }
 
     /// Nothing will become durable any more: what waited for that has failed, here and at others. What the host had held
@@ -284,6 +291,8 @@ impl Shard {
         for (_, id, _) in std::mem::take(&mut self.unsynced) {
             self.inbox.push_back((self.me(), id, Told::Failed));
         }
+        self.fail_spreads(fx);
+        self.fail_repair(fx);
         self.peers.answers_lost();
         for node in self.config.topology.nodes() {
             self.greet(now, self.peers.shards_of(node), fx);
@@ -346,7 +355,7 @@ impl Machine for Shard {
             Event::Timer(Timer::Settle) => self.settle_silent(fx),
             Event::Loaded { ticket, entry } => self.loaded(now, ticket, entry, fx),
             Event::Scanned { ticket, chunk } => self.scanned(ticket, chunk, fx),
-            Event::Durable(stamp) => self.synced(stamp),
+            Event::Durable(stamp) => self.synced(stamp, fx),
             Event::DeviceFailed => self.device_failed(now, fx),
         }
         while let Some((node, id, told)) = self.inbox.pop_front() {

@@ -153,10 +153,26 @@ impl Shard {
     }
 
     fn finish_spread<E: Effects<Shard>>(&mut self, id: u64, fx: &mut E) {
-        if self.spreads.get(&id).is_some_and(|spread| spread.waiting.is_empty())
+        let is_done = |spread: &Spread| spread.waiting.is_empty() && spread.stored <= self.durable;
+        if self.spreads.get(&id).is_some_and(is_done)
             && let Some(spread) = self.spreads.remove(&id)
         {
-            fx.reply(spread.client, Reply::Kv(Answer::PropsSet), spread.stored);
+            fx.reply(spread.client, Reply::Kv(Answer::PropsSet), Stamp::NONE);
+        }
+    }
+
+    /// More has become durable: changes that waited for that are done.
+    pub(crate) fn finish_spreads<E: Effects<Shard>>(&mut self, fx: &mut E) {
+        for id in self.spreads.keys().copied().collect::<Vec<_>>() {
+            self.finish_spread(id, fx);
+        }
+    }
+
+    /// Nothing becomes durable any more.
+    pub(crate) fn fail_spreads<E: Effects<Shard>>(&mut self, fx: &mut E) {
+        for (_, spread) in std::mem::take(&mut self.spreads) {
+            let error = RequestError::Storage("a write or sync failed on this node".into());
+            fx.reply(spread.client, Reply::Kv(Answer::Failed(error)), Stamp::NONE);
         }
     }
 

@@ -4,11 +4,12 @@ use std::io::ErrorKind;
 
 use bytes::Bytes;
 use ombak_base::{NodeId, ShardId};
+use ombak_kv::props::{PropChange, PropValue};
 use ombak_kv::{
     Answer, BucketId, Content, DeleteOp, GetOp, Listing, Operation, PutOp, Quorum, Quorums,
     Request, RequestError, Return,
 };
-use ombak_node::Reply;
+use ombak_node::{Reply, Shard};
 use ombak_sim::{Faults, Heard, World};
 
 use crate::cluster::{Cluster, Shape};
@@ -266,4 +267,61 @@ fn a_listing_goes_on_when_an_answer_finds_the_queue_full() {
         let ended = |answer: &Answer| matches!(answer, Answer::Listed(_, true) | Answer::Failed(_));
         assert!(answers.last().is_some_and(ended), "seed {seed}: {answers:?}");
     }
+}
+
+/// Replies to these were held back for a disk that failed, and so was the news of it.
+#[test]
+fn a_repair_and_a_change_of_properties_end_when_the_disk_fails() {
+    for request in [set_allow_mult(true), ombak_node::Request::Repair] {
+        let mut w = world(6);
+        w.set_faults(Faults { write_us: (400_000, 500_000), ..Faults::calm() });
+        // So that there is something to be synced.
+        heard(&mut w, A, Request::Key(put_op(key(0), Quorums::default())), |_| ());
+        let client = w.request(A, S, request.clone());
+        w.run_for(50_000);
+        w.disk(A).set_broken(Some(ErrorKind::Other));
+        w.run_for(2 * SECOND);
+        let replies = w.take_replies();
+        let ended = replies.iter().any(|reply| reply.client == client);
+        assert!(ended, "{request:?}: {replies:?}");
+        let refused = w.ask(A, S, request, SECOND);
+        let refused = format!("{refused:?}");
+        assert!(refused.contains("sync failed"), "{refused}");
+    }
+}
+
+fn set_allow_mult(value: bool) -> ombak_node::Request {
+    let change = PropChange { name: "allow_mult".into(), value: Some(PropValue::Bool(value)) };
+    ombak_node::Request::Kv(Request::SetProps(bucket(), vec![change]))
+}
+
+/// A node that was cut off while its bucket came to keep siblings takes a write before it has learned that. It used to
+/// replace what was there.
+#[test]
+fn a_coordinator_that_missed_allow_mult_loses_no_sibling() {
+    let mut missed = 0;
+    for seed in 0..20 {
+        let mut w = world(seed);
+        let (b, c) = (NodeId(1), NodeId(2));
+        assert!(put(&mut w, b, key(0)));
+        w.partition(&[A], &[b, c]);
+        w.run_for(3 * SECOND);
+        let set = w.ask(b, S, set_allow_mult(true), 5 * SECOND);
+        assert_eq!(set, Some(Heard::Reply(Reply::Kv(Answer::PropsSet))));
+        // What A and B have to say to each other is on its way for a while.
+        w.set_faults(Faults { delay_us: (90_000, 100_000), ..Faults::calm() });
+        w.heal();
+        let sees_peer = |w: &World<Cluster>| w.machine(A, S).is_some_and(Shard::has_live_peer);
+        assert!(w.run_until_true(5 * SECOND, sees_peer));
+        assert!(put(&mut w, A, key(0)), "seed {seed}");
+        w.run_for(3 * SECOND);
+        for node in [A, b, c] {
+            let found = get(&mut w, node, key(0));
+            let Some(Answer::Object(object)) = found else { panic!("seed {seed}: {found:?}") };
+            assert_eq!(object.siblings.len(), 2, "seed {seed}, through {node}");
+        }
+        let probe = "what was replaced before its bucket was known is written again";
+        missed += w.probes().get(probe).copied().unwrap_or(0);
+    }
+    assert!(missed > 0, "it never had to be put right");
 }

@@ -240,7 +240,7 @@ proptest! {
             let mut write = write("v", request, &contexts[context % contexts.len()]);
             (write.siblings, write.retried, write.content.deleted) = (siblings, retried, deleted);
             let reply = run(&mut vnodes[at], &mut stored[at], Command::Coordinate(Box::new(write)));
-            let CommandReply::Coordinated { object, tag, base } = reply else { panic!("{reply:?}") };
+            let CommandReply::Coordinated { object, tag, base, .. } = reply else { panic!("{reply:?}") };
             let written = Object::decode(&object).expect("our own bytes");
             prop_assert_eq!(written.tag(), tag);
             contexts.push(written.context());
@@ -262,4 +262,40 @@ proptest! {
             }
         }
     }
+}
+
+/// A coordinator that had missed `allow_mult=true` replaced a value that its client had not seen, and learned better.
+#[test]
+fn what_was_replaced_unseen_is_written_again() {
+    let ((mut here, mut stored), (mut there, mut elsewhere)) = ((vnode(), None), (vnode(), None));
+    let nothing = Context::default();
+    let first = coordinate_ok(&mut here, &mut stored, write("a", 1, &nothing));
+    run(&mut there, &mut elsewhere, merge(first.encode()));
+    let replacing = CoordinatedWrite { siblings: false, ..write("b", 2, &nothing) };
+    let reply = run(&mut here, &mut stored, Command::Coordinate(Box::new(replacing)));
+    let CommandReply::Coordinated { object, unseen: Some(before), .. } = reply else {
+        panic!("{reply:?}")
+    };
+    assert_eq!(before, first.encode());
+    run(&mut there, &mut elsewhere, merge(object));
+    let restoring = Restoring { request: RequestId(2), context: nothing, before };
+    let reply = run(&mut here, &mut stored, Command::Restore(Box::new(restoring)));
+    let CommandReply::Coordinated { object, .. } = reply else { panic!("{reply:?}") };
+    run(&mut there, &mut elsewhere, merge(object));
+    for stored in [stored, elsewhere] {
+        let object = Object::decode(&stored.expect("it is there").bytes).expect("our own bytes");
+        let mut values: Vec<&[u8]> = object.live().map(|(_, v)| &v.content.value[..]).collect();
+        values.sort();
+        assert_eq!(values, [b"a", b"b"]);
+    }
+}
+
+/// What the client had seen is replaced in any bucket.
+#[test]
+fn what_was_replaced_seen_is_no_loss() {
+    let (mut vnode, mut stored) = (vnode(), None);
+    let first = coordinate_ok(&mut vnode, &mut stored, write("a", 1, &Context::default()));
+    let replacing = CoordinatedWrite { siblings: false, ..write("b", 2, &first.context()) };
+    let reply = run(&mut vnode, &mut stored, Command::Coordinate(Box::new(replacing)));
+    assert!(matches!(reply, CommandReply::Coordinated { unseen: None, .. }), "{reply:?}");
 }
