@@ -9,17 +9,20 @@ use bytes::BytesMut;
 use mio::net::TcpStream;
 use mio::{Interest, Token};
 use ombak_base::limits::FRAME_BYTES_MAX;
-use ombak_base::{ClientId, Device, Event, Machine};
+use ombak_base::{ClientId, Device, Event, Machine, Tick};
 
 use crate::config::Limits;
-use crate::face::{Answer, Face, Requests};
-use crate::host::{Host, Origin};
+use crate::face::{Answer, Face, Refusal, Requests};
+use crate::host::{Host, Origin, Own};
 use crate::output::Output;
 use crate::slab::{Key, Slab};
 use crate::sockets::{self, Kind, Readiness};
 
 /// Capacity that an idle connection's buffers keep.
 const KEEP_BYTES: usize = 8 * 1024;
+
+/// Unfinished input of so much is nobody's fault.
+const SMALL_BYTES: usize = 64 * 1024;
 
 /// Requests that a face has asked for and that have no [`ClientId`] yet, by slot.
 pub(crate) type AskedBySlot<M> = Vec<(u64, <M as Machine>::Request)>;
@@ -29,6 +32,8 @@ struct Client<C> {
     face: usize,
     state: C,
     input: BytesMut,
+    /// When a byte of `input` came last.
+    fed: Tick,
     output: Output,
     /// The socket may have something to read.
     readable: bool,
@@ -56,6 +61,10 @@ pub(crate) struct Clients<M: Machine, F: Face<M>> {
     ready: VecDeque<Key>,
     dirty: Vec<Key>,
     asked: AskedBySlot<M>,
+    /// Of all connections together.
+    input_bytes: usize,
+    /// Whether a timer looks for unfinished input.
+    watching: bool,
 }
 
 /// What a read brought.
@@ -76,6 +85,8 @@ impl<M: Machine, F: Face<M>> Clients<M, F> {
             ready: VecDeque::new(),
             dirty: Vec::new(),
             asked: Vec::new(),
+            input_bytes: 0,
+            watching: false,
         }
     }
 
@@ -157,6 +168,7 @@ impl<M: Machine, D: Device, F: Face<M>> Host<M, D, F> {
             face,
             state,
             input: BytesMut::new(),
+            fed: self.now.tick,
             output: Output::new(KEEP_BYTES),
             readable: true,
             closed: false,
@@ -198,6 +210,8 @@ impl<M: Machine, D: Device, F: Face<M>> Host<M, D, F> {
             Ok(n) => {
                 self.counted.client_bytes_in += n as u64;
                 client.input.extend_from_slice(&scratch[..n]);
+                client.fed = self.now.tick;
+                self.clients.input_bytes += n;
                 if n == scratch.len() || client.closed {
                     queue(&mut self.clients.ready, client, key);
                 } else {
@@ -225,7 +239,9 @@ impl<M: Machine, D: Device, F: Face<M>> Host<M, D, F> {
         let before = client.output.len();
         let mut out = Requests::new(client.output.buffer(), &mut asked);
         let face = &self.clients.faces[client.face];
+        let offered = client.input.len();
         let received = face.receive(&mut client.state, &mut client.input, &mut out);
+        self.clients.input_bytes -= offered - client.input.len();
         // A face that neither consumes nor refuses would make us buffer without end.
         client.closing |= received.is_err() || client.input.len() > 2 * FRAME_BYTES_MAX;
         if client.input.is_empty() && client.input.capacity() > KEEP_BYTES {
@@ -239,7 +255,55 @@ impl<M: Machine, D: Device, F: Face<M>> Host<M, D, F> {
         if !client.closing && !may_read(face, client, &self.limits) {
             client.paused = true;
         }
+        let is_unfinished = !client.input.is_empty() && !client.closing;
+        if is_unfinished {
+            self.watch_unfinished(key);
+        }
         asked
+    }
+
+    /// Bounds what connections may keep by not finishing a request.
+    fn watch_unfinished(&mut self, key: Key) {
+        let too_much = self.clients.input_bytes > self.limits.clients_input_bytes_max;
+        let client = self.clients.slab.get_mut(key);
+        if too_much && client.is_some_and(|client| client.input.len() > SMALL_BYTES) {
+            self.refuse_client(key, Refusal::TooMuch);
+        } else if !std::mem::replace(&mut self.clients.watching, true) {
+            let due = self.now.tick.plus_ms(self.limits.unfinished_ms);
+            self.own_timers.arm(Own::Unfinished, due);
+        }
+    }
+
+    /// Refuses clients that have sent a part of a request and then nothing for too long, unless it was this node that
+    /// did not read on.
+    pub fn refuse_slow_clients(&mut self) {
+        let since = self.limits.unfinished_ms * 1_000;
+        let now = self.now.tick;
+        let unfinished =
+            |client: &Client<F::Connection>| !client.input.is_empty() && !client.paused;
+        let all = self.clients.slab.iter().filter(|(_, client)| unfinished(client));
+        let (slow, rest): (Vec<_>, Vec<_>) = all
+            .map(|(key, client)| (key, client.fed))
+            .partition(|(_, fed)| now.since(*fed) >= since);
+        slow.iter().for_each(|(key, _)| self.refuse_client(*key, Refusal::TooSlow));
+        let paused = self.clients.slab.iter().any(|(_, client)| !client.input.is_empty());
+        let oldest = rest.iter().map(|(_, fed)| fed.plus_ms(self.limits.unfinished_ms)).min();
+        let next = oldest.or(paused.then(|| now.plus_ms(self.limits.unfinished_ms)));
+        self.clients.watching = next.is_some();
+        if let Some(next) = next {
+            self.own_timers.arm(Own::Unfinished, next);
+        }
+    }
+
+    fn refuse_client(&mut self, key: Key, why: Refusal) {
+        let Some(client) = self.clients.slab.get_mut(key) else { return };
+        self.clients.input_bytes -= client.input.len();
+        client.input = BytesMut::new();
+        let mut out = Requests::new(client.output.buffer(), &mut self.clients.asked);
+        let face = &self.clients.faces[client.face];
+        client.closing |= face.refuse(&mut client.state, why, &mut out).is_err();
+        client.paused = true;
+        mark(&mut self.clients.dirty, client, key);
     }
 
     pub fn reuse_asked(&mut self, asked: AskedBySlot<M>) {
@@ -337,6 +401,7 @@ impl<M: Machine, D: Device, F: Face<M>> Host<M, D, F> {
     pub fn close_client(&mut self, key: Key) {
         let Some(mut client) = self.clients.slab.remove(key) else { return };
         self.shared.clients.fetch_sub(1, Ordering::Relaxed);
+        self.clients.input_bytes -= client.input.len();
         if client.closing {
             // Unread input would turn the close into a reset, and a reset can overtake our last words.
             let _ = client.stream.shutdown(Shutdown::Write);

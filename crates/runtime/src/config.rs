@@ -62,6 +62,10 @@ pub struct Limits {
     pub client_connections_max: usize,
     /// Unsent output at which a client's connection is no longer read.
     pub client_output_bytes_max: usize,
+    /// Input of all clients of a shard that makes no whole request yet, at which the next one that sends more is refused.
+    pub clients_input_bytes_max: usize,
+    /// Time without a byte in the middle of a request, after which the connection is refused.
+    pub unfinished_ms: u64,
     /// Unsent output below which a streamed answer goes on.
     pub more_below_bytes: usize,
     /// Unsent output to a peer at which sends are refused with `Full`.
@@ -100,6 +104,8 @@ impl Default for Limits {
         Limits {
             client_connections_max: 10_000,
             client_output_bytes_max: 1024 * 1024,
+            clients_input_bytes_max: 256 * 1024 * 1024,
+            unfinished_ms: 30_000,
             more_below_bytes: 256 * 1024,
             peer_output_bytes_max: 64 * 1024 * 1024,
             local_messages_max: 16 * 1024,

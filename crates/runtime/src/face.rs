@@ -43,11 +43,33 @@ pub trait Face<M: Machine>: Clone + Send + 'static {
         out: &mut Requests<'_, M>,
     ) -> Answer;
 
+    /// The connection's input is given up, in the middle of a frame: says so in the protocol's way. As for
+    /// [`receive`](Face::receive), after `Err(Close)` the connection closes; after `Ok` it is not read any more, and
+    /// the face closes it with the last answer.
+    fn refuse(
+        &self,
+        connection: &mut Self::Connection,
+        why: Refusal,
+        out: &mut Requests<'_, M>,
+    ) -> Result<(), Close> {
+        let _ = (connection, why, out);
+        Err(Close)
+    }
+
     /// Whether more may be read from this connection. Here a protocol bounds what is outstanding.
     fn may_read(&self, connection: &Self::Connection) -> bool {
         let _ = connection;
         true
     }
+}
+
+/// Why a connection's unfinished input is given up.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Refusal {
+    /// All connections of the shard together hold too much of it.
+    TooMuch,
+    /// The rest does not come.
+    TooSlow,
 }
 
 /// The connection is to be closed once its output is sent.

@@ -45,6 +45,8 @@ pub(crate) enum Own {
     Greeting(u64),
     /// Accepting failed; try again.
     Accept,
+    /// Look for clients that do not finish what they say.
+    Unfinished,
 }
 
 pub(crate) struct Host<M: Machine, D: Device, F: Face<M>> {

@@ -38,6 +38,7 @@
 //! |---|---|
 //! | output to a peer | `Refused::Full`, known to the machine at once |
 //! | messages to another shard | `Refused::Full`; frames to be forwarded: their connection is not read |
+//! | unfinished input of all clients of a shard, or one that waits too long for the rest | that connection is refused by its face |
 //! | output to a client, requests outstanding on it | it is not read; streamed answers pause |
 //! | commits waiting for the log, bytes not durable | clients are not read, later peers neither |
 //! | requests of local clients | [`AskError::Overload`] |
@@ -83,7 +84,7 @@ mod timers;
 
 pub use config::{Boot, Config, Hosted, Limits, RuntimeError};
 pub use counters::{Counters, LogCounters, ShardCounters};
-pub use face::{Answer, Close, Face, NoFace, Requests};
+pub use face::{Answer, Close, Face, NoFace, Refusal, Requests};
 pub use greeting::{Admitted, Handshake};
 pub use handle::{AskError, Asked, Flow, Handle, Sink};
 pub use running::{Running, Stopper};

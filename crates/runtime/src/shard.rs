@@ -421,6 +421,7 @@ impl<M: Machine, D: Device, F: Face<M>> Shard<M, D, F> {
                 Own::Link(index) => self.host.link_timer(index),
                 Own::Greeting(bits) => self.forget_greeting(Key::from_bits(bits)),
                 Own::Accept => self.accept_again(),
+                Own::Unfinished => self.host.refuse_slow_clients(),
             }
         }
     }

@@ -23,7 +23,7 @@ use bytes::{Bytes, BytesMut};
 use ombak_base::NodeId;
 use ombak_cluster::Topology;
 use ombak_node::{Reply, Shard};
-use ombak_runtime::{Answer, Close, Face, Requests};
+use ombak_runtime::{Answer, Close, Face, Refusal, Requests};
 use ombak_wire::{FrameError, Request, Response, WireError, split_frame};
 
 use crate::counts::{AllCounts, Counts, count};
@@ -128,6 +128,19 @@ impl Face<Shard> for PbFace {
             // Nothing here asks for these.
             Reply::Status(_) | Reply::Repaired(_) => Answer::Close,
         }
+    }
+
+    fn refuse(
+        &self,
+        queue: &mut Queue,
+        why: Refusal,
+        out: &mut Requests<'_, Shard>,
+    ) -> Result<(), Close> {
+        let text = match why {
+            Refusal::TooMuch => "overload",
+            Refusal::TooSlow => "timeout: the rest of a message did not come",
+        };
+        queue.say_last(&Response::error(text), out)
     }
 
     fn may_read(&self, queue: &Queue) -> bool {

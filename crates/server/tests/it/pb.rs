@@ -9,7 +9,7 @@ use ombak_wire::{
     RpbListBucketsReq, RpbListKeysReq, RpbPutReq, RpbSetBucketReq,
 };
 
-use crate::world::{Client, bytes, get, node, put, put_req, values};
+use crate::world::{Client, bytes, get, node, node_with, put, put_req, values};
 
 fn delete(bucket: &str, key: &str) -> Request {
     Request::Del(RpbDelReq {
@@ -174,6 +174,41 @@ fn a_length_that_no_frame_has_ends_its_connection_and_no_other() {
         assert!(client.is_closed(), "{length}");
         assert_works(&mut other);
     }
+    node.stop().unwrap();
+}
+
+#[test]
+fn a_message_that_is_not_finished_is_given_up() {
+    let node = node_with(|limits| limits.unfinished_ms = 50);
+    let (mut client, mut other) = (Client::of(&node), Client::of(&node));
+    let mut bytes = Vec::new();
+    put("b", "k", "v").encode_frame(&mut bytes);
+    bytes.extend_from_slice(&100u32.to_be_bytes());
+    client.say(&bytes);
+    assert!(matches!(client.receive(), Response::Put(_)), "what was whole is answered");
+    assert!(client.error().contains("timeout"));
+    assert!(client.is_closed());
+    assert_works(&mut other);
+    node.stop().unwrap();
+}
+
+#[test]
+fn unfinished_messages_of_all_connections_are_bounded_together() {
+    let node = node_with(|limits| limits.clients_input_bytes_max = 200_000);
+    let (mut first, mut second, mut other) =
+        (Client::of(&node), Client::of(&node), Client::of(&node));
+    let mut whole = Vec::new();
+    put("b", "k", &"x".repeat(300_000)).encode_frame(&mut whole);
+    first.say(&whole[..150_000]);
+    // Every turn reads every connection once: after two turns, all of it has been read.
+    assert_works(&mut other);
+    assert_works(&mut other);
+    second.say(&whole[..150_000]);
+    assert_eq!(second.error(), "overload");
+    assert!(second.is_closed());
+    first.say(&whole[150_000..]);
+    assert!(first.error().contains("overload"), "it went over the bound by itself");
+    assert_works(&mut other);
     node.stop().unwrap();
 }
 

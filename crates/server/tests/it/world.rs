@@ -5,8 +5,9 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use ombak_runtime::Limits;
 use ombak_server::{Backend, Node, Options};
-use ombak_wire::{Request, Response, RpbContent, RpbGetReq, RpbPutReq, split_frame};
+use ombak_wire::{Request, Response, RpbContent, RpbGetReq, RpbPutReq, split_answer};
 
 /// No test waits longer for anything.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -27,6 +28,13 @@ pub fn options() -> Options {
 
 pub fn node() -> Node {
     Node::start(options()).unwrap()
+}
+
+/// A node of one shard, with other bounds.
+pub fn node_with(change: impl FnOnce(&mut Limits)) -> Node {
+    let mut options = Options { shards: Some(1), ..options() };
+    change(&mut options.limits);
+    Node::start(options).unwrap()
 }
 
 /// A connection of a client.
@@ -65,7 +73,7 @@ impl Client {
     /// The next frame; `None` when the node has closed the connection.
     pub fn frame(&mut self) -> Option<(u8, Bytes)> {
         loop {
-            if let Some(frame) = split_frame(&mut self.input).unwrap() {
+            if let Some(frame) = split_answer(&mut self.input).unwrap() {
                 return Some(frame);
             }
             let mut buffer = [0; 65_536];
