@@ -313,6 +313,30 @@ fn a_wiped_node_knows_that_it_knows_nothing_and_is_repaired() {
     alone_it_has_all(cluster, 2);
 }
 
+/// Each was small enough to be taken; together they are larger than what a client may write. They were acknowledged, and
+/// then no node could send them to another.
+#[test]
+fn concurrent_writes_that_are_too_large_together_can_be_read_and_repaired() {
+    const VALUE_BYTES: usize = 30 << 20;
+    let mut cluster = Cluster::start();
+    cluster.pb(0).allow_mult("big", true).unwrap();
+    let put = |node: usize, cluster: &Cluster| {
+        let mut pb = cluster.pb(node);
+        let value = node.to_string().repeat(VALUE_BYTES);
+        thread::spawn(move || pb.put(put_req("big", "k", &value)).map(drop))
+    };
+    let puts = [put(0, &cluster), put(1, &cluster)];
+    let taken = puts.into_iter().map(|put| put.join().unwrap()).filter(Result::is_ok).count();
+    assert!(taken > 0, "none was taken");
+    cluster.kill(2);
+    fs::remove_dir_all(cluster.dir_of(2)).unwrap();
+    cluster.start_node(2);
+    cluster.wait_serving();
+    let read = patiently(|| cluster.pb(2).get(get_req("big", "k"))).unwrap();
+    assert!(values(&read).len() >= taken, "{} of {taken}", values(&read).len());
+    repair(&mut cluster, 2);
+}
+
 #[test]
 fn a_damaged_value_is_reported_and_its_vnode_repaired() {
     let mut cluster = Cluster::start();

@@ -1,16 +1,14 @@
 //! What can be wrong with bytes from a connection.
 
-use ombak_base::limits::FRAME_BYTES_MAX;
-
 /// The bytes are no frame. What follows can't be found any more: close the connection.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, thiserror::Error)]
 pub enum FrameError {
     /// A length of zero leaves no room for the message code.
     #[error("a frame of length 0 has no message code")]
     Empty,
-    /// The length is above the limit of a frame, [`FRAME_BYTES_MAX`].
-    #[error("a frame of {0} bytes is longer than the limit of {FRAME_BYTES_MAX}")]
-    TooLong(u32),
+    /// The length is above the limit of a frame, which is given.
+    #[error("a frame of {0} bytes is longer than the limit of {1}")]
+    TooLong(u32, usize),
 }
 
 /// The frame holds no message. The next frame is where it was: answer with an error and go on.

@@ -5,7 +5,7 @@
 
 use bytes::{Bytes, BytesMut};
 
-use crate::{FrameError, Request, Response, frame_missing, split_frame};
+use crate::{FrameError, Request, Response, answer_missing, split_answer, split_frame};
 
 /// The first byte is a message code, the rest a body: decoding may fail, but what it yields survives a round trip.
 pub fn message(input: &[u8]) {
@@ -57,8 +57,8 @@ fn frames_of<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Found {
 
 fn take_frames(buffer: &mut BytesMut, found: &mut Vec<(u8, Bytes)>) -> Result<(), FrameError> {
     loop {
-        let missing = frame_missing(buffer)?;
-        let frame = split_frame(buffer)?;
+        let missing = answer_missing(buffer)?;
+        let frame = split_answer(buffer)?;
         assert_eq!(missing == 0, frame.is_some());
         match frame {
             Some(frame) => found.push(frame),

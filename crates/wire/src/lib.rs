@@ -48,7 +48,7 @@ pub mod quorum;
 pub use bound::FIELDS_MAX;
 pub use envelope::{Request, Response};
 pub use error::{FrameError, WireError};
-pub use frame::{FRAME_HEADER_BYTES, frame_missing, split_frame};
+pub use frame::{FRAME_HEADER_BYTES, answer_missing, split_answer, split_frame};
 pub use messages::*;
 
 #[cfg(doctest)]

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use mio::net::TcpStream;
-use ombak_wire::{FRAME_HEADER_BYTES, Response, frame_missing};
+use ombak_wire::{FRAME_HEADER_BYTES, Response, answer_missing};
 
 use super::frames::{Frames, Kind, Operation};
 use super::load::{Answer, Load};
@@ -153,7 +153,7 @@ impl Connection {
 
     /// A frame longer than the buffer gets room for all of it.
     fn make_room(&mut self) -> io::Result<()> {
-        let missing = frame_missing(&self.input[..self.filled]).map_err(invalid)?;
+        let missing = answer_missing(&self.input[..self.filled]).map_err(invalid)?;
         if self.filled + missing > self.input.len() {
             self.input.resize(self.filled + missing, 0);
         }
@@ -163,7 +163,7 @@ impl Connection {
 
 /// The length, header included, of the frame at the front if all of it is there.
 fn whole_frame(input: &[u8]) -> io::Result<Option<usize>> {
-    if frame_missing(input).map_err(invalid)? > 0 {
+    if answer_missing(input).map_err(invalid)? > 0 {
         return Ok(None);
     }
     let length = input.first_chunk().map_or(0, |bytes| u32::from_be_bytes(*bytes));

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use ombak_wire::{Request, Response, RpbGetBucketReq, frame_missing, split_frame};
+use ombak_wire::{Request, Response, RpbGetBucketReq, answer_missing, split_answer};
 use serde::Serialize;
 
 use super::BenchError;
@@ -102,10 +102,10 @@ impl Line {
         self.stream.write_all(&out)?;
         let mut piece = [0; READ_BYTES];
         loop {
-            if let Some(frame) = split_frame(&mut self.input).map_err(io::Error::other)? {
+            if let Some(frame) = split_answer(&mut self.input).map_err(io::Error::other)? {
                 return Ok(frame);
             }
-            let wanted = frame_missing(&self.input).map_err(io::Error::other)?.min(READ_BYTES);
+            let wanted = answer_missing(&self.input).map_err(io::Error::other)?.min(READ_BYTES);
             match self.stream.read(&mut piece[..wanted])? {
                 0 => return Err(io::ErrorKind::UnexpectedEof.into()),
                 read => self.input.extend_from_slice(&piece[..read]),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use ombak_wire::{
     Request, Response, RpbBucketProps, RpbContent, RpbDelReq, RpbGetReq, RpbGetResp,
-    RpbListKeysReq, RpbPutReq, RpbPutResp, RpbSetBucketReq, frame_missing, split_frame,
+    RpbListKeysReq, RpbPutReq, RpbPutResp, RpbSetBucketReq, answer_missing, split_answer,
 };
 
 /// No answer may take longer than this by far; a hang fails the test instead of stopping it.
@@ -63,7 +63,7 @@ impl Pb {
         let bad = |error: String| PbError::Broken(io::Error::other(error));
         loop {
             if let Some((code, body)) =
-                split_frame(&mut self.buffer).map_err(|e| bad(e.to_string()))?
+                split_answer(&mut self.buffer).map_err(|e| bad(e.to_string()))?
             {
                 return match Response::decode(code, body).map_err(|e| bad(e.to_string()))? {
                     Response::Error(error) => Err(PbError::Refused(
@@ -72,7 +72,7 @@ impl Pb {
                     response => Ok(response),
                 };
             }
-            let missing = frame_missing(&self.buffer).map_err(|e| bad(e.to_string()))?;
+            let missing = answer_missing(&self.buffer).map_err(|e| bad(e.to_string()))?;
             let mut chunk = vec![0; missing.clamp(4096, 1 << 20)];
             match self.stream.read(&mut chunk).map_err(PbError::Broken)? {
                 0 => return Err(PbError::Broken(io::ErrorKind::UnexpectedEof.into())),

@@ -19,25 +19,31 @@ fn a_frame_is_found_when_its_last_byte_is_there() {
     let mut buffer = BytesMut::new();
     for (i, byte) in frame.iter().enumerate() {
         let missing = if i < 4 { 5 - i } else { frame.len() - i };
-        assert_eq!(frame_missing(&buffer), Ok(missing), "before byte {i}");
+        assert_eq!(answer_missing(&buffer), Ok(missing), "before byte {i}");
         assert_eq!(split_frame(&mut buffer), Ok(None), "before byte {i}");
         buffer.extend_from_slice(&[*byte]);
     }
-    assert_eq!(frame_missing(&buffer), Ok(0));
+    assert_eq!(answer_missing(&buffer), Ok(0));
     assert_eq!(split_frame(&mut buffer), Ok(Some((9, Bytes::from_static(b"hi")))));
 }
 
 #[test]
 fn impossible_lengths_are_errors_and_allocate_nothing() {
-    for (length, error) in [
-        (0, FrameError::Empty),
-        (FRAME_BYTES_MAX as u32 + 1, FrameError::TooLong(FRAME_BYTES_MAX as u32 + 1)),
-        (u32::MAX, FrameError::TooLong(u32::MAX)),
+    let (request, answer) = (FRAME_BYTES_MAX, ANSWER_BYTES_MAX);
+    for (length, of_request, of_answer) in [
+        (0, Some(FrameError::Empty), Some(FrameError::Empty)),
+        (request as u32 + 1, Some(FrameError::TooLong(request as u32 + 1, request)), None),
+        (
+            u32::MAX,
+            Some(FrameError::TooLong(u32::MAX, request)),
+            Some(FrameError::TooLong(u32::MAX, answer)),
+        ),
     ] {
         let mut buffer = buffer(&length.to_be_bytes());
         let capacity = buffer.capacity();
-        assert_eq!(split_frame(&mut buffer), Err(error));
-        assert_eq!(frame_missing(&buffer), Err(error));
+        assert_eq!(split_frame(&mut buffer).err(), of_request);
+        assert_eq!(split_answer(&mut buffer).err(), of_answer);
+        assert_eq!(answer_missing(&buffer).err(), of_answer);
         assert_eq!((buffer.capacity(), &buffer[..]), (capacity, &length.to_be_bytes()[..]));
     }
 }
@@ -47,7 +53,7 @@ fn the_longest_frame_is_waited_for_without_allocating_it() {
     let mut buffer = buffer(&(FRAME_BYTES_MAX as u32).to_be_bytes());
     let capacity = buffer.capacity();
     assert_eq!(split_frame(&mut buffer), Ok(None));
-    assert_eq!(frame_missing(&buffer), Ok(FRAME_BYTES_MAX));
+    assert_eq!(answer_missing(&buffer), Ok(FRAME_BYTES_MAX));
     assert_eq!(buffer.capacity(), capacity);
 }
 
