@@ -101,10 +101,22 @@ pub enum Peek {
     Unknown,
 }
 
+/// What a device wants of its host, besides carrying commits and notices.
+pub enum Upkeep<N> {
+    /// Work that would hold up the shard, to be run on another thread. Its outcome goes to [`Device::notice`].
+    Run(UpkeepJob<N>),
+    /// Something that was stored cannot be read any more, found outside of a load: the machine is to hear of it.
+    Damaged(Partition),
+}
+
+/// See [`Upkeep::Run`].
+pub type UpkeepJob<N> = Box<dyn FnOnce() -> N + Send>;
+
 /// One shard's storage.
 ///
 /// Call order: any number of `load`, `peek`, `store` and `scan`, then `take_commit` at the end of the loop turn; what it
-/// returns goes to the node's [`Writer`], and what the writer returns for this shard comes back to `notice`.
+/// returns goes to the node's [`Writer`], and what the writer returns for this shard comes back to `notice`. After
+/// `take_commit`, `take_upkeep` until it answers `None`.
 pub trait Device {
     /// What goes to the writer.
     type Commit: Send;
@@ -121,7 +133,11 @@ pub trait Device {
     fn scan(&mut self, scan: &Scan) -> Result<Chunk, DeviceError>;
     /// Everything stored since the last call; `None` if nothing was.
     fn take_commit(&mut self) -> Option<Self::Commit>;
-    /// Hears from the writer. Never blocks.
+    /// What the device wants done now, if anything. At most one job is out at a time.
+    fn take_upkeep(&mut self) -> Option<Upkeep<Self::Notice>> {
+        None
+    }
+    /// Hears from the writer, or from a job. Never blocks.
     fn notice(&mut self, notice: Self::Notice);
     /// The highest stamp known to be durable.
     fn durable(&self) -> Stamp;

@@ -21,7 +21,10 @@ pub mod property;
 mod time;
 
 pub use codec::{DecodeError, Reader, Wire, put_bytes, put_varint};
-pub use device::{Chunk, Device, DeviceError, Entry, Load, Peek, ReadJob, Scan, ScanEntry, Writer};
+pub use device::{
+    Chunk, Device, DeviceError, Entry, Load, Peek, ReadJob, Scan, ScanEntry, Upkeep, UpkeepJob,
+    Writer,
+};
 pub use disk::{Disk, DiskFile, OpenMode};
 pub use fnv::{FNV_START, fnv1a};
 pub use ids::{

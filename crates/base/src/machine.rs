@@ -86,6 +86,8 @@ pub enum Event<M: Machine> {
         /// What lies there.
         chunk: Result<Chunk, DeviceError>,
     },
+    /// Something that was stored in this partition cannot be read any more, found while nobody asked for it.
+    Damaged(Partition),
     /// Everything stamped up to here has been synced. Comes at most once a loop turn.
     Durable(Stamp),
     /// A write or a sync failed. Nothing more will become durable until the node is started again.

@@ -1,9 +1,13 @@
 //! Who is alive, as one shard sees it: heartbeats over the connections that requests use.
 //!
-//! A peer is *up* while this shard's connection to it stands and all of its shards were heard from within
+//! A peer is *alive* while this shard's connection to it stands and all of its shards were heard from within
 //! [`SUSPECT_MS`]: every shard answers over a link of its own, and one that has none yet would answer in vain. A crashed
 //! process is noticed at once (the connection breaks), a frozen or unreachable one after the suspicion time. Liveness
 //! routes; it decides nothing.
+//!
+//! An alive peer is *up*, so that requests are routed to it, once this shard has learned from each of its shards what it
+//! may have missed while they were apart (for a database: bucket properties). So a node that comes back decides nothing
+//! together with others by what it knew before.
 
 use std::collections::BTreeMap;
 
@@ -34,26 +38,45 @@ pub struct Greeting {
 pub struct Peer {
     /// Whether our connection to it stands.
     pub connected: bool,
+    /// Whether it is heard from. Changes that all must know of are shown to it, and wait for it.
+    pub alive: bool,
     /// Whether requests are routed to it.
     pub up: bool,
     /// How many shards it runs.
     pub shards: u16,
     /// How many links to it this shard has had.
     links: u64,
-    /// On which of its links each of its shards greeted last, and when, in its present boot.
-    greeted: BTreeMap<ShardId, (u64, Tick)>,
+    /// How each of its shards greeted last, in its present boot and since our connection to it last broke.
+    greeted: BTreeMap<ShardId, Greeted>,
     /// Its last greeting, and when it came.
     heard: Option<(Greeting, Tick)>,
 }
 
+/// The last greeting of one shard.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+struct Greeted {
+    /// On which of its links.
+    link: u64,
+    at: Tick,
+    /// Whether we have learned what it knew, since we were last apart.
+    in_step: bool,
+}
+
 impl Peer {
-    /// Whether the connection stands and every shard was heard lately.
-    fn is_heard(&self, now: Tick) -> bool {
-        let lately = |shard| {
-            let greeted = self.greeted.get(&ShardId(shard));
-            greeted.is_some_and(|(_, at)| now.since(*at) < SUSPECT_MS * 1_000)
+    /// Looks again whether it is alive, and up.
+    fn judge(&mut self, now: Tick) {
+        let all = |fits: &dyn Fn(&Greeted) -> bool| {
+            (0..self.shards).all(|shard| self.greeted.get(&ShardId(shard)).is_some_and(fits))
         };
-        self.connected && (0..self.shards).all(lately)
+        self.alive = self.connected && all(&|greeted| now.since(greeted.at) < SUSPECT_MS * 1_000);
+        self.up = self.alive && all(&|greeted| greeted.in_step);
+    }
+
+    /// We are apart: what it learns meanwhile, we do not.
+    fn is_away(&mut self) {
+        self.alive = false;
+        self.up = false;
+        self.greeted.values_mut().for_each(|greeted| greeted.in_step = false);
     }
 }
 
@@ -95,15 +118,19 @@ impl Peers {
             peer.connected = true;
             peer.links += 1;
             peer.shards = shards.max(1);
-            peer.up = peer.is_heard(now);
+            peer.judge(now);
         }
     }
 
-    /// The connection is gone. Says whether the peer was up.
+    /// The connection is gone. Says whether the peer was up. What it said so far does not make it up again: if it was
+    /// started anew, it has no links to answer on until it greets.
     pub fn disconnected(&mut self, node: NodeId) -> bool {
         let Some(peer) = self.peers.get_mut(&node) else { return false };
         peer.connected = false;
-        std::mem::take(&mut peer.up)
+        let was_up = peer.up;
+        peer.is_away();
+        peer.greeted.clear();
+        was_up
     }
 
     /// What this shard was about to answer is lost, though its links stand: its greetings say so to all peers.
@@ -124,10 +151,18 @@ impl Peers {
         (0..shards).map(|shard| Address { node, shard: ShardId(shard) }).collect()
     }
 
-    /// A greeting came. Says whether it came on a new link, so that answers on the one before may be lost.
-    pub fn heard(&mut self, from: Address, greeting: Greeting, now: Tick) -> bool {
+    /// A greeting came, from a shard that knows what this one knows, or something else. Says whether it came on a new
+    /// link or from a new boot, so that answers on the one before may be lost.
+    pub fn heard(
+        &mut self,
+        from: Address,
+        greeting: Greeting,
+        knows_the_same: bool,
+        now: Tick,
+    ) -> bool {
         let Some(peer) = self.peers.get_mut(&from.node) else { return false };
-        if peer.heard.is_some_and(|(last, _)| last.boot != greeting.boot) {
+        let is_new_boot = peer.heard.is_some_and(|(last, _)| last.boot != greeting.boot);
+        if is_new_boot {
             peer.greeted.clear();
         }
         let stale = peer
@@ -136,9 +171,21 @@ impl Peers {
         if !stale {
             peer.heard = Some((greeting, now));
         }
-        let before = peer.greeted.insert(from.shard, (greeting.link, now));
-        peer.up = peer.is_heard(now);
-        before.is_some_and(|(before, _)| before != greeting.link)
+        let before = peer.greeted.get(&from.shard).copied();
+        let new_link = is_new_boot || before.is_some_and(|before| before.link != greeting.link);
+        let in_step = knows_the_same || before.is_some_and(|before| before.in_step && !new_link);
+        peer.greeted.insert(from.shard, Greeted { link: greeting.link, at: now, in_step });
+        peer.judge(now);
+        new_link
+    }
+
+    /// This shard has learned what that one knows.
+    pub fn learned(&mut self, from: Address, now: Tick) {
+        let Some(peer) = self.peers.get_mut(&from.node) else { return };
+        if let Some(greeted) = peer.greeted.get_mut(&from.shard) {
+            greeted.in_step = true;
+        }
+        peer.judge(now);
     }
 
     /// The boot of a node, as it was last heard; this node's own included.
@@ -153,8 +200,10 @@ impl Peers {
     pub fn suspect(&mut self, now: Tick) -> Vec<NodeId> {
         let mut suspects = Vec::new();
         for (node, peer) in &mut self.peers {
-            if peer.up && !peer.is_heard(now) {
-                peer.up = false;
+            let was_alive = peer.alive;
+            peer.judge(now);
+            if was_alive && !peer.alive {
+                peer.is_away();
                 suspects.push(*node);
             }
         }

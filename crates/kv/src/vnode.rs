@@ -55,15 +55,13 @@ pub enum Command {
     Restore(Box<Restoring>),
 }
 
-/// A write that replaced too much, before its coordinator knew the bucket's properties.
+/// A write that may have replaced too much, before its coordinator knew the bucket's properties.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Restoring {
-    /// The write's request.
-    pub request: RequestId,
-    /// What its client had seen.
-    pub context: Context,
-    /// The stored form of the object that it was made from.
-    pub before: Bytes,
+    /// The write, as it is to be done in a bucket that keeps siblings. Another may have replaced it meanwhile.
+    pub write: CoordinatedWrite,
+    /// The stored form of the object that it was made from, if it replaced something that its client had not seen.
+    pub before: Option<Bytes>,
 }
 
 /// What is answered.
@@ -117,7 +115,7 @@ impl Service for Kv {
             Command::Coordinate(write) => coordinate(vnode, now, write, stored),
             Command::Merge { object, base } => merge(vnode, key, object, *base, stored),
             Command::Reap(tombstone) => reap(vnode, now, key, tombstone, stored),
-            Command::Restore(restoring) => restore(vnode, restoring, stored),
+            Command::Restore(restoring) => restore(vnode, now, restoring, stored),
         }
     }
 
@@ -236,27 +234,38 @@ fn named(entry: Entry, base: Option<u64>, unseen: Option<Bytes>) -> Outcome<Comm
     Outcome { write: Write::Put(entry), reply }
 }
 
-/// Writes again what was replaced unseen. Under new dots and requests, because the old ones count as replaced wherever
-/// the write has arrived.
+/// Writes again what was replaced unseen: what was there before the write, and the write itself. Under new dots and
+/// requests, because the old ones count as replaced wherever the replacing has arrived.
 fn restore(
     vnode: &mut Vnode,
+    now: Now,
     restoring: &Restoring,
     stored: Option<&Entry>,
 ) -> Outcome<CommandReply> {
-    let Restoring { request, context, before } = restoring;
-    let (mut object, before) = match (decode(stored), Object::decode(before)) {
-        (Ok(object), Ok(before)) => (object, before),
-        (Err(reply), _) => return keep(reply),
-        (_, Err(_)) => return refuse_unreadable(),
+    let Restoring { write, before } = restoring;
+    let mut object = match decode(stored) {
+        Ok(object) => object,
+        Err(reply) => return keep(reply),
     };
-    for (dot, version) in before.siblings() {
-        if context.seen.covers(*dot) || context.retried.binary_search(&version.request).is_ok() {
+    let Ok(before) = before.as_ref().map(Object::decode).transpose() else {
+        return refuse_unreadable();
+    };
+    for (dot, version) in before.iter().flat_map(Object::siblings) {
+        let retried = &write.context.retried;
+        if write.context.seen.covers(*dot) || retried.binary_search(&version.request).is_ok() {
             continue;
         }
         let Some(dot) = vnode.mint() else { return keep(CommandReply::CannotMint) };
-        let request = RequestId(version.request.0 ^ request.0.rotate_left(1));
+        let request = RequestId(version.request.0 ^ write.request.0.rotate_left(1));
         let version = Version { request, retried: false, ..version.clone() };
         object.write(&Context::default(), dot, version);
+    }
+    if !object.siblings().iter().any(|(_, version)| version.request == write.request) {
+        let Some(dot) = vnode.mint() else { return keep(CommandReply::CannotMint) };
+        let content = Content { last_modified_us: now.wall_us, ..write.content.clone() };
+        let request = RequestId(write.request.0.rotate_left(1));
+        let version = Version { request, retried: false, content };
+        object.write(&write.context, dot, version);
     }
     named(object.to_entry(), stored.map(|entry| entry.tag), None)
 }

@@ -14,9 +14,9 @@ use ombak_base::{Address, ClientId, Effects, NodeId, Now, Partition, RequestId, 
 use ombak_cluster::{Done, Fence, Header, Role};
 use ombak_crdt::{Context, Dot};
 use ombak_kv::{
-    Ack, Answer, Command, CommandReply, Content, CoordinatedWrite, GetCore, GetDecision, Heard,
-    Object, ObjectAnswer, Operation, PutCore, PutOp, Quorum, RequestError, Restoring, Return,
-    TAG_TOMBSTONE, storage_key,
+    Ack, Answer, BucketId, Command, CommandReply, Content, CoordinatedWrite, GetCore, GetDecision,
+    Heard, Object, ObjectAnswer, Operation, PutCore, PutOp, Quorum, RequestError, Restoring,
+    Return, TAG_TOMBSTONE, storage_key,
 };
 
 use crate::message::{Acks, Ask, Message, Told};
@@ -90,6 +90,8 @@ struct Named {
     base: Option<u64>,
     /// What the own replica held before, if something in it was replaced that the client had not seen.
     unseen: Option<Bytes>,
+    /// Whether it was named as in a bucket that keeps siblings, or is being put right.
+    siblings: bool,
 }
 
 impl Stage {
@@ -313,24 +315,26 @@ impl Shard {
         now: Now,
         node: NodeId,
         id: u64,
-        mut op: Op,
+        op: Op,
         export: Bytes,
         fx: &mut E,
     ) {
         fx.probe("a replica had other bucket properties");
-        self.learn_props(&[export], fx);
-        let ours = self.buckets.export(op.operation.bucket());
-        let address = self.peers.address(node, op.partition);
-        let shown = fx.send(address, Message::Props(0, vec![ours]), Stamp::NONE).is_ok();
+        let (partition, bucket) = (op.partition, op.operation.bucket().clone());
+        self.ops.insert(id, op);
+        let put_right = self.learn_props(now, &[export], fx);
+        let shown = self.show_one(self.peers.address(node, partition), &bucket, fx);
+        if put_right.contains(&id) {
+            // It goes to all replicas once it is right.
+            return;
+        }
+        let Some(mut op) = self.ops.remove(&id) else { return };
         if op.retries_left == 0 || !shown {
             self.ops.insert(id, op);
             self.inbox.push_back((node, id, Told::Failed));
             return;
         }
         op.retries_left -= 1;
-        if let Some(restoring) = self.replaced_too_much(&mut op) {
-            return self.restore(now, id, op, restoring, fx);
-        }
         let ask = match &op.stage {
             Stage::Writing(core, named) => merge_of(&op, named, acks_wanted(core, op.is_delete())),
             Stage::Reading(_, have) => Ask::Get(op.storage_key.clone(), *have),
@@ -341,30 +345,51 @@ impl Shard {
         self.ops.insert(id, op);
     }
 
-    /// Whether the write was named as in a bucket without siblings, which this one is no more.
-    fn replaced_too_much(&self, op: &mut Op) -> Option<Restoring> {
-        if !self.buckets.props(op.operation.bucket()).allow_mult() {
-            return None;
-        }
-        let (Stage::Writing(_, named), Operation::Put(put)) = (&mut op.stage, &op.operation) else {
-            return None;
-        };
-        let before = named.unseen.take()?;
-        let context = Context::decode(&put.context).unwrap_or_default();
-        Some(Restoring { request: op.request, context, before })
+    /// Whether a write of this operation stays beside what its client had not seen.
+    fn keeps_siblings(&self, op: &Op) -> bool {
+        // A deletion never removes what its client had not seen, whatever the bucket keeps.
+        self.buckets.props(op.operation.bucket()).allow_mult() || op.is_delete()
     }
 
-    fn restore<E: Effects<Shard>>(
+    /// The bucket keeps siblings, as this node has just learned: writes that were named as if it did not are put right,
+    /// before any of them can be acknowledged by a replica that knew better. Returns which these are.
+    pub(crate) fn put_right<E: Effects<Shard>>(
         &mut self,
         now: Now,
-        id: u64,
-        op: Op,
-        restoring: Restoring,
+        bucket: &BucketId,
         fx: &mut E,
-    ) {
-        fx.probe("what was replaced before its bucket was known is written again");
+    ) -> Vec<u64> {
+        if !self.buckets.props(bucket).allow_mult() {
+            return Vec::new();
+        }
+        let wrong = |op: &Op| {
+            op.operation.bucket() == bucket
+                && matches!(&op.stage, Stage::Writing(_, named) if !named.siblings)
+        };
+        let ids: Vec<u64> =
+            self.ops.iter().filter(|(_, op)| wrong(op)).map(|(id, _)| *id).collect();
+        ids.iter().for_each(|id| self.put_one_right(now, *id, fx));
+        ids
+    }
+
+    fn put_one_right<E: Effects<Shard>>(&mut self, now: Now, id: u64, fx: &mut E) {
+        let Some(op) = self.ops.get_mut(&id) else { return };
+        let (Stage::Writing(_, named), Operation::Put(put)) = (&mut op.stage, &op.operation) else {
+            return;
+        };
+        named.siblings = true;
+        let write = CoordinatedWrite {
+            request: op.request,
+            retried: op.retried,
+            context: Context::decode(&put.context).unwrap_or_default(),
+            content: put.content.clone(),
+            siblings: true,
+            if_none_match: false,
+            if_not_modified: false,
+        };
+        let restoring = Restoring { write, before: named.unseen.take() };
         let (partition, key) = (op.partition, op.storage_key.clone());
-        self.ops.insert(id, op);
+        fx.probe("what was replaced before its bucket was known is written again");
         let command = Command::Restore(Box::new(restoring));
         self.submit(now, partition, &key, command, Origin::Restoring(id), fx);
     }
@@ -383,13 +408,8 @@ impl Shard {
             return self.deliver(op.asker, Answer::Failed(RequestError::Timeout), fx);
         };
         let Stage::Writing(core, _) = &op.stage else { return };
-        let (core, named) = (core.clone(), Named { object, tag, base, unseen });
-        let acks = acks_wanted(&core, false);
-        let props = self.buckets.digest(op.operation.bucket());
-        let me = self.me();
-        for (node, _) in op.primaries.iter().filter(|(node, _)| *node != me) {
-            self.ask(now, id, &op, *node, props, merge_of(&op, &named, acks), fx);
-        }
+        let (core, named) = (core.clone(), Named { object, tag, base, unseen, siblings: true });
+        self.send_merges(now, id, &op, &core, &named, fx);
         op.stage = Stage::Writing(core, named);
         self.ops.insert(id, op);
     }
@@ -509,8 +529,13 @@ impl Shard {
     ) {
         let id = self.fresh_id();
         let core = PutCore::new(op.primaries.len(), op.primaries.len(), 0, op.primaries.len());
-        let named =
-            Named { object: tombstone.encode(), tag: tombstone.tag(), base: None, unseen: None };
+        let named = Named {
+            object: tombstone.encode(),
+            tag: tombstone.tag(),
+            base: None,
+            unseen: None,
+            siblings: true,
+        };
         let props = self.buckets.digest(op.operation.bucket());
         for (node, _) in &op.primaries {
             self.ask(now, id, op, *node, props, merge_of(op, &named, Acks::Durable), fx);
@@ -586,8 +611,7 @@ impl Shard {
             return Err(RequestError::BadContext);
         };
         context.join(&read);
-        // A deletion never removes what its client had not seen, whatever the bucket keeps.
-        let siblings = self.buckets.props(op.operation.bucket()).allow_mult() || op.is_delete();
+        let siblings = self.keeps_siblings(&op);
         let write = CoordinatedWrite {
             request: op.request,
             retried: op.retried,
@@ -618,7 +642,8 @@ impl Shard {
         let Some(mut op) = self.ops.remove(&id) else { return };
         let named = match done.reply {
             CommandReply::Coordinated { object, tag, base, unseen } => {
-                Named { object, tag, base, unseen }
+                let siblings = unseen.is_none() && self.keeps_siblings(&op);
+                Named { object, tag, base, unseen, siblings }
             }
             CommandReply::CannotMint => return self.coordinate_elsewhere(now, op, fx),
             CommandReply::Refused(error) => {
@@ -636,16 +661,36 @@ impl Shard {
         } else {
             self.tell_self_when_durable(done.stamp, id, own);
         }
-        let acks = acks_wanted(&core, op.is_delete());
-        let decided = core.decide();
-        let props = self.buckets.digest(op.operation.bucket());
-        let me = self.me();
-        for (node, _) in op.primaries.iter().filter(|(node, _)| *node != me) {
-            self.ask(now, id, &op, *node, props, merge_of(&op, &named, acks), fx);
+        if !named.siblings && self.keeps_siblings(&op) {
+            // The bucket has come to keep siblings while the key was being loaded.
+            op.stage = Stage::Writing(core, named);
+            self.ops.insert(id, op);
+            self.put_one_right(now, id, fx);
+            return self.extend_leases(fx);
         }
+        let decided = core.decide();
+        self.send_merges(now, id, &op, &core, &named, fx);
         op.stage = Stage::Writing(core, named);
         self.settle_write(now, id, op, decided, fx);
         self.extend_leases(fx);
+    }
+
+    /// A write that has its dot goes to the other primaries.
+    fn send_merges<E: Effects<Shard>>(
+        &mut self,
+        now: Now,
+        id: u64,
+        op: &Op,
+        core: &PutCore,
+        named: &Named,
+        fx: &mut E,
+    ) {
+        let acks = acks_wanted(core, op.is_delete());
+        let props = self.buckets.digest(op.operation.bucket());
+        let me = self.me();
+        for (node, _) in op.primaries.iter().filter(|(node, _)| *node != me) {
+            self.ask(now, id, op, *node, props, merge_of(op, named, acks), fx);
+        }
     }
 
     /// The own vnode cannot name writes yet: another primary can.

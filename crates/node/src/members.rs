@@ -145,11 +145,12 @@ impl Shard {
         props: u64,
         fx: &mut E,
     ) {
-        if self.peers.heard(from, greeting, now.tick) {
+        let knows_the_same = props == self.buckets.digest_all();
+        if self.peers.heard(from, greeting, knows_the_same, now.tick) {
             fx.probe("a peer answers on a new link");
             self.answers_lost(now, from.node, fx);
         }
-        if props != self.buckets.digest_all() {
+        if !knows_the_same {
             self.show_props(from, fx);
         }
     }

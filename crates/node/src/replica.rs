@@ -127,8 +127,10 @@ impl Shard {
         entry: Result<Option<Entry>, DeviceError>,
         fx: &mut E,
     ) {
-        if let Err(DeviceError::Damaged(_)) = &entry {
-            self.damaged(ticket, fx);
+        if let Err(DeviceError::Damaged(_)) = &entry
+            && let Some(partition) = self.vnodes.partition_of(ticket)
+        {
+            self.damaged(partition, fx);
         }
         for done in self.vnodes.loaded(now, ticket, entry, fx) {
             self.finished(now, done, fx);
@@ -136,8 +138,7 @@ impl Shard {
     }
 
     /// Something stored cannot be read: what the vnode lacks from now on means nothing.
-    fn damaged<E: Effects<Shard>>(&mut self, ticket: Ticket, fx: &mut E) {
-        let Some(partition) = self.vnodes.partition_of(ticket) else { return };
+    pub(crate) fn damaged<E: Effects<Shard>>(&mut self, partition: Partition, fx: &mut E) {
         if let Some(vnode) = self.vnodes.vnode_mut(partition)
             && vnode.is_complete()
         {
@@ -232,7 +233,7 @@ impl Shard {
     ) {
         if let Told::PropsDiffer(export) = told {
             // The operation is over; what it would have learned is not lost.
-            self.learn_props(&[export], fx);
+            self.learn_props(now, &[export], fx);
         } else if self.pieces.contains_key(&id) {
             self.list_told(now, node, id, told, fx);
         } else {

@@ -259,7 +259,7 @@ impl Shard {
                 self.forwarded_here(now, from, id, request, retried, fence, *operation, fx);
             }
             Message::Forwarded(id, answer) => self.forward_answered(now, from, id, answer, fx),
-            Message::Props(id, exports) => self.take_props(from, id, &exports, fx),
+            Message::Props(id, exports) => self.take_props(now, from, id, &exports, fx),
             Message::PropsTaken(id) => self.props_taken(from, id, fx),
         }
     }
@@ -356,6 +356,7 @@ impl Machine for Shard {
             Event::Loaded { ticket, entry } => self.loaded(now, ticket, entry, fx),
             Event::Scanned { ticket, chunk } => self.scanned(ticket, chunk, fx),
             Event::Durable(stamp) => self.synced(stamp, fx),
+            Event::Damaged(partition) => self.damaged(partition, fx),
             Event::DeviceFailed => self.device_failed(now, fx),
         }
         while let Some((node, id, told)) = self.inbox.pop_front() {

@@ -12,6 +12,8 @@ use crate::boot::{NODE_PARTITION, props_key};
 use crate::message::Message;
 use crate::shard::{Reply, Shard};
 
+/// The number under which a shard shows all the properties that it knows.
+const ALL_PROPS: u64 = 0;
 /// A change must be everywhere within this.
 const SPREAD_MS: u64 = 5_000;
 
@@ -77,12 +79,12 @@ impl Shard {
         }
     }
 
-    /// Every other shard of this node, and every shard of every peer that is up.
+    /// Every other shard of this node, and every shard of every peer that is alive.
     fn all_shards(&self) -> Vec<Address> {
         let own =
             (0..self.config.shards).map(|shard| Address { node: self.me(), shard: ShardId(shard) });
         let mut all: Vec<Address> = own.filter(|address| *address != self.config.me).collect();
-        for (node, peer) in self.peers.iter().filter(|(_, peer)| peer.up) {
+        for (node, peer) in self.peers.iter().filter(|(_, peer)| peer.alive) {
             all.extend((0..peer.shards).map(|shard| Address { node, shard: ShardId(shard) }));
         }
         all
@@ -101,38 +103,60 @@ impl Shard {
         self.store_small(NODE_PARTITION, &props_key(bucket), export.clone(), fx)
     }
 
-    /// Takes over properties and keeps what is new.
-    pub(crate) fn learn_props<E: Effects<Shard>>(&mut self, exports: &[Bytes], fx: &mut E) {
+    /// Takes over properties and keeps what is new. Returns the operations that had to be put right.
+    pub(crate) fn learn_props<E: Effects<Shard>>(
+        &mut self,
+        now: Now,
+        exports: &[Bytes],
+        fx: &mut E,
+    ) -> Vec<u64> {
+        let mut put_right = Vec::new();
         for export in exports {
             if let Ok((bucket, true)) = self.buckets.import(export) {
                 fx.probe("a shard learned bucket properties from another");
                 let merged = self.buckets.export(&bucket);
                 self.keep_props(&bucket, &merged, fx);
+                put_right.extend(self.put_right(now, &bucket, fx));
             }
         }
+        put_right
     }
 
     /// Another shard shows its properties.
     pub(crate) fn take_props<E: Effects<Shard>>(
         &mut self,
+        now: Now,
         from: Address,
         id: u64,
         exports: &[Bytes],
         fx: &mut E,
     ) {
-        self.learn_props(exports, fx);
-        if id != 0 {
+        self.learn_props(now, exports, fx);
+        if id == ALL_PROPS {
+            self.peers.learned(from, now.tick);
+        } else {
             let _ = fx.send(from, Message::PropsTaken(id), self.stored);
         }
+    }
+
+    /// Shows what this shard knows of a bucket.
+    pub(crate) fn show_one<E: Effects<Shard>>(
+        &mut self,
+        to: Address,
+        bucket: &BucketId,
+        fx: &mut E,
+    ) -> bool {
+        let number = self.fresh_id();
+        let ours = self.buckets.export(bucket);
+        fx.send(to, Message::Props(number, vec![ours]), Stamp::NONE).is_ok()
     }
 
     /// Shows all properties to a shard whose digest differs.
     pub(crate) fn show_props<E: Effects<Shard>>(&mut self, to: Address, fx: &mut E) {
         let exports: Vec<Bytes> =
             self.buckets.buckets().map(|bucket| self.buckets.export(bucket)).collect();
-        if !exports.is_empty() {
-            let _ = fx.send(to, Message::Props(0, exports), Stamp::NONE);
-        }
+        // One that is lost is shown again with the next greeting.
+        let _ = fx.send(to, Message::Props(ALL_PROPS, exports), Stamp::NONE);
     }
 
     pub(crate) fn props_taken<E: Effects<Shard>>(&mut self, from: Address, id: u64, fx: &mut E) {

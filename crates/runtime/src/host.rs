@@ -19,7 +19,7 @@ use crate::held::Held;
 use crate::links::{Links, Route};
 use crate::locals::Locals;
 use crate::queue::{Rejected, Sender};
-use crate::reader::Read;
+use crate::reader::{Job, Work};
 use crate::running::Shared;
 use crate::slab::{Key, Slab};
 use crate::timers::Timers;
@@ -71,7 +71,7 @@ pub(crate) struct Host<M: Machine, D: Device, F: Face<M>> {
     pub requests: Slab<Origin<M::Reply>>,
     pub local_requests: HashMap<u64, Key>,
     pub clients: Clients<M, F>,
-    pub reads: Sender<Read>,
+    pub work: Sender<Work<D::Notice>>,
     pub registry: mio::Registry,
     pub limits: Limits,
     pub shared: Arc<Shared>,
@@ -113,11 +113,11 @@ impl<M: Machine, D: Device, F: Face<M>> Effects<M> for Host<M, D, F> {
             Load::Ready(entry) => entry,
             Load::Blocked(job) => {
                 self.counted.loads_blocked += 1;
-                match self.reads.try_send(Read { shard: self.own.shard, ticket, job }) {
-                    Ok(()) => return,
+                let work = Work { shard: self.own.shard, job: Job::Read(ticket, job) };
+                match self.work.try_send(work) {
                     // Slower for everybody on this shard, which is the bound: reads cannot pile up.
-                    Err(Rejected::Full(read)) => (read.job)(),
-                    Err(Rejected::Closed) => return,
+                    Err(Rejected::Full(Work { job: Job::Read(_, job), .. })) => job(),
+                    _ => return,
                 }
             }
         };

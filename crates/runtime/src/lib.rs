@@ -42,7 +42,7 @@
 //! | output to a client, requests outstanding on it | it is not read; streamed answers pause |
 //! | commits waiting for the log, bytes not durable | clients are not read, later peers neither |
 //! | requests of local clients | [`AskError::Overload`] |
-//! | blocked reads | the shard runs the read itself |
+//! | blocked reads, upkeep | the shard runs the job itself |
 //! | client connections, unfinished handshakes | the new one is closed |
 //! | a frame, a hello | the connection is closed before anything is allocated |
 //! | events that one step brings about, one read, one turn's inputs | the rest waits for the next turn |

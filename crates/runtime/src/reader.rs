@@ -1,22 +1,36 @@
-//! The thread that runs reads which would block a shard.
+//! The thread that runs what would block a shard: reads, and the upkeep of its device.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use ombak_base::{Machine, ReadJob, ShardId, Ticket};
+use ombak_base::{Machine, ReadJob, ShardId, Ticket, UpkeepJob};
 
 use crate::queue::{Bell, Receiver, Sender};
 use crate::running::Shared;
 use crate::shard::Input;
 
-pub(crate) struct Read {
+/// Work for the thread; its outcome goes back to `shard`.
+pub(crate) struct Work<N> {
     pub shard: ShardId,
-    pub ticket: Ticket,
-    pub job: ReadJob,
+    pub job: Job<N>,
+}
+
+pub(crate) enum Job<N> {
+    Read(Ticket, ReadJob),
+    Upkeep(UpkeepJob<N>),
+}
+
+impl<N> Job<N> {
+    pub fn run<M: Machine>(self) -> Input<M, N> {
+        match self {
+            Job::Read(ticket, job) => Input::Loaded { ticket, entry: job() },
+            Job::Upkeep(job) => Input::Notice(job()),
+        }
+    }
 }
 
 pub(crate) struct Reader<M: Machine, N> {
-    pub reads: Receiver<Read>,
+    pub work: Receiver<Work<N>>,
     pub shards: Vec<Sender<Input<M, N>>>,
     pub bell: Arc<Bell>,
     pub shared: Arc<Shared>,
@@ -26,15 +40,14 @@ impl<M: Machine, N> Reader<M, N> {
     /// Until the shards have ended.
     pub fn run(mut self) {
         loop {
-            while let Some(read) = self.reads.pop() {
-                let input = Input::Loaded { ticket: read.ticket, entry: (read.job)() };
-                self.shards[usize::from(read.shard.0)].send(input);
+            while let Some(Work { shard, job }) = self.work.pop() {
+                self.shards[usize::from(shard.0)].send(job.run());
             }
             if self.shared.finished.load(Ordering::SeqCst) {
                 return;
             }
             self.bell.lie_down();
-            if self.reads.is_empty() && !self.shared.finished.load(Ordering::SeqCst) {
+            if self.work.is_empty() && !self.shared.finished.load(Ordering::SeqCst) {
                 self.bell.park();
             }
             self.bell.rise();

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use mio::Events;
 use mio::net::TcpStream;
 use ombak_base::{
-    Address, ClientId, Device, DeviceError, Entry, Event, Machine, Now, ShardId, Tick, Ticket, Wire,
+    Address, ClientId, Device, DeviceError, Entry, Event, Machine, Now, ShardId, Tick, Ticket,
+    Upkeep, Wire,
 };
 
 use crate::clients::Received;
@@ -22,6 +23,7 @@ use crate::host::{Host, Origin, Own};
 use crate::locals::Batch;
 use crate::peers::{Arrived, Peers};
 use crate::queue::{Bell, Receiver, Rejected, Sender};
+use crate::reader::{Job, Work};
 use crate::slab::Key;
 use crate::sockets::{self, Kind, Readiness};
 
@@ -131,6 +133,7 @@ impl<M: Machine, D: Device, F: Face<M>> Shard<M, D, F> {
             self.take(Event::Durable(stamp));
             self.commit();
         }
+        self.upkeep();
         self.flush();
         self.count();
     }
@@ -440,6 +443,26 @@ impl<M: Machine, D: Device, F: Face<M>> Shard<M, D, F> {
                 Err(Rejected::Closed) => return,
                 Err(Rejected::Full((_, commit))) => return self.commits.push_front(commit),
             }
+        }
+    }
+
+    /// Gives the device's jobs to the thread that may block. While that is busy, or nothing becomes durable any more,
+    /// upkeep waits.
+    fn upkeep(&mut self) {
+        while !self.host.failed
+            && !self.stopping()
+            && let Some(upkeep) = self.host.device.take_upkeep()
+        {
+            match upkeep {
+                Upkeep::Damaged(partition) => self.take(Event::Damaged(partition)),
+                Upkeep::Run(job) => {
+                    let work = Work { shard: self.host.own.shard, job: Job::Upkeep(job) };
+                    if let Err(Rejected::Full(work)) = self.host.work.try_send(work) {
+                        self.take_input(work.job.run());
+                    }
+                }
+            }
+            self.commit();
         }
     }
 

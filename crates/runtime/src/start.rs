@@ -24,7 +24,7 @@ use crate::locals::Locals;
 use crate::log_thread::LogThread;
 use crate::peers::Peers;
 use crate::queue::{Bell, Receiver, Sender, queue};
-use crate::reader::{Read, Reader};
+use crate::reader::{Reader, Work};
 use crate::running::{Running, Shared};
 use crate::shard::{Input, Quiet, SCRATCH_BYTES, Shard};
 use crate::slab::Slab;
@@ -50,7 +50,7 @@ struct Common<M: Machine, D: Device, F> {
     faces: Vec<F>,
     inboxes: Vec<Sender<Input<M, D::Notice>>>,
     log: Sender<(ShardId, D::Commit)>,
-    reads: Sender<Read>,
+    work: Sender<Work<D::Notice>>,
     shared: Arc<Shared>,
     cells: Vec<Arc<ShardCells>>,
     start: Instant,
@@ -77,7 +77,7 @@ where
     let bells = polls.iter().map(|(_, bell)| bell.clone()).collect();
     let shared = Shared::new(bells, [log_bell.clone(), read_bell.clone()]);
     let (log, commits) = queue(config.limits.commits_max, log_bell.clone());
-    let (reads, blocked) = queue(config.limits.reads_max, read_bell.clone());
+    let (work, jobs) = queue(config.limits.reads_max, read_bell.clone());
 
     let (listeners, faces) = std::mem::take(&mut config.face_listeners).into_iter().unzip();
     let (peer_listener, registry) = (config.peer_listener.take(), polls[0].0.registry());
@@ -95,10 +95,10 @@ where
         cells: running.log_cells(),
     };
     let reader =
-        Reader { reads: blocked, shards: inboxes.clone(), bell: read_bell, shared: shared.clone() };
+        Reader { work: jobs, shards: inboxes.clone(), bell: read_bell, shared: shared.clone() };
 
     let start = Instant::now();
-    let common = Common { config, faces, inboxes, log, reads, shared, cells, start };
+    let common = Common { config, faces, inboxes, log, work, shared, cells, start };
     let mut shards = Vec::new();
     for ((machine, device), ends) in boot.shards.into_iter().zip(ends) {
         shards.push(common.shard(shards.len(), machine, device, ends)?);
@@ -206,7 +206,7 @@ impl<M: Machine, D: Device, F: Face<M>> Common<M, D, F> {
             requests: Slab::default(),
             local_requests: HashMap::new(),
             clients: Clients::new(self.faces.clone()),
-            reads: self.reads.clone(),
+            work: self.work.clone(),
             registry,
             limits: limits.clone(),
             shared: self.shared.clone(),

@@ -216,6 +216,7 @@ impl<S: System> World<S> {
             Inside::Job(shard, ticket, job) => {
                 self.turn(node, shard, Event::Loaded { ticket, entry: job() });
             }
+            Inside::Upkeep(shard, job) => self.notices(node, vec![(shard, job())]),
             Inside::PeerUp { peer, connection, shards, hello } => {
                 self.peer_up(node, peer, connection, &Event::PeerUp { node: peer, shards, hello });
             }

@@ -171,7 +171,7 @@ impl Machine for CounterNode {
             Event::Start => fx.arm((), now.tick.plus_ms(HEARTBEAT_MS)),
             Event::Request { client, request } => self.route(now, client, request, fx),
             Event::Message { from, message: Message::Greeting(greeting) } => {
-                self.peers.heard(from, greeting, now.tick);
+                self.peers.heard(from, greeting, true, now.tick);
             }
             Event::Message { from, message: Message::Add(client, amount) } => {
                 self.count(now, from.node, client, amount, fx);

@@ -278,7 +278,7 @@ fn what_was_replaced_unseen_is_written_again() {
     };
     assert_eq!(before, first.encode());
     run(&mut there, &mut elsewhere, merge(object));
-    let restoring = Restoring { request: RequestId(2), context: nothing, before };
+    let restoring = Restoring { write: write("b", 2, &nothing), before: Some(before) };
     let reply = run(&mut here, &mut stored, Command::Restore(Box::new(restoring)));
     let CommandReply::Coordinated { object, .. } = reply else { panic!("{reply:?}") };
     run(&mut there, &mut elsewhere, merge(object));

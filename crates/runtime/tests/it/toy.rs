@@ -299,6 +299,7 @@ impl Machine for Toy {
                 fx.reply(ClientId(ticket.0), Told::Text(text), Stamp::NONE);
             }
             Event::Durable(stamp) => self.tell(fx, format!("durable {}", stamp.0)),
+            Event::Damaged(partition) => self.tell(fx, format!("{partition} is damaged")),
             Event::DeviceFailed => self.tell(fx, "device failed".into()),
         }
     }

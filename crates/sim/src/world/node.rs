@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use ombak_base::{
     Address, ClientId, Device, Event, Machine, NodeId, Now, ReadJob, ShardId, Stamp, Tick, Ticket,
-    Writer,
+    UpkeepJob, Writer,
 };
 
 use super::System;
@@ -49,6 +49,8 @@ pub enum Inside<S: System> {
         peer: NodeId,
         connection: ConnectionId,
     },
+    /// Upkeep of a device, on a thread of its own.
+    Upkeep(ShardId, UpkeepJob<NoticeOf<S>>),
     Write,
     Notices(Vec<(ShardId, NoticeOf<S>)>),
     Tidy,

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::io;
 
-use ombak_base::{Address, Device, Event, NodeId, ShardId, Stamp, Writer};
+use ombak_base::{Address, Device, Event, NodeId, ShardId, Stamp, Upkeep, Writer};
 
 use super::node::{Inside, NoticeOf};
 use super::{System, World};
@@ -21,9 +21,28 @@ impl<S: System> World<S> {
                 self.push_inside(node, self.faults.write_us, Inside::Write);
             }
         }
+        self.plan_upkeep(node, shard);
         // A device without a writer's delay: what it stores is durable at once.
         if let Some(durable) = self.advance(node, shard) {
             self.push_inside(node, (0, 0), Inside::Event(shard, Event::Durable(durable)));
+        }
+    }
+
+    /// Upkeep runs beside the shard, as long as reads that wait for the disk take.
+    fn plan_upkeep(&mut self, node: NodeId, shard: ShardId) {
+        while let Some(process) = self.process(node).filter(|process| !process.is_failed)
+            && let Some(host) = process.shard(shard)
+            && let Some(upkeep) = host.device.take_upkeep()
+        {
+            match upkeep {
+                Upkeep::Run(job) => {
+                    self.push_inside(node, self.faults.load_us, Inside::Upkeep(shard, job));
+                }
+                Upkeep::Damaged(partition) => {
+                    let event = Event::Damaged(partition);
+                    self.push_inside(node, (0, 0), Inside::Event(shard, event));
+                }
+            }
         }
     }
 
@@ -108,8 +127,10 @@ impl<S: System> World<S> {
             }
         }
         for shard in shards {
-            if let Some(durable) = self.advance(node, shard) {
-                self.turn(node, shard, Event::Durable(durable));
+            match self.advance(node, shard) {
+                Some(durable) => self.turn(node, shard, Event::Durable(durable)),
+                // What the device did of its own goes to the writer all the same.
+                None => self.end_turn(node, shard),
             }
         }
     }

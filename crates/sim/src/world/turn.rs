@@ -265,6 +265,7 @@ impl<S: System> World<S> {
                 text("scanned", &(ticket, entries));
             }
             Event::Durable(stamp) => text("durable", stamp),
+            Event::Damaged(partition) => text("damaged", partition),
             Event::DeviceFailed => text("failed", &()),
         }
     }
