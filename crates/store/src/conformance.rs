@@ -14,7 +14,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 use ombak_base::{
-    Chunk, Device, DeviceError, Entry, Load, Partition, Peek, Scan, ShardId, Stamp, Writer,
+    Chunk, Device, DeviceError, Entry, Load, Partition, Peek, Scan, ShardId, Stamp, Upkeep,
+    UpkeepJob, Writer,
 };
 use proptest::prelude::*;
 
@@ -57,6 +58,8 @@ struct Run<S: Subject> {
     history: Vec<Vec<Stored>>,
     commits: VecDeque<(ShardId, Commit<S>)>,
     notices: VecDeque<(ShardId, Notice<S>)>,
+    /// Upkeep that is being done elsewhere.
+    jobs: VecDeque<(ShardId, UpkeepJob<Notice<S>>)>,
     failed: bool,
     /// Whether reads may fail because nothing works any more.
     may_be_cut: bool,
@@ -75,6 +78,7 @@ impl<S: Subject> Run<S> {
             history: (0..shards).map(|_| Vec::new()).collect(),
             commits: VecDeque::new(),
             notices: VecDeque::new(),
+            jobs: VecDeque::new(),
             failed: false,
             may_be_cut: false,
         }
@@ -98,6 +102,7 @@ impl<S: Subject> Run<S> {
             Op::Write { batches } => self.write(*batches),
             Op::Tidy => self.tidy(),
             Op::Checkpoint => self.checkpoint(),
+            Op::Upkeep => self.upkeep(),
             Op::Hear { notices } => self.hear(*notices),
             Op::Fault(fault) => self.inject(*fault),
             Op::Crash { seed, shards, cut_at } => self.crash(*seed, *shards, *cut_at),
@@ -196,7 +201,20 @@ impl<S: Subject> Run<S> {
         self.notices.extend(notices);
     }
 
+    fn upkeep(&mut self) {
+        for (shard, device) in self.devices.iter_mut().enumerate() {
+            while let Some(upkeep) = device.take_upkeep() {
+                match upkeep {
+                    Upkeep::Run(job) => self.jobs.push_back((ShardId(shard as u16), job)),
+                    Upkeep::Damaged(_) => assert!(self.may_be_cut, "nothing was damaged"),
+                }
+            }
+        }
+    }
+
     fn hear(&mut self, count: usize) {
+        let jobs = std::mem::take(&mut self.jobs).into_iter();
+        self.notices.extend(jobs.map(|(shard, job)| (shard, job())));
         let count = count.min(self.notices.len());
         for (shard, notice) in self.notices.drain(..count) {
             let device = &mut self.devices[usize::from(shard.0)];
@@ -209,6 +227,7 @@ impl<S: Subject> Run<S> {
     /// The process dies; another one starts, perhaps on the second try, and perhaps with other shards.
     fn crash(&mut self, seed: u64, shards: u16, cut_at: Option<u64>) {
         self.hear(usize::MAX);
+        self.jobs.clear();
         self.commits.clear();
         self.subject.crash(seed);
         if let Some(cut_at) = cut_at {

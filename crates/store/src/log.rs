@@ -27,11 +27,15 @@
 
 mod behind;
 mod commit;
+mod compact;
 mod damage;
 mod device;
 mod format;
 mod header;
 mod index;
+mod large;
+mod manifest;
+mod mover;
 mod open;
 mod options;
 mod packed;

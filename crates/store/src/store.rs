@@ -3,7 +3,8 @@
 use std::io;
 
 use ombak_base::{
-    Chunk, Device, DeviceError, Disk, Entry, Load, Partition, Peek, Scan, ShardId, Stamp, Writer,
+    Chunk, Device, DeviceError, Disk, Entry, Load, Partition, Peek, Scan, ShardId, Stamp, Upkeep,
+    Writer,
 };
 
 use crate::error::StoreError;
@@ -97,6 +98,14 @@ impl<D: Disk> Device for Store<D> {
         match self {
             Store::Memory(memory) => memory.take_commit().map(|never| match never {}),
             Store::Log(log) => log.take_commit(),
+        }
+    }
+
+    fn take_upkeep(&mut self) -> Option<Upkeep<LogNotice<D::File>>> {
+        match self {
+            // Memory needs none.
+            Store::Memory(_) => None,
+            Store::Log(log) => log.take_upkeep(),
         }
     }
 

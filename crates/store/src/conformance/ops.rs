@@ -67,6 +67,8 @@ pub enum Op {
     },
     Tidy,
     Checkpoint,
+    /// All devices say what they want done.
+    Upkeep,
     /// So many notices arrive.
     Hear {
         notices: usize,
@@ -158,6 +160,7 @@ fn harmless() -> BoxedStrategy<Op> {
         8 => (1..8usize).prop_map(|batches| Op::Write { batches }),
         6 => Just(Op::Tidy),
         1 => Just(Op::Checkpoint),
+        6 => Just(Op::Upkeep),
         6 => (1..20usize).prop_map(|notices| Op::Hear { notices }),
     ]
     .boxed()

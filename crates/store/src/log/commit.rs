@@ -19,6 +19,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use ombak_base::{Partition, Stamp};
 
+use super::compact::Moving;
 use super::strand::Kind;
 use super::tail::Position;
 
@@ -46,10 +47,21 @@ pub(crate) struct LargeValue {
     pub(crate) bytes: Bytes,
 }
 
+/// Files of a vnode that are not needed any more.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum GivenUp {
+    /// Those with records, before this one.
+    Before(u32),
+    /// The one with large values.
+    Large(u32),
+}
+
 /// Everything that one shard stored in one loop turn. Opaque: it goes to the [`LogWriter`](super::LogWriter).
 #[derive(Debug)]
 pub struct LogCommit {
     pub(crate) appends: Vec<Append>,
+    /// Files that are not needed once all of the above is durable.
+    pub(crate) drops: Vec<(Partition, GivenUp)>,
     pub(crate) last: Stamp,
 }
 
@@ -70,6 +82,8 @@ pub(crate) enum Notice<F> {
     Durable(Stamp),
     /// Everything before `upto` can be read from files; `handle` is the one that `upto` lies in.
     Flushed { partition: Partition, kind: Kind, upto: Position, handle: Arc<F> },
+    /// A job has read something that is to be moved.
+    Read(Partition, Moving),
 }
 
 /// What a commit-log record says.

@@ -1,11 +1,14 @@
 //! The half of the `log` backend that lives beside a shard: index, tails and reads. It writes to no file.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::BytesMut;
-use ombak_base::{Chunk, Device, DeviceError, Disk, Entry, Load, Partition, Peek, Scan, Stamp};
+use ombak_base::{
+    Chunk, Device, DeviceError, Disk, Entry, Load, Partition, Peek, Scan, Stamp, Upkeep,
+};
 
-use super::commit::{Append, LogCommit, LogNotice, Notice};
+use super::commit::{Append, GivenUp, LogCommit, LogNotice, Notice};
+use super::mover::Move;
 use super::vnode::{Bounds, Vnode};
 use crate::status::PartitionStatus;
 
@@ -16,16 +19,23 @@ const CHUNK_BYTES: usize = 64 * 1024;
 ///
 /// [`LogWriter`]: super::LogWriter
 pub struct LogDevice<D: Disk> {
-    vnodes: BTreeMap<Partition, Vnode<D::File>>,
-    bounds: Bounds,
-    chunk: BytesMut,
+    pub(super) vnodes: BTreeMap<Partition, Vnode<D::File>>,
+    pub(super) bounds: Bounds,
+    pub(super) chunk: BytesMut,
     turn: Vec<Append>,
     turn_bytes: u64,
     last: Stamp,
     durable: Stamp,
+    /// Files that the next commit says are not needed any more.
+    pub(super) drops: Vec<(Partition, GivenUp)>,
+    /// Vnodes whose files may have grown too large.
+    pub(super) bloated: BTreeSet<Partition>,
+    pub(super) moving: Option<Move>,
+    /// Partitions in which something was found that cannot be read.
+    pub(super) damaged: BTreeSet<Partition>,
     /// Commits that the writer has not reported, with their bytes.
     on_the_way: VecDeque<(Stamp, u64)>,
-    pending_bytes: u64,
+    pub(super) pending_bytes: u64,
 }
 
 impl<D: Disk> LogDevice<D> {
@@ -36,6 +46,10 @@ impl<D: Disk> LogDevice<D> {
             chunk: BytesMut::new(),
             turn: Vec::new(),
             turn_bytes: 0,
+            drops: Vec::new(),
+            bloated: BTreeSet::new(),
+            moving: None,
+            damaged: BTreeSet::new(),
             last: Stamp::NONE,
             durable: Stamp::NONE,
             on_the_way: VecDeque::new(),
@@ -45,6 +59,7 @@ impl<D: Disk> LogDevice<D> {
 
     pub(crate) fn adopt(&mut self, partition: Partition, vnode: Vnode<D::File>) {
         self.vnodes.insert(partition, vnode);
+        self.bloated.insert(partition);
     }
 
     /// The partitions that something was ever stored in, in order.
@@ -55,6 +70,22 @@ impl<D: Disk> LogDevice<D> {
     /// What a partition takes; `None` if nothing was ever stored in it.
     pub fn status(&self, partition: Partition) -> Option<PartitionStatus> {
         self.vnodes.get(&partition).map(Vnode::status)
+    }
+
+    /// Room for a record of this key, but for its value.
+    pub(super) fn renew_chunk(&mut self, key_bytes: usize) {
+        if self.chunk.capacity() < key_bytes + 256 {
+            self.chunk = BytesMut::with_capacity(CHUNK_BYTES);
+        }
+    }
+
+    /// What was appended goes with the next commit.
+    pub(super) fn take(&mut self, append: Append) {
+        let large = append.large.as_ref().map_or(0, |large| large.bytes.len());
+        let bytes = (append.bytes.len() + large) as u64;
+        self.turn.push(append);
+        self.turn_bytes += bytes;
+        self.pending_bytes += bytes;
     }
 
     fn made_durable(&mut self, upto: Stamp) {
@@ -82,16 +113,10 @@ impl<D: Disk> Device for LogDevice<D> {
     }
 
     fn store(&mut self, partition: Partition, key: &[u8], entry: Option<&Entry>) -> Stamp {
-        if self.chunk.capacity() < key.len() + 256 {
-            self.chunk = BytesMut::with_capacity(CHUNK_BYTES);
-        }
+        self.renew_chunk(key.len());
         let vnode = self.vnodes.entry(partition).or_insert_with(|| Vnode::new(partition));
         let append = vnode.store(key, entry, self.bounds, &mut self.chunk);
-        let large = append.large.as_ref().map_or(0, |large| large.bytes.len());
-        let bytes = (append.bytes.len() + large) as u64;
-        self.turn.push(append);
-        self.turn_bytes += bytes;
-        self.pending_bytes += bytes;
+        self.take(append);
         self.last = Stamp(self.last.0 + 1);
         self.last
     }
@@ -104,11 +129,12 @@ impl<D: Disk> Device for LogDevice<D> {
     }
 
     fn take_commit(&mut self) -> Option<LogCommit> {
-        if self.turn.is_empty() {
+        if self.turn.is_empty() && self.drops.is_empty() {
             return None;
         }
         self.on_the_way.push_back((self.last, std::mem::take(&mut self.turn_bytes)));
-        Some(LogCommit { appends: std::mem::take(&mut self.turn), last: self.last })
+        let (appends, drops) = (std::mem::take(&mut self.turn), std::mem::take(&mut self.drops));
+        Some(LogCommit { appends, drops, last: self.last })
     }
 
     fn notice(&mut self, notice: LogNotice<D::File>) {
@@ -117,9 +143,18 @@ impl<D: Disk> Device for LogDevice<D> {
             Notice::Flushed { partition, kind, upto, handle } => {
                 if let Some(vnode) = self.vnodes.get_mut(&partition) {
                     vnode.flushed(kind, upto, &handle);
+                    self.bloated.insert(partition);
                 }
             }
+            Notice::Read(partition, moving) => self.moved(partition, moving),
         }
+    }
+
+    fn take_upkeep(&mut self) -> Option<Upkeep<LogNotice<D::File>>> {
+        if let Some(partition) = self.damaged.pop_first() {
+            return Some(Upkeep::Damaged(partition));
+        }
+        self.next_job().map(Upkeep::Run)
     }
 
     fn durable(&self) -> Stamp {

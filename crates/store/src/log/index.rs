@@ -87,7 +87,8 @@ impl Index {
         leaf.find(key).ok().map(|at| *leaf.value(at))
     }
 
-    pub(crate) fn insert(&mut self, key: &[u8], location: Location) {
+    /// Returns where the key's record was before.
+    pub(crate) fn insert(&mut self, key: &[u8], location: Location) -> Option<Location> {
         self.live_bytes += location.len() as u64;
         if self.leaves.is_empty() {
             self.leaves.insert(0, key, Packed::default());
@@ -98,6 +99,7 @@ impl Index {
             Ok(at) => {
                 let before = std::mem::replace(leaf.value_mut(at), location);
                 self.live_bytes -= before.len() as u64;
+                Some(before)
             }
             Err(at) => {
                 leaf.insert(at, key, location);
@@ -105,6 +107,7 @@ impl Index {
                 if leaf.len() > LEAF_MAX {
                     self.split(number, at);
                 }
+                None
             }
         }
     }
@@ -120,20 +123,23 @@ impl Index {
         self.leaves.insert(number + 1, &upper.key(0), upper);
     }
 
-    pub(crate) fn remove(&mut self, key: &[u8]) {
+    /// Returns where the key's record was.
+    pub(crate) fn remove(&mut self, key: &[u8]) -> Option<Location> {
         if self.leaves.is_empty() {
-            return;
+            return None;
         }
         let number = self.leaf_of(key);
         let leaf = self.leaves.value_mut(number);
-        let Ok(at) = leaf.find(key) else { return };
-        self.live_bytes -= leaf.remove(at).len() as u64;
+        let at = leaf.find(key).ok()?;
+        let location = leaf.remove(at);
+        self.live_bytes -= location.len() as u64;
         self.keys -= 1;
         if leaf.is_empty() {
             self.leaves.remove(number);
         } else if leaf.len() < LEAF_MIN {
             self.join(number);
         }
+        Some(location)
     }
 
     /// Joins a leaf with the next one, if both are small.

@@ -48,11 +48,13 @@ pub fn open<D: Disk>(disk: D, shards: u16, options: Options) -> Result<Opened<D>
     let mut writer = LogWriter::new(disk.clone(), log, options, shards);
     for partition in partitions(&disk, &outcome)? {
         let (dirty, reached, last) = known(outcome.vnodes.remove(&partition));
-        let Revived { vnode, behind, damage } = revive(&disk, partition, dirty, reached)?;
+        let Revived { vnode, behind, damage, leftovers } =
+            revive(&disk, partition, dirty, reached)?;
         recovered.damage.extend(damage);
         recovered.damage.extend(unproven(&recovery, partition, last));
         recovered.keys += vnode.status().keys;
         writer.adopt(partition, behind);
+        leftovers.into_iter().for_each(|drop| writer.will_drop(partition, drop));
         devices[usize::from(shard_of(partition, shards).0)].adopt(partition, vnode);
     }
     recovered.damage.extend(nonsense(&outcome));

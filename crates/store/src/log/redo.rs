@@ -9,6 +9,7 @@ use ombak_aries::Lsn;
 use ombak_base::{Disk, DiskFile, OpenMode, Partition};
 
 use super::commit::Redo;
+use super::manifest::{self, First};
 use super::strand::Kind;
 use super::tail::Position;
 use crate::error::StoreError;
@@ -28,6 +29,8 @@ pub(crate) struct Replay<D: Disk> {
 
 /// What the commit log knew of one vnode.
 pub(crate) struct Replayed<F> {
+    /// Its first file of records: nothing is written to those before it.
+    first: u32,
     /// Files that were written to: not synced.
     pub(crate) files: BTreeMap<u32, Arc<F>>,
     /// How far the vnode reached.
@@ -39,8 +42,9 @@ pub(crate) struct Replayed<F> {
 }
 
 impl<F> Replayed<F> {
-    fn new() -> Replayed<F> {
+    fn new(first: u32) -> Replayed<F> {
         Replayed {
+            first,
             files: BTreeMap::new(),
             reached: (0, 0),
             last: Lsn(0),
@@ -60,9 +64,14 @@ impl<D: Disk> Replay<D> {
         if self.failed.is_some() {
             return;
         }
-        let vnode = self.vnodes.entry(partition).or_insert_with(Replayed::new);
+        let first = || match manifest::read(&self.disk, partition) {
+            First::File(first) => first,
+            First::Unreadable => 0,
+        };
+        let vnode = self.vnodes.entry(partition).or_insert_with(|| Replayed::new(first()));
         vnode.last = lsn;
         let result = match Redo::decode(&record) {
+            Some(Redo::Bytes { file, .. }) if file < vnode.first => Ok(()),
             Some(Redo::Bytes { file, offset, bytes }) => {
                 vnode.bytes(&self.disk, partition, (file, offset.into()), &bytes)
             }

@@ -7,8 +7,11 @@ use bytes::Bytes;
 use ombak_base::{Disk, DiskFile, OpenMode, Partition};
 
 use super::behind::Behind;
+use super::commit::GivenUp;
 use super::damage::{Damage, Flaw};
 use super::index::{Index, Location};
+use super::large::Larges;
+use super::manifest::{self, First};
 use super::record::Pointer;
 use super::scan::{Found, Seen, Value, scan};
 use super::strand::{Kind, Strand, directory};
@@ -24,11 +27,16 @@ pub(crate) struct Revived<F> {
     pub(crate) vnode: Vnode<F>,
     pub(crate) behind: Behind<F>,
     pub(crate) damage: Vec<Damage>,
+    /// Files that were given up, and are still there.
+    pub(crate) leftovers: Vec<GivenUp>,
 }
 
 struct Revival<F> {
     partition: Partition,
+    /// The first file of records.
+    first: u32,
     index: Index,
+    larges: Larges,
     damage: Vec<Damage>,
     /// Keys whose latest record is damaged.
     flawed: BTreeMap<Bytes, Damage>,
@@ -46,13 +54,16 @@ pub(crate) fn revive<D: Disk>(
 ) -> Result<Revived<D::File>, StoreError> {
     let mut revival = Revival {
         partition,
+        first: 0,
         index: Index::default(),
+        larges: Larges::default(),
         damage: Vec::new(),
         flawed: BTreeMap::new(),
         large: open_all(disk, partition, Kind::Large, &BTreeMap::new())?,
         large_ends: BTreeMap::new(),
     };
-    let files = open_all(disk, partition, Kind::Data, &dirty)?;
+    let mut files = open_all(disk, partition, Kind::Data, &dirty)?;
+    let mut leftovers = revival.begin(manifest::read(disk, partition), &mut files);
     let mut lengths = BTreeMap::new();
     let mut ends_clean = true;
     for (number, (file, len)) in &files {
@@ -72,11 +83,13 @@ pub(crate) fn revive<D: Disk>(
         // The damaged end stays as it is, to be seen again by the next start; nothing is written over it.
         data.roll();
     }
+    leftovers.extend(revival.unknown_larges());
     let large = Strand::reopen(handles(&revival.large), &revival.large_ends);
-    let Revival { index, mut damage, flawed, .. } = revival;
+    let Revival { first, index, larges, mut damage, flawed, .. } = revival;
     damage.extend(flawed.into_values());
-    let vnode = Vnode::reopen(partition, index, data, large);
-    Ok(Revived { vnode, behind: Behind::reopen(partition, end, dirty), damage })
+    let vnode = Vnode::reopen(partition, index, larges, data, large);
+    let behind = Behind::reopen(partition, first, end, dirty);
+    Ok(Revived { vnode, behind, damage, leftovers })
 }
 
 fn handles<F>(files: &Lengths<F>) -> BTreeMap<u32, Arc<F>> {
@@ -110,16 +123,49 @@ fn open_all<D: Disk>(
 }
 
 impl<F: DiskFile> Revival<F> {
+    /// Passes over the files before the first, and reports if that is not there.
+    fn begin(&mut self, first: First, files: &mut Lengths<F>) -> Vec<GivenUp> {
+        let lowest = files.first_key_value().map(|(number, _)| *number);
+        self.first = match first {
+            First::File(first) => first,
+            First::Unreadable => {
+                let file = manifest::path(self.partition);
+                let (partition, flaw) = (Some(self.partition), Flaw::Missing);
+                self.damage.push(Damage { partition, file, offset: 0, bytes: 0, key: None, flaw });
+                lowest.unwrap_or(0)
+            }
+        };
+        let needed = files.split_off(&self.first);
+        let given_up = std::mem::replace(files, needed);
+        if files.is_empty() && self.first > 0 {
+            self.report(self.first, 0, 0, Flaw::Missing);
+        }
+        if given_up.is_empty() { Vec::new() } else { vec![GivenUp::Before(self.first)] }
+    }
+
+    /// Files of large values that no record knows, before the one that is written to; and of those that records know,
+    /// the ones that are gone are passed over: nothing alive is in them.
+    fn unknown_larges(&mut self) -> Vec<GivenUp> {
+        let last = self.large_ends.last_key_value().map_or(0, |(number, _)| *number);
+        let large = &self.large;
+        self.large_ends.retain(|number, _| *number == last || large.contains_key(number));
+        let unknown =
+            large.keys().filter(|number| **number < last && !self.large_ends.contains_key(number));
+        unknown.map(|number| GivenUp::Large(*number)).collect()
+    }
+
     fn visit(&mut self, seen: Seen) {
         if seen.is_removed {
             self.index.remove(&seen.key);
+            self.larges.remove(&seen.key);
             self.flawed.remove(&seen.key);
             return;
         }
         let location = Location::new(seen.place, seen.len, seen.tag, seen.is_pointer);
+        self.larges.remove(&seen.key);
         let is_there = match seen.value {
             Some(Value::Inline) => true,
-            Some(Value::Pointer(pointer)) => self.has_large(pointer),
+            Some(Value::Pointer(pointer)) => self.has_large(&seen.key, pointer),
             None => false,
         };
         if is_there {
@@ -133,10 +179,14 @@ impl<F: DiskFile> Revival<F> {
     }
 
     /// Whether the file of a large value is long enough. The value itself is checked when it is read.
-    fn has_large(&mut self, pointer: Pointer) -> bool {
+    fn has_large(&mut self, key: &[u8], pointer: Pointer) -> bool {
         let end = self.large_ends.entry(pointer.file).or_insert(0);
         *end = (*end).max(pointer.end());
-        self.large.get(&pointer.file).is_some_and(|(_, len)| *len >= pointer.end())
+        let is_there = self.large.get(&pointer.file).is_some_and(|(_, len)| *len >= pointer.end());
+        if is_there {
+            self.larges.insert(key, pointer);
+        }
+        is_there
     }
 
     fn flaw_of(&self, seen: &Seen) -> Damage {
@@ -155,7 +205,7 @@ impl<F: DiskFile> Revival<F> {
         let previous = number.wrapping_sub(1);
         let len = lengths.get(&previous).copied().unwrap_or(0);
         let expected = u64::from(found.previous_len.unwrap_or(0));
-        if len < expected {
+        if len < expected && number > self.first {
             self.report(previous, len, expected - len, Flaw::Missing);
         }
         for (from, to) in &found.gaps {

@@ -18,6 +18,7 @@ pub(crate) struct Seen {
     pub(crate) key: Bytes,
     pub(crate) tag: u64,
     pub(crate) len: usize,
+    pub(crate) value_len: usize,
     pub(crate) is_removed: bool,
     pub(crate) is_pointer: bool,
     /// `None` when the value is not what was written.
@@ -87,7 +88,7 @@ fn resynchronise<F: DiskFile>(window: &mut Window<'_, F>, from: Place, len: u64)
 }
 
 /// The record at `place`; `None` if head and key cannot be believed.
-fn examine<F: DiskFile>(window: &mut Window<'_, F>, place: Place) -> Option<Seen> {
+pub(crate) fn examine<F: DiskFile>(window: &mut Window<'_, F>, place: Place) -> Option<Seen> {
     let offset = u64::from(place.offset);
     let head = Head::read(window.get(offset, HEAD_BYTES))?;
     let bytes = window.get(offset, head.record_len());
@@ -103,6 +104,7 @@ fn examine<F: DiskFile>(window: &mut Window<'_, F>, place: Place) -> Option<Seen
         key: Bytes::copy_from_slice(&prefix[HEAD_BYTES..]),
         tag: head.tag,
         len: head.record_len(),
+        value_len: value.len(),
         is_removed: head.is_removed(),
         is_pointer: head.is_pointer(),
         value: sound.then(|| pointer.map_or(Value::Inline, Value::Pointer)),

@@ -46,9 +46,8 @@ pub(crate) type Files<F> = Arc<BTreeMap<u32, Arc<F>>>;
 pub(crate) struct Strand<F> {
     /// Where the next piece goes.
     end: Position,
-    /// Length of the file before `end.0`.
-    previous_len: u64,
-    /// Lengths of all files before `end.0`, summed.
+    /// Lengths of all files before `end.0`.
+    closed: BTreeMap<u32, u64>,
     closed_bytes: u64,
     files: Files<F>,
     tail: Tail,
@@ -58,7 +57,7 @@ impl<F> Default for Strand<F> {
     fn default() -> Self {
         Strand {
             end: (0, 0),
-            previous_len: 0,
+            closed: BTreeMap::new(),
             closed_bytes: 0,
             files: Arc::default(),
             tail: Tail::default(),
@@ -70,11 +69,12 @@ impl<F> Strand<F> {
     /// A strand that was there before: its files, and how long each of them is.
     pub(crate) fn reopen(files: BTreeMap<u32, Arc<F>>, lengths: &BTreeMap<u32, u64>) -> Strand<F> {
         let end = lengths.last_key_value().map_or((0, 0), |(file, len)| (*file, *len));
-        let before = lengths.range(..end.0);
+        let closed: BTreeMap<u32, u64> =
+            lengths.range(..end.0).map(|(file, len)| (*file, *len)).collect();
         Strand {
             end,
-            previous_len: before.clone().next_back().map_or(0, |(_, len)| *len),
-            closed_bytes: before.map(|(_, len)| len).sum(),
+            closed_bytes: closed.values().sum(),
+            closed,
             files: Arc::new(files),
             tail: Tail::default(),
         }
@@ -85,13 +85,36 @@ impl<F> Strand<F> {
         self.end
     }
 
+    /// The length of the file before the current one.
     pub(crate) fn previous_len(&self) -> u64 {
-        self.previous_len
+        self.closed.last_key_value().map_or(0, |(_, len)| *len)
+    }
+
+    /// The first file.
+    pub(crate) fn first(&self) -> Option<u32> {
+        self.closed.first_key_value().map(|(file, _)| *file)
+    }
+
+    /// The files that take no more, with their lengths, as far as all of each can be read from it.
+    pub(crate) fn closed(&self) -> impl Iterator<Item = (u32, u64, &Arc<F>)> {
+        let written = |file: u32| self.tail.first().is_none_or(|first| first.0 > file);
+        let closed = self.closed.iter().filter(move |(file, _)| written(**file));
+        closed.filter_map(|(file, len)| Some((*file, *len, self.files.get(file)?)))
+    }
+
+    /// The file is not needed any more.
+    pub(crate) fn forget(&mut self, file: u32) {
+        self.closed_bytes -= self.closed.remove(&file).unwrap_or(0);
+        if self.files.contains_key(&file) {
+            let mut files = (*self.files).clone();
+            files.remove(&file);
+            self.files = Arc::new(files);
+        }
     }
 
     /// Ends the current file; the next piece begins another.
     pub(crate) fn roll(&mut self) {
-        self.previous_len = self.end.1;
+        self.closed.insert(self.end.0, self.end.1);
         self.closed_bytes += self.end.1;
         self.end = (self.end.0 + 1, 0);
     }

@@ -27,6 +27,11 @@ impl Tail {
         Some(self.pieces[found].1.clone())
     }
 
+    /// Where the first piece begins.
+    pub(crate) fn first(&self) -> Option<Position> {
+        self.pieces.front().map(|(at, _)| *at)
+    }
+
     /// Forgets the pieces in front of `upto`.
     pub(crate) fn forget(&mut self, upto: Position) {
         while self.pieces.front().is_some_and(|piece| piece.0 < upto) {

@@ -1,8 +1,10 @@
 //! Scripts: one situation each, where the conformance suite draws them all.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
-use ombak_base::{Device, DeviceError, Entry, Load, Peek, Writer};
-use ombak_sim::{SimDisk, SimFile};
+use ombak_base::{Device, DeviceError, Entry, Load, Peek, Upkeep, Writer};
+use ombak_sim::{Rng, SimDisk, SimFile};
 
 use super::*;
 use crate::StoreError;
@@ -60,6 +62,31 @@ impl Node {
         let result = act(&mut self.writer, &mut notices).unwrap();
         notices.into_iter().for_each(|(_, notice)| self.device.notice(notice));
         result
+    }
+
+    /// Writes, tidies and does upkeep until nothing is left. `false`: the disk does not work any more.
+    fn try_to_rest(&mut self) -> bool {
+        loop {
+            let mut notices = Vec::new();
+            let commit = self.device.take_commit().map(|commit| (ShardId(0), commit));
+            let wrote = commit.is_some();
+            let written = match commit {
+                Some(commit) => self.writer.write(vec![commit], &mut notices),
+                None => Ok(()),
+            };
+            let tidied = written.and_then(|()| self.writer.tidy(&mut notices));
+            notices.into_iter().for_each(|(_, notice)| self.device.notice(notice));
+            let Ok(tidied) = tidied else { return false };
+            let mut jobs = 0;
+            while let Some(upkeep) = self.device.take_upkeep() {
+                let Upkeep::Run(job) = upkeep else { return false };
+                self.device.notice(job());
+                jobs += 1;
+            }
+            if !wrote && !tidied && jobs == 0 {
+                return true;
+            }
+        }
     }
 
     fn checkpoint(&mut self) {
@@ -135,6 +162,171 @@ fn a_flushed_value_leaves_memory_and_is_read_from_the_file() {
     node.disk.set_cold(true);
     assert!(matches!(node.device.load(P, b"key"), Load::Blocked(_)));
     node.expect("key", "value");
+}
+
+impl Node {
+    /// Everything that can be done without a put: writing behind, jobs, removals.
+    fn rest(&mut self) {
+        loop {
+            let tidied = self.tidy_all();
+            let jobs = self.upkeep();
+            if let Some(commit) = self.device.take_commit() {
+                self.act(|writer, notices| writer.write(vec![(ShardId(0), commit)], notices));
+            } else if tidied == 0 && jobs == 0 {
+                return;
+            }
+        }
+    }
+
+    /// Does what the device wants done; returns how much that was.
+    fn upkeep(&mut self) -> u32 {
+        let mut jobs = 0;
+        while let Some(upkeep) = self.device.take_upkeep() {
+            match upkeep {
+                Upkeep::Run(job) => self.device.notice(job()),
+                Upkeep::Damaged(partition) => panic!("{partition} is damaged"),
+            }
+            jobs += 1;
+        }
+        jobs
+    }
+
+    fn data_files(&self) -> Vec<u32> {
+        let files = self.disk.files();
+        let numbers = files.iter().filter_map(|(path, _)| {
+            path.strip_prefix("vnodes/0/")?.strip_suffix(".data")?.parse().ok()
+        });
+        let mut numbers: Vec<u32> = numbers.collect();
+        numbers.sort();
+        numbers
+    }
+}
+
+fn value_of(key: u64, round: u64, len: usize) -> Bytes {
+    (0..len).map(|at| (at as u64 ^ key ^ round) as u8).collect()
+}
+
+/// Overwrites keys at random, and says how many times what is alive the files were at most, in percent.
+fn overwrite(node: &mut Node, keys: u64, rounds: u64, len: usize) -> (u64, BTreeMap<u64, u64>) {
+    let mut rng = Rng::new(1);
+    let (mut latest, mut most) = (BTreeMap::new(), 0);
+    for round in 0..rounds {
+        let key = if round < keys { round } else { rng.below(keys) };
+        let entry = Entry { tag: round, bytes: value_of(key, round, len) };
+        node.device.store(P, format!("key {key}").as_bytes(), Some(&entry));
+        latest.insert(key, round);
+        if round.is_multiple_of((64_000 / len as u64).max(1)) {
+            node.rest();
+        }
+        if round > 2 * keys {
+            let status = node.device.status(P).unwrap();
+            let live = status.live_bytes + keys * if len > 64 * 1024 { len as u64 } else { 0 };
+            most = most.max((status.file_bytes + status.large_bytes) * 100 / live);
+        }
+    }
+    node.rest();
+    (most, latest)
+}
+
+fn has_all(node: &mut Node, latest: &BTreeMap<u64, u64>, len: usize) {
+    for (key, round) in latest {
+        node.expect(&format!("key {key}"), value_of(*key, *round, len));
+    }
+}
+
+#[test]
+fn space_is_given_back_under_random_overwrite() {
+    let mut node = Node::new();
+    let (most, latest) = overwrite(&mut node, 4_000, 40_000, 1_000);
+    assert!(most < 160, "{most} % of what is alive");
+    let files = node.data_files();
+    assert!(files[0] > 10, "nothing was given up: {files:?}");
+    has_all(&mut node, &latest, 1_000);
+    for restart in [Node::restart, Node::lose_power] {
+        node = restart(node);
+        assert_eq!(node.recovered.damage, []);
+        has_all(&mut node, &latest, 1_000);
+    }
+    // It goes on where it was.
+    let (most, latest) = overwrite(&mut node, 4_000, 20_000, 1_000);
+    assert!(most < 160, "{most} % of what is alive");
+    has_all(&mut node, &latest, 1_000);
+}
+
+#[test]
+fn space_of_large_values_is_given_back() {
+    let mut node = Node::new();
+    let len = 100_000;
+    let (most, latest) = overwrite(&mut node, 200, 1_600, len);
+    assert!(most < 160, "{most} % of what is alive");
+    has_all(&mut node, &latest, len);
+    node = node.lose_power();
+    assert_eq!(node.recovered.damage, []);
+    has_all(&mut node, &latest, len);
+}
+
+#[test]
+fn what_was_removed_gives_its_space_back_and_stays_removed() {
+    let mut node = Node::new();
+    let (_, latest) = overwrite(&mut node, 2_000, 4_000, 1_000);
+    for key in latest.keys() {
+        node.device.store(P, format!("key {key}").as_bytes(), None);
+    }
+    node.write();
+    node.put("last", "value");
+    node.rest();
+    let left = node.device.status(P).unwrap().file_bytes;
+    assert!(left < 2 * 300_000, "{left} bytes for one key");
+    for restart in [Node::restart, Node::lose_power] {
+        node = restart(node);
+        assert_eq!(node.recovered.damage, []);
+        assert_eq!(node.recovered.keys, 1);
+        node.expect("last", "value");
+    }
+}
+
+/// Removing the files is interrupted at every change of the disk: nothing is lost, nothing is taken for damage.
+#[test]
+fn giving_space_back_survives_a_power_cut_at_any_change() {
+    let mut node = Node::new();
+    let (_, latest) = overwrite(&mut node, 300, 900, 1_000);
+    node.checkpoint();
+    let (before, image) = (node.data_files(), node.disk.snapshot());
+    let mut done = 0;
+    for cut_at in 1.. {
+        node.disk.restore(&image);
+        node = Node::start(node.disk, Options::default());
+        node.disk.cut_power(cut_at);
+        let mut rng = Rng::new(cut_at);
+        let mut acknowledged = latest.clone();
+        let mut round = 10_000;
+        let survived = loop {
+            round += 1;
+            let key = rng.below(300);
+            let entry = Entry { tag: round, bytes: value_of(key, round, 1_000) };
+            node.device.store(P, format!("key {key}").as_bytes(), Some(&entry));
+            if !node.try_to_rest() {
+                break false;
+            }
+            acknowledged.insert(key, round);
+            if node.data_files()[0] > before[0] + 1 {
+                break true;
+            }
+        };
+        done += u32::from(survived);
+        let last = round;
+        node = node.lose_power();
+        assert_eq!(node.recovered.damage, [], "cut at {cut_at}");
+        for (key, round) in &acknowledged {
+            let found = node.read(&format!("key {key}")).unwrap().unwrap();
+            // The last put was not acknowledged: it may be there or not.
+            let fits = [*round, last].iter().any(|r| found == value_of(*key, *r, 1_000));
+            assert!(fits, "cut at {cut_at}: key {key}");
+        }
+        if done > 0 {
+            return;
+        }
+    }
 }
 
 #[test]

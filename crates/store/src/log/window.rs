@@ -11,6 +11,8 @@ const WINDOW_BYTES: usize = 1024 * 1024;
 pub(crate) struct Window<'a, F> {
     file: &'a F,
     len: u64,
+    /// So much is read at once.
+    bytes: usize,
     /// What `buffer` begins with.
     at: u64,
     buffer: Vec<u8>,
@@ -18,7 +20,12 @@ pub(crate) struct Window<'a, F> {
 
 impl<'a, F: DiskFile> Window<'a, F> {
     pub(crate) fn new(file: &'a F, len: u64) -> Window<'a, F> {
-        Window { file, len, at: 0, buffer: Vec::new() }
+        Window::sized(file, len, WINDOW_BYTES)
+    }
+
+    /// One that reads so many bytes at once.
+    pub(crate) fn sized(file: &'a F, len: u64, bytes: usize) -> Window<'a, F> {
+        Window { file, len, bytes, at: 0, buffer: Vec::new() }
     }
 
     /// The bytes from `offset` on: `len`, or as many as there are.
@@ -26,7 +33,7 @@ impl<'a, F: DiskFile> Window<'a, F> {
         let len = (self.len.saturating_sub(offset)).min(len as u64) as usize;
         let end = self.at + self.buffer.len() as u64;
         if offset < self.at || offset + len as u64 > end {
-            self.fill(offset, len.max(WINDOW_BYTES));
+            self.fill(offset, len.max(self.bytes));
         }
         let start = (offset - self.at) as usize;
         &self.buffer[start..start + len]

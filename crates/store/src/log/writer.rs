@@ -21,7 +21,7 @@ use ombak_aries::{CommitLog, LogError, Lsn, StreamId};
 use ombak_base::{Disk, DiskFile, Partition, ShardId, Stamp, Writer};
 
 use super::behind::{Behind, Written};
-use super::commit::{Append, LogCommit, LogNotice, Notice, bytes_head, end_record};
+use super::commit::{Append, GivenUp, LogCommit, LogNotice, Notice, bytes_head, end_record};
 use super::options::Options;
 use super::shard_of;
 use super::strand::Kind;
@@ -43,11 +43,22 @@ pub struct LogWriter<D: Disk> {
     batch: VecDeque<(Lsn, Append)>,
     /// Vnodes that have gathered enough for a write.
     ready: BTreeSet<Partition>,
+    /// Files that are not needed any more, still to be removed.
+    dropping: BTreeMap<Partition, Dropping>,
     gathered_bytes: u64,
     since_checkpoint_bytes: u64,
     /// The vnode that a checkpoint, if one is under way, comes to next.
     checkpoint: Option<Partition>,
     poisoned: bool,
+}
+
+/// The files of one vnode that are to be removed.
+#[derive(Default)]
+struct Dropping {
+    /// Those of records before this one.
+    before: u32,
+    /// These of large values.
+    larges: BTreeSet<u32>,
 }
 
 /// What [`LogWriter`] hands back, with the shards that it is for.
@@ -63,6 +74,7 @@ impl<D: Disk> LogWriter<D> {
             vnodes: BTreeMap::new(),
             batch: VecDeque::new(),
             ready: BTreeSet::new(),
+            dropping: BTreeMap::new(),
             gathered_bytes: 0,
             since_checkpoint_bytes: 0,
             checkpoint: None,
@@ -72,6 +84,17 @@ impl<D: Disk> LogWriter<D> {
 
     pub(crate) fn adopt(&mut self, partition: Partition, behind: Behind<D::File>) {
         self.vnodes.insert(partition, behind);
+    }
+
+    /// These files are not needed, now that all that was written so far is durable.
+    pub(crate) fn will_drop(&mut self, partition: Partition, drop: GivenUp) {
+        let dropping = self.dropping.entry(partition).or_default();
+        match drop {
+            GivenUp::Before(file) => dropping.before = dropping.before.max(file),
+            GivenUp::Large(file) => {
+                dropping.larges.insert(file);
+            }
+        }
     }
 
     /// So much of the log belongs to no checkpoint yet.
@@ -118,13 +141,16 @@ impl<D: Disk> LogWriter<D> {
     ) -> io::Result<()> {
         let mut durable: BTreeMap<ShardId, Stamp> = BTreeMap::new();
         self.write_large(&commits, notices)?;
+        let mut drops = Vec::new();
         for (shard, commit) in commits {
             durable.insert(shard, commit.last);
+            drops.extend(commit.drops);
             for append in commit.appends {
                 self.append(append, notices)?;
             }
         }
         self.sync_log(notices)?;
+        drops.into_iter().for_each(|(partition, drop)| self.will_drop(partition, drop));
         let heard = durable.into_iter();
         notices.extend(heard.map(|(shard, stamp)| (shard, LogNotice(Notice::Durable(stamp)))));
         Ok(())
@@ -244,6 +270,20 @@ impl<D: Disk> LogWriter<D> {
         }
     }
 
+    /// Removes the files of one vnode that are not needed. What was moved out of them is in files of its own first, and
+    /// the log needs nothing of them any more, so that no replay makes them anew.
+    fn drop_some(&mut self, partition: Partition, notices: &mut Notices<D>) -> io::Result<()> {
+        let Some(Dropping { before, larges }) = self.dropping.remove(&partition) else {
+            return Ok(());
+        };
+        self.settle(partition, notices)?;
+        self.mark(partition)?;
+        match self.vnodes.get_mut(&partition) {
+            Some(behind) => behind.drop_files(&self.disk, before, &larges),
+            None => Ok(()),
+        }
+    }
+
     /// Says in the log how far a settled vnode reaches, and that it needs nothing before that. Where there is no
     /// room to say it, the vnode merely cannot prove that later damage to the log is none of its own.
     fn mark(&mut self, partition: Partition) -> io::Result<()> {
@@ -318,6 +358,9 @@ impl<D: Disk> Writer for LogWriter<D> {
         self.guarded(|writer| {
             if let Some(partition) = writer.due() {
                 return writer.flush(partition, notices).map(|()| true);
+            }
+            if let Some(partition) = writer.dropping.first_key_value().map(|(first, _)| *first) {
+                return writer.drop_some(partition, notices).map(|()| true);
             }
             if writer.checkpoint.is_none() && writer.wants_checkpoint() {
                 writer.begin_checkpoint();
