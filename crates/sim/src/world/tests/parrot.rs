@@ -161,6 +161,7 @@ impl Machine for Parrot {
                 assert!(stamp > self.durable && !self.failed);
                 self.durable = stamp;
             }
+            Event::Damaged(_) => {}
             Event::DeviceFailed => self.failed = true,
             Event::More(_) | Event::Gone(_) | Event::Scanned { .. } => {}
         }
