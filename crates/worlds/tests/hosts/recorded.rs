@@ -237,6 +237,7 @@ where
         Event::Loaded { ticket, entry } => Event::Loaded { ticket, entry },
         Event::Scanned { ticket, chunk } => Event::Scanned { ticket, chunk },
         Event::Durable(stamp) => Event::Durable(stamp),
+        Event::Damaged(partition) => Event::Damaged(partition),
         Event::DeviceFailed => Event::DeviceFailed,
     }
 }
