@@ -184,20 +184,30 @@ fn a_directory_that_is_held_or_newer_is_refused() {
     );
     let root = dir.path().display().to_string();
     let options = port_options(&others);
-    let demo =
-        || run(["demo", "--dir", &root].into_iter().chain(options.iter().map(String::as_str)));
-    let held = demo();
+    let demo = |more: &[&str]| {
+        let options = options.iter().map(String::as_str);
+        run(["demo", "--dir", &root].into_iter().chain(options).chain(more.iter().copied()))
+    };
+    let held = demo(&[]);
     assert!(one_line(&held, 3).contains("in use by another process"), "{held:?}");
     stop(node, Signal::TERM);
     // Free now, but it was made by a node that was alone, with another ring.
-    let other = demo();
+    let other = demo(&[]);
     assert!(one_line(&other, 3).contains("--ring-size 8"), "{other:?}");
     let identity = data.join("node.toml");
     let text = fs::read_to_string(&identity).unwrap();
     assert!(text.contains("format = 1\n"), "the demo knows this format: {text}");
     fs::write(&identity, text.replace("format = 1\n", "format = 99\n")).unwrap();
-    let newer = demo();
+    let newer = demo(&[]);
     assert!(one_line(&newer, 3).contains("newer version"), "{newer:?}");
+    // Now the store alone is newer.
+    fs::write(&identity, text).unwrap();
+    let store = data.join("format");
+    assert_eq!(fs::read_to_string(&store).unwrap(), "ombak-log 1\n", "the demo knows this format");
+    fs::write(&store, "ombak-log 99\n").unwrap();
+    let newer = demo(&["--ring-size", "8", "--nodes", "1"]);
+    assert!(one_line(&newer, 3).contains("newer version"), "{newer:?}");
+    assert!(!dir.path().join("dev1.log").exists(), "nothing was started");
     assert!(!dir.path().join("dev2").exists(), "nothing was started");
 }
 
