@@ -88,7 +88,8 @@ fn wrong_usage_is_exit_code_2_and_says_what_is_right() {
 
 #[test]
 fn help_teaches() {
-    for command in ["demo", "start", "status", "ring", "repair", "get", "put", "del", "sim run"] {
+    let all = "demo start status ring repair get put del bench";
+    for command in all.split(' ').chain(["sim run"]) {
         let finished = run(command.split(' ').chain(["--help"]));
         assert_eq!(finished.code, Some(0), "{finished:?}");
         assert!(finished.out.contains("Examples:"), "{command}: {}", finished.out);
@@ -370,6 +371,29 @@ fn values_are_bytes_from_files_and_standard_input() {
     assert!(put.unwrap().success());
     let other = demo.run(0, &["get", "nosuchtype/b", "k"]);
     assert!(one_line(&other, 3).contains("nosuchtype"), "{other:?}");
+}
+
+#[test]
+fn a_bench_in_which_requests_fail_is_an_error_after_its_report() {
+    let demo = Demo::start(&["--nodes", "1", "--backend", "memory"]);
+    let address = demo.pb(0).to_string();
+    let bench = |more: &str| {
+        let line = format!("bench --addr {address} --keys 20 --warmup 0s --duration 200ms {more}");
+        run(line.split_whitespace())
+    };
+    let fine = bench("--bucket a --preload");
+    assert_eq!((fine.code, fine.err.as_str()), (Some(0), ""), "{fine:?}");
+    let empty = bench("--bucket b --gets 100");
+    assert_eq!(empty.code, Some(0), "nobody said that there is something: {empty:?}");
+    assert!(empty.out.contains("not found"), "{empty:?}");
+    let refused = bench("--bucket a --r 4");
+    assert_eq!(refused.code, Some(3), "{refused:?}");
+    assert!(refused.out.contains("n_val_violation"), "{refused:?}");
+    assert!(
+        refused.err.starts_with("ombak: ") && refused.err.contains("were refused"),
+        "{refused:?}"
+    );
+    assert_eq!(refused.err.lines().count(), 1, "{refused:?}");
 }
 
 #[test]
