@@ -42,6 +42,32 @@ fn of_two_puts_without_a_context_the_second_is_there() {
 }
 
 #[test]
+fn of_two_concurrent_puts_right_after_allow_mult_both_are_there() {
+    const PAIRS: usize = 120;
+    let cluster = Cluster::start();
+    let mut nodes: Vec<Pb> = (0..3).map(|node| cluster.pb(node)).collect();
+    let mut wrong = Vec::new();
+    for at in 0..PAIRS {
+        // A bucket that nobody has heard of, each time.
+        let bucket = format!("b{at}");
+        nodes[at % 3].allow_mult(&bucket, true).unwrap();
+        let writers = [((at + 1) % 3, "left"), ((at + 2) % 3, "right")];
+        for (node, value) in writers {
+            nodes[node].send(&[Request::Put(put_req(&bucket, "k", value))]).unwrap();
+        }
+        for (node, _) in writers {
+            nodes[node].receive().unwrap();
+        }
+        let found = values(&nodes[at % 3].get(get_req(&bucket, "k")).unwrap());
+        if found != ["left", "right"] {
+            wrong.push((at, found));
+        }
+    }
+    println!("{} of {PAIRS} pairs have both values", PAIRS - wrong.len());
+    assert!(wrong.is_empty(), "{wrong:?}");
+}
+
+#[test]
 fn more_writes_than_live_nodes_are_refused() {
     let mut cluster = Cluster::start();
     let mut pb = cluster.pb(0);
