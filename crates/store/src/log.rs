@@ -30,6 +30,8 @@ mod commit;
 mod damage;
 mod device;
 mod format;
+#[doc(hidden)]
+pub mod fuzz;
 mod header;
 mod index;
 mod open;
