@@ -21,8 +21,10 @@ Examples:
   ombak status --node 127.0.0.1:8108        as another one sees it
   ombak status --json | jq .vnodes
 
-A vnode is one partition on one node. Complete: what it does not have, does not exist. Ready: it can name new
-writes. `ombak repair` makes incomplete ones complete.";
+A vnode is one partition on one node. Complete: it has lost nothing that it had, so its \"not here\" counts in a read;
+`ombak repair` makes incomplete ones complete. It may still lack what was written while this node was down, until
+that is read or written again: reads with r + w > n_val, the default, see it nevertheless, and reads with r=1 through
+this node may not. Ready: it can name new writes.";
 
 /// Show members and vnodes.
 #[derive(Args, Debug)]
