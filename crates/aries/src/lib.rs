@@ -101,5 +101,7 @@ mod aligned;
 mod log;
 mod os_disk;
 
+#[doc(hidden)]
+pub use log::fuzz;
 pub use log::{CommitLog, Damage, LogError, Lsn, Options, Place, Recovery, StreamId};
 pub use os_disk::{OsDisk, OsFile};

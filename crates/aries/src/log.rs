@@ -4,6 +4,8 @@
 mod batch;
 mod error;
 mod format;
+#[doc(hidden)]
+pub mod fuzz;
 mod reader;
 mod recover;
 mod segments;

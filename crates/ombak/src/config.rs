@@ -73,8 +73,8 @@ pub struct NodeOptions {
     /// Where other nodes connect [default: 127.0.0.1:8099]
     #[arg(long, value_name = "HOST:PORT")]
     pub peer: Option<String>,
-    /// All nodes of the cluster, this one too, each with its peer address; the same on all nodes [default: this node
-    /// alone]
+    /// All nodes of the cluster, this one too, each with the address at which the others reach its --peer; the same on
+    /// all nodes [default: this node alone]
     #[arg(long, value_name = "NAME=HOST:PORT", value_delimiter = ',')]
     pub members: Option<Vec<String>>,
     /// Partitions, a power of two; the same on all nodes, and for ever [default: 64]
@@ -86,7 +86,7 @@ pub struct NodeOptions {
     /// Event loops [default: one per core]
     #[arg(long)]
     pub shards: Option<u16>,
-    /// Allow addresses that other machines can reach, though nothing asks them who they are.
+    /// Allow addresses, --members among them, that other machines can reach, though nothing asks them who they are.
     #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL", require_equals = true)]
     pub insecure: Option<bool>,
     /// What is logged: error, warn, info, debug, trace, or by module as in `info,ombak_server=debug` [default: info]
@@ -180,7 +180,7 @@ impl NodeOptions {
             pb,
             http,
             peer,
-            members: members(&name, peer, self.members)?,
+            members: members(&name, peer, self.members, insecure)?,
             name,
             ring_size: ring_size(self.ring_size.unwrap_or(DEFAULT_RING_SIZE))?,
             backend,
@@ -193,6 +193,7 @@ fn members(
     name: &str,
     peer: SocketAddr,
     given: Option<Vec<String>>,
+    insecure: bool,
 ) -> Result<Vec<(String, SocketAddr)>, CliError> {
     let Some(given) = given else { return Ok(vec![(name.to_string(), peer)]) };
     let mut members: Vec<(String, SocketAddr)> = Vec::with_capacity(given.len());
@@ -208,7 +209,9 @@ fn members(
                 "--members names {name} twice: every node needs its own name"
             )));
         }
-        members.push((name.to_string(), resolve("--members", address)?));
+        let address = member_address(name, address, &members)?;
+        require_loopback("--members", address, insecure)?;
+        members.push((name.to_string(), address));
     }
     if !members.iter().any(|(known, _)| known == name) {
         let known: Vec<&str> = members.iter().map(|(name, _)| name.as_str()).collect();
@@ -217,7 +220,44 @@ fn members(
             known.join(", ")
         )));
     }
+    check_own(name, peer, &members)?;
     Ok(members)
+}
+
+/// Where a member is reached; `before` are those that stand before it.
+fn member_address(
+    name: &str,
+    text: &str,
+    before: &[(String, SocketAddr)],
+) -> Result<SocketAddr, CliError> {
+    let address = resolve("--members", text)?;
+    if address.ip().is_unspecified() || address.port() == 0 {
+        return Err(CliError::usage(format!(
+            "--members {name}={text} is no address to connect to: give the one at which the other nodes reach {name}"
+        )));
+    }
+    match before.iter().find(|(_, known)| *known == address) {
+        Some((other, _)) => Err(CliError::usage(format!(
+            "--members gives {other} and {name} the same address {address}: give each node's own --peer address"
+        ))),
+        None => Ok(address),
+    }
+}
+
+/// This node's own entry may differ from where it listens: there may be a proxy, or another network, in between. But
+/// nobody else can be where it listens.
+fn check_own(
+    name: &str,
+    peer: SocketAddr,
+    members: &[(String, SocketAddr)],
+) -> Result<(), CliError> {
+    match members.iter().find(|(other, address)| other != name && *address == peer) {
+        Some((other, _)) => Err(CliError::usage(format!(
+            "--members says that {other} is at {peer}, where this node, {name}, listens: give --peer the address of \
+             {name}, or correct --members"
+        ))),
+        None => Ok(()),
+    }
 }
 
 /// Refuses what no ring can have.

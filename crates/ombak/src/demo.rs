@@ -25,6 +25,7 @@ use indicatif::ProgressBar;
 
 use crate::config::{BackendName, DEFAULT_LOG, DEFAULT_RING_SIZE, ring_size};
 use crate::error::CliError;
+use crate::http_client::command;
 use crate::output::{print_line, print_table, table};
 use crate::signals;
 
@@ -46,6 +47,9 @@ Ports: node k, from 1, listens on 127.0.0.1
 
 Each node logs to a file beside its data directory. Kill one (`kill -9 PID`), and the others go on; the line
 that reports it says how to start it again.";
+
+/// Over the nodes, when they are ready.
+const HEADER: [&str; 5] = ["name", "pid", "protocol buffers", "http", "directory"];
 
 /// Run a cluster on this machine until Ctrl-C.
 #[derive(Args, Debug)]
@@ -96,7 +100,7 @@ pub fn run(args: &DemoArgs) -> Result<(), CliError> {
     let (sender, events) = mpsc::channel();
     signals::send_on_stop(sender.clone(), Event::Stop)?;
     let mut cluster = Cluster::start(args, &nodes, sender, events)?;
-    let ended = serve(&mut cluster);
+    let ended = serve(&mut cluster, &nodes[0]);
     cluster.stop();
     ended
 }
@@ -112,7 +116,7 @@ fn check_backend(args: &DemoArgs) -> Result<(), CliError> {
 }
 
 /// From the start of the nodes to the reason to stop them.
-fn serve(cluster: &mut Cluster) -> Result<(), CliError> {
+fn serve(cluster: &mut Cluster, first: &PlannedNode) -> Result<(), CliError> {
     let spinner = Spinner::start();
     let became = cluster.become_ready(&spinner);
     spinner.finish();
@@ -121,14 +125,18 @@ fn serve(cluster: &mut Cluster) -> Result<(), CliError> {
         Running::Stopped => return Ok(()),
     }
     show(cluster)?;
-    print_line(
-        "ready: try `ombak put users alice hello`, `ombak get users alice`, `ombak status`; Ctrl-C stops",
-    )?;
+    print_line(&ready_line(&first.http.to_string()))?;
     cluster.watch()
 }
 
+fn ready_line(http: &str) -> String {
+    let words = ["put users alice hello", "get users alice", "status"];
+    let commands = words.map(|words| format!("`{}`", command(words, http)));
+    format!("ready: try {}; Ctrl-C stops", commands.join(", "))
+}
+
 fn show(cluster: &Cluster) -> Result<(), CliError> {
-    let mut list = table(&["name", "pid", "protocol buffers", "http", "directory"]);
+    let mut list = table(&HEADER);
     for (node, pid, directory) in cluster.list() {
         let PlannedNode { name, pb, http, .. } = node;
         list.add_row([name.clone(), pid.to_string(), pb.to_string(), http.to_string(), directory]);
@@ -161,5 +169,29 @@ impl Spinner {
 
     fn finish(&self) {
         self.0.finish_and_clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::DEFAULT_HTTP;
+
+    const README: &str = include_str!("../../../README.md");
+
+    #[test]
+    fn the_readme_shows_what_is_printed() {
+        assert!(README.contains(&ready_line(DEFAULT_HTTP)), "{}", ready_line(DEFAULT_HTTP));
+        let mut list = table(&HEADER);
+        for (number, pid) in [(1, 2001), (2, 2003), (3, 2005)] {
+            list.add_row([
+                format!("dev{number}@127.0.0.1"),
+                pid.to_string(),
+                format!("127.0.0.1:{}", 8077 + 10 * number),
+                format!("127.0.0.1:{}", 8088 + 10 * number),
+                format!("/tmp/ombak-demo-pPWMY1/dev{number}"),
+            ]);
+        }
+        assert!(README.contains(&list.to_string()), "{list}");
     }
 }

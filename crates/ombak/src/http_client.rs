@@ -10,6 +10,7 @@ use serde_json::Value;
 use ureq::Agent;
 use ureq::http::{HeaderMap, Method, Request};
 
+use crate::config::DEFAULT_HTTP;
 use crate::error::CliError;
 
 /// What stands for itself in a path; all else is percent-encoded.
@@ -25,7 +26,7 @@ const REASON_CHARS_MAX: usize = 300;
 #[derive(Args, Clone, Debug)]
 pub struct NodeArgs {
     /// The node's HTTP address.
-    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8098", value_parser = host_and_port)]
+    #[arg(long, value_name = "HOST:PORT", default_value = DEFAULT_HTTP, value_parser = host_and_port)]
     pub node: String,
 }
 
@@ -110,7 +111,10 @@ impl NodeClient {
         let reason = answer.reason();
         let next = match answer.status {
             404 | 405 => "is it the HTTP port of an Ombak node?",
-            503 => "`ombak status` says who is up; fewer replicas may be asked for with --r or --w",
+            503 => &format!(
+                "`{}` says who is up; fewer replicas may be asked for with --r or --w",
+                command("status", &self.node)
+            ),
             400..=499 => "change the request",
             _ => "the node's log says more",
         };
@@ -139,8 +143,9 @@ impl NodeClient {
     fn unreachable(&self, error: &ureq::Error) -> CliError {
         match error {
             ureq::Error::Timeout(_) => CliError::failed(format!(
-                "{} did not answer in time: `ombak status --node {}` says whether it is well",
-                self.node, self.node
+                "{} did not answer in time: `{}` says whether it is well",
+                self.node,
+                command("status", &self.node)
             )),
             ureq::Error::Io(source) if source.kind() != io::ErrorKind::ConnectionRefused => {
                 CliError::failed(format!(
@@ -186,6 +191,14 @@ fn host_and_port(text: &str) -> Result<String, String> {
     Err("an address is HOST:PORT, such as 127.0.0.1:8098".into())
 }
 
+/// A command as a user would type it for the node that has its HTTP port at `node`.
+pub fn command(words: &str, node: &str) -> String {
+    match node {
+        DEFAULT_HTTP => format!("ombak {words}"),
+        node => format!("ombak {words} --node {node}"),
+    }
+}
+
 /// One segment of a path.
 pub fn encode(segment: &str) -> String {
     utf8_percent_encode(segment, PLAIN).to_string()
@@ -199,6 +212,12 @@ mod tests {
     fn a_segment_can_hold_anything() {
         assert_eq!(encode("a/b?c d%&ü"), "a%2Fb%3Fc%20d%25%26%C3%BC");
         assert_eq!(encode("A-z_0.9~"), "A-z_0.9~");
+    }
+
+    #[test]
+    fn a_command_names_the_node_unless_it_is_the_default_one() {
+        assert_eq!(command("status", "127.0.0.1:8098"), "ombak status");
+        assert_eq!(command("get a b", "127.0.0.1:8108"), "ombak get a b --node 127.0.0.1:8108");
     }
 
     #[test]

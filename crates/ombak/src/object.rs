@@ -1,6 +1,6 @@
 //! `ombak get`, `put` and `del`: one key, over HTTP as Riak speaks it.
 
-mod siblings;
+pub(crate) mod siblings;
 mod target;
 
 use std::fs;

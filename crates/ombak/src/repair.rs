@@ -7,7 +7,7 @@ use ombak_server::report::RepairReport;
 use ureq::http::Method;
 
 use crate::error::CliError;
-use crate::http_client::{NodeArgs, NodeClient};
+use crate::http_client::{NodeArgs, NodeClient, command};
 use crate::output::{print_json, print_line, print_table, table};
 
 /// Where a node is told to repair itself.
@@ -60,8 +60,9 @@ fn outcome(repaired: &RepairReport, node: &str) -> Result<(), CliError> {
     match repaired.incomplete.len() {
         0 => Ok(()),
         left => Err(CliError::failed(format!(
-            "{left} vnodes of {node} are still incomplete: start the other owners (`ombak status`, `ombak ring`) and \
-             repair again"
+            "{left} vnodes of {node} are still incomplete: start the other owners (`{}`, `{}`) and repair again",
+            command("status", node),
+            command("ring", node)
         ))),
     }
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 use ureq::http::Method;
 
 use crate::error::CliError;
-use crate::http_client::{NodeArgs, NodeClient};
+use crate::http_client::{NodeArgs, NodeClient, command};
 use crate::output::{print_json, print_line, print_table, table};
 
 /// Where a node says how it is.
@@ -21,8 +21,10 @@ Examples:
   ombak status --node 127.0.0.1:8108        as another one sees it
   ombak status --json | jq .vnodes
 
-A vnode is one partition on one node. Complete: what it does not have, does not exist. Ready: it can name new
-writes. `ombak repair` makes incomplete ones complete.";
+A vnode is one partition on one node. Complete: it has lost nothing that it had, so its \"not here\" counts in a read;
+`ombak repair` makes incomplete ones complete. It may still lack what was written while this node was down, until
+that is read or written again: reads with r + w > n_val, the default, see it nevertheless, and reads with r=1 through
+this node may not. Ready: it can name new writes.";
 
 /// Show members and vnodes.
 #[derive(Args, Debug)]
@@ -42,7 +44,7 @@ pub fn run(args: &StatusArgs) -> Result<(), CliError> {
     if args.json {
         return print_json(&said);
     }
-    show(&parse(&node, said)?)
+    show(&parse(&node, said)?, &args.node.node)
 }
 
 /// Asks a node how it is.
@@ -54,14 +56,14 @@ fn parse(node: &NodeClient, said: Value) -> Result<Status, CliError> {
     serde_json::from_value(said).map_err(|error| node.not_ombak(&error.to_string()))
 }
 
-fn show(status: &Status) -> Result<(), CliError> {
+fn show(status: &Status, at: &str) -> Result<(), CliError> {
     print_table(&node_table(status))?;
     print_table(&member_table(status))?;
     print_table(&vnode_table(status))?;
     for damage in &status.storage.damage {
         print_line(&format!("damaged: {}", damage.text))?;
     }
-    match trouble(status) {
+    match trouble(status, at) {
         Some(trouble) => print_line(&trouble),
         None => Ok(()),
     }
@@ -121,8 +123,9 @@ fn some_of(numbers: impl Iterator<Item = u32>) -> String {
     }
 }
 
-/// The first thing that is not as it should be, and what can be done; `None` if all is well.
-pub fn trouble(status: &Status) -> Option<String> {
+/// The first thing that is not as it should be, and what can be done; `None` if all is well. `at` is the HTTP port of the
+/// node that said so.
+pub fn trouble(status: &Status, at: &str) -> Option<String> {
     let node = &status.node;
     if status.storage_failed {
         return Some(format!(
@@ -137,7 +140,8 @@ pub fn trouble(status: &Status) -> Option<String> {
     let incomplete = status.vnodes.iter().filter(|vnode| !vnode.complete).count();
     if incomplete > 0 {
         return Some(format!(
-            "{node} has {incomplete} incomplete vnodes: `ombak repair` copies them from complete replicas"
+            "{node} has {incomplete} incomplete vnodes: `{}` copies them from complete replicas",
+            command("repair", at)
         ));
     }
     match status.vnodes.iter().filter(|vnode| !vnode.ready).count() {
@@ -178,16 +182,20 @@ mod tests {
 
     #[test]
     fn every_kind_of_trouble_is_named() {
-        assert_eq!(trouble(&healthy()), None);
+        let at = "127.0.0.1:8108";
+        assert_eq!(trouble(&healthy(), at), None);
         let after = |change: fn(&mut Status)| {
             let mut status = healthy();
             change(&mut status);
-            trouble(&status).unwrap()
+            trouble(&status, at).unwrap()
         };
         assert!(after(|status| status.storage_failed = true).contains("no writes"));
         assert!(after(|status| status.members[1].up = false).contains("n2"));
         assert!(after(|status| status.members[1].connected = false).contains("n2"));
-        assert!(after(|status| status.vnodes[1].complete = false).contains("ombak repair"));
+        assert!(
+            after(|status| status.vnodes[1].complete = false)
+                .contains("`ombak repair --node 127.0.0.1:8108`")
+        );
         assert!(after(|status| status.vnodes[1].ready = false).contains("1 vnodes"));
     }
 

@@ -69,6 +69,9 @@ fn wrong_usage_is_exit_code_2_and_says_what_is_right() {
         ("start --dir d --pb 0.0.0.0:8087", "--insecure"),
         ("start --dir d --http 192.0.2.1:8098", "--insecure"),
         ("start --dir d --members n2=127.0.0.1:1", "--name"),
+        ("start --dir d --name n1 --members n1=10.0.0.1:29099", "--insecure"),
+        ("start --dir d --name n1 --members n1=127.0.0.1:1,n2=127.0.0.1:1", "n1 and n2"),
+        ("start --dir d --name n1 --members n1=127.0.0.1:1,n2=127.0.0.1:8099", "--peer"),
         ("start --config /no/such/file", "--print-config"),
         ("start --dir d --log ,=,", "--log"),
         ("demo --ring-size 7", "power of two"),
@@ -85,7 +88,8 @@ fn wrong_usage_is_exit_code_2_and_says_what_is_right() {
 
 #[test]
 fn help_teaches() {
-    for command in ["demo", "start", "status", "ring", "repair", "get", "put", "del", "sim run"] {
+    let all = "demo start status ring repair get put del bench";
+    for command in all.split(' ').chain(["sim run"]) {
         let finished = run(command.split(' ').chain(["--help"]));
         assert_eq!(finished.code, Some(0), "{finished:?}");
         assert!(finished.out.contains("Examples:"), "{command}: {}", finished.out);
@@ -181,20 +185,30 @@ fn a_directory_that_is_held_or_newer_is_refused() {
     );
     let root = dir.path().display().to_string();
     let options = port_options(&others);
-    let demo =
-        || run(["demo", "--dir", &root].into_iter().chain(options.iter().map(String::as_str)));
-    let held = demo();
+    let demo = |more: &[&str]| {
+        let options = options.iter().map(String::as_str);
+        run(["demo", "--dir", &root].into_iter().chain(options).chain(more.iter().copied()))
+    };
+    let held = demo(&[]);
     assert!(one_line(&held, 3).contains("in use by another process"), "{held:?}");
     stop(node, Signal::TERM);
     // Free now, but it was made by a node that was alone, with another ring.
-    let other = demo();
+    let other = demo(&[]);
     assert!(one_line(&other, 3).contains("--ring-size 8"), "{other:?}");
     let identity = data.join("node.toml");
     let text = fs::read_to_string(&identity).unwrap();
     assert!(text.contains("format = 1\n"), "the demo knows this format: {text}");
     fs::write(&identity, text.replace("format = 1\n", "format = 99\n")).unwrap();
-    let newer = demo();
+    let newer = demo(&[]);
     assert!(one_line(&newer, 3).contains("newer version"), "{newer:?}");
+    // Now the store alone is newer.
+    fs::write(&identity, text).unwrap();
+    let store = data.join("format");
+    assert_eq!(fs::read_to_string(&store).unwrap(), "ombak-log 1\n", "the demo knows this format");
+    fs::write(&store, "ombak-log 99\n").unwrap();
+    let newer = demo(&["--ring-size", "8", "--nodes", "1"]);
+    assert!(one_line(&newer, 3).contains("newer version"), "{newer:?}");
+    assert!(!dir.path().join("dev1.log").exists(), "nothing was started");
     assert!(!dir.path().join("dev2").exists(), "nothing was started");
 }
 
@@ -207,7 +221,14 @@ fn a_demo_serves_all_clients_and_ctrl_c_stops_all_of_it() {
         1
     );
 
-    assert_eq!(demo.run(0, &["put", "users", "alice", "hello"]).code, Some(0));
+    // The commands that it proposes work as they stand.
+    let ready = demo.process.text(Output::Out).lines().last().unwrap().to_string();
+    let commands: Vec<&str> = ready.split('`').skip(1).step_by(2).collect();
+    assert_eq!(commands.len(), 3, "{ready}");
+    for command in commands {
+        let finished = run(command.split(' ').skip(1));
+        assert_eq!(finished.code, Some(0), "{command}: {finished:?}");
+    }
     let got = demo.run(1, &["get", "users", "alice"]);
     assert_eq!((got.code, got.out.trim_end()), (Some(0), "hello"), "{got:?}");
     let url = format!("http://{}/buckets/users/keys/alice", demo.http(2));
@@ -350,6 +371,29 @@ fn values_are_bytes_from_files_and_standard_input() {
     assert!(put.unwrap().success());
     let other = demo.run(0, &["get", "nosuchtype/b", "k"]);
     assert!(one_line(&other, 3).contains("nosuchtype"), "{other:?}");
+}
+
+#[test]
+fn a_bench_in_which_requests_fail_is_an_error_after_its_report() {
+    let demo = Demo::start(&["--nodes", "1", "--backend", "memory"]);
+    let address = demo.pb(0).to_string();
+    let bench = |more: &str| {
+        let line = format!("bench --addr {address} --keys 20 --warmup 0s --duration 200ms {more}");
+        run(line.split_whitespace())
+    };
+    let fine = bench("--bucket a --preload");
+    assert_eq!((fine.code, fine.err.as_str()), (Some(0), ""), "{fine:?}");
+    let empty = bench("--bucket b --gets 100");
+    assert_eq!(empty.code, Some(0), "nobody said that there is something: {empty:?}");
+    assert!(empty.out.contains("not found"), "{empty:?}");
+    let refused = bench("--bucket a --r 4");
+    assert_eq!(refused.code, Some(3), "{refused:?}");
+    assert!(refused.out.contains("n_val_violation"), "{refused:?}");
+    assert!(
+        refused.err.starts_with("ombak: ") && refused.err.contains("were refused"),
+        "{refused:?}"
+    );
+    assert_eq!(refused.err.lines().count(), 1, "{refused:?}");
 }
 
 #[test]

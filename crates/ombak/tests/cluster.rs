@@ -9,7 +9,6 @@ mod support;
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -39,6 +38,32 @@ fn of_two_puts_without_a_context_the_second_is_there() {
         assert_eq!(read("siblings"), ["first", "second"], "{key}");
         assert_eq!(read("single"), ["second"], "{key}");
     }
+}
+
+#[test]
+fn of_two_concurrent_puts_right_after_allow_mult_both_are_there() {
+    const PAIRS: usize = 120;
+    let cluster = Cluster::start();
+    let mut nodes: Vec<Pb> = (0..3).map(|node| cluster.pb(node)).collect();
+    let mut wrong = Vec::new();
+    for at in 0..PAIRS {
+        // A bucket that nobody has heard of, each time.
+        let bucket = format!("b{at}");
+        nodes[at % 3].allow_mult(&bucket, true).unwrap();
+        let writers = [((at + 1) % 3, "left"), ((at + 2) % 3, "right")];
+        for (node, value) in writers {
+            nodes[node].send(&[Request::Put(put_req(&bucket, "k", value))]).unwrap();
+        }
+        for (node, _) in writers {
+            nodes[node].receive().unwrap();
+        }
+        let found = values(&nodes[at % 3].get(get_req(&bucket, "k")).unwrap());
+        if found != ["left", "right"] {
+            wrong.push((at, found));
+        }
+    }
+    println!("{} of {PAIRS} pairs have both values", PAIRS - wrong.len());
+    assert!(wrong.is_empty(), "{wrong:?}");
 }
 
 #[test]
@@ -127,16 +152,20 @@ fn patiently<T>(mut ask: impl FnMut() -> Result<T, PbError>) -> Result<T, PbErro
 }
 
 #[test]
-fn a_killed_node_starts_again_on_its_ports_after_one_second() {
+fn a_killed_node_starts_again_on_its_ports() {
     let mut cluster = Cluster::start();
     let idle: Vec<Pb> = (0..3).map(|_| cluster.pb(1)).collect();
     cluster.pb(1).put(put_req("b", "k", "v")).unwrap();
     cluster.kill(1);
     let mut other = cluster.pb(0);
-    let one_second = Instant::now() + Duration::from_secs(1);
-    while Instant::now() < one_second {
-        assert_eq!(values(&other.get(get_req("b", "k")).unwrap()), ["v"]);
-    }
+    let mut read_some = || {
+        for _ in 0..500 {
+            assert_eq!(values(&other.get(get_req("b", "k")).unwrap()), ["v"]);
+        }
+    };
+    read_some();
+    cluster.wait_known_down(1);
+    read_some();
     cluster.start_node(1);
     cluster.wait_ready();
     assert_eq!(values(&cluster.pb(1).get(get_req("b", "k")).unwrap()), ["v"]);
@@ -171,14 +200,14 @@ fn a_kill_in_the_middle_of_a_load_costs_no_acknowledged_write() {
     let mut cluster = Cluster::start();
     let addresses: Vec<_> = (0..3).map(|node| cluster.pb_address(node)).collect();
     let load = Load::start(6, &addresses);
-    let (_timer, never) = mpsc::channel::<()>();
-    let work_for = |time| assert!(never.recv_timeout(time).is_err());
-    work_for(Duration::from_millis(500));
+    load.work(200);
     cluster.kill(1);
-    work_for(Duration::from_millis(2500));
+    load.work(500);
+    cluster.wait_known_down(1);
+    load.work(500);
     cluster.start_node(1);
     cluster.wait_ready();
-    work_for(Duration::from_millis(500));
+    load.work(200);
     let seen = load.finish();
     println!("{}", seen.summary());
     assert!(seen.acknowledged.len() > 100, "the load did nothing: {seen:?}");
@@ -200,11 +229,10 @@ fn a_node_that_hangs_holds_nobody_up() {
     let mut cluster = Cluster::start();
     let addresses = [cluster.pb_address(0), cluster.pb_address(2)];
     let load = Load::start(4, &addresses);
-    let (_timer, never) = mpsc::channel::<()>();
-    let work_for = |time| assert!(never.recv_timeout(time).is_err());
-    work_for(Duration::from_millis(300));
+    load.work(200);
     cluster.process(1).signal(Signal::STOP);
-    work_for(Duration::from_millis(3500));
+    cluster.wait_known_down(1);
+    load.work(1000);
     cluster.process(1).signal(Signal::CONT);
     cluster.wait_ready();
     let seen = load.finish();
@@ -212,6 +240,7 @@ fn a_node_that_hangs_holds_nobody_up() {
     assert!(seen.acknowledged.len() > 100, "the load did nothing: {seen:?}");
     assert_eq!(seen.false_answers, [""; 0]);
     assert_eq!(seen.broken, 0);
+    assert_eq!(seen.refused, [""; 0], "quorums go on with two of three nodes");
     assert_eq!(seen.unanswered, [""; 0]);
     assert!(seen.slowest.0 < PATIENCE, "{:?}", seen.slowest);
     assert_eq!(missing(&mut cluster.pb(1), &seen.acknowledged), [""; 0]);
@@ -222,15 +251,12 @@ fn peer_links_that_break_and_come_back_cost_nothing() {
     let mut cluster = Cluster::start();
     let addresses: Vec<_> = (0..3).map(|node| cluster.pb_address(node)).collect();
     let load = Load::start(6, &addresses);
-    let (_timer, never) = mpsc::channel::<()>();
-    let work_for = |time| assert!(never.recv_timeout(time).is_err());
-    work_for(Duration::from_millis(200));
+    load.work(100);
     // What is sent to one node breaks, while what it sends itself goes on.
     for round in 0..15 {
         cluster.proxy(round % 3).cut();
-        work_for(Duration::from_millis(150));
+        load.work(50);
     }
-    work_for(Duration::from_millis(500));
     cluster.wait_ready();
     let seen = load.finish();
     println!("{}", seen.summary());
@@ -252,24 +278,28 @@ fn a_replica_whose_queue_is_full_is_an_error_and_no_silence() {
     const VALUE_BYTES: usize = 1 << 20;
     let mut cluster = Cluster::start_with(&["--backend", "memory"]);
     let value = "x".repeat(VALUE_BYTES);
-    // More than the queues of both shards and the sockets hold, sooner than the silence is noticed.
     let key = |at: usize| format!("k{at}");
-    let puts = |w: u32| -> Vec<Request> {
+    let puts = |w: u32, count: usize| -> Vec<Request> {
         let put = |at| Request::Put(RpbPutReq { w: Some(w), ..put_req("b", &key(at), &value) });
-        (0..200).map(put).collect()
+        (0..count).map(put).collect()
     };
-    cluster.process(2).signal(Signal::STOP);
     let mut pb = cluster.pb(0);
+    // Nothing reaches the last node any more. It still says that it is there, so nobody takes it for dead, and
+    // whatever is refused is refused for the full queue.
+    cluster.proxy(2).hold();
+    // More than the queues of both shards and the sockets hold.
+    let taken = pb.pipeline(&puts(2, 200), 20).unwrap();
+    assert!(taken.iter().all(Result::is_ok), "quorums go on");
     let begin = Instant::now();
-    let refused = pb.pipeline(&puts(3), 200).unwrap();
+    let refused = pb.pipeline(&puts(3, 40), 20).unwrap();
     let took = begin.elapsed();
     for answer in refused {
         assert!(answer.unwrap_err().text().contains("w_val_unsatisfied"));
     }
-    let taken = pb.pipeline(&puts(2), 20).unwrap();
-    assert!(taken.iter().all(Result::is_ok), "quorums go on");
-    assert!(took < 2 * PATIENCE, "{took:?}");
-    cluster.process(2).signal(Signal::CONT);
+    let status = cluster.status(0).unwrap();
+    assert!(status.members.iter().all(|member| member.up && member.connected), "{status:?}");
+    assert!(took < PATIENCE, "{took:?}");
+    cluster.proxy(2).release();
     cluster.wait_ready();
     let gets: Vec<Request> = (0..200).map(|at| Request::Get(get_req("b", &key(at)))).collect();
     for answer in cluster.pb(2).pipeline(&gets, 4).unwrap() {

@@ -64,6 +64,8 @@ mod counters;
 mod doors;
 mod face;
 mod frames;
+#[doc(hidden)]
+pub mod fuzz;
 mod greeting;
 mod handle;
 mod held;

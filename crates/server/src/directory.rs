@@ -6,6 +6,7 @@
 //!   …             the store's own files
 //! ```
 
+pub mod fuzz;
 mod identity;
 
 use std::fs::File;

@@ -20,6 +20,7 @@ mod ask;
 mod body;
 mod buckets;
 mod conditions;
+pub mod fuzz;
 mod headers;
 mod links;
 mod object;

@@ -33,6 +33,8 @@
 mod counts;
 mod directory;
 mod error;
+#[doc(hidden)]
+pub mod fuzz;
 mod http;
 mod listeners;
 mod node;

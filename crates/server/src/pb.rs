@@ -13,6 +13,7 @@
 
 mod answer;
 mod content;
+pub mod fuzz;
 mod props;
 mod queue;
 mod request;

@@ -31,6 +31,8 @@ mod compact;
 mod damage;
 mod device;
 mod format;
+#[doc(hidden)]
+pub mod fuzz;
 mod header;
 mod index;
 mod large;

@@ -26,6 +26,8 @@ pub enum BenchError {
     Interrupted,
     /// No request was answered well in the measured window.
     NothingDone(Duration),
+    /// It was measured, but not everything went well: what did not.
+    Failed(String),
     /// The operating system refuses what the benchmark itself needs.
     System(&'static str, io::Error),
     /// The results can't be written.
@@ -76,6 +78,9 @@ impl fmt::Display for BenchError {
                 f,
                 "no operation succeeded within {window:?}: the errors above and the server's log say why"
             ),
+            BenchError::Failed(what) => {
+                write!(f, "{what}: the report above and the server's log say more")
+            }
             BenchError::System(what, error) => write!(f, "{what}: {error}"),
             BenchError::Json(path, error) => write!(
                 f,

@@ -112,6 +112,25 @@ impl Load for Preload {
     }
 }
 
+/// Asks nothing more, and hears what becomes of what was asked before.
+#[derive(Default)]
+pub(super) struct Rest {
+    /// Requests that were not answered well.
+    pub failed: usize,
+}
+
+impl Load for Rest {
+    fn next(&mut self) -> Option<Operation> {
+        None
+    }
+
+    fn ended(&mut self, _operation: Operation, _latency: Duration, answer: Answer) {
+        if let Answer::Error(_) | Answer::Lost(_) = answer {
+            self.failed += 1;
+        }
+    }
+}
+
 /// Gets and puts of uniform keys, counted and timed.
 pub(super) struct Mix {
     rng: Rng,

@@ -11,15 +11,17 @@
 //! without decoding values. Its own CPU time stands in the report: near one second per second, it was the limit.
 //!
 //! ```text
-//!   options ─► probe ─► preload ─► warm-up ─► measured window ─► report
-//!                          └──── Driver: poll, Connection… ────┘
-//!                                   │ ▲
-//!                        what next? ▼ │ what came back
-//!                                   Load (Preload or Mix)
+//!   options ─► probe ─► preload ─► warm-up ─► measured window ─► rest ─► report
+//!                          └──────── Driver: poll, Connection… ────────┘
+//!                                        │ ▲
+//!                             what next? ▼ │ what came back
+//!                                Load (Preload, Mix or Rest)
 //! ```
 //!
 //! An operation counts if its answer arrives within the measured window. Not-found is an answer: it counts, and is
-//! shown on a line of its own.
+//! shown on a line of its own. After the window nothing more is asked, but what is under way may still be answered:
+//! what is not, was forgotten by the server. A run in which something failed is reported like any other, and then ends
+//! with an error.
 
 mod connection;
 mod driver;

@@ -18,8 +18,20 @@ const CONNECTIONS_MAX: usize = 20_000;
 /// Requests under way on one connection.
 const DEPTH_MAX: usize = 10_000;
 
+const EXAMPLES: &str = "\
+Examples:
+  ombak bench --preload                       the node on Riak's port; every key is put first
+  ombak bench --preload --addr 127.0.0.1:8087,127.0.0.1:8097,127.0.0.1:8107     all nodes of `ombak demo`
+  ombak bench --gets 0 --dw 2                 puts alone, each on two disks before its answer
+  ombak bench --depth 16 --duration 1m --pid 2001 --json result.json
+
+Exit code 3, after the report, if something failed in the measured window: a request was refused, lost its connection
+or had no answer within 10 s of the window's end; a connection did not come back; or, with --preload, a get found
+nothing. Without --preload not every key was put, and \"not found\" is an answer like others.";
+
 /// Measures a server of Riak's Protocol Buffers protocol with gets and puts.
 #[derive(Args, Clone, Debug, Serialize)]
+#[command(after_help = EXAMPLES)]
 pub struct BenchArgs {
     /// Servers; connections are spread over them in turn. Repeat or separate with commas.
     #[arg(long, value_name = "HOST:PORT", value_delimiter = ',', default_value = "127.0.0.1:8087")]

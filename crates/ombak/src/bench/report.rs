@@ -53,6 +53,8 @@ pub(super) struct Report {
     pub under_way: usize,
     /// How long the oldest of them had waited.
     pub oldest_under_way_seconds: f64,
+    /// Those of them that were not answered well within 10 s either.
+    pub unanswered: usize,
     /// The server processes that were named.
     pub processes: Vec<ProcessReport>,
     /// Their CPU seconds together.
@@ -123,6 +125,7 @@ impl Report {
             not_connected: 0,
             under_way: 0,
             oldest_under_way_seconds: 0.0,
+            unanswered: 0,
             processes: Vec::new(),
             server_cpu_seconds: None,
             operations_per_server_cpu_second: None,
@@ -140,6 +143,25 @@ impl Report {
         }
         self.processes = processes;
         self
+    }
+
+    /// What went wrong, in one line: nobody should take such a run for a measurement.
+    pub(super) fn failure(&self) -> Option<String> {
+        let mut what = Vec::new();
+        let mut failed = |count: u64, text: &str| {
+            if count > 0 {
+                what.push(format!("{count} {text}"));
+            }
+        };
+        let missing = if self.options.preload { self.not_found } else { 0 };
+        failed(missing, "gets found nothing, although every key was put before");
+        failed(self.errors.values().sum(), "requests were refused");
+        failed(
+            self.lost.values().sum::<u64>() + self.unanswered as u64,
+            "requests were not answered",
+        );
+        failed(self.not_connected as u64, "connections were lost and did not come back");
+        (!what.is_empty()).then(|| what.join(", "))
     }
 
     /// Writes all of it.
@@ -206,6 +228,9 @@ impl Report {
         if self.oldest_under_way_seconds >= 1.0 {
             let (count, oldest) = (self.under_way, self.oldest_under_way_seconds);
             fact("still waiting", format!("{count} requests, the oldest for {oldest:.1} s"));
+        }
+        if self.unanswered > 0 {
+            fact("unanswered", format!("{} × no good answer after the window", self.unanswered));
         }
         for process in &self.processes {
             fact(&format!("process {}", process.pid), process_text(process));

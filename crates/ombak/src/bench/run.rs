@@ -13,7 +13,7 @@ use signal_hook::flag;
 use super::BenchError;
 use super::driver::Driver;
 use super::frames::Frames;
-use super::load::{Load, Mix, Preload};
+use super::load::{Load, Mix, Preload, Rest};
 use super::options::BenchArgs;
 use super::probe::{self, ServerFacts};
 use super::procstat::{self, ProcessReport, Usage};
@@ -25,8 +25,11 @@ use super::spinner::Spinner;
 const TICK: Duration = Duration::from_millis(100);
 /// Preloading may be silent for so long.
 const PRELOAD_PATIENCE: Duration = Duration::from_secs(30);
+/// What has no answer so long after the window is not waited for.
+const REST_PATIENCE: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 10 });
 
-/// Runs the benchmark, prints the report, and writes it where the options say.
+/// Runs the benchmark, prints the report, and writes it where the options say. A run in which something failed is an
+/// error after that.
 ///
 /// Ctrl-C ends the measured window early; a second one ends the program.
 pub fn run(args: BenchArgs) -> Result<(), BenchError> {
@@ -40,7 +43,10 @@ pub fn run(args: BenchArgs) -> Result<(), BenchError> {
     if report.operations == 0 {
         return Err(BenchError::NothingDone(Duration::from_secs_f64(report.seconds)));
     }
-    Ok(())
+    match report.failure() {
+        Some(what) => Err(BenchError::Failed(what)),
+        None => Ok(()),
+    }
 }
 
 /// Set by the first Ctrl-C.
@@ -147,7 +153,25 @@ impl Run<'_> {
         let (under_way, oldest) = self.driver.under_way();
         report.under_way = under_way;
         report.oldest_under_way_seconds = oldest.map_or(0.0, |at| at.elapsed().as_secs_f64());
+        report.unanswered = self.rest()?;
         Ok(report)
+    }
+
+    /// Waits for the answers to what is under way; how many do not come. After Ctrl-C nobody waits.
+    fn rest(&mut self) -> Result<usize, BenchError> {
+        let mut rest = Rest::default();
+        let end = Instant::now() + REST_PATIENCE;
+        while self.driver.under_way().0 > 0 {
+            let left = end.saturating_duration_since(Instant::now());
+            if self.is_interrupted() {
+                return Ok(rest.failed);
+            }
+            if left.is_zero() {
+                break;
+            }
+            self.driver.turn(left.min(TICK), &mut rest)?;
+        }
+        Ok(rest.failed + self.driver.under_way().0)
     }
 
     /// Runs for `length` or until Ctrl-C; how long it was.

@@ -130,6 +130,7 @@ fn gets_and_puts_are_counted_and_timed() {
         "{report}"
     );
     assert!(report.under_way <= 12 && report.disconnects == 0, "{report}");
+    assert_eq!((report.unanswered, report.failure()), (0, None));
     assert_eq!(report.servers[0].node, "fake@127.0.0.1");
     assert_eq!(report.servers[0].n_val, Some(3));
     assert!(report.seconds >= 0.2 && report.preload_seconds.is_some());
@@ -198,6 +199,19 @@ fn lost_connections_come_back_and_are_counted() {
     assert!(report.disconnects > 2, "{report}");
     assert!(report.gets.count > 0, "{report}");
     assert_eq!(report.lost.values().sum::<u64>(), report.disconnects, "{report}");
+}
+
+#[test]
+fn what_is_never_answered_is_counted() {
+    let server = Server::start(|objects, request| match request {
+        Request::Get(get) if get.key.as_deref() == Some(b"key00000007") => loop {
+            thread::park();
+        },
+        request => honest(objects, request),
+    });
+    let report = server.measure("--connections 2 --gets 100 --warmup 0s").unwrap();
+    assert!(report.gets.count > 0, "{report}");
+    assert_eq!((report.under_way, report.unanswered), (2, 2), "{report}");
 }
 
 #[test]

@@ -49,8 +49,9 @@ const HTTP: &str =
     "Where HTTP clients connect: applications, curl, and `ombak status`, `get`, `put`, `del`.";
 const PEER: &str = "Where other nodes connect. Nobody else should be able to.";
 const MEMBERS: &str = "\
-All nodes of the cluster, this one too, each with its peer address. The same names on all nodes;
-they cannot be changed later in this version. Without it the node is a cluster of its own.";
+All nodes of the cluster, this one too, each with the address at which the others reach it: its peer address,
+or that of what stands in front of it. The same names on all nodes; they cannot be changed later in this version.
+Without it the node is a cluster of its own.";
 const RING_SIZE: &str = "\
 Partitions that keys are spread over: a power of two up to 1024, ten or more for each node that the cluster
 may ever have. The same on all nodes; it cannot be changed later.";
@@ -59,7 +60,7 @@ Where the data lives: \"log\" on disk, synced before a write is acknowledged as 
 the node stops, so that its vnodes come back incomplete.";
 const SHARDS: &str = "Event loops, each a thread with its own share of the vnodes: one per core, here and by default.";
 const INSECURE: &str = "\
-Allow pb, http and peer addresses that other machines can reach. There is no authentication yet:
+Allow pb, http, peer and members' addresses that other machines can reach. There is no authentication yet:
 whoever can connect can read, write and delete everything.";
 const LOG: &str = "\
 What is logged, to standard error: error, warn, info, debug or trace, or by module as in

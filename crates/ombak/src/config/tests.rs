@@ -101,6 +101,25 @@ fn members_are_names_with_addresses_and_this_node_among_them() {
 }
 
 #[test]
+fn an_address_belongs_to_one_member() {
+    let settle = |name: &str, peer: &str, members: &str| {
+        let members = members.split(',').map(str::to_string).collect();
+        let (name, peer) = (Some(name.into()), Some(peer.into()));
+        NodeOptions { name, peer, members: Some(members), ..given() }.settle()
+    };
+    let both = usage(settle("n1", "127.0.0.1:1", "n1=127.0.0.1:1,n2=127.0.0.1:1"));
+    assert!(both.contains("n1 and n2") && both.contains("127.0.0.1:1"), "{both}");
+    let swapped = usage(settle("n1", "127.0.0.1:2", "n1=127.0.0.1:1,n2=127.0.0.1:2"));
+    assert!(swapped.contains("n2 is at 127.0.0.1:2") && swapped.contains("--peer"), "{swapped}");
+    for nowhere in ["0.0.0.0:2", "[::]:2", "127.0.0.1:0"] {
+        let error = usage(settle("n1", "127.0.0.1:1", &format!("n1=127.0.0.1:1,n2={nowhere}")));
+        assert!(error.contains(&format!("n2={nowhere}")), "{error}");
+    }
+    // A proxy stands in front of this node.
+    assert!(settle("n1", "127.0.0.1:11", "n1=127.0.0.1:1,n2=127.0.0.1:2").is_ok());
+}
+
+#[test]
 fn numbers_out_of_range_are_refused() {
     let ring = |size| NodeOptions { ring_size: Some(size), ..given() }.settle();
     assert!(ring(1).is_ok() && ring(1024).is_ok());
@@ -114,4 +133,18 @@ fn strangers_are_kept_out() {
     let open = NodeOptions { pb: Some("0.0.0.0:8087".into()), ..given() };
     assert!(usage(open.clone().settle()).contains("--insecure"));
     assert!(NodeOptions { insecure: Some(true), ..open }.settle().is_ok());
+    let members = vec!["n1=127.0.0.1:8099".into(), "n2=10.0.0.2:8099".into()];
+    let named = NodeOptions { name: Some("n1".into()), members: Some(members), ..given() };
+    let error = usage(named.clone().settle());
+    assert!(error.contains("--members 10.0.0.2:8099") && error.contains("--insecure"), "{error}");
+    assert!(NodeOptions { insecure: Some(true), ..named }.settle().is_ok());
+    // It listens where all can reach it, and others are told where that is.
+    let all = NodeOptions {
+        name: Some("n1".into()),
+        peer: Some("0.0.0.0:8099".into()),
+        members: Some(vec!["n1=10.0.0.1:8099".into(), "n2=10.0.0.2:8099".into()]),
+        insecure: Some(true),
+        ..given()
+    };
+    assert!(all.settle().is_ok());
 }

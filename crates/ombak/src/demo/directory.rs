@@ -14,6 +14,9 @@ use super::plan::PlannedNode;
 
 /// The newest format of a node's directory that this version's nodes take.
 const NODE_FORMAT: i64 = 1;
+/// The file in which the store of such a directory says its own format, and the newest that is taken.
+const STORE_FORMAT_FILE: &str = "format";
+const STORE_FORMAT: u64 = 1;
 
 /// The directory of all nodes; a temporary one goes when this value does.
 pub enum Root {
@@ -56,6 +59,7 @@ impl Root {
 pub fn check(nodes: &[PlannedNode], ring_size: u32) -> Result<(), CliError> {
     for node in nodes {
         check_lock(&node.dir)?;
+        check_store(&node.dir)?;
         match fs::read_to_string(node.dir.join("node.toml")) {
             Ok(text) => check_identity(&node.dir, &text, nodes.len(), ring_size)?,
             Err(error) if error.kind() == ErrorKind::NotFound => {}
@@ -82,15 +86,27 @@ fn check_lock(dir: &Path) -> Result<(), CliError> {
     }
 }
 
+/// A store may be newer although `node.toml` is not.
+fn check_store(dir: &Path) -> Result<(), CliError> {
+    let text = match fs::read(dir.join(STORE_FORMAT_FILE)) {
+        Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(unreadable(dir, &error)),
+    };
+    // Anything else in the file is the node's to explain.
+    let format = text.strip_prefix("ombak-log ").and_then(|rest| rest.trim().parse::<u64>().ok());
+    match format {
+        Some(format) if format > STORE_FORMAT => Err(newer(dir)),
+        _ => Ok(()),
+    }
+}
+
 fn check_identity(dir: &Path, text: &str, nodes: usize, ring_size: u32) -> Result<(), CliError> {
     // A damaged file is the node's to explain.
     let Ok(identity) = text.parse::<toml::Table>() else { return Ok(()) };
     let number = |name: &str| identity.get(name).and_then(toml::Value::as_integer);
     if number("format").is_some_and(|format| format > NODE_FORMAT) {
-        return Err(CliError::failed(format!(
-            "{} was written by a newer version of Ombak: use that one, or give another --dir",
-            dir.display()
-        )));
+        return Err(newer(dir));
     }
     if let Some(made) = number("ring_size").filter(|made| *made != i64::from(ring_size)) {
         return Err(CliError::failed(format!(
@@ -106,6 +122,13 @@ fn check_identity(dir: &Path, text: &str, nodes: usize, ring_size: u32) -> Resul
         ))),
         _ => Ok(()),
     }
+}
+
+fn newer(dir: &Path) -> CliError {
+    CliError::failed(format!(
+        "{} was written by a newer version of Ombak: use that one, or give another --dir",
+        dir.display()
+    ))
 }
 
 fn unreadable(dir: &Path, error: &io::Error) -> CliError {
@@ -132,6 +155,20 @@ mod tests {
         assert!(refused("format = 2").contains("newer version"));
         assert!(refused("format = 1\nring_size = 8").contains("--ring-size 8"));
         assert!(refused("format = 1\nring_size = 64\nmembers = \"a b\"").contains("--nodes 2"));
+    }
+
+    #[test]
+    fn a_store_alone_may_be_newer() {
+        let dir = tempfile::tempdir().unwrap();
+        check_store(dir.path()).unwrap();
+        let with = |text: &[u8]| {
+            fs::write(dir.path().join(STORE_FORMAT_FILE), text).unwrap();
+            check_store(dir.path())
+        };
+        for taken in [&b"ombak-log 1\n"[..], b"", b"damaged \xff", b"ombak-log x"] {
+            with(taken).unwrap();
+        }
+        assert!(with(b"ombak-log 2\n").unwrap_err().to_string().contains("newer version"));
     }
 
     #[test]

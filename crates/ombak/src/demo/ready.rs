@@ -57,7 +57,7 @@ impl Watcher {
 
 fn trouble(name: &str, client: &NodeClient) -> Option<String> {
     match status::ask(client) {
-        Ok(status) => status::trouble(&status),
+        Ok(status) => status::trouble(&status, client.node()),
         Err(CliError::Failed(why)) if why.starts_with("cannot connect") => {
             Some(format!("{name} is starting"))
         }

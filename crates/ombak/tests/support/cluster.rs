@@ -147,21 +147,35 @@ impl Cluster {
         });
     }
 
+    /// Waits until the others know that a node is down.
+    pub fn wait_known_down(&mut self, down: usize) {
+        let name = self.name(down);
+        for node in (0..self.nodes.len()).filter(|node| *node != down) {
+            self.wait_node(node, "a member to be down", |status| {
+                let members = status.iter().flat_map(|status| &status.members);
+                members.filter(|member| member.name == name).any(|member| !member.up)
+            });
+        }
+    }
+
     fn wait(&mut self, what: &str, fits: impl Fn(&Option<Status>) -> bool) {
+        (0..self.nodes.len()).for_each(|node| self.wait_node(node, what, &fits));
+    }
+
+    /// Waits for one node, if it runs.
+    fn wait_node(&mut self, node: usize, what: &str, fits: impl Fn(&Option<Status>) -> bool) {
         let deadline = Instant::now() + PATIENCE;
-        for node in 0..self.nodes.len() {
-            let address = self.http_address(node);
-            let Some(process) = self.nodes[node].as_mut() else { continue };
-            loop {
-                let status = status(address);
-                if fits(&status) {
-                    break;
-                }
-                if Instant::now() > deadline {
-                    panic!("waited in vain for {what}: {status:#?}\n{}", process.all_text());
-                }
-                process.pace(PACE);
+        let address = self.http_address(node);
+        let Some(process) = self.nodes[node].as_mut() else { return };
+        loop {
+            let status = status(address);
+            if fits(&status) {
+                break;
             }
+            if Instant::now() > deadline {
+                panic!("waited in vain for {what}: {status:#?}\n{}", process.all_text());
+            }
+            process.pace(PACE);
         }
     }
 }

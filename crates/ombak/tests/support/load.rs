@@ -3,11 +3,12 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use super::pb::{Pb, PbError, get_req, put_req, values};
+use super::process;
 
 const BUCKET: &str = "load";
 /// Who has no answer by then has been forgotten.
@@ -51,16 +52,24 @@ impl Seen {
     }
 }
 
+/// Acknowledged keys of all clients.
+#[derive(Default)]
+struct Known {
+    keys: Mutex<Vec<String>>,
+    one_more: Condvar,
+}
+
 /// Client threads, each with a connection to one node at a time; it goes to the next when that breaks.
 pub struct Load {
     stop: Arc<AtomicBool>,
+    known: Arc<Known>,
     clients: Vec<JoinHandle<Seen>>,
 }
 
 impl Load {
     pub fn start(clients: usize, nodes: &[SocketAddr]) -> Load {
         let stop = Arc::new(AtomicBool::new(false));
-        let known = Arc::new(Mutex::new(Vec::new()));
+        let known = Arc::new(Known::default());
         let client = |number| {
             let client = Client {
                 number,
@@ -74,7 +83,19 @@ impl Load {
             thread::spawn(move || client.run(&stop))
         };
         let clients = (0..clients).map(client).collect();
-        Load { stop, clients }
+        Load { stop, known, clients }
+    }
+
+    /// Waits until so many more puts are acknowledged.
+    pub fn work(&self, puts: usize) {
+        let keys = self.known.keys.lock().unwrap();
+        let enough = keys.len() + puts;
+        let waited = self
+            .known
+            .one_more
+            .wait_timeout_while(keys, process::PATIENCE, |keys| keys.len() < enough);
+        let (keys, waited) = waited.unwrap();
+        assert!(!waited.timed_out(), "the load is stuck: {} of {enough} acknowledged", keys.len());
     }
 
     /// Ends all clients and adds up what they saw.
@@ -100,8 +121,7 @@ struct Client {
     nodes: Vec<SocketAddr>,
     at: usize,
     connection: Option<Pb>,
-    /// Acknowledged keys of all clients.
-    known: Arc<Mutex<Vec<String>>>,
+    known: Arc<Known>,
     seen: Seen,
 }
 
@@ -115,7 +135,8 @@ impl Client {
             let put = put_req(BUCKET, &key, &key);
             if self.timed(&format!("put {key}"), |pb| pb.put(put)).is_some() {
                 self.seen.acknowledged.push(key.clone());
-                self.known.lock().unwrap().push(key);
+                self.known.keys.lock().unwrap().push(key);
+                self.known.one_more.notify_all();
             }
             self.read(count);
         }
@@ -125,7 +146,7 @@ impl Client {
     /// Reads one of the keys that somebody was told are there.
     fn read(&mut self, count: usize) {
         let some = {
-            let known = self.known.lock().unwrap();
+            let known = self.known.keys.lock().unwrap();
             // Now an old one, now the newest.
             let at = if count.is_multiple_of(2) {
                 known.len().wrapping_sub(1)

@@ -45,6 +45,20 @@ fn people_see_what_went_wrong_and_no_empty_lines() {
 }
 
 #[test]
+fn a_run_in_which_something_failed_says_what() {
+    assert_eq!(report("--preload", &[Answer::Done]).failure(), None);
+    assert_eq!(report("", &[Answer::NotFound]).failure(), None, "not every key was put");
+    let failure = |line, answers: &[Answer]| report(line, answers).failure().unwrap();
+    assert!(failure("--preload", &[Answer::NotFound]).starts_with("1 gets found nothing"));
+    let bad = [Answer::Error("no".into()), Answer::Error("never".into()), Answer::Lost("x".into())];
+    assert_eq!(failure("", &bad), "2 requests were refused, 1 requests were not answered");
+    let silent = Report { unanswered: 3, not_connected: 2, ..report("", &[Answer::Done]) };
+    let failure = silent.failure().unwrap();
+    assert!(failure.starts_with("3 requests were not answered, 2 connections"), "{failure}");
+    assert!(silent.to_string().contains("3 × no good answer"), "{silent}");
+}
+
+#[test]
 fn a_server_that_used_no_time_has_no_rate() {
     let report = report("", &[Answer::Done]).with_processes(vec![process(0.0)]);
     assert_eq!(

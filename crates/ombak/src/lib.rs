@@ -1,0 +1,107 @@
+//! The `ombak` program: a cluster on one machine, one node of a cluster, and the tools that talk to nodes.
+//!
+//! | file | command |
+//! |---|---|
+//! | `demo` | a whole cluster on this machine, as child processes |
+//! | `start`, `config` | one node, and where its options come from |
+//! | `status`, `ring`, `repair` | how a node is, over its HTTP port |
+//! | `object` | get, put and delete one key over HTTP |
+//! | `bench` | how fast a server is |
+//! | `sim` | a whole cluster in one process, from a seed |
+//!
+//! Everything here parses, asks and prints; nothing here decides about data.
+
+mod address;
+mod bench;
+mod config;
+mod demo;
+mod error;
+#[doc(hidden)]
+pub mod fuzz;
+mod http_client;
+mod object;
+mod output;
+mod repair;
+mod ring;
+mod signals;
+mod sim;
+mod start;
+mod status;
+
+use std::io::ErrorKind;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::bench::BenchError;
+use crate::error::CliError;
+
+const EXAMPLES: &str = "\
+First steps:
+  ombak demo                              three nodes on this machine, until Ctrl-C
+  ombak put users alice 'hello'           in another terminal
+  ombak get users alice
+  curl http://127.0.0.1:8098/buckets/users/keys/alice
+  ombak status                            who is up, and how the vnodes are
+
+Exit codes: 0 done, 1 not found, 2 wrong usage, 3 error.";
+
+/// A masterless, replicated key-value database that Riak's clients use unmodified.
+#[derive(Parser)]
+#[command(name = "ombak", version, after_help = EXAMPLES, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Demo(demo::DemoArgs),
+    Start(Box<start::StartArgs>),
+    Status(status::StatusArgs),
+    Ring(ring::RingArgs),
+    Repair(repair::RepairArgs),
+    Get(object::GetArgs),
+    Put(object::PutArgs),
+    Del(object::DelArgs),
+    Bench(Box<bench::BenchArgs>),
+    Sim(sim::SimArgs),
+}
+
+/// Runs the command line of this process; how the process ends.
+pub fn main() -> ExitCode {
+    match run(Cli::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            if error != CliError::StdoutClosed {
+                eprintln!("ombak: {error}");
+            }
+            error.exit_code()
+        }
+    }
+}
+
+fn run(command: Command) -> Result<(), CliError> {
+    match command {
+        Command::Demo(args) => demo::run(&args),
+        Command::Start(args) => start::run(*args),
+        Command::Status(args) => status::run(&args),
+        Command::Ring(args) => ring::run(&args),
+        Command::Repair(args) => repair::run(&args),
+        Command::Get(args) => object::get(&args),
+        Command::Put(args) => object::put(&args),
+        Command::Del(args) => object::del(&args),
+        Command::Bench(args) => bench::run(*args).map_err(bench_error),
+        Command::Sim(args) => sim::run(&args),
+    }
+}
+
+fn bench_error(error: BenchError) -> CliError {
+    match error {
+        BenchError::System(_, source) if source.kind() == ErrorKind::BrokenPipe => {
+            CliError::StdoutClosed
+        }
+        BenchError::Options(what) => CliError::Usage(what),
+        other => CliError::failed(other),
+    }
+}

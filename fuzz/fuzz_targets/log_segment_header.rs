@@ -1,0 +1,4 @@
+//! The first block of a commit-log segment, any bytes. The properties are in `ombak_aries::fuzz`, where tests run them too.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| ombak_aries::fuzz::segment_header(input));

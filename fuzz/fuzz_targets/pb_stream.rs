@@ -1,0 +1,4 @@
+//! A Protocol Buffers connection, in pieces, any bytes. The properties are in `ombak_server::fuzz`, where tests run them too.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| ombak_server::fuzz::pb_stream(input));

@@ -1,0 +1,4 @@
+//! The first words on a peer's connection, any bytes. The properties are in `ombak_runtime::fuzz`, where tests run them too.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| ombak_runtime::fuzz::greeting(input));
