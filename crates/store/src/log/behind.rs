@@ -8,7 +8,6 @@ use bytes::Bytes;
 use ombak_base::{Disk, DiskFile, OpenMode, Partition};
 
 use super::commit::LargeValue;
-use super::manifest;
 use super::strand::{Kind, VNODES, directory};
 use super::tail::Position;
 
@@ -23,8 +22,6 @@ pub(crate) struct Written<F> {
 
 pub(crate) struct Behind<F> {
     partition: Partition,
-    /// The first file of records: those before it are given up.
-    first: u32,
     /// Durable in the commit log, not written to the file. Each begins where the one before ended.
     gathered: VecDeque<(Position, Bytes)>,
     gathered_bytes: u64,
@@ -40,19 +37,17 @@ pub(crate) struct Behind<F> {
 
 impl<F: DiskFile> Behind<F> {
     pub(crate) fn new(partition: Partition) -> Behind<F> {
-        Behind::reopen(partition, 0, (0, 0), BTreeMap::new())
+        Behind::reopen(partition, (0, 0), BTreeMap::new())
     }
 
-    /// One that recovery found: its first file, its end, and the files that it wrote to.
+    /// One that recovery found: its end, and the files that it wrote to.
     pub(crate) fn reopen(
         partition: Partition,
-        first: u32,
         end: Position,
         dirty: BTreeMap<u32, Arc<F>>,
     ) -> Behind<F> {
         Behind {
             partition,
-            first,
             gathered: VecDeque::new(),
             gathered_bytes: 0,
             end,
@@ -109,28 +104,24 @@ impl<F: DiskFile> Behind<F> {
         Ok(())
     }
 
-    /// Removes files that nothing needs: those of records before `before`, which is written down first, and some of
-    /// large values. The vnode must be settled.
-    pub(crate) fn drop_files<D: Disk<File = F>>(
+    /// Removes files that nothing needs: those of records before `before`, and some of large values. What is left of
+    /// them after a crash is passed over, so nothing is synced.
+    pub(crate) fn remove_files<D: Disk<File = F>>(
         &mut self,
         disk: &D,
         before: u32,
         larges: &BTreeSet<u32>,
     ) -> io::Result<()> {
-        if before > self.first {
-            manifest::write(disk, self.partition, before)?;
-            self.first = before;
-        }
         let dir = directory(self.partition);
         let is_dropped = |name: &String| match name.split_once('.') {
-            Some((number, "data")) => number.parse().is_ok_and(|number: u32| number < self.first),
+            Some((number, "data")) => number.parse().is_ok_and(|number: u32| number < before),
             Some((number, "large")) => number.parse().is_ok_and(|number| larges.contains(&number)),
             _ => false,
         };
         for name in disk.list(&dir)?.into_iter().filter(is_dropped) {
             disk.remove(&format!("{dir}/{name}"))?;
         }
-        disk.sync_dir(&dir)?;
+        self.dirty = self.dirty.split_off(&before);
         self.data.take_if(|(file, _)| *file < before);
         self.large.take_if(|(file, _)| larges.contains(file));
         Ok(())

@@ -7,9 +7,9 @@
 //! 2. The device stores again what the index still points at, in the last file, as it stores everything; what is not
 //!    pointed at is passed over. A removal is passed over too: nothing older is left that it would have to hide. Hence
 //!    always the oldest.
-//! 3. The commit that has the last of it names the file. When that commit is durable, the writer puts the vnode's
-//!    files on disk, raises its mark in the log, writes down which file is the first now (`manifest`), and removes
-//!    the others.
+//! 3. The commit that has the last of it names the file. When that commit is durable, and some more have come together,
+//!    the writer notes which file is the first of each vnode now (`manifest`), and removes those before. A replay of the
+//!    log passes over what belongs to files before the first.
 //!
 //! A crash in between finds the old file, the moved records, or both: the later record of a key counts.
 //!

@@ -12,6 +12,7 @@ use ombak_base::{Disk, Partition};
 use super::damage::{Damage, Flaw, Recovered};
 use super::device::LogDevice;
 use super::format::{self, LOG_DIR};
+use super::manifest::{self, Firsts};
 use super::options::Options;
 use super::redo::{Outcome, Replay, Replayed};
 use super::revive::{Revived, revive};
@@ -35,7 +36,8 @@ pub fn open<D: Disk>(disk: D, shards: u16, options: Options) -> Result<Opened<D>
         return Err(StoreError::Options("there must be at least one shard"));
     }
     format::check(&disk)?;
-    let (log, recovery, mut outcome) = replay(&disk, options)?;
+    let firsts = manifest::read(&disk);
+    let (log, recovery, mut outcome) = replay(&disk, options, firsts.clone())?;
     let mut recovered = Recovered {
         replayed_records: recovery.records,
         replayed_bytes: recovery.bytes,
@@ -48,12 +50,12 @@ pub fn open<D: Disk>(disk: D, shards: u16, options: Options) -> Result<Opened<D>
     let mut writer = LogWriter::new(disk.clone(), log, options, shards);
     for partition in partitions(&disk, &outcome)? {
         let (dirty, reached, last) = known(outcome.vnodes.remove(&partition));
-        let Revived { vnode, behind, damage, leftovers } =
-            revive(&disk, partition, dirty, reached)?;
+        let Revived { first, vnode, behind, damage, leftovers } =
+            revive(&disk, partition, firsts.of(partition), dirty, reached)?;
         recovered.damage.extend(damage);
         recovered.damage.extend(unproven(&recovery, partition, last));
         recovered.keys += vnode.status().keys;
-        writer.adopt(partition, behind);
+        writer.adopt(partition, first, behind);
         leftovers.into_iter().for_each(|drop| writer.will_drop(partition, drop));
         devices[usize::from(shard_of(partition, shards).0)].adopt(partition, vnode);
     }
@@ -64,12 +66,12 @@ pub fn open<D: Disk>(disk: D, shards: u16, options: Options) -> Result<Opened<D>
 
 type LogOpened<D> = (CommitLog<D>, Recovery, Outcome<<D as Disk>::File>);
 
-fn replay<D: Disk>(disk: &D, options: Options) -> Result<LogOpened<D>, StoreError> {
+fn replay<D: Disk>(disk: &D, options: Options, firsts: Firsts) -> Result<LogOpened<D>, StoreError> {
     let log_options = ombak_aries::Options {
         segment_bytes: options.log_segment_bytes,
         segments_max: options.log_segments_max,
     };
-    let mut replay = Replay::new(disk.clone());
+    let mut replay = Replay::new(disk.clone(), firsts);
     let opened = CommitLog::open(disk.clone(), LOG_DIR, log_options, |stream, lsn, record| {
         replay.record(Partition(stream.0), lsn, record);
     });

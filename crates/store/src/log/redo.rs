@@ -9,7 +9,7 @@ use ombak_aries::Lsn;
 use ombak_base::{Disk, DiskFile, OpenMode, Partition};
 
 use super::commit::Redo;
-use super::manifest::{self, First};
+use super::manifest::Firsts;
 use super::strand::Kind;
 use super::tail::Position;
 use crate::error::StoreError;
@@ -20,6 +20,7 @@ const RUN_BYTES_MAX: usize = 64 * 1024;
 /// Takes the records of all vnodes, in the order of the log.
 pub(crate) struct Replay<D: Disk> {
     disk: D,
+    firsts: Firsts,
     vnodes: BTreeMap<Partition, Replayed<D::File>>,
     /// The first error; nothing is written after it.
     failed: Option<StoreError>,
@@ -55,8 +56,8 @@ impl<F> Replayed<F> {
 }
 
 impl<D: Disk> Replay<D> {
-    pub(crate) fn new(disk: D) -> Replay<D> {
-        Replay { disk, vnodes: BTreeMap::new(), failed: None, nonsense: Vec::new() }
+    pub(crate) fn new(disk: D, firsts: Firsts) -> Replay<D> {
+        Replay { disk, firsts, vnodes: BTreeMap::new(), failed: None, nonsense: Vec::new() }
     }
 
     /// Takes one record.
@@ -64,11 +65,8 @@ impl<D: Disk> Replay<D> {
         if self.failed.is_some() {
             return;
         }
-        let first = || match manifest::read(&self.disk, partition) {
-            First::File(first) => first,
-            First::Unreadable => 0,
-        };
-        let vnode = self.vnodes.entry(partition).or_insert_with(|| Replayed::new(first()));
+        let first = self.firsts.of(partition).unwrap_or(0);
+        let vnode = self.vnodes.entry(partition).or_insert_with(|| Replayed::new(first));
         vnode.last = lsn;
         let result = match Redo::decode(&record) {
             Some(Redo::Bytes { file, .. }) if file < vnode.first => Ok(()),

@@ -11,7 +11,7 @@ use super::commit::GivenUp;
 use super::damage::{Damage, Flaw};
 use super::index::{Index, Location};
 use super::large::Larges;
-use super::manifest::{self, First};
+use super::manifest::FIRSTS_FILE;
 use super::record::Pointer;
 use super::scan::{Found, Seen, Value, scan};
 use super::strand::{Kind, Strand, directory};
@@ -24,6 +24,8 @@ type Lengths<F> = BTreeMap<u32, (Arc<F>, u64)>;
 
 /// A vnode as it comes out of recovery.
 pub(crate) struct Revived<F> {
+    /// Its first file of records.
+    pub(crate) first: u32,
     pub(crate) vnode: Vnode<F>,
     pub(crate) behind: Behind<F>,
     pub(crate) damage: Vec<Damage>,
@@ -49,6 +51,7 @@ struct Revival<F> {
 pub(crate) fn revive<D: Disk>(
     disk: &D,
     partition: Partition,
+    first: Option<u32>,
     dirty: BTreeMap<u32, Arc<D::File>>,
     reached: Position,
 ) -> Result<Revived<D::File>, StoreError> {
@@ -63,7 +66,7 @@ pub(crate) fn revive<D: Disk>(
         large_ends: BTreeMap::new(),
     };
     let mut files = open_all(disk, partition, Kind::Data, &dirty)?;
-    let mut leftovers = revival.begin(manifest::read(disk, partition), &mut files);
+    let mut leftovers = revival.begin(first, &mut files);
     let mut lengths = BTreeMap::new();
     let mut ends_clean = true;
     for (number, (file, len)) in &files {
@@ -88,8 +91,8 @@ pub(crate) fn revive<D: Disk>(
     let Revival { first, index, larges, mut damage, flawed, .. } = revival;
     damage.extend(flawed.into_values());
     let vnode = Vnode::reopen(partition, index, larges, data, large);
-    let behind = Behind::reopen(partition, first, end, dirty);
-    Ok(Revived { vnode, behind, damage, leftovers })
+    let behind = Behind::reopen(partition, end, dirty);
+    Ok(Revived { first, vnode, behind, damage, leftovers })
 }
 
 fn handles<F>(files: &Lengths<F>) -> BTreeMap<u32, Arc<F>> {
@@ -124,17 +127,15 @@ fn open_all<D: Disk>(
 
 impl<F: DiskFile> Revival<F> {
     /// Passes over the files before the first, and reports if that is not there.
-    fn begin(&mut self, first: First, files: &mut Lengths<F>) -> Vec<GivenUp> {
+    fn begin(&mut self, first: Option<u32>, files: &mut Lengths<F>) -> Vec<GivenUp> {
         let lowest = files.first_key_value().map(|(number, _)| *number);
-        self.first = match first {
-            First::File(first) => first,
-            First::Unreadable => {
-                let file = manifest::path(self.partition);
-                let (partition, flaw) = (Some(self.partition), Flaw::Missing);
-                self.damage.push(Damage { partition, file, offset: 0, bytes: 0, key: None, flaw });
-                lowest.unwrap_or(0)
-            }
-        };
+        self.first = first.or(lowest).unwrap_or(0);
+        if first.is_none() && self.first > 0 {
+            // Files before this one may have been given up, or may be lost.
+            let (partition, file) = (Some(self.partition), FIRSTS_FILE.into());
+            let flaw = Flaw::Missing;
+            self.damage.push(Damage { partition, file, offset: 0, bytes: 0, key: None, flaw });
+        }
         let needed = files.split_off(&self.first);
         let given_up = std::mem::replace(files, needed);
         if files.is_empty() && self.first > 0 {

@@ -330,6 +330,24 @@ fn giving_space_back_survives_a_power_cut_at_any_change() {
 }
 
 #[test]
+fn a_vnode_whose_beginning_is_not_known_is_reported_and_goes_on() {
+    // Small enough that the log has forgotten the beginning, and a replay does not make it anew.
+    let log = Options { log_segment_bytes: 1 << 20, log_segments_max: 2, ..Options::default() };
+    let mut node = Node::start(SimDisk::new(), log);
+    let (_, latest) = overwrite(&mut node, 3_000, 9_000, 1_000);
+    assert!(node.data_files()[0] > 0);
+    node.checkpoint();
+    assert!(node.disk.flip_bit("firsts", 20, 0));
+    for starts in 0..3 {
+        node = node.restart();
+        assert_eq!(node.recovered.damage.len(), usize::from(starts == 0), "start {starts}");
+        has_all(&mut node, &latest, 1_000);
+        // Something is given up, and the file is written anew.
+        overwrite(&mut node, 3_000, 9_000, 1_000);
+    }
+}
+
+#[test]
 fn memory_of_tails_is_bounded() {
     let options = Options { memory_bytes_max: 100_000, ..Options::default() };
     let mut node = Node::start(SimDisk::new(), options);

@@ -32,7 +32,7 @@ pub(crate) struct Bounds {
 /// A vnode's files are so many times smaller than what is alive in it, so that giving one up moves little at once.
 const FILES: u64 = 10;
 /// But not smaller than this.
-const FILE_BYTES_MIN: u64 = 128 * 1024;
+const FILE_BYTES_MIN: u64 = 256 * 1024;
 const LARGE_FILE_BYTES_MIN: u64 = 1024 * 1024;
 
 impl Bounds {

@@ -22,6 +22,7 @@ use ombak_base::{Disk, DiskFile, Partition, ShardId, Stamp, Writer};
 
 use super::behind::{Behind, Written};
 use super::commit::{Append, GivenUp, LogCommit, LogNotice, Notice, bytes_head, end_record};
+use super::manifest;
 use super::options::Options;
 use super::shard_of;
 use super::strand::Kind;
@@ -45,12 +46,17 @@ pub struct LogWriter<D: Disk> {
     ready: BTreeSet<Partition>,
     /// Files that are not needed any more, still to be removed.
     dropping: BTreeMap<Partition, Dropping>,
+    /// The first file of each vnode of which something was given up.
+    firsts: BTreeMap<Partition, u32>,
     gathered_bytes: u64,
     since_checkpoint_bytes: u64,
     /// The vnode that a checkpoint, if one is under way, comes to next.
     checkpoint: Option<Partition>,
     poisoned: bool,
 }
+
+/// Files of so many vnodes are removed together while there is other work: noting where vnodes begin takes syncs.
+const DROPS_AT_ONCE: usize = 32;
 
 /// The files of one vnode that are to be removed.
 #[derive(Default)]
@@ -75,6 +81,7 @@ impl<D: Disk> LogWriter<D> {
             batch: VecDeque::new(),
             ready: BTreeSet::new(),
             dropping: BTreeMap::new(),
+            firsts: BTreeMap::new(),
             gathered_bytes: 0,
             since_checkpoint_bytes: 0,
             checkpoint: None,
@@ -82,8 +89,11 @@ impl<D: Disk> LogWriter<D> {
         }
     }
 
-    pub(crate) fn adopt(&mut self, partition: Partition, behind: Behind<D::File>) {
+    pub(crate) fn adopt(&mut self, partition: Partition, first: u32, behind: Behind<D::File>) {
         self.vnodes.insert(partition, behind);
+        if first > 0 {
+            self.firsts.insert(partition, first);
+        }
     }
 
     /// These files are not needed, now that all that was written so far is durable.
@@ -270,18 +280,27 @@ impl<D: Disk> LogWriter<D> {
         }
     }
 
-    /// Removes the files of one vnode that are not needed. What was moved out of them is in files of its own first, and
-    /// the log needs nothing of them any more, so that no replay makes them anew.
-    fn drop_some(&mut self, partition: Partition, notices: &mut Notices<D>) -> io::Result<()> {
-        let Some(Dropping { before, larges }) = self.dropping.remove(&partition) else {
-            return Ok(());
-        };
-        self.settle(partition, notices)?;
-        self.mark(partition)?;
-        match self.vnodes.get_mut(&partition) {
-            Some(behind) => behind.drop_files(&self.disk, before, &larges),
-            None => Ok(()),
+    /// Removes the files that are not needed. What was moved out of them is durable in the log. First it is noted where
+    /// each vnode begins now, which also tells a replay what to pass over.
+    fn drop_files(&mut self) -> io::Result<()> {
+        let dropping = std::mem::take(&mut self.dropping);
+        let mut is_new = false;
+        for (partition, Dropping { before, .. }) in &dropping {
+            let first = self.firsts.get(partition).copied().unwrap_or(0);
+            if *before > first {
+                self.firsts.insert(*partition, *before);
+                is_new = true;
+            }
         }
+        if is_new {
+            manifest::write(&self.disk, &self.firsts)?;
+        }
+        for (partition, Dropping { before, larges }) in dropping {
+            if let Some(behind) = self.vnodes.get_mut(&partition) {
+                behind.remove_files(&self.disk, before, &larges)?;
+            }
+        }
+        Ok(())
     }
 
     /// Says in the log how far a settled vnode reaches, and that it needs nothing before that. Where there is no
@@ -359,14 +378,17 @@ impl<D: Disk> Writer for LogWriter<D> {
             if let Some(partition) = writer.due() {
                 return writer.flush(partition, notices).map(|()| true);
             }
-            if let Some(partition) = writer.dropping.first_key_value().map(|(first, _)| *first) {
-                return writer.drop_some(partition, notices).map(|()| true);
+            if writer.dropping.len() >= DROPS_AT_ONCE {
+                return writer.drop_files().map(|()| true);
             }
             if writer.checkpoint.is_none() && writer.wants_checkpoint() {
                 writer.begin_checkpoint();
             }
             if writer.checkpoint.is_some() {
                 return writer.checkpoint_some(notices).map(|()| true);
+            }
+            if !writer.dropping.is_empty() {
+                return writer.drop_files().map(|()| true);
             }
             // The log is none the worse for a failure here. If the disk is, the next write says so.
             Ok(writer.log.tidy().unwrap_or(false))
