@@ -116,6 +116,9 @@ impl<D: Disk> Device for LogDevice<D> {
         self.renew_chunk(key.len());
         let vnode = self.vnodes.entry(partition).or_insert_with(|| Vnode::new(partition));
         let append = vnode.store(key, entry, self.bounds, &mut self.chunk);
+        if vnode.is_bloated(self.bounds) {
+            self.bloated.insert(partition);
+        }
         self.take(append);
         self.last = Stamp(self.last.0 + 1);
         self.last

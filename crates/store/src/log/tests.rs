@@ -16,28 +16,35 @@ struct Node {
     device: LogDevice<SimDisk>,
     writer: LogWriter<SimDisk>,
     recovered: Recovered,
+    options: Options,
 }
 
 impl Node {
     fn start(disk: SimDisk, options: Options) -> Node {
         let (mut devices, writer, recovered) = open(disk.mount(), 1, options).unwrap();
-        Node { disk, device: devices.remove(0), writer, recovered }
+        Node { disk, device: devices.remove(0), writer, recovered, options }
     }
 
     fn new() -> Node {
         Node::start(SimDisk::new(), Options::default())
     }
 
+    /// Files so short that little has to be written for many of them.
+    fn with_short_files() -> Node {
+        let options = Options { file_bytes: 128 * 1024, ..Options::default() };
+        Node::start(SimDisk::new(), options)
+    }
+
     /// Everything that was written stays, synced or not.
     fn restart(self) -> Node {
         self.disk.crash_with(|_| true);
-        Node::start(self.disk, Options::default())
+        Node::start(self.disk, self.options)
     }
 
     /// Only what was synced stays.
     fn lose_power(self) -> Node {
         self.disk.crash_with(|_| false);
-        Node::start(self.disk, Options::default())
+        Node::start(self.disk, self.options)
     }
 
     fn put(&mut self, key: &str, bytes: impl Into<Bytes>) {
@@ -236,8 +243,8 @@ fn has_all(node: &mut Node, latest: &BTreeMap<u64, u64>, len: usize) {
 
 #[test]
 fn space_is_given_back_under_random_overwrite() {
-    let mut node = Node::new();
-    let (most, latest) = overwrite(&mut node, 4_000, 40_000, 1_000);
+    let mut node = Node::with_short_files();
+    let (most, latest) = overwrite(&mut node, 2_000, 20_000, 1_000);
     assert!(most < 160, "{most} % of what is alive");
     let files = node.data_files();
     assert!(files[0] > 10, "nothing was given up: {files:?}");
@@ -248,7 +255,7 @@ fn space_is_given_back_under_random_overwrite() {
         has_all(&mut node, &latest, 1_000);
     }
     // It goes on where it was.
-    let (most, latest) = overwrite(&mut node, 4_000, 20_000, 1_000);
+    let (most, latest) = overwrite(&mut node, 2_000, 10_000, 1_000);
     assert!(most < 160, "{most} % of what is alive");
     has_all(&mut node, &latest, 1_000);
 }
@@ -267,7 +274,7 @@ fn space_of_large_values_is_given_back() {
 
 #[test]
 fn what_was_removed_gives_its_space_back_and_stays_removed() {
-    let mut node = Node::new();
+    let mut node = Node::with_short_files();
     let (_, latest) = overwrite(&mut node, 2_000, 4_000, 1_000);
     for key in latest.keys() {
         node.device.store(P, format!("key {key}").as_bytes(), None);
@@ -276,7 +283,7 @@ fn what_was_removed_gives_its_space_back_and_stays_removed() {
     node.put("last", "value");
     node.rest();
     let left = node.device.status(P).unwrap().file_bytes;
-    assert!(left < 2 * 300_000, "{left} bytes for one key");
+    assert!(left < 3 * 128 * 1024, "{left} bytes for one key");
     for restart in [Node::restart, Node::lose_power] {
         node = restart(node);
         assert_eq!(node.recovered.damage, []);
@@ -288,21 +295,21 @@ fn what_was_removed_gives_its_space_back_and_stays_removed() {
 /// Removing the files is interrupted at every change of the disk: nothing is lost, nothing is taken for damage.
 #[test]
 fn giving_space_back_survives_a_power_cut_at_any_change() {
-    let mut node = Node::new();
-    let (_, latest) = overwrite(&mut node, 300, 900, 1_000);
+    let mut node = Node::with_short_files();
+    let (_, latest) = overwrite(&mut node, 200, 1_000, 1_000);
     node.checkpoint();
     let (before, image) = (node.data_files(), node.disk.snapshot());
     let mut done = 0;
     for cut_at in 1.. {
         node.disk.restore(&image);
-        node = Node::start(node.disk, Options::default());
+        node = Node::start(node.disk, node.options);
         node.disk.cut_power(cut_at);
         let mut rng = Rng::new(cut_at);
         let mut acknowledged = latest.clone();
         let mut round = 10_000;
         let survived = loop {
             round += 1;
-            let key = rng.below(300);
+            let key = rng.below(200);
             let entry = Entry { tag: round, bytes: value_of(key, round, 1_000) };
             node.device.store(P, format!("key {key}").as_bytes(), Some(&entry));
             if !node.try_to_rest() {
@@ -332,9 +339,14 @@ fn giving_space_back_survives_a_power_cut_at_any_change() {
 #[test]
 fn a_vnode_whose_beginning_is_not_known_is_reported_and_goes_on() {
     // Small enough that the log has forgotten the beginning, and a replay does not make it anew.
-    let log = Options { log_segment_bytes: 1 << 20, log_segments_max: 2, ..Options::default() };
+    let log = Options {
+        log_segment_bytes: 1 << 20,
+        log_segments_max: 2,
+        file_bytes: 128 * 1024,
+        ..Options::default()
+    };
     let mut node = Node::start(SimDisk::new(), log);
-    let (_, latest) = overwrite(&mut node, 3_000, 9_000, 1_000);
+    let (_, latest) = overwrite(&mut node, 1_000, 4_000, 1_000);
     assert!(node.data_files()[0] > 0);
     node.checkpoint();
     assert!(node.disk.flip_bit("firsts", 20, 0));
@@ -343,7 +355,7 @@ fn a_vnode_whose_beginning_is_not_known_is_reported_and_goes_on() {
         assert_eq!(node.recovered.damage.len(), usize::from(starts == 0), "start {starts}");
         has_all(&mut node, &latest, 1_000);
         // Something is given up, and the file is written anew.
-        overwrite(&mut node, 3_000, 9_000, 1_000);
+        overwrite(&mut node, 1_000, 4_000, 1_000);
     }
 }
 

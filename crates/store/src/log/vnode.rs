@@ -32,7 +32,7 @@ pub(crate) struct Bounds {
 /// A vnode's files are so many times smaller than what is alive in it, so that giving one up moves little at once.
 const FILES: u64 = 10;
 /// But not smaller than this.
-const FILE_BYTES_MIN: u64 = 256 * 1024;
+const FILE_BYTES_MIN: u64 = 1024 * 1024;
 const LARGE_FILE_BYTES_MIN: u64 = 1024 * 1024;
 
 impl Bounds {
@@ -285,10 +285,15 @@ impl<F: DiskFile> Vnode<F> {
         }
     }
 
+    /// Whether the files of records are too large for what is alive in them.
+    pub(crate) fn is_bloated(&self, bounds: Bounds) -> bool {
+        let live = self.index.live_bytes();
+        is_bloated(self.data.bytes(), live, bounds.file_bytes_for(live))
+    }
+
     /// The oldest file of records, with its length, if it should be given up and can be read.
     pub(crate) fn bloated(&self, bounds: Bounds) -> Option<(u32, u64, Arc<F>)> {
-        let live = self.index.live_bytes();
-        if !is_bloated(self.data.bytes(), live, bounds.file_bytes_for(live)) {
+        if !self.is_bloated(bounds) {
             return None;
         }
         let (file, len, handle) = self.data.closed().next()?;
