@@ -18,11 +18,16 @@ pub fn options_toml(input: &[u8]) {
     }
 }
 
-/// An answer with several values: the first line is its type, the rest its body.
+/// An answer with several values: the first line is its type, or the boundary in it, and the rest its body.
 pub fn multipart(input: &[u8]) {
     let at = input.iter().position(|byte| *byte == b'\n').unwrap_or(input.len());
-    let Ok(content_type) = HeaderValue::from_bytes(&input[..at]) else { return };
-    let body = input.get(at + 1..).unwrap_or_default().to_vec();
+    let (line, body) = (&input[..at], input.get(at + 1..).unwrap_or_default());
+    check_multipart(line, body.to_vec());
+    check_multipart(&[b"multipart/mixed; boundary=", line].concat(), body.to_vec());
+}
+
+fn check_multipart(content_type: &[u8], body: Vec<u8>) {
+    let Ok(content_type) = HeaderValue::from_bytes(content_type) else { return };
     let length = body.len();
     let headers = HeaderMap::from_iter([(CONTENT_TYPE, content_type)]);
     if let Ok(siblings) = Siblings::parse(&Answer { status: 300, headers, body }) {

@@ -12,6 +12,7 @@ use ombak_base::{Disk, DiskFile, OpenMode, Partition};
 use super::commit::{Redo, bytes_head, end_record};
 use super::format::{FORMAT_FILE, check};
 use super::header::{HEADER_BYTES, Header};
+use super::manifest::{self, First};
 use super::record::{HEAD_BYTES, Head, Place, decode, encode};
 use super::scan::scan;
 
@@ -128,13 +129,28 @@ pub fn format(input: &[u8]) {
     assert!(!taken || words.next() == Some(b"ombak-log"));
 }
 
+/// The file `first` of a vnode, and the same bytes with the sum that belongs to them.
+pub fn manifest(input: &[u8]) {
+    check_manifest(input);
+    let sum = format!("{:08x}\n", crc(&[input]));
+    check_manifest(&[input, sum.as_bytes()].concat());
+}
+
+fn check_manifest(bytes: &[u8]) {
+    // Without the file nothing was given up; with it, it is as it was written.
+    if let First::File(first) = manifest::read(&Memory(bytes.to_vec()), PARTITION) {
+        let text = format!("ombak-vnode 1 partition {} first {first} ", PARTITION.0);
+        assert_eq!(bytes, format!("{text}{:08x}\n", crc(&[text.as_bytes()])).as_bytes());
+    }
+}
+
 fn crc(parts: &[&[u8]]) -> u32 {
     let mut hasher = Hasher::new();
     parts.iter().for_each(|part| hasher.update(part));
     hasher.finalize()
 }
 
-/// A disk with one file, the one called `format`, and that file. Nothing can be written.
+/// A disk with one file, which is the store's `format` and the vnode's `first`, and that file. Nothing can be written.
 #[derive(Clone)]
 struct Memory(Vec<u8>);
 
@@ -142,7 +158,8 @@ impl Disk for Memory {
     type File = Memory;
 
     fn open(&self, path: &str, mode: OpenMode) -> io::Result<Memory> {
-        if path == FORMAT_FILE && mode == OpenMode::Read { Ok(self.clone()) } else { unwritable() }
+        let is_there = path == FORMAT_FILE || path == manifest::path(PARTITION);
+        if is_there && mode == OpenMode::Read { Ok(self.clone()) } else { unwritable() }
     }
 
     fn list(&self, _path: &str) -> io::Result<Vec<String>> {
@@ -244,6 +261,16 @@ mod tests {
         #[test]
         fn any_bytes_as_a_short_file(input in any_bytes(100)) {
             file(&input);
+        }
+
+        #[test]
+        fn any_bytes_as_a_manifest(
+            input in prop_oneof![
+                any_bytes(60),
+                "ombak-vnode [01] partition [67] first [+0-9]{1,11} ?".prop_map(String::into_bytes),
+            ],
+        ) {
+            manifest(&input);
         }
 
         #[test]
