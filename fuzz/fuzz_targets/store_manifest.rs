@@ -1,4 +1,4 @@
-//! The file `first` of a vnode, any bytes. The properties are in `ombak_store::log::fuzz`, where tests run them too.
+//! The file `firsts`, any bytes. The properties are in `ombak_store::log::fuzz`, where tests run them too.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|input: &[u8]| ombak_store::log::fuzz::manifest(input));

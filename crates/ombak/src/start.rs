@@ -1,5 +1,6 @@
 //! `ombak start`: one node, until it is told to stop.
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::io::{self, IsTerminal, Read};
 use std::path::PathBuf;
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -63,6 +64,7 @@ pub fn run(args: StartArgs) -> Result<(), CliError> {
     if args.stop_when_stdin_closes {
         send_when_stdin_closes(sender)?;
     }
+    allow_open_files();
     let node = Node::start(node_options(settings)).map_err(CliError::failed)?;
     let stopper = node.stopper();
     stop_on(stops, move || stopper.stop())?;
@@ -84,6 +86,27 @@ fn node_options(settings: Settings) -> Options {
         },
         shards: settings.shards,
         ..Options::default()
+    }
+}
+
+/// What a node of the default ring may need.
+const OPEN_FILES: u64 = 4096;
+
+/// A node has some ten files open for every vnode, and its connections: the usual limit of 1024 is for programs that call
+/// select(2).
+fn allow_open_files() {
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current != limit.maximum {
+        let all = Rlimit { current: limit.maximum, ..limit };
+        if let Err(error) = setrlimit(Resource::Nofile, all) {
+            tracing::warn!(%error, "the limit of open files stays as it is");
+        }
+    }
+    if let Some(files) = limit.maximum.filter(|files| *files < OPEN_FILES) {
+        tracing::warn!(
+            files,
+            "few files may be open at once: raise the limit (ulimit -n) to {OPEN_FILES}"
+        );
     }
 }
 
