@@ -57,6 +57,7 @@ use ombak_base::{Partition, ShardId};
 pub use commit::{LogCommit, LogNotice};
 pub use damage::{Damage, Flaw, Recovered};
 pub use device::LogDevice;
+pub use format::FORMAT;
 pub use open::{Opened, open};
 pub use options::Options;
 pub use writer::LogWriter;

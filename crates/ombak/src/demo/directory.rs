@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
+use ombak_store::log::FORMAT;
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 use tempfile::TempDir;
@@ -14,9 +15,8 @@ use super::plan::PlannedNode;
 
 /// The newest format of a node's directory that this version's nodes take.
 const NODE_FORMAT: i64 = 1;
-/// The file in which the store of such a directory says its own format, and the newest that is taken.
+/// The file in which the store of such a directory says its own format.
 const STORE_FORMAT_FILE: &str = "format";
-const STORE_FORMAT: u64 = 1;
 
 /// The directory of all nodes; a temporary one goes when this value does.
 pub enum Root {
@@ -96,7 +96,7 @@ fn check_store(dir: &Path) -> Result<(), CliError> {
     // Anything else in the file is the node's to explain.
     let format = text.strip_prefix("ombak-log ").and_then(|rest| rest.trim().parse::<u64>().ok());
     match format {
-        Some(format) if format > STORE_FORMAT => Err(newer(dir)),
+        Some(format) if format > u64::from(FORMAT) => Err(newer(dir)),
         _ => Ok(()),
     }
 }
@@ -168,7 +168,12 @@ mod tests {
         for taken in [&b"ombak-log 1\n"[..], b"", b"damaged \xff", b"ombak-log x"] {
             with(taken).unwrap();
         }
-        assert!(with(b"ombak-log 2\n").unwrap_err().to_string().contains("newer version"));
+        assert!(
+            with(format!("ombak-log {}\n", FORMAT + 1).as_bytes())
+                .unwrap_err()
+                .to_string()
+                .contains("newer version")
+        );
     }
 
     #[test]

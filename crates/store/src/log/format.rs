@@ -8,8 +8,9 @@ use super::read::read_full;
 use super::strand::VNODES;
 use crate::error::StoreError;
 
-/// The newest format that this version reads, and the one that it writes.
-pub(crate) const FORMAT: u32 = 1;
+/// The newest format that this version reads, and the one that it writes. 2: files of a vnode may have been given up
+/// (`firsts`), which a version that knows 1 alone would take for damage.
+pub const FORMAT: u32 = 2;
 /// The file's name.
 pub(crate) const FORMAT_FILE: &str = "format";
 /// The directory of the commit log.
@@ -19,10 +20,11 @@ const NEW_FILE: &str = "format.new";
 const FIRST_WORD: &str = "ombak-log";
 const BYTES_MAX: usize = 64;
 
-/// Checks that this version may open what is there; writes the file where nothing is.
+/// Checks that this version may open what is there; writes the file where nothing is, or an older version was.
 pub(crate) fn check<D: Disk>(disk: &D) -> Result<(), StoreError> {
     match disk.open(FORMAT_FILE, OpenMode::Read) {
-        Ok(file) => check_version(read(&file)?),
+        Ok(file) if check_version(read(&file)?)? < FORMAT => write(disk),
+        Ok(_) => Ok(()),
         Err(error) if error.kind() == ErrorKind::NotFound => begin(disk),
         Err(error) => Err(StoreError::io(FORMAT_FILE)(error)),
     }
@@ -35,25 +37,31 @@ fn read<F: DiskFile>(file: &F) -> Result<String, StoreError> {
     Ok(String::from_utf8_lossy(&buffer[..len]).into_owned())
 }
 
-fn check_version(text: String) -> Result<(), StoreError> {
+/// The format, if it may be opened.
+fn check_version(text: String) -> Result<u32, StoreError> {
     let mut words = text.split_whitespace();
     if words.next() != Some(FIRST_WORD) {
         return Err(StoreError::NotAStore("its file `format` was written by something else"));
     }
     match words.next().and_then(|word| word.parse().ok()) {
         Some(found) if found > FORMAT => Err(StoreError::NewerFormat { found, known: FORMAT }),
-        Some(1..) => Ok(()),
+        Some(found @ 1..) => Ok(found),
         _ => Err(StoreError::NotAStore("its file `format` names no version")),
     }
 }
 
-/// Writes the file before anything else, under another name first so that it is never seen half.
+/// Writes the file before anything else.
 fn begin<D: Disk>(disk: &D) -> Result<(), StoreError> {
     for dir in [VNODES, LOG_DIR] {
         if !disk.list(dir).map_err(StoreError::io(dir))?.is_empty() {
             return Err(StoreError::NotAStore("it holds data, but its file `format` is gone"));
         }
     }
+    write(disk)
+}
+
+/// Under another name first, so that it is never seen half.
+fn write<D: Disk>(disk: &D) -> Result<(), StoreError> {
     let text = format!("{FIRST_WORD} {FORMAT}\n");
     let file = disk.open(NEW_FILE, OpenMode::Cached).map_err(StoreError::io(NEW_FILE))?;
     file.set_len(0).map_err(StoreError::io(NEW_FILE))?;

@@ -13,16 +13,23 @@ fn disk_with(path: &str, text: &str) -> SimDisk {
 fn an_empty_directory_becomes_a_store() {
     let disk = SimDisk::new();
     check(&disk).unwrap();
-    assert_eq!(disk.contents(FORMAT_FILE).unwrap(), b"ombak-log 1\n");
+    assert_eq!(disk.contents(FORMAT_FILE).unwrap(), b"ombak-log 2\n");
     assert_eq!(disk.unsynced(), []);
     check(&disk).unwrap();
 }
 
 #[test]
+fn an_older_format_becomes_the_present_one() {
+    let disk = disk_with(FORMAT_FILE, "ombak-log 1\n");
+    check(&disk).unwrap();
+    assert_eq!(disk.contents(FORMAT_FILE).unwrap(), b"ombak-log 2\n");
+}
+
+#[test]
 fn a_newer_format_is_refused() {
-    let disk = disk_with(FORMAT_FILE, "ombak-log 2\nand more");
+    let disk = disk_with(FORMAT_FILE, "ombak-log 3\nand more");
     let refused = check(&disk);
-    assert!(matches!(refused, Err(StoreError::NewerFormat { found: 2, known: 1 })));
+    assert!(matches!(refused, Err(StoreError::NewerFormat { found: 3, known: 2 })));
 }
 
 #[test]
