@@ -204,7 +204,10 @@ fn a_directory_that_is_held_or_newer_is_refused() {
     // Now the store alone is newer.
     fs::write(&identity, text).unwrap();
     let store = data.join("format");
-    assert_eq!(fs::read_to_string(&store).unwrap(), "ombak-log 1\n", "the demo knows this format");
+    assert!(
+        fs::read_to_string(&store).unwrap().starts_with("ombak-log "),
+        "the demo knows this file"
+    );
     fs::write(&store, "ombak-log 99\n").unwrap();
     let newer = demo(&["--ring-size", "8", "--nodes", "1"]);
     assert!(one_line(&newer, 3).contains("newer version"), "{newer:?}");
