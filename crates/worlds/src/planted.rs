@@ -28,7 +28,11 @@ pub const PLANTED: &[Planted] = &[
     Planted { name: "an incomplete vnode's absence taken as evidence", breaks: &[FALSE_NOT_FOUND] },
     Planted {
         name: "a dot reused after a crash",
-        breaks: &["a dot names one write", BASE, LOST, BACK, CONVERGE],
+        breaks: &["a dot names one write", BASE, LOST, BACK, CONVERGE, FALSE_NOT_FOUND],
+    },
+    Planted {
+        name: "one name for all boots",
+        breaks: &[LOST, BACK, FALSE_NOT_FOUND, CONVERGE, BASE],
     },
     Planted { name: "retry without the request id", breaks: &["nothing is doubled"] },
     Planted {

@@ -325,3 +325,32 @@ fn a_coordinator_that_missed_allow_mult_loses_no_sibling() {
     }
     assert!(missed > 0, "it never had to be put right");
 }
+
+/// A coordinator crashed before it had synced a write that the others had synced and acknowledged. Its next write claimed
+/// to have seen everything up to its own number, and the others dropped the first.
+#[test]
+fn what_a_coordinator_lost_in_a_crash_is_not_replaced_by_its_next_write() {
+    for seed in 0..60 {
+        let mut w = world(seed);
+        w.ask(A, S, set_allow_mult(true), 5 * SECOND);
+        assert!(put(&mut w, A, key(0)));
+        w.run_for(SECOND);
+        w.set_faults(Faults { write_us: (100, 400_000), ..Faults::calm() });
+        if !put(&mut w, A, key(0)) {
+            continue;
+        }
+        w.crash(A);
+        w.set_faults(Faults::calm());
+        w.restart(A).unwrap();
+        let again = |w: &mut World<Cluster>| {
+            (0..50).any(|_| {
+                w.run_for(SECOND / 10);
+                put(w, A, key(0))
+            })
+        };
+        assert!(again(&mut w), "seed {seed}");
+        w.run_for(SECOND);
+        let Some(Answer::Object(object)) = get(&mut w, NodeId(1), key(0)) else { panic!() };
+        assert_eq!(object.siblings.len(), 3, "seed {seed}");
+    }
+}

@@ -7,12 +7,21 @@
 //! left of it, and records the gap. Peers remember each other's leases. A vnode that comes back with less than a peer
 //! remembers sits on a lost or restored disk: it becomes a new actor, and is incomplete. If some peer cannot be asked,
 //! it becomes a new actor to be safe, and stays as complete as it was.
+//!
+//! # A name for each boot
+//!
+//! A context is a version vector: "up to n of this actor" says that every earlier write of that actor to the key is seen
+//! as well. A vnode that crashes may lose writes that it had named and sent to others, who have synced and acknowledged
+//! them. Were it to go on under the same name, its next write to the key would claim to have seen what it has lost, and
+//! the others would drop it. So each boot names its writes under an actor of its own, made of the vnode's actor and of
+//! the lease that the boot began at: two boots that minted anything never began at the same.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 use ombak_base::{
-    ActorId, Effects, Entry, Machine, NodeId, Partition, Stamp, Tick, always, planted,
+    ActorId, Effects, Entry, FNV_START, Machine, NodeId, Partition, Stamp, Tick, always, fnv1a,
+    planted,
 };
 use ombak_crdt::{Context, Dot};
 
@@ -40,6 +49,8 @@ pub struct Vnode {
     record: VnodeRecord,
     /// What of its stored data is known to be damaged; 0 for nothing.
     damage: u64,
+    /// Under which name this boot mints.
+    minting: ActorId,
     /// The next number to mint.
     next: u64,
     /// Up to where the synced lease reaches.
@@ -61,7 +72,7 @@ impl Vnode {
         let claim = Claim { generation: 1, actor, lease: LEASE };
         let record =
             VnodeRecord { claim, complete: false, fresh: true, mended: 0, gaps: Vec::new() };
-        Vnode::with_record(partition, record, 1)
+        Vnode::with_record(partition, record, 0, 1)
     }
 
     /// A vnode that was here before. What is left of its lease is skipped.
@@ -74,7 +85,7 @@ impl Vnode {
         };
         record.add_gap(lease.saturating_sub(LEASE) + 1, lease);
         record.claim.lease = lease + LEASE;
-        Vnode::with_record(partition, record, next)
+        Vnode::with_record(partition, record, lease, next)
     }
 
     /// A vnode whose stored data turned out damaged: what it lacks is unknown, and so is what it minted. `damage` is the
@@ -98,9 +109,10 @@ impl Vnode {
         vnode
     }
 
-    fn with_record(partition: Partition, record: VnodeRecord, next: u64) -> Vnode {
+    fn with_record(partition: Partition, record: VnodeRecord, began_at: u64, next: u64) -> Vnode {
         Vnode {
             partition,
+            minting: name_of(record.claim.actor, began_at),
             record,
             damage: 0,
             next,
@@ -148,7 +160,7 @@ impl Vnode {
         if !self.can_mint() {
             return None;
         }
-        let dot = Dot { actor: self.record.claim.actor, n: self.next };
+        let dot = Dot { actor: self.minting, n: self.next };
         self.next += 1;
         Some(dot)
     }
@@ -226,6 +238,7 @@ impl Vnode {
     fn become_actor(&mut self, actor: ActorId, generation: u64) {
         self.record.claim = Claim { generation, actor, lease: LEASE };
         self.record.gaps.clear();
+        self.minting = name_of(actor, 0);
         self.next = 1;
         self.lease_synced = 0;
     }
@@ -300,6 +313,14 @@ impl Vnode {
             "{self:?}"
         );
     }
+}
+
+/// The name under which a boot mints that began at this lease of its actor.
+fn name_of(actor: ActorId, began_at: u64) -> ActorId {
+    if planted!("a dot reused after a crash") || planted!("one name for all boots") {
+        return actor;
+    }
+    ActorId(fnv1a(fnv1a(FNV_START, &actor.0.to_le_bytes()), &began_at.to_le_bytes()))
 }
 
 #[cfg(test)]

@@ -30,7 +30,23 @@ fn nothing_is_minted_before_the_lease_is_synced_and_the_peers_are_asked() {
     assert_eq!(settled(vnode.clone()).mint(), None);
     vnode.durable(Stamp(7));
     assert_eq!(vnode.mint(), None);
-    assert_eq!(settled(vnode).mint(), Some(Dot { actor: ActorId(5), n: 1 }));
+    assert_eq!(settled(vnode).mint().map(|dot| dot.n), Some(1));
+}
+
+#[test]
+fn each_boot_names_its_writes_under_an_actor_of_its_own() {
+    let mint = |mut vnode: Vnode| {
+        vnode.lease_synced = vnode.record.claim.lease;
+        settled(vnode).mint().expect("its lease is synced").actor
+    };
+    let boots = [
+        mint(Vnode::format(P, record(LEASE).claim.actor)),
+        mint(Vnode::resume(P, record(LEASE))),
+        mint(Vnode::resume(P, record(2 * LEASE))),
+    ];
+    assert!(boots[0] != boots[1] && boots[1] != boots[2] && boots[0] != boots[2], "{boots:?}");
+    // One that has minted nothing, since its record was not synced, may be followed by another of the same name.
+    assert_eq!(boots[1], mint(Vnode::resume(P, record(LEASE))));
 }
 
 #[test]
