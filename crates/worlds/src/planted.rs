@@ -11,6 +11,7 @@ pub struct Planted {
 
 const LOST: &str = "nothing is lost";
 const BACK: &str = "nothing comes back";
+const OLDER: &str = "nothing older is shown";
 const FALSE_NOT_FOUND: &str = "no false not-found";
 const CONVERGE: &str = "replicas converge";
 const BASE: &str = "a merge onto its base is what came";
@@ -19,16 +20,16 @@ const BASE: &str = "a merge onto its base is what came";
 pub const PLANTED: &[Planted] = &[
     Planted {
         name: "acknowledging before durable",
-        breaks: &[LOST, BACK, FALSE_NOT_FOUND, CONVERGE],
+        breaks: &[LOST, BACK, OLDER, FALSE_NOT_FOUND, CONVERGE],
     },
     Planted {
         name: "quorum counted by messages instead of nodes",
-        breaks: &[LOST, BACK, FALSE_NOT_FOUND, CONVERGE],
+        breaks: &[LOST, BACK, OLDER, FALSE_NOT_FOUND, CONVERGE],
     },
     Planted { name: "an incomplete vnode's absence taken as evidence", breaks: &[FALSE_NOT_FOUND] },
     Planted {
         name: "a dot reused after a crash",
-        breaks: &["a dot names one write", BASE, LOST, BACK, CONVERGE],
+        breaks: &["a dot names one write", BASE, LOST, BACK, OLDER, CONVERGE],
     },
     Planted { name: "retry without the request id", breaks: &["nothing is doubled"] },
     Planted {
@@ -37,8 +38,11 @@ pub const PLANTED: &[Planted] = &[
     },
     Planted {
         name: "read repair writing the older value",
-        breaks: &[LOST, BACK, CONVERGE, FALSE_NOT_FOUND],
+        breaks: &[LOST, BACK, OLDER, CONVERGE, FALSE_NOT_FOUND],
     },
-    Planted { name: "a delete that drops the context", breaks: &[BASE, BACK, LOST, CONVERGE] },
-    Planted { name: "a merge that trusts any tag", breaks: &[LOST, BACK, CONVERGE] },
+    Planted {
+        name: "a delete that drops the context",
+        breaks: &[BASE, BACK, LOST, OLDER, CONVERGE],
+    },
+    Planted { name: "a merge that trusts any tag", breaks: &[LOST, BACK, OLDER, CONVERGE] },
 ];

@@ -12,13 +12,16 @@ use ombak_sim::{Faults, Heard, Rng, SyncFault, World};
 
 use crate::cluster::{Cluster, Shape};
 use crate::history::Outcome;
-use crate::workload::{SILENCE, Workload, sibling_bucket};
+use crate::keys::{BUCKETS, Keeps, bucket_id, keep_siblings, keys, partition};
+use crate::workload::{SILENCE, Workload};
 
 /// How long clients work under faults, and how long the cluster then has to come to rest.
 const FAULTY_US: u64 = 12_000_000;
 const REST_US: u64 = 8_000_000;
 /// Rounds of reads through every node after which all replicas must agree.
 const ROUNDS: usize = 4;
+/// In some runs clocks are wrong by up to this, in either direction.
+const SKEW_US: u64 = 2_000_000;
 
 /// A run that held.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -82,6 +85,7 @@ struct Run {
     /// At most one disk is lost in a run: with two, acknowledged data may really be gone.
     may_wipe: bool,
     new_epoch: bool,
+    wrong_clocks: bool,
 }
 
 impl Run {
@@ -92,9 +96,11 @@ impl Run {
         let system = Cluster::new(shape).map_err(failed)?;
         let mut world = World::new(system, shape.nodes, seed).map_err(failed)?;
         world.keep_lines(trace_lines);
-        let workload = Workload::new(rng.fork());
+        let mut workload = Workload::new(rng.fork());
         let may_wipe = rng.chance(1, 2);
         let new_epoch = rng.chance(1, 4);
+        let wrong_clocks = rng.chance(1, 2);
+        workload.history_mut().clocks_are_slow(if wrong_clocks { SKEW_US } else { 0 });
         Ok(Run {
             seed,
             rng,
@@ -104,6 +110,7 @@ impl Run {
             last_resume: Tick(0),
             may_wipe,
             new_epoch,
+            wrong_clocks,
         })
     }
 
@@ -137,14 +144,17 @@ impl Run {
         if !formed {
             return Err(self.failure("the cluster forms", String::new()));
         }
-        let (bucket, changes) = sibling_bucket();
-        let request = ombak_node::Request::Kv(Request::SetProps(bucket, changes));
-        match self.world.ask(NodeId(0), ShardId(0), request, 10_000_000) {
-            Some(Heard::Reply(Reply::Kv(Answer::PropsSet))) => Ok(()),
-            other => {
-                Err(self.failure("a change of properties is acknowledged", format!("{other:?}")))
+        let of_siblings = |bucket: &usize| BUCKETS[*bucket].keeps == Keeps::Siblings;
+        for bucket in (0..BUCKETS.len()).filter(of_siblings) {
+            let request = Request::SetProps(bucket_id(bucket), keep_siblings());
+            let request = ombak_node::Request::Kv(request);
+            let heard = self.world.ask(NodeId(0), ShardId(0), request, 10_000_000);
+            if heard != Some(Heard::Reply(Reply::Kv(Answer::PropsSet))) {
+                let rule = "a change of properties is acknowledged";
+                return Err(self.failure(rule, format!("{heard:?}")));
             }
         }
+        Ok(())
     }
 
     fn nemesis(&mut self) {
@@ -174,7 +184,11 @@ impl Run {
         self.may_wipe = false;
         self.paused.retain(|paused| *paused != node);
         self.world.wipe(node);
-        self.workload.disk_lost(self.world.now());
+        let (cluster, at) = (self.world.system(), self.world.now());
+        let lies_there = |key: &usize| {
+            cluster.primaries(partition(*key, cluster.shape().ring_size)).contains(&node)
+        };
+        self.workload.history_mut().disk_lost(keys().filter(lies_there), at);
         // It comes back at once, so that the cluster lives with an incomplete replica for as long as possible.
         self.boot(node);
     }
@@ -202,13 +216,15 @@ impl Run {
         }
     }
 
-    /// Boots a node. In some runs the topology has moved on meanwhile.
+    /// Boots a node. In some runs the topology has moved on meanwhile, in some its clock has.
     fn boot(&mut self, node: NodeId) {
         if self.new_epoch {
             self.world.system_mut().set_epoch(node, Epoch(2));
         }
-        let skew = self.rng.between(0, 4_000_000) as i64 - 2_000_000;
-        self.world.set_skew(node, skew);
+        if self.wrong_clocks {
+            let skew = self.rng.between(0, 2 * SKEW_US) as i64 - SKEW_US as i64;
+            self.world.set_skew(node, skew);
+        }
         // A boot can fail when the power is cut during it; the next attempt finds the disk as it is.
         let _ = self.world.restart(node);
     }
@@ -240,7 +256,7 @@ impl Run {
         for _ in 0..3 {
             self.repair_all();
             if all_complete(&self.world) {
-                self.workload.disk_repaired(self.world.now());
+                self.workload.history_mut().disk_repaired(self.world.now());
                 return Ok(());
             }
         }
@@ -348,8 +364,8 @@ impl Run {
 
 fn sorted(outcome: &Outcome) -> Outcome {
     let mut outcome = outcome.clone();
-    if let Outcome::Found(values) = &mut outcome {
-        values.sort_unstable();
+    if let Outcome::Found(found) = &mut outcome {
+        found.values.sort_unstable();
     }
     outcome
 }

@@ -4,27 +4,25 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use ombak_base::{ClientId, NodeId, ShardId, Tick};
-use ombak_kv::props::{PropChange, PropValue};
 use ombak_kv::{
-    Answer, BucketId, Content, DeleteOp, GetOp, Operation, PutOp, Quorums, Request, Return,
+    Answer, Content, DeleteOp, GetOp, ObjectAnswer, Operation, PutOp, Quorums, Request, Return,
 };
 use ombak_node::Reply;
-use ombak_sim::{Heard, Rng, World};
+use ombak_sim::{Heard, Rng, WALL_START_US, World};
 
 use crate::cluster::Cluster;
-use crate::history::{History, Op, OpKind, Outcome};
+use crate::history::{Found, History, Known, Op, OpKind, Outcome, TIMEOUT_MS};
+use crate::keys::{BUCKETS, Keeps, bucket_id, bucket_of, is_deleted, keys, name};
 
-/// Every request has this long.
-pub const TIMEOUT_MS: u32 = 2_000;
-const KEYS: usize = 6;
 const CLIENTS: usize = 4;
+/// What the default quorums come to: replicas that a read hears, and that hold a write.
+const MAJORITY: u32 = 2;
 
 /// What a client has in its hands after a read.
 #[derive(Clone, Debug)]
 struct Seen {
     context: Bytes,
-    values: Vec<u64>,
-    at: Tick,
+    known: Known,
 }
 
 /// Who asks where for what.
@@ -46,11 +44,12 @@ pub struct Workload {
 }
 
 impl Workload {
-    /// Clients that have done nothing yet. Half of the keys lie in a bucket that keeps siblings; the last of each half
-    /// is never deleted.
+    /// Clients that have done nothing yet.
     pub fn new(rng: Rng) -> Workload {
         let mut history = History::default();
-        (0..KEYS).for_each(|key| history.add_key(key, keeps_siblings(key)));
+        for key in keys().filter(|key| BUCKETS[bucket_of(*key)].keeps == Keeps::Siblings) {
+            history.siblings_from(key, Tick(0));
+        }
         Workload {
             rng,
             history,
@@ -66,14 +65,9 @@ impl Workload {
         &self.history
     }
 
-    /// A disk was lost: see [`History::disk_lost`].
-    pub fn disk_lost(&mut self, at: Tick) {
-        self.history.disk_lost(at);
-    }
-
-    /// What was lost has been copied from other nodes.
-    pub fn disk_repaired(&mut self, at: Tick) {
-        self.history.disk_repaired(at);
+    /// The same, to write down what befell the cluster.
+    pub fn history_mut(&mut self) -> &mut History {
+        &mut self.history
     }
 
     /// Whether nobody waits for an answer.
@@ -90,13 +84,13 @@ impl Workload {
     /// Everyone who is idle begins something.
     pub fn begin_all(&mut self, world: &mut World<Cluster>) {
         for client in (0..CLIENTS).filter(|client| !self.busy[*client]).collect::<Vec<_>>() {
-            let key = self.rng.below(KEYS as u64) as usize;
+            let key = self.rng.below(keys().count() as u64) as usize;
             let up: Vec<NodeId> = world.node_ids().filter(|node| world.is_up(*node)).collect();
             let Some(node) = self.rng.pick(&up).copied() else { return };
             match self.rng.below(10) {
                 0..=3 => self.get(world, Asking { client, node, key }),
                 4..=8 => self.put(world, Asking { client, node, key }),
-                _ if deletable(key) => self.delete(world, Asking { client, node, key }),
+                _ if is_deleted(key) => self.delete(world, Asking { client, node, key }),
                 _ => self.get(world, Asking { client, node, key }),
             }
         }
@@ -104,7 +98,7 @@ impl Workload {
 
     /// One read of every key through one node, by a client of its own.
     pub fn read_all(&mut self, world: &mut World<Cluster>, node: NodeId) {
-        for key in 0..KEYS {
+        for key in keys() {
             self.get(world, Asking { client: CLIENTS - 1, node, key });
         }
     }
@@ -112,14 +106,14 @@ impl Workload {
     fn get(&mut self, world: &mut World<Cluster>, asking: Asking) {
         let key = asking.key;
         let operation = Operation::Get(GetOp {
-            bucket: bucket(key),
-            key: key_name(key),
+            bucket: bucket_id(bucket_of(key)),
+            key: name(key),
             quorums: Quorums::default(),
             basic_quorum: None,
             notfound_ok: None,
             timeout_ms: Some(TIMEOUT_MS),
         });
-        self.send(world, asking, OpKind::Get, None, false, operation);
+        self.send(world, asking, OpKind::Get, None, operation);
     }
 
     fn put(&mut self, world: &mut World<Cluster>, asking: Asking) {
@@ -131,8 +125,8 @@ impl Workload {
         let padding = if self.rng.chance(1, 8) { 3_000 } else { 20 };
         let text = format!("v{value} {}", "x".repeat(padding));
         let operation = Operation::Put(PutOp {
-            bucket: bucket(key),
-            key: Some(key_name(key)),
+            bucket: bucket_id(bucket_of(key)),
+            key: Some(name(key)),
             context,
             content: Content { value: Bytes::from(text), ..Content::default() },
             quorums: Quorums::default(),
@@ -141,22 +135,21 @@ impl Workload {
             if_not_modified: false,
             timeout_ms: Some(TIMEOUT_MS),
         });
-        self.send(world, asking, OpKind::Put(value), known, false, operation);
+        self.send(world, asking, OpKind::Put(value), known, operation);
     }
 
     fn delete(&mut self, world: &mut World<Cluster>, asking: Asking) {
         let Asking { client, key, .. } = asking;
         let known = self.seen.get(&(client, key)).cloned().filter(|_| self.rng.chance(2, 3));
-        let blind = known.is_none();
         let context = known.as_ref().map(|seen| seen.context.clone());
         let operation = Operation::Delete(DeleteOp {
-            bucket: bucket(key),
-            key: key_name(key),
+            bucket: bucket_id(bucket_of(key)),
+            key: name(key),
             context,
             quorums: Quorums::default(),
             timeout_ms: Some(TIMEOUT_MS),
         });
-        self.send(world, asking, OpKind::Delete, known, blind, operation);
+        self.send(world, asking, OpKind::Delete, known, operation);
     }
 
     fn send(
@@ -164,15 +157,13 @@ impl Workload {
         world: &mut World<Cluster>,
         asking: Asking,
         kind: OpKind,
-        known: Option<Seen>,
-        blind: bool,
+        seen: Option<Seen>,
         operation: Operation,
     ) {
         let (began, Asking { client, node, key }) = (world.now(), asking);
-        let (replaces, seen_at) = known.map_or((Vec::new(), began), |seen| (seen.values, seen.at));
-        let outcome = Outcome::Open;
-        let op =
-            Op { client, node, key, kind, replaces, seen_at, blind, began, ended: None, outcome };
+        let (reads, holds) = (MAJORITY, MAJORITY);
+        let (known, ended, outcome) = (seen.map(|seen| seen.known), None, Outcome::Open);
+        let op = Op { client, node, key, kind, known, reads, holds, began, ended, outcome };
         let op = self.history.begin(op);
         let shard = ShardId(self.rng.below(u64::from(world.system().shape().shards)) as u16);
         let request = ombak_node::Request::Kv(Request::Key(operation));
@@ -199,14 +190,13 @@ impl Workload {
     }
 
     fn outcome(&mut self, op: usize, answer: Answer) -> Outcome {
-        let Op { client, key, began: at, .. } = self.history.ops()[op];
+        let Op { client, key, began, reads, .. } = self.history.ops()[op];
         match answer {
             Answer::Object(object) => {
-                let values: Vec<u64> =
-                    object.siblings.iter().map(|(_, content)| value_of(&content.value)).collect();
-                let seen = Seen { context: object.context, values: values.clone(), at };
-                self.seen.insert((client, key), seen);
-                Outcome::Found(values)
+                let found = found(&object);
+                let known = Known { values: found.values.clone(), at: began, heard: reads };
+                self.seen.insert((client, key), Seen { context: object.context, known });
+                Outcome::Found(found)
             }
             // A deletion of what is not there is answered so, too; either way nothing was there.
             Answer::NotFound(_) => Outcome::NotFound,
@@ -216,26 +206,10 @@ impl Workload {
     }
 }
 
-/// The bucket of the keys that keep siblings has to be told so.
-pub fn sibling_bucket() -> (BucketId, Vec<PropChange>) {
-    let change = PropChange { name: "allow_mult".into(), value: Some(PropValue::Bool(true)) };
-    (BucketId::default_type("siblings"), vec![change])
-}
-
-fn keeps_siblings(key: usize) -> bool {
-    key < KEYS / 2
-}
-
-fn deletable(key: usize) -> bool {
-    key % (KEYS / 2) != KEYS / 2 - 1
-}
-
-fn bucket(key: usize) -> BucketId {
-    BucketId::default_type(if keeps_siblings(key) { "siblings" } else { "latest" })
-}
-
-fn key_name(key: usize) -> Bytes {
-    Bytes::from(format!("k{key}"))
+fn found(object: &ObjectAnswer) -> Found {
+    let values = object.siblings.iter().map(|(_, content)| value_of(&content.value)).collect();
+    let named = object.siblings.iter().map(|(_, content)| content.last_modified_us).max();
+    Found { values, named: Tick(named.unwrap_or_default().saturating_sub(WALL_START_US)) }
 }
 
 fn value_of(value: &[u8]) -> u64 {

@@ -1,0 +1,79 @@
+//! The buckets and keys that simulated clients work on.
+
+use bytes::Bytes;
+use ombak_base::Partition;
+use ombak_cluster::hash;
+use ombak_kv::BucketId;
+use ombak_kv::props::{PropChange, PropValue};
+
+/// What becomes of concurrent writes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Keeps {
+    /// They are siblings, from the start.
+    Siblings,
+    /// The later one is shown.
+    Latest,
+}
+
+/// A bucket.
+pub(crate) struct Bucket {
+    pub(crate) name: &'static str,
+    pub(crate) keeps: Keeps,
+}
+
+/// All of them.
+pub(crate) const BUCKETS: [Bucket; 2] = [
+    Bucket { name: "siblings", keeps: Keeps::Siblings },
+    Bucket { name: "latest", keeps: Keeps::Latest },
+];
+
+/// A key. Its name is its place among [`KEYS`].
+struct Key {
+    bucket: usize,
+    /// Keys that are never deleted make sharp rules.
+    is_deleted: bool,
+}
+
+const fn key(bucket: usize, is_deleted: bool) -> Key {
+    Key { bucket, is_deleted }
+}
+
+const KEYS: [Key; 6] =
+    [key(0, true), key(0, true), key(0, false), key(1, true), key(1, true), key(1, false)];
+
+/// All keys.
+pub(crate) fn keys() -> impl Iterator<Item = usize> + Clone {
+    0..KEYS.len()
+}
+
+/// The bucket of a key.
+pub(crate) fn bucket_of(key: usize) -> usize {
+    KEYS[key].bucket
+}
+
+/// Whether clients ever delete it.
+pub(crate) fn is_deleted(key: usize) -> bool {
+    KEYS[key].is_deleted
+}
+
+/// What the database calls a bucket.
+pub(crate) fn bucket_id(bucket: usize) -> BucketId {
+    BucketId::default_type(BUCKETS[bucket].name)
+}
+
+/// What the database calls a key.
+pub(crate) fn name(key: usize) -> Bytes {
+    Bytes::from(format!("k{key}"))
+}
+
+/// Where a key lies.
+pub(crate) fn partition(key: usize, ring_size: u32) -> Partition {
+    let bucket = bucket_id(bucket_of(key));
+    let point = hash::key_point(&bucket.bucket_type, &bucket.name, &name(key));
+    hash::partition_of(&point, ring_size)
+}
+
+/// The change that makes a bucket keep siblings.
+pub(crate) fn keep_siblings() -> Vec<PropChange> {
+    vec![PropChange { name: "allow_mult".into(), value: Some(PropValue::Bool(true)) }]
+}
