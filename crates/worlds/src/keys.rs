@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use ombak_base::Partition;
 use ombak_cluster::hash;
-use ombak_kv::BucketId;
 use ombak_kv::props::{PropChange, PropValue};
+use ombak_kv::{BucketId, storage_key};
 
 /// What becomes of concurrent writes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -66,11 +66,11 @@ pub(crate) fn name(key: usize) -> Bytes {
     Bytes::from(format!("k{key}"))
 }
 
-/// Where a key lies.
-pub(crate) fn partition(key: usize, ring_size: u32) -> Partition {
+/// Where a key lies, and under which name it is stored there.
+pub(crate) fn place(key: usize, ring_size: u32) -> (Partition, Bytes) {
     let bucket = bucket_id(bucket_of(key));
     let point = hash::key_point(&bucket.bucket_type, &bucket.name, &name(key));
-    hash::partition_of(&point, ring_size)
+    (hash::partition_of(&point, ring_size), storage_key(&bucket, &name(key)))
 }
 
 /// The change that makes a bucket keep siblings.

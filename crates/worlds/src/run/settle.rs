@@ -1,0 +1,148 @@
+//! After the storm: everything is healed, repaired and read, and then all replicas and all answers must be the same.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ombak_base::{Epoch, NodeId, ShardId};
+use ombak_cluster::{CLOCK_SLACK_MS, FENCE_WINDOW_MS};
+use ombak_sim::Faults;
+
+use super::stored::REAPED;
+use super::{Failure, Run, all_complete};
+use crate::history::Outcome;
+
+/// How long the cluster has to come to rest.
+const REST_US: u64 = 8_000_000;
+/// Rounds of reads through every node after which all replicas must agree.
+const ROUNDS: usize = 4;
+/// What was reaped is remembered for so long.
+const GRAVES_US: u64 = (FENCE_WINDOW_MS + CLOCK_SLACK_MS + 1_000) * 1_000;
+
+impl Run {
+    /// Calm weather, everyone up under one topology, every vnode complete.
+    pub(super) fn heal(&mut self) -> Result<(), Failure> {
+        self.world.set_faults(Faults::calm());
+        self.world.heal();
+        self.resume_all();
+        for node in self.world.node_ids().collect::<Vec<_>>() {
+            self.world.disk(node).call_off();
+            let old = self.new_epoch
+                && self
+                    .world
+                    .machine(node, ShardId(0))
+                    .is_none_or(|shard| shard.config().topology.epoch < Epoch(2));
+            if old || !self.world.is_up(node) || self.world.is_failed(node) {
+                self.boot(node);
+            }
+        }
+        self.rest();
+        for _ in 0..3 {
+            self.repair_all();
+            if all_complete(&self.world) {
+                self.workload.history_mut().disk_repaired(self.world.now());
+                return Ok(());
+            }
+        }
+        let nodes: Vec<NodeId> = self.world.node_ids().collect();
+        let open = nodes.into_iter().flat_map(|node| self.useless_vnodes(node));
+        let detail = open.collect::<Vec<_>>().join("; ");
+        Err(self.failure("every vnode becomes complete", detail))
+    }
+
+    /// What keeps each vnode of a node from being complete and naming writes.
+    fn useless_vnodes(&self, node: NodeId) -> Vec<String> {
+        let shards = (0..self.world.system().shape().shards).map(ShardId);
+        let machines = shards.filter_map(|shard| self.world.machine(node, shard));
+        let useless = machines
+            .flat_map(|machine| machine.vnodes())
+            .filter(|vnode| !vnode.is_complete() || !vnode.can_mint());
+        let failed = self.world.is_failed(node);
+        useless.map(|vnode| format!("{node}, failed {failed}: {vnode:?}")).collect()
+    }
+
+    fn repair_all(&mut self) {
+        for node in self.world.node_ids().collect::<Vec<_>>() {
+            for shard in 0..self.world.system().shape().shards {
+                let request = ombak_node::Request::Repair;
+                self.world.ask(node, ShardId(shard), request, 10_000_000);
+            }
+        }
+        self.rest();
+    }
+
+    fn rest(&mut self) {
+        self.world.run_for(REST_US);
+        self.workload.hear(&mut self.world);
+    }
+
+    /// Reads everything until the replicas agree; then every request must have been answered, and everyone must say
+    /// the same: readers and disks.
+    pub(super) fn settle(&mut self) -> Result<(), Failure> {
+        self.read_rounds();
+        self.check_quiet()?;
+        self.check_agreement()?;
+        self.check_disks()
+    }
+
+    /// What lies on the disks is the same. Where a tombstone is half reaped, the replicas that have forgotten it remember
+    /// that for a while, and then it must go the same way.
+    fn check_disks(&mut self) -> Result<(), Failure> {
+        if self.check_stored()? {
+            return Ok(());
+        }
+        self.world.run_for(GRAVES_US);
+        self.read_rounds();
+        self.check_quiet()?;
+        let detail = "a tombstone is half reaped, and no grave is left";
+        if self.check_stored()? { Ok(()) } else { Err(self.failure(REAPED, detail.into())) }
+    }
+
+    /// Rounds of reads through every node.
+    fn read_rounds(&mut self) {
+        let nodes: Vec<NodeId> = self.world.node_ids().collect();
+        for _ in 0..ROUNDS {
+            for node in &nodes {
+                self.workload.read_all(&mut self.world, *node);
+                self.world.run_for(300_000);
+                self.workload.hear(&mut self.world);
+            }
+        }
+        self.rest();
+    }
+
+    fn check_quiet(&self) -> Result<(), Failure> {
+        if self.workload.is_quiet() {
+            return Ok(());
+        }
+        let open = format!("{:?}", self.workload.oldest_open());
+        Err(self.failure("every request is answered", open))
+    }
+
+    /// The last reads of each key, one through every node, must all have succeeded and found the same.
+    fn check_agreement(&self) -> Result<(), Failure> {
+        let mut last: BTreeMap<(usize, NodeId), Outcome> = BTreeMap::new();
+        for op in self.workload.history().ops() {
+            last.insert((op.key, op.node), sorted(&op.outcome));
+        }
+        let keys: BTreeSet<usize> = last.keys().map(|(key, _)| *key).collect();
+        for key in keys {
+            let first = last.get(&(key, NodeId(0)));
+            for node in self.world.node_ids() {
+                let found = last.get(&(key, node));
+                let answered = matches!(found, Some(Outcome::Found(_) | Outcome::NotFound));
+                if found != first || !answered {
+                    let detail = format!("k{key}: {first:?} through n0, {found:?} through {node}");
+                    return Err(self.failure("replicas converge", detail));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn sorted(outcome: &Outcome) -> Outcome {
+    let mut outcome = outcome.clone();
+    if let Outcome::Found(found) = &mut outcome {
+        found.values.sort_unstable();
+    }
+    outcome
+}
