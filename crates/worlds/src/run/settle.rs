@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ombak_base::{Epoch, NodeId, ShardId};
 use ombak_cluster::{CLOCK_SLACK_MS, FENCE_WINDOW_MS};
+use ombak_kv::Quorum;
 use ombak_sim::Faults;
 
 use super::stored::REAPED;
@@ -96,12 +97,13 @@ impl Run {
         if self.check_stored()? { Ok(()) } else { Err(self.failure(REAPED, detail.into())) }
     }
 
-    /// Rounds of reads through every node.
+    /// Rounds of reads through every node, the last of them on the word of all replicas.
     fn read_rounds(&mut self) {
         let nodes: Vec<NodeId> = self.world.node_ids().collect();
-        for _ in 0..ROUNDS {
+        for round in 1..=ROUNDS {
+            let r = if round == ROUNDS { Quorum::All } else { Quorum::Default };
             for node in &nodes {
-                self.workload.read_all(&mut self.world, *node);
+                self.workload.read_all(&mut self.world, *node, r);
                 self.world.run_for(300_000);
                 self.workload.hear(&mut self.world);
             }
