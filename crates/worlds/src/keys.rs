@@ -38,12 +38,34 @@ const fn key(bucket: usize, is_deleted: bool) -> Key {
     Key { bucket, is_deleted }
 }
 
-const KEYS: [Key; 6] =
-    [key(0, true), key(0, true), key(0, false), key(1, true), key(1, true), key(1, false)];
+/// Those that clients meet at, then those that are asked for now and then, so that listings see them come and go.
+const KEYS: [Key; 12] = [
+    key(0, true),
+    key(0, true),
+    key(0, false),
+    key(1, true),
+    key(1, true),
+    key(1, false),
+    key(0, true),
+    key(0, false),
+    key(1, true),
+    key(1, true),
+    key(1, true),
+    key(1, false),
+];
+
+/// How many keys of each kind.
+pub(crate) const BUSY: usize = 6;
+pub(crate) const RARE: usize = KEYS.len() - BUSY;
 
 /// All keys.
 pub(crate) fn keys() -> impl Iterator<Item = usize> + Clone {
     0..KEYS.len()
+}
+
+/// The keys of a bucket.
+pub(crate) fn keys_of(bucket: usize) -> impl Iterator<Item = usize> + Clone {
+    keys().filter(move |key| bucket_of(*key) == bucket)
 }
 
 /// The bucket of a key.
@@ -64,6 +86,12 @@ pub(crate) fn bucket_id(bucket: usize) -> BucketId {
 /// What the database calls a key.
 pub(crate) fn name(key: usize) -> Bytes {
     Bytes::from(format!("k{key}"))
+}
+
+/// The key of that name.
+pub(crate) fn by_name(name: &[u8]) -> Option<usize> {
+    let number = std::str::from_utf8(name).ok()?.strip_prefix('k')?.parse().ok()?;
+    keys().find(|key| *key == number)
 }
 
 /// Where a key lies, and under which name it is stored there.

@@ -16,7 +16,7 @@ use ombak_sim::{Faults, Heard, Rng, World};
 use crate::cluster::{Cluster, Shape};
 use crate::history::Outcome;
 use crate::keys::{BUCKETS, Keeps, bucket_id, keep_siblings};
-use crate::workload::{SILENCE, Workload};
+use crate::workload::Workload;
 
 /// How long clients work under faults.
 const FAULTY_US: u64 = 12_000_000;
@@ -159,13 +159,12 @@ impl Run {
 
     /// While a node lives and runs, every request to it is answered in time.
     fn check_silence(&mut self) -> Result<(), Failure> {
-        let Some(op) = self.workload.oldest_open() else { return Ok(()) };
-        let waited = self.world.now().since(op.began.max(self.last_resume));
-        if waited > SILENCE.0 && self.paused.is_empty() {
-            let detail = format!("{op:?}");
-            return Err(self.failure("every request is answered", detail));
+        match self.workload.overdue(self.world.now(), self.last_resume) {
+            Some(open) if self.paused.is_empty() => {
+                Err(self.failure("every request is answered", open))
+            }
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     fn failure(&self, rule: &str, detail: String) -> Failure {

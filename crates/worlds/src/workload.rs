@@ -1,27 +1,30 @@
 //! Simulated clients: each does one thing after the other, and writes down what it was told.
 
 mod asks;
+mod listings;
 mod quorums;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
 
 use bytes::Bytes;
 use ombak_base::{ClientId, NodeId, ShardId, Tick};
-use ombak_kv::{Answer, ObjectAnswer, Operation, Quorum, Quorums, Request};
+use ombak_kv::{Answer, Listing, ObjectAnswer, Operation, Quorum, Quorums, Request};
 use ombak_node::Reply;
 use ombak_sim::{Heard, Rng, WALL_START_US, World};
 
 use crate::cluster::Cluster;
 use crate::history::{Found, History, Known, Op, OpKind, Outcome, TIMEOUT_MS};
-use crate::keys::{BUCKETS, Keeps, bucket_of, is_deleted, keys};
+use crate::keys::{BUCKETS, BUSY, Keeps, RARE, bucket_of, is_deleted, keys};
+use listings::Open;
 
 /// Clients that do one thing after the other.
 const CLIENTS: usize = 5;
-/// Who reads everything when all is healed, many things at a time.
+/// Who asks for everything when all is healed, many things at a time.
 const READER: usize = CLIENTS;
 
-/// How long an operation may stay open before it counts as silence.
-pub const SILENCE: Tick = Tick::from_ms(TIMEOUT_MS as u64 + 3_000);
+/// How long a request may stay open before it counts as silence.
+const SILENCE: Tick = Tick::from_ms(TIMEOUT_MS as u64 + 3_000);
 
 /// What a client has in its hands after a read.
 #[derive(Clone, Debug)]
@@ -38,15 +41,24 @@ struct Asking {
     key: usize,
 }
 
+/// What an answer is waited for.
+#[derive(Debug)]
+enum Waiting {
+    Op(usize),
+    Listing(Open),
+}
+
 /// All clients and what they did.
 pub struct Workload {
     rng: Rng,
     history: History,
-    open: BTreeMap<ClientId, usize>,
+    open: BTreeMap<ClientId, Waiting>,
     /// Which clients wait for how many answers.
     busy: BTreeMap<usize, usize>,
     seen: BTreeMap<(usize, usize), Seen>,
     last_value: u64,
+    /// Listings that ended well, with the names in them.
+    listed: Vec<(Listing, Vec<Bytes>)>,
 }
 
 impl Workload {
@@ -63,6 +75,7 @@ impl Workload {
             busy: BTreeMap::new(),
             seen: BTreeMap::new(),
             last_value: 0,
+            listed: Vec::new(),
         }
     }
 
@@ -76,15 +89,28 @@ impl Workload {
         &mut self.history
     }
 
-    /// Whether nobody waits for an answer.
-    pub fn is_quiet(&self) -> bool {
-        self.open.is_empty()
+    /// A request that has been open for longer than anything may take, counted from `since` if it was asked before.
+    pub fn overdue(&self, now: Tick, since: Tick) -> Option<String> {
+        let late = self.open.values().find(|waiting| {
+            let began = match waiting {
+                Waiting::Op(op) => self.history.ops()[*op].began,
+                Waiting::Listing(open) => open.began,
+            };
+            now.since(began.max(since)) > SILENCE.0
+        });
+        late.map(|waiting| self.describe(waiting))
     }
 
-    /// The oldest operation that is still open.
-    pub fn oldest_open(&self) -> Option<&Op> {
-        let ops = self.open.values().map(|op| &self.history.ops()[*op]);
-        ops.min_by_key(|op| op.began)
+    /// What somebody still waits for.
+    pub fn any_open(&self) -> Option<String> {
+        self.open.values().next().map(|waiting| self.describe(waiting))
+    }
+
+    fn describe(&self, waiting: &Waiting) -> String {
+        match waiting {
+            Waiting::Op(op) => format!("{:?}", self.history.ops()[*op]),
+            other => format!("{other:?}"),
+        }
     }
 
     /// Everyone who is idle begins something.
@@ -93,15 +119,23 @@ impl Workload {
             if self.busy.contains_key(&client) {
                 continue;
             }
-            let key = self.rng.below(keys().count() as u64) as usize;
+            let key = self.draw_key();
             let Some(node) = self.any_node(world) else { return };
             let asking = Asking { client, node, key };
             match self.rng.below(20) {
                 0..=7 => self.get(world, asking),
                 8..=17 => self.put(world, asking),
+                18 if self.rng.chance(1, 2) => self.list(world, client, node),
                 _ if is_deleted(key) => self.delete(world, asking),
                 _ => self.get(world, asking),
             }
+        }
+    }
+
+    fn draw_key(&mut self) -> usize {
+        match self.rng.below(12) {
+            0..=10 => self.rng.below(BUSY as u64) as usize,
+            _ => BUSY + self.rng.below(RARE as u64) as usize,
         }
     }
 
@@ -118,6 +152,15 @@ impl Workload {
         }
     }
 
+    /// Deletes these keys, whatever is there, through any node.
+    pub fn delete_all(&mut self, world: &mut World<Cluster>, keys: &BTreeSet<usize>) {
+        for key in keys {
+            let Some(node) = self.any_node(world) else { return };
+            let asking = Asking { client: READER, node, key: *key };
+            self.delete_with(world, asking, None, Quorums::default());
+        }
+    }
+
     fn send(
         &mut self,
         world: &mut World<Cluster>,
@@ -131,22 +174,42 @@ impl Workload {
         let (ended, outcome) = (None, Outcome::Open);
         let op = Op { client, node, key, kind, known, reads, holds, began, ended, outcome };
         let op = self.history.begin(op);
+        self.ask(world, client, node, Request::Key(operation), Waiting::Op(op));
+    }
+
+    fn ask(
+        &mut self,
+        world: &mut World<Cluster>,
+        client: usize,
+        node: NodeId,
+        request: Request,
+        waiting: Waiting,
+    ) {
         let shard = ShardId(self.rng.below(u64::from(world.system().shape().shards)) as u16);
-        let request = ombak_node::Request::Kv(Request::Key(operation));
-        let id = world.request(node, shard, request);
-        self.open.insert(id, op);
+        let id = world.request(node, shard, ombak_node::Request::Kv(request));
+        self.open.insert(id, waiting);
         *self.busy.entry(client).or_default() += 1;
     }
 
     /// Writes down what was heard.
     pub fn hear(&mut self, world: &mut World<Cluster>) {
         for reply in world.take_replies() {
-            let Some(op) = self.open.remove(&reply.client) else { continue };
+            let Some(waiting) = self.open.remove(&reply.client) else { continue };
             let answer = match reply.heard {
                 Heard::Reply(Reply::Kv(answer)) => Some(answer),
                 Heard::Reply(_) | Heard::HungUp => None,
             };
-            let client = self.heard_op(op, reply.at, answer);
+            let client = match waiting {
+                Waiting::Op(op) => self.heard_op(op, reply.at, answer),
+                Waiting::Listing(open) => match self.heard_list(open, reply.at, answer) {
+                    ControlFlow::Break(client) => client,
+                    ControlFlow::Continue(open) => {
+                        self.open.insert(reply.client, Waiting::Listing(open));
+                        world.more(reply.client);
+                        continue;
+                    }
+                },
+            };
             self.is_free(client);
             world.finish(reply.client);
         }

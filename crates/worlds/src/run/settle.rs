@@ -2,14 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use bytes::Bytes;
 use ombak_base::{Epoch, NodeId, ShardId};
 use ombak_cluster::{CLOCK_SLACK_MS, FENCE_WINDOW_MS};
-use ombak_kv::Quorum;
+use ombak_kv::{Listing, Quorum};
 use ombak_sim::Faults;
 
 use super::stored::REAPED;
 use super::{Failure, Run, all_complete};
 use crate::history::Outcome;
+use crate::keys::{BUCKETS, bucket_id, bucket_of, is_deleted, keys_of, name};
 
 /// How long the cluster has to come to rest.
 const REST_US: u64 = 8_000_000;
@@ -76,25 +78,27 @@ impl Run {
     }
 
     /// Reads everything until the replicas agree; then every request must have been answered, and everyone must say
-    /// the same: readers and disks.
+    /// the same: readers, disks and listings.
     pub(super) fn settle(&mut self) -> Result<(), Failure> {
         self.read_rounds();
         self.check_quiet()?;
         self.check_agreement()?;
-        self.check_disks()
+        let live = self.check_disks()?;
+        self.check_listings(&live)?;
+        self.check_listings_of_tombstones(live)
     }
 
-    /// What lies on the disks is the same. Where a tombstone is half reaped, the replicas that have forgotten it remember
-    /// that for a while, and then it must go the same way.
-    fn check_disks(&mut self) -> Result<(), Failure> {
-        if self.check_stored()? {
-            return Ok(());
+    /// What lies on the disks is the same: the keys that have values. Where a tombstone is half reaped, the replicas
+    /// that have forgotten it remember that for a while, and then it must go the same way.
+    fn check_disks(&mut self) -> Result<BTreeSet<usize>, Failure> {
+        if let Some(live) = self.check_stored()? {
+            return Ok(live);
         }
         self.world.run_for(GRAVES_US);
         self.read_rounds();
         self.check_quiet()?;
         let detail = "a tombstone is half reaped, and no grave is left";
-        if self.check_stored()? { Ok(()) } else { Err(self.failure(REAPED, detail.into())) }
+        self.check_stored()?.ok_or_else(|| self.failure(REAPED, detail.into()))
     }
 
     /// Rounds of reads through every node, the last of them on the word of all replicas.
@@ -112,11 +116,10 @@ impl Run {
     }
 
     fn check_quiet(&self) -> Result<(), Failure> {
-        if self.workload.is_quiet() {
-            return Ok(());
+        match self.workload.any_open() {
+            Some(open) => Err(self.failure("every request is answered", open)),
+            None => Ok(()),
         }
-        let open = format!("{:?}", self.workload.oldest_open());
-        Err(self.failure("every request is answered", open))
     }
 
     /// The last reads of each key, one through every node, must all have succeeded and found the same.
@@ -138,6 +141,64 @@ impl Run {
             }
         }
         Ok(())
+    }
+
+    /// With a node down, deletions leave tombstones on the others, and listings do not show them.
+    fn check_listings_of_tombstones(&mut self, mut live: BTreeSet<usize>) -> Result<(), Failure> {
+        let nodes: Vec<NodeId> = self.world.node_ids().collect();
+        let Some(down) = self.rng.pick(&nodes).copied() else { return Ok(()) };
+        self.world.crash(down);
+        self.rest();
+        let gone: BTreeSet<usize> = live.iter().copied().filter(|key| is_deleted(*key)).collect();
+        self.workload.delete_all(&mut self.world, &gone);
+        self.rest();
+        self.check_quiet()?;
+        live.retain(|key| !gone.contains(key));
+        self.check_listings(&live)
+    }
+
+    /// Listings through every node that is up end well, and have exactly what is there.
+    fn check_listings(&mut self, live: &BTreeSet<usize>) -> Result<(), Failure> {
+        let nodes: Vec<NodeId> = self.world.node_ids().collect();
+        for node in nodes.into_iter().filter(|node| self.world.is_up(*node)).collect::<Vec<_>>() {
+            let (asked, listed) = self.list_all(node);
+            if listed.len() != asked {
+                let detail = format!("{} of {asked} did, through {node}", listed.len());
+                return Err(self.failure("a listing ends", detail));
+            }
+            for (listing, names) in listed {
+                let names: BTreeSet<Bytes> = names.into_iter().collect();
+                let there = names_of(&listing, live);
+                if names != there {
+                    let rule = "a listing has everything, and nothing deleted";
+                    let detail = format!("{listing:?} through {node}: {names:?}, not {there:?}");
+                    return Err(self.failure(rule, detail));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Lists everything through one node: how much was asked for, and what ended well within a second.
+    fn list_all(&mut self, node: NodeId) -> (usize, Vec<(Listing, Vec<Bytes>)>) {
+        self.workload.take_listed();
+        let asked = self.workload.list_all(&mut self.world, node);
+        for _ in 0..20 {
+            self.world.run_for(50_000);
+            self.workload.hear(&mut self.world);
+        }
+        (asked, self.workload.take_listed())
+    }
+}
+
+/// What a listing must say when these keys have values.
+fn names_of(listing: &Listing, live: &BTreeSet<usize>) -> BTreeSet<Bytes> {
+    match listing {
+        Listing::Keys { bucket } => {
+            let of = (0..BUCKETS.len()).filter(|at| bucket_id(*at) == *bucket);
+            of.flat_map(keys_of).filter(|key| live.contains(key)).map(name).collect()
+        }
+        Listing::Buckets { .. } => live.iter().map(|key| bucket_id(bucket_of(*key)).name).collect(),
     }
 }
 

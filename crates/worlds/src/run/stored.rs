@@ -1,6 +1,8 @@
 //! What lies on the disks when everything has been read and repaired. Reads merge what they hear, so they agree even
 //! where one replica is wrong for ever; the disks tell.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use ombak_base::{Device, DeviceError, Entry, Load, NodeId, Partition, ShardId};
 use ombak_kv::Object;
@@ -33,18 +35,19 @@ enum Together {
 }
 
 impl Run {
-    /// All primaries of every key hold the same, and no tombstone that all of them hold is left. `false` if some
-    /// tombstone is half reaped.
+    /// All primaries of every key hold the same, and no tombstone that all of them hold is left. The keys that have
+    /// values; `None` if some tombstone is half reaped.
     ///
     /// Requests to reap are not acknowledged, so one may be lost: then the key is buried on some primaries, and the same
     /// tombstone stands on the others. No read can put that right before the grave is forgotten, and none does harm:
     /// the tombstone covers what the grave covers, and whatever else there was would be stored on both.
-    pub(super) fn check_stored(&mut self) -> Result<bool, Failure> {
-        let mut half_reaped = false;
+    pub(super) fn check_stored(&mut self) -> Result<Option<BTreeSet<usize>>, Failure> {
+        let (mut live, mut half_reaped) = (BTreeSet::new(), false);
         for key in keys() {
             let copies = self.copies(key);
             match together(copies.iter().map(|(_, copy)| copy)) {
-                Together::Nothing | Together::Values => {}
+                Together::Nothing => {}
+                Together::Values => drop(live.insert(key)),
                 Together::HalfReaped => half_reaped = true,
                 Together::Tombstone => {
                     return Err(self.failure(REAPED, format!("k{key}: {copies:?}")));
@@ -55,7 +58,7 @@ impl Run {
                 }
             }
         }
-        Ok(!half_reaped)
+        Ok((!half_reaped).then_some(live))
     }
 
     fn copies(&mut self, key: usize) -> Vec<(NodeId, Held)> {

@@ -84,6 +84,16 @@ impl Workload {
     pub(super) fn delete(&mut self, world: &mut World<Cluster>, asking: Asking) {
         let seen = self.seen_lately(asking);
         let quorums = quorums::draw(&mut self.rng);
+        self.delete_with(world, asking, seen, quorums);
+    }
+
+    pub(super) fn delete_with(
+        &mut self,
+        world: &mut World<Cluster>,
+        asking: Asking,
+        seen: Option<Seen>,
+        quorums: Quorums,
+    ) {
         let operation = Operation::Delete(DeleteOp {
             bucket: bucket_id(bucket_of(asking.key)),
             key: name(asking.key),
