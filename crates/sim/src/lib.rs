@@ -146,4 +146,4 @@ pub use faults::Faults;
 pub use memory::{LogCommit, LogDevice, LogNotice, LogWriter, open_log};
 pub use rng::Rng;
 pub use trace::{Fingerprint, Trace};
-pub use world::{Booted, Heard, Reply, System, World};
+pub use world::{Booted, Heard, Reply, System, WALL_START_US, World};

@@ -20,6 +20,7 @@ use crate::queue::{Key, Queue};
 use crate::trace::{Detail, Trace};
 use crate::{Rng, SimDisk};
 
+pub use node::WALL_START_US;
 use node::{Due, Inside, Node, Process, ReplyOf, Shard};
 
 /// What the user of the simulator supplies.

@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use ombak_base::{Address, DirectoryId, Epoch, NodeId, ShardId};
+use ombak_base::{Address, DirectoryId, Epoch, NodeId, Partition, ShardId};
 use ombak_cluster::{Hello, Topology, VERSION};
 use ombak_node::{Boot, Config, Shard};
 use ombak_sim::{Booted, Rng, SimDisk, System};
 use ombak_store::log::{self, LogDevice, LogWriter, Options};
+
+use crate::history::REPLICAS;
 
 /// The size of a simulated cluster.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -47,6 +49,11 @@ impl Cluster {
     /// The shape.
     pub fn shape(&self) -> Shape {
         self.shape
+    }
+
+    /// Who holds a partition's keys.
+    pub fn primaries(&self, partition: Partition) -> &[NodeId] {
+        self.topology.ring.primaries(partition, REPLICAS)
     }
 
     /// From its next boot on, `node` knows a topology of that version.

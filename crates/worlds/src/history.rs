@@ -1,76 +1,42 @@
 //! What clients did and were told, and the rules that this must obey.
 //!
-//! Every value is written once, so that a value names its write. A write *replaces* the values that the read behind its
-//! context had returned. The rules, for reads and writes of one key at quorums that meet (R + W > N):
+//! Every value is written once, so that a value names its write. The rules stand in `rules/`, one a file, each with the
+//! reason why it must hold and why no more can be asked:
 //!
-//! 1. **Nothing is lost.** A value whose put was acknowledged before a read began is in the read, unless a write that
-//!    began before the read ended replaces it.
-//! 2. **Nothing comes back.** A value that an acknowledged write had replaced before a read began is not in the read.
-//!    (Only if its own put was acknowledged before the read behind that write's context began. Otherwise the put was
-//!    still under way when it was read; its retry, under another dot, is concurrent with what replaced it.)
-//! 3. **No false "not found".** If some put was acknowledged before the read began, and no deletion began before it
-//!    ended, something is found.
-//!    This holds even while a lost disk is not repaired; of the other two rules that is not promised then: an incomplete
-//!    replica may stand beside a stale value.
-//! 4. **Nothing is invented, nothing doubled.** Every value of a read was put to that key before the read ended, and
-//!    stands in it once.
+//! | rule | says |
+//! |---|---|
+//! | `values` | **Nothing is invented, nothing doubled.** |
+//! | `found` | **No false "not found".** What was acknowledged is there, unless a deletion may have seen it. |
+//! | `kept` | **Nothing is lost** where concurrent writes are siblings: a value stays until a write that had seen it. |
+//! | `gone` | **Nothing comes back** of what an acknowledged write or deletion had seen. |
+//! | `latest` | **Nothing older is shown** than what was acknowledged, as far as clocks tell. |
+//! | `listed` | **A listing shows what is there** on every replica, and no deleted key. |
+//!
+//! # What is certain of a write
+//!
+//! - It is *acknowledged* when its client was told so. DW replicas have it on disk then, and keep it through crashes.
+//! - A read that hears R replicas meets it if DW + R > N: it returns the value, or what has replaced it. W counts for
+//!   nothing here: what is taken and not synced is gone with the next crash.
+//! - It *knows* what the read behind its context had heard, if that met it; a deletion without a context reads first.
+//!   What it knows it removes, shown or not, since contexts name everything that was ever seen.
+//! - A write that failed may be done, now or a little later, and then it is like any other.
+//!
+//! # A lost disk
+//!
+//! Of a key on a lost disk, one replica fewer holds what was acknowledged before. Until the disk is repaired, a stale
+//! value may be shown beside the empty replica, and whoever writes with such a read behind him knows less than he should.
+//! "Not found" is never said on the word of an empty replica, so `found` holds all the time. A repair copies from every
+//! other owner: then each write that one of them holds is on two disks at least.
+
+mod op;
+mod rules;
 
 use std::collections::BTreeMap;
 
 use ombak_base::{NodeId, Tick};
 
-/// What a client asked.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum OpKind {
-    /// A read.
-    Get,
-    /// A put of this value.
-    Put(u64),
-    /// A deletion.
-    Delete,
-}
-
-/// What it was told.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Outcome {
-    /// Nothing yet.
-    Open,
-    /// The read found these.
-    Found(Vec<u64>),
-    /// The read found nothing.
-    NotFound,
-    /// The write is acknowledged.
-    Done,
-    /// It failed; a write may have been done all the same.
-    Failed(String),
-    /// The connection broke.
-    HungUp,
-}
-
-/// One operation.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Op {
-    /// Which client.
-    pub client: usize,
-    /// Where it was asked.
-    pub node: NodeId,
-    /// Which key.
-    pub key: usize,
-    /// What.
-    pub kind: OpKind,
-    /// The values that its context had seen.
-    pub replaces: Vec<u64>,
-    /// When the read behind its context began.
-    pub seen_at: Tick,
-    /// It replaces whatever is there, seen or not.
-    pub blind: bool,
-    /// When it began.
-    pub began: Tick,
-    /// When it ended.
-    pub ended: Option<Tick>,
-    /// What it came to.
-    pub outcome: Outcome,
-}
+pub use op::{Found, Known, Op, OpKind, Outcome};
+pub(crate) use op::{REPLICAS, TIMEOUT_MS};
 
 /// A rule that did not hold.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -81,32 +47,53 @@ pub struct Broken {
     pub detail: String,
 }
 
+/// One listing of the keys of a bucket that was read to its end.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Listed {
+    /// Where it was asked.
+    pub node: NodeId,
+    /// The keys of that bucket that the workload knows.
+    pub of: Vec<usize>,
+    /// What was listed; `None` for a name that nobody ever wrote.
+    pub keys: Vec<Option<usize>>,
+    /// When it began.
+    pub began: Tick,
+    /// When it ended.
+    pub ended: Tick,
+}
+
 /// All operations of a run, in the order in which they began.
 #[derive(Clone, Debug, Default)]
 pub struct History {
     ops: Vec<Op>,
-    /// Keys of which concurrent writes are siblings; on others the last write wins by the clock.
-    siblings: BTreeMap<usize, bool>,
-    /// From the loss of a disk to its repair, reads may be stale.
-    stale: Option<(Tick, Tick)>,
+    listings: Vec<Listed>,
+    /// From when on concurrent writes of a key are siblings. Before, and on others, the last write wins by the clock.
+    siblings_from: BTreeMap<usize, Tick>,
+    /// Keys on a lost disk: from its loss to its repair.
+    lost: BTreeMap<usize, (Tick, Tick)>,
+    /// By how much some clock may be slow.
+    slow_us: u64,
 }
 
 impl History {
-    /// Declares a key.
-    pub fn add_key(&mut self, key: usize, siblings: bool) {
-        self.siblings.insert(key, siblings);
+    /// Concurrent writes of `key` that begin from now on are siblings.
+    pub fn siblings_from(&mut self, key: usize, at: Tick) {
+        self.siblings_from.insert(key, at);
     }
 
-    /// A disk was lost: until it is repaired, one replica fewer than promised holds what was acknowledged.
-    pub fn disk_lost(&mut self, at: Tick) {
-        self.stale.get_or_insert((at, Tick(u64::MAX)));
+    /// Clocks may be slow by so much.
+    pub fn clocks_are_slow(&mut self, us: u64) {
+        self.slow_us = us;
+    }
+
+    /// A disk with `keys` was lost: until it is repaired, one replica fewer than promised holds what was acknowledged.
+    pub fn disk_lost(&mut self, keys: impl IntoIterator<Item = usize>, at: Tick) {
+        self.lost.extend(keys.into_iter().map(|key| (key, (at, Tick(u64::MAX)))));
     }
 
     /// The lost disk has been repaired.
     pub fn disk_repaired(&mut self, at: Tick) {
-        if let Some((_, until)) = &mut self.stale {
-            *until = at;
-        }
+        self.lost.values_mut().for_each(|(_, until)| *until = at);
     }
 
     /// An operation begins; its number.
@@ -121,97 +108,26 @@ impl History {
         self.ops[op].outcome = outcome;
     }
 
+    /// A listing was read to its end.
+    pub fn listed(&mut self, listing: Listed) {
+        self.listings.push(listing);
+    }
+
     /// All operations.
     pub fn ops(&self) -> &[Op] {
         &self.ops
     }
 
-    /// Checks every read against every write of its key.
+    /// Checks every read and every listing against every write of its keys.
     pub fn check(&self) -> Result<(), Broken> {
-        self.ops.iter().try_for_each(|op| match &op.outcome {
-            Outcome::Found(values) => self.check_read(op, values),
-            Outcome::NotFound => self.check_read(op, &[]),
-            _ => Ok(()),
-        })
-    }
-
-    fn check_read(&self, read: &Op, values: &[u64]) -> Result<(), Broken> {
-        let ended = read.ended.unwrap_or(Tick(u64::MAX));
-        let writes: Vec<&Op> = self
-            .ops
-            .iter()
-            .filter(|op| op.key == read.key && op.kind != OpKind::Get && op.began <= ended)
-            .collect();
-        check_values(read, values, &writes)?;
-        check_found(read, values, &writes)?;
-        let stale = self.stale.is_some_and(|(from, until)| ended >= from && read.began <= until);
-        if self.siblings.get(&read.key) == Some(&true) && !stale {
-            check_kept(read, values, &writes)?;
-            check_replaced(read, values, &writes)?;
+        let mut writes: BTreeMap<usize, Vec<&Op>> = BTreeMap::new();
+        for op in self.ops.iter().filter(|op| op.kind != OpKind::Get) {
+            writes.entry(op.key).or_default().push(op);
         }
-        Ok(())
+        let of = |key: usize| writes.get(&key).map_or(&[][..], Vec::as_slice);
+        self.ops.iter().try_for_each(|op| rules::check_read(self, op, of(op.key)))?;
+        self.listings.iter().try_for_each(|listing| rules::check_listing(self, listing, of))
     }
-}
-
-fn acknowledged_before(op: &Op, at: Tick) -> bool {
-    op.outcome == Outcome::Done && op.ended.is_some_and(|ended| ended < at)
-}
-
-fn check_values(read: &Op, values: &[u64], writes: &[&Op]) -> Result<(), Broken> {
-    for (at, value) in values.iter().enumerate() {
-        if !writes.iter().any(|write| write.kind == OpKind::Put(*value)) {
-            return Err(Broken {
-                rule: "nothing is invented",
-                detail: format!("v{value} in {read:?}"),
-            });
-        }
-        if values[..at].contains(value) {
-            return Err(Broken {
-                rule: "nothing is doubled",
-                detail: format!("v{value} in {read:?}"),
-            });
-        }
-    }
-    Ok(())
-}
-
-fn check_found(read: &Op, values: &[u64], writes: &[&Op]) -> Result<(), Broken> {
-    let deleted = writes.iter().any(|write| write.kind == OpKind::Delete);
-    let exists = writes.iter().find(|write| acknowledged_before(write, read.began));
-    match exists {
-        Some(write) if values.is_empty() && !deleted => {
-            Err(Broken { rule: "no false not-found", detail: format!("{read:?} after {write:?}") })
-        }
-        _ => Ok(()),
-    }
-}
-
-fn check_kept(read: &Op, values: &[u64], writes: &[&Op]) -> Result<(), Broken> {
-    for write in writes.iter().filter(|write| acknowledged_before(write, read.began)) {
-        let OpKind::Put(value) = write.kind else { continue };
-        let replaced = writes.iter().any(|other| other.blind || other.replaces.contains(&value));
-        if !values.contains(&value) && !replaced {
-            return Err(Broken {
-                rule: "nothing is lost",
-                detail: format!("{write:?} is missing in {read:?}"),
-            });
-        }
-    }
-    Ok(())
-}
-
-fn check_replaced(read: &Op, values: &[u64], writes: &[&Op]) -> Result<(), Broken> {
-    for write in writes.iter().filter(|write| acknowledged_before(write, read.began)) {
-        let back = write.replaces.iter().find(|value| {
-            let put = writes.iter().find(|put| put.kind == OpKind::Put(**value));
-            values.contains(value) && put.is_some_and(|put| acknowledged_before(put, write.seen_at))
-        });
-        if let Some(value) = back {
-            let detail = format!("v{value}, replaced by {write:?}, is in {read:?}");
-            return Err(Broken { rule: "nothing comes back", detail });
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

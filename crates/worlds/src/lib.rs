@@ -14,11 +14,12 @@
 
 mod cluster;
 mod history;
+mod keys;
 mod run;
 mod workload;
 
 pub use cluster::{Cluster, Shape};
-pub use history::{Broken, History, Op, OpKind, Outcome};
+pub use history::{Broken, Found, History, Known, Listed, Op, OpKind, Outcome};
 pub use run::{Failure, Report, run_seed};
 
 mod planted;

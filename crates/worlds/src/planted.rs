@@ -11,28 +11,41 @@ pub struct Planted {
 
 const LOST: &str = "nothing is lost";
 const BACK: &str = "nothing comes back";
+const OLDER: &str = "nothing older is shown";
 const FALSE_NOT_FOUND: &str = "no false not-found";
 const CONVERGE: &str = "replicas converge";
+const STORED: &str = "what is stored converges";
+const REAPED: &str = "what is deleted is reaped";
 const BASE: &str = "a merge onto its base is what came";
 
 /// Every planted bug. Built with `--cfg planted`, a test plants each and must find it.
 pub const PLANTED: &[Planted] = &[
     Planted {
         name: "acknowledging before durable",
-        breaks: &[LOST, BACK, FALSE_NOT_FOUND, CONVERGE],
+        breaks: &[LOST, BACK, OLDER, FALSE_NOT_FOUND, CONVERGE, STORED],
     },
     Planted {
+        // A tombstone that four messages are counted for is never on all three.
         name: "quorum counted by messages instead of nodes",
-        breaks: &[LOST, BACK, FALSE_NOT_FOUND, CONVERGE],
+        breaks: &[LOST, BACK, OLDER, FALSE_NOT_FOUND, CONVERGE, STORED, REAPED],
     },
     Planted { name: "an incomplete vnode's absence taken as evidence", breaks: &[FALSE_NOT_FOUND] },
     Planted {
         name: "a dot reused after a crash",
-        breaks: &["a dot names one write", BASE, LOST, BACK, CONVERGE, FALSE_NOT_FOUND],
+        breaks: &[
+            "a dot names one write",
+            BASE,
+            LOST,
+            BACK,
+            OLDER,
+            CONVERGE,
+            STORED,
+            FALSE_NOT_FOUND,
+        ],
     },
     Planted {
         name: "one name for all boots",
-        breaks: &[LOST, BACK, FALSE_NOT_FOUND, CONVERGE, BASE],
+        breaks: &[LOST, BACK, OLDER, FALSE_NOT_FOUND, CONVERGE, STORED, BASE],
     },
     Planted { name: "retry without the request id", breaks: &["nothing is doubled"] },
     Planted {
@@ -41,8 +54,11 @@ pub const PLANTED: &[Planted] = &[
     },
     Planted {
         name: "read repair writing the older value",
-        breaks: &[LOST, BACK, CONVERGE, FALSE_NOT_FOUND],
+        breaks: &[LOST, BACK, OLDER, CONVERGE, STORED, FALSE_NOT_FOUND],
     },
-    Planted { name: "a delete that drops the context", breaks: &[BASE, BACK, LOST, CONVERGE] },
-    Planted { name: "a merge that trusts any tag", breaks: &[LOST, BACK, CONVERGE] },
+    Planted {
+        name: "a delete that drops the context",
+        breaks: &[BASE, BACK, LOST, OLDER, CONVERGE, STORED],
+    },
+    Planted { name: "a merge that trusts any tag", breaks: &[LOST, BACK, OLDER, CONVERGE, STORED] },
 ];

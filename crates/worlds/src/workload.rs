@@ -1,30 +1,36 @@
 //! Simulated clients: each does one thing after the other, and writes down what it was told.
 
-use std::collections::BTreeMap;
+mod asks;
+mod listings;
+mod quorums;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
 
 use bytes::Bytes;
 use ombak_base::{ClientId, NodeId, ShardId, Tick};
-use ombak_kv::props::{PropChange, PropValue};
-use ombak_kv::{
-    Answer, BucketId, Content, DeleteOp, GetOp, Operation, PutOp, Quorums, Request, Return,
-};
+use ombak_kv::{Answer, Listing, ObjectAnswer, Operation, Quorum, Quorums, Request};
 use ombak_node::Reply;
-use ombak_sim::{Heard, Rng, World};
+use ombak_sim::{Heard, Rng, WALL_START_US, World};
 
 use crate::cluster::Cluster;
-use crate::history::{History, Op, OpKind, Outcome};
+use crate::history::{Found, History, Known, Op, OpKind, Outcome, TIMEOUT_MS};
+use crate::keys::{BUCKETS, BUSY, Keeps, RARE, bucket_of, is_deleted, keys};
+use listings::Open;
 
-/// Every request has this long.
-pub const TIMEOUT_MS: u32 = 2_000;
-const KEYS: usize = 6;
-const CLIENTS: usize = 4;
+/// Clients that do one thing after the other.
+const CLIENTS: usize = 5;
+/// Who asks for everything when all is healed, many things at a time.
+const READER: usize = CLIENTS;
+
+/// How long a request may stay open before it counts as silence.
+const SILENCE: Tick = Tick::from_ms(TIMEOUT_MS as u64 + 3_000);
 
 /// What a client has in its hands after a read.
 #[derive(Clone, Debug)]
 struct Seen {
     context: Bytes,
-    values: Vec<u64>,
-    at: Tick,
+    known: Known,
 }
 
 /// Who asks where for what.
@@ -35,29 +41,41 @@ struct Asking {
     key: usize,
 }
 
+/// What an answer is waited for.
+#[derive(Debug)]
+enum Waiting {
+    Op(usize),
+    Listing(Open),
+}
+
 /// All clients and what they did.
 pub struct Workload {
     rng: Rng,
     history: History,
-    open: BTreeMap<ClientId, usize>,
-    busy: [bool; CLIENTS],
+    open: BTreeMap<ClientId, Waiting>,
+    /// Which clients wait for how many answers.
+    busy: BTreeMap<usize, usize>,
     seen: BTreeMap<(usize, usize), Seen>,
     last_value: u64,
+    /// Listings that ended well, with the names in them.
+    listed: Vec<(Listing, Vec<Bytes>)>,
 }
 
 impl Workload {
-    /// Clients that have done nothing yet. Half of the keys lie in a bucket that keeps siblings; the last of each half
-    /// is never deleted.
+    /// Clients that have done nothing yet.
     pub fn new(rng: Rng) -> Workload {
         let mut history = History::default();
-        (0..KEYS).for_each(|key| history.add_key(key, keeps_siblings(key)));
+        for key in keys().filter(|key| BUCKETS[bucket_of(*key)].keeps == Keeps::Siblings) {
+            history.siblings_from(key, Tick(0));
+        }
         Workload {
             rng,
             history,
             open: BTreeMap::new(),
-            busy: [false; CLIENTS],
+            busy: BTreeMap::new(),
             seen: BTreeMap::new(),
             last_value: 0,
+            listed: Vec::new(),
         }
     }
 
@@ -66,97 +84,81 @@ impl Workload {
         &self.history
     }
 
-    /// A disk was lost: see [`History::disk_lost`].
-    pub fn disk_lost(&mut self, at: Tick) {
-        self.history.disk_lost(at);
+    /// The same, to write down what befell the cluster.
+    pub fn history_mut(&mut self) -> &mut History {
+        &mut self.history
     }
 
-    /// What was lost has been copied from other nodes.
-    pub fn disk_repaired(&mut self, at: Tick) {
-        self.history.disk_repaired(at);
+    /// A request that has been open for longer than anything may take, counted from `since` if it was asked before.
+    pub fn overdue(&self, now: Tick, since: Tick) -> Option<String> {
+        let late = self.open.values().find(|waiting| {
+            let began = match waiting {
+                Waiting::Op(op) => self.history.ops()[*op].began,
+                Waiting::Listing(open) => open.began,
+            };
+            now.since(began.max(since)) > SILENCE.0
+        });
+        late.map(|waiting| self.describe(waiting))
     }
 
-    /// Whether nobody waits for an answer.
-    pub fn is_quiet(&self) -> bool {
-        self.open.is_empty()
+    /// What somebody still waits for.
+    pub fn any_open(&self) -> Option<String> {
+        self.open.values().next().map(|waiting| self.describe(waiting))
     }
 
-    /// The oldest operation that is still open.
-    pub fn oldest_open(&self) -> Option<&Op> {
-        let ops = self.open.values().map(|op| &self.history.ops()[*op]);
-        ops.min_by_key(|op| op.began)
+    fn describe(&self, waiting: &Waiting) -> String {
+        match waiting {
+            Waiting::Op(op) => format!("{:?}", self.history.ops()[*op]),
+            other => format!("{other:?}"),
+        }
     }
 
     /// Everyone who is idle begins something.
     pub fn begin_all(&mut self, world: &mut World<Cluster>) {
-        for client in (0..CLIENTS).filter(|client| !self.busy[*client]).collect::<Vec<_>>() {
-            let key = self.rng.below(KEYS as u64) as usize;
-            let up: Vec<NodeId> = world.node_ids().filter(|node| world.is_up(*node)).collect();
-            let Some(node) = self.rng.pick(&up).copied() else { return };
-            match self.rng.below(10) {
-                0..=3 => self.get(world, Asking { client, node, key }),
-                4..=8 => self.put(world, Asking { client, node, key }),
-                _ if deletable(key) => self.delete(world, Asking { client, node, key }),
-                _ => self.get(world, Asking { client, node, key }),
+        for client in 0..CLIENTS {
+            if self.busy.contains_key(&client) {
+                continue;
+            }
+            let key = self.draw_key();
+            let Some(node) = self.any_node(world) else { return };
+            let asking = Asking { client, node, key };
+            match self.rng.below(20) {
+                0..=7 => self.get(world, asking),
+                8..=17 => self.put(world, asking),
+                18 if self.rng.chance(1, 2) => self.list(world, client, node),
+                _ if is_deleted(key) => self.delete(world, asking),
+                _ => self.get(world, asking),
             }
         }
     }
 
-    /// One read of every key through one node, by a client of its own.
-    pub fn read_all(&mut self, world: &mut World<Cluster>, node: NodeId) {
-        for key in 0..KEYS {
-            self.get(world, Asking { client: CLIENTS - 1, node, key });
+    fn draw_key(&mut self) -> usize {
+        match self.rng.below(12) {
+            0..=10 => self.rng.below(BUSY as u64) as usize,
+            _ => BUSY + self.rng.below(RARE as u64) as usize,
         }
     }
 
-    fn get(&mut self, world: &mut World<Cluster>, asking: Asking) {
-        let key = asking.key;
-        let operation = Operation::Get(GetOp {
-            bucket: bucket(key),
-            key: key_name(key),
-            quorums: Quorums::default(),
-            basic_quorum: None,
-            notfound_ok: None,
-            timeout_ms: Some(TIMEOUT_MS),
-        });
-        self.send(world, asking, OpKind::Get, None, false, operation);
+    fn any_node(&mut self, world: &World<Cluster>) -> Option<NodeId> {
+        let up: Vec<NodeId> = world.node_ids().filter(|node| world.is_up(*node)).collect();
+        self.rng.pick(&up).copied()
     }
 
-    fn put(&mut self, world: &mut World<Cluster>, asking: Asking) {
-        let Asking { client, key, .. } = asking;
-        self.last_value += 1;
-        let value = self.last_value;
-        let known = self.seen.get(&(client, key)).cloned().filter(|_| self.rng.chance(2, 3));
-        let context = known.as_ref().map(|seen| seen.context.clone()).unwrap_or_default();
-        let padding = if self.rng.chance(1, 8) { 3_000 } else { 20 };
-        let text = format!("v{value} {}", "x".repeat(padding));
-        let operation = Operation::Put(PutOp {
-            bucket: bucket(key),
-            key: Some(key_name(key)),
-            context,
-            content: Content { value: Bytes::from(text), ..Content::default() },
-            quorums: Quorums::default(),
-            returns: Return::Nothing,
-            if_none_match: false,
-            if_not_modified: false,
-            timeout_ms: Some(TIMEOUT_MS),
-        });
-        self.send(world, asking, OpKind::Put(value), known, false, operation);
+    /// One read of every key through one node, on the word of `r` replicas.
+    pub fn read_all(&mut self, world: &mut World<Cluster>, node: NodeId, r: Quorum) {
+        let quorums = Quorums { r, ..Quorums::default() };
+        for key in keys() {
+            self.get_with(world, Asking { client: READER, node, key }, quorums);
+        }
     }
 
-    fn delete(&mut self, world: &mut World<Cluster>, asking: Asking) {
-        let Asking { client, key, .. } = asking;
-        let known = self.seen.get(&(client, key)).cloned().filter(|_| self.rng.chance(2, 3));
-        let blind = known.is_none();
-        let context = known.as_ref().map(|seen| seen.context.clone());
-        let operation = Operation::Delete(DeleteOp {
-            bucket: bucket(key),
-            key: key_name(key),
-            context,
-            quorums: Quorums::default(),
-            timeout_ms: Some(TIMEOUT_MS),
-        });
-        self.send(world, asking, OpKind::Delete, known, blind, operation);
+    /// Deletes these keys, whatever is there, through any node.
+    pub fn delete_all(&mut self, world: &mut World<Cluster>, keys: &BTreeSet<usize>) {
+        for key in keys {
+            let Some(node) = self.any_node(world) else { return };
+            let asking = Asking { client: READER, node, key: *key };
+            self.delete_with(world, asking, None, Quorums::default());
+        }
     }
 
     fn send(
@@ -164,78 +166,87 @@ impl Workload {
         world: &mut World<Cluster>,
         asking: Asking,
         kind: OpKind,
-        known: Option<Seen>,
-        blind: bool,
+        known: Option<Known>,
+        (reads, holds): (u32, u32),
         operation: Operation,
     ) {
         let (began, Asking { client, node, key }) = (world.now(), asking);
-        let (replaces, seen_at) = known.map_or((Vec::new(), began), |seen| (seen.values, seen.at));
-        let outcome = Outcome::Open;
-        let op =
-            Op { client, node, key, kind, replaces, seen_at, blind, began, ended: None, outcome };
+        let (ended, outcome) = (None, Outcome::Open);
+        let op = Op { client, node, key, kind, known, reads, holds, began, ended, outcome };
         let op = self.history.begin(op);
+        self.ask(world, client, node, Request::Key(operation), Waiting::Op(op));
+    }
+
+    fn ask(
+        &mut self,
+        world: &mut World<Cluster>,
+        client: usize,
+        node: NodeId,
+        request: Request,
+        waiting: Waiting,
+    ) {
         let shard = ShardId(self.rng.below(u64::from(world.system().shape().shards)) as u16);
-        let request = ombak_node::Request::Kv(Request::Key(operation));
-        let id = world.request(node, shard, request);
-        self.open.insert(id, op);
-        self.busy[client] = true;
+        let id = world.request(node, shard, ombak_node::Request::Kv(request));
+        self.open.insert(id, waiting);
+        *self.busy.entry(client).or_default() += 1;
     }
 
     /// Writes down what was heard.
     pub fn hear(&mut self, world: &mut World<Cluster>) {
         for reply in world.take_replies() {
-            let Some(op) = self.open.remove(&reply.client) else { continue };
-            let client = self.history.ops()[op].client;
-            let outcome = match reply.heard {
-                Heard::HungUp => Outcome::HungUp,
-                Heard::Reply(Reply::Kv(answer)) => self.outcome(op, answer),
-                Heard::Reply(other) => Outcome::Failed(format!("{other:?}")),
+            let Some(waiting) = self.open.remove(&reply.client) else { continue };
+            let answer = match reply.heard {
+                Heard::Reply(Reply::Kv(answer)) => Some(answer),
+                Heard::Reply(_) | Heard::HungUp => None,
             };
-            self.history.end(op, reply.at, outcome);
-            self.busy[client] =
-                self.open.values().any(|op| self.history.ops()[*op].client == client);
+            let client = match waiting {
+                Waiting::Op(op) => self.heard_op(op, reply.at, answer),
+                Waiting::Listing(open) => match self.heard_list(open, reply.at, answer) {
+                    ControlFlow::Break(client) => client,
+                    ControlFlow::Continue(open) => {
+                        self.open.insert(reply.client, Waiting::Listing(open));
+                        world.more(reply.client);
+                        continue;
+                    }
+                },
+            };
+            self.is_free(client);
             world.finish(reply.client);
         }
     }
 
-    fn outcome(&mut self, op: usize, answer: Answer) -> Outcome {
-        let Op { client, key, began: at, .. } = self.history.ops()[op];
-        match answer {
-            Answer::Object(object) => {
-                let values: Vec<u64> =
-                    object.siblings.iter().map(|(_, content)| value_of(&content.value)).collect();
-                let seen = Seen { context: object.context, values: values.clone(), at };
-                self.seen.insert((client, key), seen);
-                Outcome::Found(values)
+    fn is_free(&mut self, client: usize) {
+        let waits = self.busy.entry(client).or_default();
+        *waits = waits.saturating_sub(1);
+        if *waits == 0 {
+            self.busy.remove(&client);
+        }
+    }
+
+    fn heard_op(&mut self, op: usize, at: Tick, answer: Option<Answer>) -> usize {
+        let Op { client, key, began, reads, .. } = self.history.ops()[op];
+        let outcome = match answer {
+            None => Outcome::HungUp,
+            Some(Answer::Object(object)) => {
+                let found = found(&object);
+                let known = Known { values: found.values.clone(), at: began, heard: reads };
+                self.seen.insert((client, key), Seen { context: object.context, known });
+                Outcome::Found(found)
             }
             // A deletion of what is not there is answered so, too; either way nothing was there.
-            Answer::NotFound(_) => Outcome::NotFound,
-            Answer::Failed(error) => Outcome::Failed(error.to_string()),
-            _ => Outcome::Done,
-        }
+            Some(Answer::NotFound(_)) => Outcome::NotFound,
+            Some(Answer::Failed(error)) => Outcome::Failed(error.to_string()),
+            Some(_) => Outcome::Done,
+        };
+        self.history.end(op, at, outcome);
+        client
     }
 }
 
-/// The bucket of the keys that keep siblings has to be told so.
-pub fn sibling_bucket() -> (BucketId, Vec<PropChange>) {
-    let change = PropChange { name: "allow_mult".into(), value: Some(PropValue::Bool(true)) };
-    (BucketId::default_type("siblings"), vec![change])
-}
-
-fn keeps_siblings(key: usize) -> bool {
-    key < KEYS / 2
-}
-
-fn deletable(key: usize) -> bool {
-    key % (KEYS / 2) != KEYS / 2 - 1
-}
-
-fn bucket(key: usize) -> BucketId {
-    BucketId::default_type(if keeps_siblings(key) { "siblings" } else { "latest" })
-}
-
-fn key_name(key: usize) -> Bytes {
-    Bytes::from(format!("k{key}"))
+fn found(object: &ObjectAnswer) -> Found {
+    let values = object.siblings.iter().map(|(_, content)| value_of(&content.value)).collect();
+    let named = object.siblings.iter().map(|(_, content)| content.last_modified_us).max();
+    Found { values, named: Tick(named.unwrap_or_default().saturating_sub(WALL_START_US)) }
 }
 
 fn value_of(value: &[u8]) -> u64 {
@@ -243,6 +254,3 @@ fn value_of(value: &[u8]) -> u64 {
     let digits = text.trim_start_matches('v').split(' ').next().unwrap_or_default();
     digits.parse().unwrap_or(u64::MAX)
 }
-
-/// How long an operation may stay open before it counts as silence.
-pub const SILENCE: Tick = Tick::from_ms(TIMEOUT_MS as u64 + 3_000);

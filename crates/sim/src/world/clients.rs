@@ -44,6 +44,11 @@ impl<S: System> World<S> {
         std::mem::take(&mut self.replies)
     }
 
+    /// What the next [`take_replies`](World::take_replies) will take: to go on until something is heard.
+    pub fn replies(&self) -> &[Reply<ReplyOf<S>>] {
+        &self.replies
+    }
+
     /// The client wants the next part of a streamed answer.
     pub fn more(&mut self, client: ClientId) {
         if let Some(at) = self.clients.get(&client).copied() {

@@ -42,6 +42,12 @@ impl<S: System> World<S> {
         process.shards.get(usize::from(shard.0)).map(|shard| &shard.machine)
     }
 
+    /// A shard's storage, to see what is stored; `None` as for [`machine`](World::machine). What is stored or taken
+    /// through it is hidden from the machine.
+    pub fn device_mut(&mut self, node: NodeId, shard: ShardId) -> Option<&mut S::Device> {
+        self.shard(node, shard).map(|shard| &mut shard.device)
+    }
+
     /// What was given to [`new`](World::new).
     pub fn system(&self) -> &S {
         &self.system

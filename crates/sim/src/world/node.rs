@@ -14,7 +14,7 @@ use crate::network::{ConnectionId, Packet};
 use crate::queue::Key;
 
 /// 2026-01-01 in µs: the wall clock when a world begins.
-const WALL_START_US: u64 = 1_767_225_600_000_000;
+pub const WALL_START_US: u64 = 1_767_225_600_000_000;
 
 pub type CommitOf<S> = <<S as System>::Device as Device>::Commit;
 pub type NoticeOf<S> = <<S as System>::Device as Device>::Notice;

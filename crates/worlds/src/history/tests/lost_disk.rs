@@ -1,0 +1,43 @@
+use super::*;
+
+/// A disk with key 0 is lost at 10 and repaired at 20.
+fn around_a_loss(ops: &[Op]) -> Option<&'static str> {
+    let mut history = history(ops);
+    history.siblings_from(0, Tick(0));
+    history.disk_lost([0], Tick::from_ms(10));
+    history.disk_repaired(Tick::from_ms(20));
+    verdict(&history)
+}
+
+#[test]
+fn stale_values_are_shown_until_the_repair() {
+    let lost =
+        |began, ended| around_a_loss(&[put(1, 0, 1), put(2, 2, 3), read(&[2], began, ended)]);
+    assert_eq!((lost(4, 5), lost(15, 16), lost(21, 22)), (LOST, None, LOST));
+    let back =
+        |began, ended| around_a_loss(&[put(1, 0, 1), delete(2, 3), read(&[1], began, ended)]);
+    assert_eq!((back(4, 5), back(15, 16), back(21, 22)), (BACK, None, BACK));
+    let gone = |began, ended| around_a_loss(&[put(1, 0, 1), read(&[], began, ended)]);
+    assert_eq!((gone(4, 5), gone(15, 16), gone(21, 22)), (NOT_FOUND, NOT_FOUND, NOT_FOUND));
+}
+
+/// Who reads too little knows too little: his write removes what he has seen, perhaps, and it may come back.
+#[test]
+fn a_write_with_a_stale_read_behind_it_is_no_promise() {
+    let read_at =
+        |at| around_a_loss(&[put(1, 0, 1), knowing(&[], at, delete(30, 31)), read(&[1], 32, 33)]);
+    assert_eq!((read_at(15), read_at(21)), (None, BACK));
+    let blind =
+        |began, ended| around_a_loss(&[put(1, 0, 1), delete(began, ended), read(&[1], 32, 33)]);
+    assert_eq!((blind(15, 16), blind(22, 23)), (None, BACK));
+}
+
+/// What one disk held may be gone with it. What two held is on two after the repair.
+#[test]
+fn a_single_copy_may_be_lost() {
+    let held = |holds, began| {
+        let put = Op { holds, ..put(1, began, began + 1) };
+        around_a_loss(&[put, Op { reads: 3, ..read(&[], 32, 33) }])
+    };
+    assert_eq!((held(1, 2), held(2, 2), held(1, 12)), (None, NOT_FOUND, NOT_FOUND));
+}

@@ -1,0 +1,211 @@
+//! After the storm: everything is healed, repaired and read, and then all replicas and all answers must be the same.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use ombak_base::{Epoch, NodeId, ShardId};
+use ombak_cluster::{CLOCK_SLACK_MS, FENCE_WINDOW_MS};
+use ombak_kv::{Listing, Quorum};
+use ombak_sim::Faults;
+
+use super::stored::REAPED;
+use super::{Failure, Run, all_complete};
+use crate::history::Outcome;
+use crate::keys::{BUCKETS, bucket_id, bucket_of, is_deleted, keys_of, name};
+
+/// How long the cluster has to come to rest.
+const REST_US: u64 = 8_000_000;
+/// Rounds of reads through every node after which all replicas must agree.
+const ROUNDS: usize = 4;
+/// What was reaped is remembered for so long.
+const GRAVES_US: u64 = (FENCE_WINDOW_MS + CLOCK_SLACK_MS + 1_000) * 1_000;
+
+impl Run {
+    /// Calm weather, everyone up under one topology, every vnode complete.
+    pub(super) fn heal(&mut self) -> Result<(), Failure> {
+        self.world.set_faults(Faults::calm());
+        self.world.heal();
+        self.resume_all();
+        for node in self.world.node_ids().collect::<Vec<_>>() {
+            self.world.disk(node).call_off();
+            let old = self.new_epoch
+                && self
+                    .world
+                    .machine(node, ShardId(0))
+                    .is_none_or(|shard| shard.config().topology.epoch < Epoch(2));
+            if old || !self.world.is_up(node) || self.world.is_failed(node) {
+                self.boot(node);
+            }
+        }
+        self.rest();
+        for _ in 0..3 {
+            self.repair_all();
+            if all_complete(&self.world) {
+                self.workload.history_mut().disk_repaired(self.world.now());
+                return Ok(());
+            }
+        }
+        let nodes: Vec<NodeId> = self.world.node_ids().collect();
+        let open = nodes.into_iter().flat_map(|node| self.useless_vnodes(node));
+        let detail = open.collect::<Vec<_>>().join("; ");
+        Err(self.failure("every vnode becomes complete", detail))
+    }
+
+    /// What keeps each vnode of a node from being complete and naming writes.
+    fn useless_vnodes(&self, node: NodeId) -> Vec<String> {
+        let shards = (0..self.world.system().shape().shards).map(ShardId);
+        let machines = shards.filter_map(|shard| self.world.machine(node, shard));
+        let useless = machines
+            .flat_map(|machine| machine.vnodes())
+            .filter(|vnode| !vnode.is_complete() || !vnode.can_mint());
+        let failed = self.world.is_failed(node);
+        useless.map(|vnode| format!("{node}, failed {failed}: {vnode:?}")).collect()
+    }
+
+    fn repair_all(&mut self) {
+        for node in self.world.node_ids().collect::<Vec<_>>() {
+            for shard in 0..self.world.system().shape().shards {
+                let request = ombak_node::Request::Repair;
+                self.world.ask(node, ShardId(shard), request, 10_000_000);
+            }
+        }
+        self.rest();
+    }
+
+    fn rest(&mut self) {
+        self.world.run_for(REST_US);
+        self.workload.hear(&mut self.world);
+    }
+
+    /// Reads everything until the replicas agree; then every request must have been answered, and everyone must say
+    /// the same: readers, disks and listings.
+    pub(super) fn settle(&mut self) -> Result<(), Failure> {
+        self.read_rounds();
+        self.check_quiet()?;
+        self.check_agreement()?;
+        let live = self.check_disks()?;
+        self.check_listings(&live)?;
+        self.check_listings_of_tombstones(live)
+    }
+
+    /// What lies on the disks is the same: the keys that have values. Where a tombstone is half reaped, the replicas
+    /// that have forgotten it remember that for a while, and then it must go the same way.
+    fn check_disks(&mut self) -> Result<BTreeSet<usize>, Failure> {
+        if let Some(live) = self.check_stored()? {
+            return Ok(live);
+        }
+        self.world.run_for(GRAVES_US);
+        self.read_rounds();
+        self.check_quiet()?;
+        let detail = "a tombstone is half reaped, and no grave is left";
+        self.check_stored()?.ok_or_else(|| self.failure(REAPED, detail.into()))
+    }
+
+    /// Rounds of reads through every node, the last of them on the word of all replicas.
+    fn read_rounds(&mut self) {
+        let nodes: Vec<NodeId> = self.world.node_ids().collect();
+        for round in 1..=ROUNDS {
+            let r = if round == ROUNDS { Quorum::All } else { Quorum::Default };
+            for node in &nodes {
+                self.workload.read_all(&mut self.world, *node, r);
+                self.world.run_for(300_000);
+                self.workload.hear(&mut self.world);
+            }
+        }
+        self.rest();
+    }
+
+    fn check_quiet(&self) -> Result<(), Failure> {
+        match self.workload.any_open() {
+            Some(open) => Err(self.failure("every request is answered", open)),
+            None => Ok(()),
+        }
+    }
+
+    /// The last reads of each key, one through every node, must all have succeeded and found the same.
+    fn check_agreement(&self) -> Result<(), Failure> {
+        let mut last: BTreeMap<(usize, NodeId), Outcome> = BTreeMap::new();
+        for op in self.workload.history().ops() {
+            last.insert((op.key, op.node), sorted(&op.outcome));
+        }
+        let keys: BTreeSet<usize> = last.keys().map(|(key, _)| *key).collect();
+        for key in keys {
+            let first = last.get(&(key, NodeId(0)));
+            for node in self.world.node_ids() {
+                let found = last.get(&(key, node));
+                let answered = matches!(found, Some(Outcome::Found(_) | Outcome::NotFound));
+                if found != first || !answered {
+                    let detail = format!("k{key}: {first:?} through n0, {found:?} through {node}");
+                    return Err(self.failure("replicas converge", detail));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// With a node down, deletions leave tombstones on the others, and listings do not show them.
+    fn check_listings_of_tombstones(&mut self, mut live: BTreeSet<usize>) -> Result<(), Failure> {
+        let nodes: Vec<NodeId> = self.world.node_ids().collect();
+        let Some(down) = self.rng.pick(&nodes).copied() else { return Ok(()) };
+        self.world.crash(down);
+        self.rest();
+        let gone: BTreeSet<usize> = live.iter().copied().filter(|key| is_deleted(*key)).collect();
+        self.workload.delete_all(&mut self.world, &gone);
+        self.rest();
+        self.check_quiet()?;
+        live.retain(|key| !gone.contains(key));
+        self.check_listings(&live)
+    }
+
+    /// Listings through every node that is up end well, and have exactly what is there.
+    fn check_listings(&mut self, live: &BTreeSet<usize>) -> Result<(), Failure> {
+        let nodes: Vec<NodeId> = self.world.node_ids().collect();
+        for node in nodes.into_iter().filter(|node| self.world.is_up(*node)).collect::<Vec<_>>() {
+            let (asked, listed) = self.list_all(node);
+            if listed.len() != asked {
+                let detail = format!("{} of {asked} did, through {node}", listed.len());
+                return Err(self.failure("a listing ends", detail));
+            }
+            for (listing, names) in listed {
+                let names: BTreeSet<Bytes> = names.into_iter().collect();
+                let there = names_of(&listing, live);
+                if names != there {
+                    let rule = "a listing has everything, and nothing deleted";
+                    let detail = format!("{listing:?} through {node}: {names:?}, not {there:?}");
+                    return Err(self.failure(rule, detail));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Lists everything through one node: how much was asked for, and what ended well within a second.
+    fn list_all(&mut self, node: NodeId) -> (usize, Vec<(Listing, Vec<Bytes>)>) {
+        self.workload.take_listed();
+        let asked = self.workload.list_all(&mut self.world, node);
+        for _ in 0..20 {
+            self.world.run_for(50_000);
+            self.workload.hear(&mut self.world);
+        }
+        (asked, self.workload.take_listed())
+    }
+}
+
+/// What a listing must say when these keys have values.
+fn names_of(listing: &Listing, live: &BTreeSet<usize>) -> BTreeSet<Bytes> {
+    match listing {
+        Listing::Keys { bucket } => {
+            let of = (0..BUCKETS.len()).filter(|at| bucket_id(*at) == *bucket);
+            of.flat_map(keys_of).filter(|key| live.contains(key)).map(name).collect()
+        }
+        Listing::Buckets { .. } => live.iter().map(|key| bucket_id(bucket_of(*key)).name).collect(),
+    }
+}
+
+fn sorted(outcome: &Outcome) -> Outcome {
+    let mut outcome = outcome.clone();
+    if let Outcome::Found(found) = &mut outcome {
+        found.values.sort_unstable();
+    }
+    outcome
+}
