@@ -86,6 +86,8 @@ pub struct Peers {
     me: Address,
     shards: u16,
     boot: u64,
+    /// Whether any peer has been up since this boot; a node that is alone knows all there is.
+    in_the_know: bool,
     peers: BTreeMap<NodeId, Peer>,
 }
 
@@ -97,9 +99,9 @@ impl Peers {
         boot: u64,
         members: impl Iterator<Item = NodeId>,
     ) -> Peers {
-        let peers =
+        let peers: BTreeMap<NodeId, Peer> =
             members.filter(|node| *node != me.node).map(|node| (node, Peer::default())).collect();
-        Peers { me, shards, boot, peers }
+        Peers { me, shards, boot, in_the_know: peers.is_empty(), peers }
     }
 
     /// This node's boot.
@@ -119,6 +121,7 @@ impl Peers {
             peer.links += 1;
             peer.shards = shards.max(1);
             peer.judge(now);
+            self.in_the_know |= peer.up;
         }
     }
 
@@ -176,6 +179,7 @@ impl Peers {
         let in_step = knows_the_same || before.is_some_and(|before| before.in_step && !new_link);
         peer.greeted.insert(from.shard, Greeted { link: greeting.link, at: now, in_step });
         peer.judge(now);
+        self.in_the_know |= peer.up;
         new_link
     }
 
@@ -186,6 +190,12 @@ impl Peers {
             greeted.in_step = true;
         }
         peer.judge(now);
+        self.in_the_know |= peer.up;
+    }
+
+    /// Whether this node has learned from anybody, since it started, what it may have missed before.
+    pub fn in_the_know(&self) -> bool {
+        self.in_the_know
     }
 
     /// The boot of a node, as it was last heard; this node's own included.

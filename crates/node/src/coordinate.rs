@@ -347,8 +347,10 @@ impl Shard {
 
     /// Whether a write of this operation stays beside what its client had not seen.
     fn keeps_siblings(&self, op: &Op) -> bool {
-        // A deletion never removes what its client had not seen, whatever the bucket keeps.
-        self.buckets.props(op.operation.bucket()).allow_mult() || op.is_delete()
+        // A deletion never removes what its client had not seen, whatever the bucket keeps. And a node that has heard of
+        // nobody since it started does not know what the bucket keeps.
+        let allow_mult = self.buckets.props(op.operation.bucket()).allow_mult();
+        allow_mult || op.is_delete() || !self.peers.in_the_know()
     }
 
     /// The bucket keeps siblings, as this node has just learned: writes that were named as if it did not are put right,

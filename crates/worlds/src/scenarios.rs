@@ -354,3 +354,25 @@ fn what_a_coordinator_lost_in_a_crash_is_not_replaced_by_its_next_write() {
         assert_eq!(object.siblings.len(), 3, "seed {seed}");
     }
 }
+
+/// A node whose disk was lost, alone with writes that one replica is enough for: it did not know that the bucket keeps
+/// siblings, and replaced one acknowledged write by the next (seed 595).
+#[test]
+fn a_node_that_has_heard_of_nobody_replaces_nothing_unseen() {
+    let mut w = world(8);
+    let (b, c) = (NodeId(1), NodeId(2));
+    w.ask(A, S, set_allow_mult(true), 5 * SECOND);
+    [A, b, c].into_iter().for_each(|node| w.crash(node));
+    w.wipe(A);
+    w.restart(A).unwrap();
+    w.run_for(5 * SECOND);
+    let one = Quorums { w: Quorum::One, dw: Quorum::One, ..Quorums::default() };
+    for _ in 0..2 {
+        let written = ask(&mut w, A, put_op(key(0), one));
+        assert!(matches!(written, Some(Answer::Written(_))), "{written:?}");
+    }
+    [b, c].into_iter().for_each(|node| w.restart(node).unwrap());
+    w.run_for(5 * SECOND);
+    let Some(Answer::Object(object)) = get(&mut w, b, key(0)) else { panic!("it is there") };
+    assert_eq!(object.siblings.len(), 2);
+}
