@@ -139,9 +139,9 @@ impl Shard {
 
     /// Something stored cannot be read: what the vnode lacks from now on means nothing.
     pub(crate) fn damaged<E: Effects<Shard>>(&mut self, partition: Partition, fx: &mut E) {
-        if let Some(vnode) = self.vnodes.vnode_mut(partition)
-            && vnode.is_complete()
-        {
+        let Some(vnode) = self.vnodes.vnode_mut(partition) else { return };
+        vnode.name_anew();
+        if vnode.is_complete() {
             fx.probe("damage made a vnode incomplete");
             vnode.set_complete(false);
             self.persist(partition, fx);

@@ -145,7 +145,7 @@ impl Shard {
             durable: Stamp::NONE,
             failed: false,
             sweeping: false,
-            next_id: 1,
+            next_id: (config.boot & 0x3fff_ffff) << 32,
             config,
         }
     }
@@ -177,7 +177,8 @@ impl Shard {
         self.config.me.node
     }
 
-    /// A number that no other request of this boot has. 0 is nobody's.
+    /// A number that no other request of this boot has, nor one of another boot: an answer to an earlier life may still
+    /// be on its way. 0 is nobody's.
     pub(crate) fn fresh_id(&mut self) -> u64 {
         self.next_id += 1;
         self.next_id

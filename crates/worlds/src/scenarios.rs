@@ -14,6 +14,8 @@ use ombak_sim::{Faults, Heard, World};
 
 use crate::cluster::{Cluster, Shape};
 
+mod found;
+
 const A: NodeId = NodeId(0);
 const S: ShardId = ShardId(0);
 const SECOND: u64 = 1_000_000;

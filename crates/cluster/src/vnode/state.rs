@@ -226,6 +226,12 @@ impl Vnode {
         self.record.complete = true;
     }
 
+    /// Something that this boot has stored, or an earlier one, cannot be read any more: what it named before may be lost
+    /// here, so what comes now has another name.
+    pub fn name_anew(&mut self) {
+        self.minting = name_of(self.minting, self.next);
+    }
+
     /// Its data has been copied, or found wanting.
     pub fn set_complete(&mut self, complete: bool) {
         self.record.complete = complete;

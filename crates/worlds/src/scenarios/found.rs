@@ -1,0 +1,167 @@
+//! More scenarios that lost data or brought it back, found by asking what the rules of a run allow.
+
+use ombak_cluster::hash;
+use ombak_kv::props::{PropChange, PropValue};
+
+use super::*;
+
+const B: NodeId = NodeId(1);
+const C: NodeId = NodeId(2);
+
+/// A bucket that keeps siblings.
+fn keep_siblings(w: &mut World<Cluster>) -> bool {
+    let change = PropChange { name: "allow_mult".into(), value: Some(PropValue::Bool(true)) };
+    let request = ombak_node::Request::Kv(Request::SetProps(bucket(), vec![change]));
+    w.ask(A, S, request, 5 * SECOND) == Some(Heard::Reply(Reply::Kv(Answer::PropsSet)))
+}
+
+/// How many values a read at all replicas finds, or at so many as it can.
+fn values(w: &mut World<Cluster>, node: NodeId, r: Quorum) -> Result<usize, Option<Answer>> {
+    let quorums = Quorums { r, ..Quorums::default() };
+    match ask(w, node, get_op(key(0), quorums)) {
+        Some(Answer::Object(object)) => Ok(object.siblings.len()),
+        Some(Answer::NotFound(_)) => Ok(0),
+        other => Err(other),
+    }
+}
+
+fn put_with(w: &mut World<Cluster>, node: NodeId, quorums: Quorums) -> bool {
+    matches!(ask(w, node, put_op(key(0), quorums)), Some(Answer::Written(_)))
+}
+
+/// A names a write, the others sync it, and it is acknowledged; A dies before it has synced its own copy. It comes back
+/// under the same actor, without the value, and names the next write of that key: a version vector has no gaps, so
+/// "A up to here" covers the value, which A does not have any more. The merge drops it on the others.
+#[test]
+fn a_write_that_its_coordinator_lost_is_kept() {
+    let mut lost = Vec::new();
+    for seed in 0..60 {
+        let mut w = world(seed);
+        assert!(keep_siblings(&mut w));
+        w.set_faults(Faults { write_us: (10_000, 800_000), ..Faults::calm() });
+        if !put(&mut w, A, key(0)) {
+            continue;
+        }
+        w.crash(A);
+        w.set_faults(Faults::calm());
+        w.run_for(SECOND / 10);
+        w.restart(A).unwrap();
+        w.run_for(5 * SECOND);
+        assert!(put(&mut w, A, key(0)));
+        w.run_for(SECOND);
+        if values(&mut w, B, Quorum::All) != Ok(2) {
+            lost.push(seed);
+        }
+    }
+    assert!(lost.is_empty(), "the acknowledged value is gone with seeds {lost:?}");
+}
+
+/// The same with a failed sync in place of the crash, as in the seeds.
+#[test]
+fn a_write_whose_coordinator_could_not_sync_it_is_kept() {
+    let mut w = world(1);
+    assert!(keep_siblings(&mut w));
+    w.run_for(SECOND);
+    w.disk(A).set_broken(Some(ErrorKind::Other));
+    assert!(put(&mut w, A, key(0)), "B and C have it");
+    w.run_for(SECOND);
+    w.disk(A).set_broken(None);
+    w.restart(A).unwrap();
+    w.run_for(5 * SECOND);
+    assert!(put(&mut w, A, key(0)));
+    w.run_for(SECOND);
+    assert_eq!(values(&mut w, B, Quorum::All), Ok(2));
+}
+
+/// The same with rot: commands on a key whose value cannot be read run as if nothing were there, under the same actor.
+#[test]
+fn a_write_onto_a_rotten_value_keeps_what_others_have() {
+    let mut w = world(2);
+    assert!(keep_siblings(&mut w));
+    assert!(put(&mut w, A, key(0)));
+    w.run_for(30 * SECOND);
+    w.crash(A);
+    w.restart(A).unwrap();
+    w.run_for(5 * SECOND);
+    let files = w.disk(A).files();
+    for (file, bytes) in files.iter().filter(|(file, _)| file.starts_with("vnodes/")) {
+        w.disk(A).flip_bit(file, bytes - 1, 0);
+    }
+    assert!(put(&mut w, A, key(0)));
+    w.run_for(SECOND);
+    assert_eq!(values(&mut w, B, Quorum::All), Ok(2));
+}
+
+/// A loses its disk, and with it the properties. Alone, it names writes by the defaults, under which one replaces the
+/// other. (It happens at W=2 as well, when the second node has come up just before.)
+#[test]
+fn a_node_that_lost_its_disk_does_not_name_by_the_default_properties() {
+    let mut w = world(3);
+    assert!(keep_siblings(&mut w));
+    w.run_for(SECOND);
+    w.crash(B);
+    w.crash(C);
+    w.wipe(A);
+    w.restart(A).unwrap();
+    w.run_for(5 * SECOND);
+    let one = Quorums { w: Quorum::One, dw: Quorum::One, ..Quorums::default() };
+    let acknowledged = (0..2).filter(|_| put_with(&mut w, A, one)).count();
+    w.restart(B).unwrap();
+    w.restart(C).unwrap();
+    w.run_for(5 * SECOND);
+    w.ask(A, S, ombak_node::Request::Repair, 30 * SECOND);
+    w.run_for(5 * SECOND);
+    assert_eq!(values(&mut w, B, Quorum::All), Ok(acknowledged));
+}
+
+/// A node asks for a key and dies. When it is back, its questions have the same numbers as before, and the answer to the
+/// old one is taken for an answer about another key. A read repair would then store it there.
+#[test]
+fn an_answer_to_an_earlier_life_is_not_taken_for_another_key() {
+    let mut wrong = Vec::new();
+    for seed in 0..20 {
+        let (mut w, _, reader) = four_nodes(seed);
+        let others = |key: &Bytes| !primaries(&w, key).contains(&reader);
+        let keys: Vec<Bytes> = (0..50).map(key).filter(others).take(2).collect();
+        for key in &keys {
+            assert!(put_value(&mut w, key, key));
+        }
+        w.restart(reader).unwrap();
+        w.run_for(5 * SECOND);
+        let late = (50_000, 400_000);
+        w.set_faults(Faults { late_load_per_mille: 1000, load_us: late, ..Faults::calm() });
+        let get_first = get_op(keys[0].clone(), Quorums::default());
+        w.request(reader, S, ombak_node::Request::Kv(Request::Key(get_first)));
+        w.run_for(5_000);
+        w.restart(reader).unwrap();
+        w.run_for(40_000);
+        w.take_replies();
+        if let Some(Answer::Object(found)) = get(&mut w, reader, keys[1].clone())
+            && found.siblings[0].1.value != keys[1]
+        {
+            wrong.push(seed);
+        }
+    }
+    assert!(wrong.is_empty(), "the value of another key is returned with seeds {wrong:?}");
+}
+
+fn put_value(w: &mut World<Cluster>, key: &Bytes, value: &Bytes) -> bool {
+    let Operation::Put(mut put) = put_op(key.clone(), Quorums::default()) else { return false };
+    put.content.value = value.clone();
+    matches!(ask(w, A, Operation::Put(put)), Some(Answer::Written(_)))
+}
+
+/// Four nodes, the primaries of key 0, and the node that is none.
+fn four_nodes(seed: u64) -> (World<Cluster>, Vec<NodeId>, NodeId) {
+    let shape = Shape { nodes: 4, shards: 1, ring_size: 8 };
+    let mut w = World::new(Cluster::new(shape).unwrap(), 4, seed).unwrap();
+    w.run_for(5 * SECOND);
+    let primaries = primaries(&w, &key(0));
+    let entry = w.node_ids().find(|node| !primaries.contains(node)).unwrap();
+    (w, primaries, entry)
+}
+
+fn primaries(w: &World<Cluster>, key: &Bytes) -> Vec<NodeId> {
+    let point = hash::key_point(b"", &bucket().name, key);
+    w.system().primaries(hash::partition_of(&point, w.system().shape().ring_size)).to_vec()
+}
