@@ -1,7 +1,6 @@
 //! More scenarios that lost data or brought it back, found by asking what the rules of a run allow.
 
 use ombak_cluster::hash;
-use ombak_kv::props::{PropChange, PropValue};
 
 use super::*;
 
@@ -10,9 +9,7 @@ const C: NodeId = NodeId(2);
 
 /// A bucket that keeps siblings.
 fn keep_siblings(w: &mut World<Cluster>) -> bool {
-    let change = PropChange { name: "allow_mult".into(), value: Some(PropValue::Bool(true)) };
-    let request = ombak_node::Request::Kv(Request::SetProps(bucket(), vec![change]));
-    w.ask(A, S, request, 5 * SECOND) == Some(Heard::Reply(Reply::Kv(Answer::PropsSet)))
+    w.ask(A, S, set_allow_mult(true), 5 * SECOND) == Some(Heard::Reply(Reply::Kv(Answer::PropsSet)))
 }
 
 /// How many values a read at all replicas finds, or at so many as it can.
