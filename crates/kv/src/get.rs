@@ -1,15 +1,18 @@
 //! When a read has heard enough, and what that is worth.
 //!
-//! Let V be the replicas that answered with a value (an object or a tombstone), A those that said "absent" and are
-//! complete, U those that said "absent" and are not, E those that failed or cannot be reached. At most one answer per
-//! node counts. "The same as the coordinator's own" is a value: the coordinator reads its own replica first, and its
-//! object need not travel again.
+//! Each replica says what it has: a value (an object or a tombstone), or nothing; and whether it is *complete*: an
+//! incomplete one has lost something, nobody knows what. Let V be the replicas that answered with a value, A and U
+//! those without one that are complete and that are not, C all that are complete. The others have failed or cannot be
+//! reached. At most one answer per node counts. "The same as the coordinator's own" is a value: the coordinator reads
+//! its own replica first, and its object need not travel again.
 //!
 //! - *value*: V ≥ 1 and V+A+U ≥ R and the primaries among V and A ≥ PR: the merge of all V heard. U may stand beside a
 //!   value: someone has it, and that is evidence enough.
+//! - *tombstone*: the same, and C ≥ max(R, PR): it says "not found", and an incomplete replica may have lost what was
+//!   written after the deletion.
 //! - *not found*, with notfound_ok: V = 0 and A ≥ max(R, PR). Without: V = 0 and A more than half of the row (with
 //!   basic_quorum), or A = the whole row.
-//! - when nothing more can come and neither holds: unsatisfied, **never** "not found".
+//! - when nothing more can come and none of them holds: unsatisfied, **never** "not found".
 //!
 //! A write acknowledged by W durable primaries is therefore never "not found" at R when R + W > n_val: of any R
 //! complete primaries one has it.
@@ -25,12 +28,31 @@ pub enum Heard {
     Value(Object),
     /// The coordinator's own object, which was heard first of all values.
     Same,
-    /// Nothing there, and the vnode is complete.
+    /// Nothing there.
     Absent,
-    /// Nothing there, which means nothing.
-    Unknown,
     /// It could not say.
     Failed,
+}
+
+/// What one replica said, and whether it is complete.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Said {
+    /// The replica's node.
+    pub node: NodeId,
+    /// What it said.
+    pub heard: Heard,
+    /// Whether what it has not means anything.
+    pub complete: bool,
+}
+
+impl Said {
+    fn is_value(&self) -> bool {
+        matches!(self.heard, Heard::Value(_) | Heard::Same)
+    }
+
+    fn is_absent(&self) -> bool {
+        self.heard == Heard::Absent
+    }
 }
 
 /// What a read comes to.
@@ -51,7 +73,7 @@ pub struct GetCore {
     need_pr: usize,
     need_absent: usize,
     replicas: usize,
-    heard: Vec<(NodeId, Heard)>,
+    said: Vec<Said>,
 }
 
 impl GetCore {
@@ -73,34 +95,34 @@ impl GetCore {
             need_pr,
             need_absent,
             replicas,
-            heard: Vec::with_capacity(replicas),
+            said: Vec::with_capacity(replicas),
         }
     }
 
-    /// Takes one answer. A second one from the same node is passed over.
-    pub fn hear(&mut self, node: NodeId, answer: Heard) {
+    /// Takes one answer, of a replica that is complete or not. A second one from the same node is passed over.
+    pub fn hear(&mut self, node: NodeId, heard: Heard, complete: bool) {
         // Whoever says "the same" where nobody has anything says nothing.
-        let answer =
-            if answer == Heard::Same && self.own().is_none() { Heard::Failed } else { answer };
-        let again = self.heard.iter().any(|(heard, _)| *heard == node);
+        let heard =
+            if heard == Heard::Same && self.own().is_none() { Heard::Failed } else { heard };
+        let again = self.has_heard(node);
         if !again || planted!("quorum counted by messages instead of nodes") {
-            self.heard.push((node, answer));
+            self.said.push(Said { node, heard, complete });
         }
     }
 
     /// Whether `node` has been heard.
     pub fn has_heard(&self, node: NodeId) -> bool {
-        self.heard.iter().any(|(heard, _)| *heard == node)
+        self.said.iter().any(|said| said.node == node)
     }
 
     /// Whether every replica has been heard.
     pub fn is_complete(&self) -> bool {
-        self.heard.len() >= self.replicas
+        self.said.len() >= self.replicas
     }
 
     /// The coordinator's own object: the first value heard.
     pub fn own(&self) -> Option<&Object> {
-        self.heard.iter().find_map(|(_, heard)| match heard {
+        self.said.iter().find_map(|said| match &said.heard {
             Heard::Value(object) => Some(object),
             _ => None,
         })
@@ -111,27 +133,27 @@ impl GetCore {
         match heard {
             Heard::Value(value) => value == object,
             Heard::Same => self.own() == Some(object),
-            Heard::Absent | Heard::Unknown | Heard::Failed => false,
+            Heard::Absent | Heard::Failed => false,
         }
     }
 
     /// Whether every replica has the coordinator's own object, so that there is nothing to repair.
     pub fn agrees(&self) -> bool {
-        let mut others = self.heard.iter().filter(|(_, heard)| *heard != Heard::Same);
-        let only = matches!(others.next(), Some((_, Heard::Value(_)))) && others.next().is_none();
-        only && self.is_complete()
+        let mut others = self.said.iter().filter(|said| said.heard != Heard::Same);
+        let only = matches!(others.next(), Some(Said { heard: Heard::Value(_), .. }));
+        only && others.next().is_none() && self.is_complete()
     }
 
     /// All answers so far.
-    pub fn heard(&self) -> &[(NodeId, Heard)] {
-        &self.heard
+    pub fn said(&self) -> &[Said] {
+        &self.said
     }
 
     /// The merge of all values heard.
     pub fn merged(&self) -> Object {
         let mut merged: Option<Object> = None;
-        for (_, heard) in &self.heard {
-            match (&mut merged, heard) {
+        for said in &self.said {
+            match (&mut merged, &said.heard) {
                 (None, Heard::Value(object)) => merged = Some(object.clone()),
                 (Some(merged), Heard::Value(object)) if !merged.includes(object) => {
                     merged.merge(object)
@@ -144,18 +166,22 @@ impl GetCore {
 
     /// The answer, once there is one.
     pub fn decide(&self) -> Option<GetDecision> {
-        let count = |wanted: fn(&Heard) -> bool| {
-            self.heard.iter().filter(|(_, heard)| wanted(heard)).count()
+        let count =
+            |fits: &dyn Fn(&Said) -> bool| self.said.iter().filter(|said| fits(said)).count();
+        let trusted = |said: &Said| {
+            said.complete || planted!("an incomplete vnode's absence taken as evidence")
         };
-        let values = count(|heard| matches!(heard, Heard::Value(_) | Heard::Same));
-        let unknown = count(|heard| matches!(heard, Heard::Unknown));
-        let mut absent = count(|heard| matches!(heard, Heard::Absent));
-        if planted!("an incomplete vnode's absence taken as evidence") {
-            absent += unknown;
-        }
-        let (said, primaries) = (values + absent + unknown, values + absent);
+        let values = count(&Said::is_value);
+        let absent = count(&|said| said.is_absent() && trusted(said));
+        let said = values + count(&Said::is_absent);
+        let mut primaries = values + absent;
         if values >= 1 && said >= self.need_r && primaries >= self.need_pr {
-            return Some(GetDecision::Found(self.merged()));
+            let merged = self.merged();
+            let complete = absent + count(&|said| said.is_value() && trusted(said));
+            if !merged.is_tombstone() || complete >= self.need_r.max(self.need_pr) {
+                return Some(GetDecision::Found(merged));
+            }
+            primaries = complete;
         }
         if values == 0 && absent >= self.need_absent {
             return Some(GetDecision::NotFound);

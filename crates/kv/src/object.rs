@@ -90,6 +90,18 @@ impl Object {
         context
     }
 
+    /// What stands for a key that was reaped, having seen `context`: nothing is left, and whoever holds something of it
+    /// learns so. It is answered, not stored.
+    pub fn grave(context: &Context) -> Object {
+        let versions = Versioned::from_parts(context.seen.clone(), Vec::new()).unwrap_or_default();
+        Object { versions, replaced: context.retried.clone() }
+    }
+
+    /// Whether it stands for a reaped key.
+    pub fn is_grave(&self) -> bool {
+        self.siblings().is_empty()
+    }
+
     /// All siblings, deletions included.
     pub fn siblings(&self) -> &[(Dot, Version)] {
         self.versions.values()

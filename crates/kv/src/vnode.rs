@@ -67,15 +67,12 @@ pub struct Restoring {
 /// What is answered.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum CommandReply {
-    /// The stored form of the object.
-    Value(Bytes),
-    /// The object that the coordinator holds.
-    Same,
-    /// Nothing is there; whether that means anything.
-    Absent {
-        /// The vnode is complete.
-        complete: bool,
-    },
+    /// The stored form of the object, and whether the vnode is complete.
+    Value(Bytes, bool),
+    /// The object that the coordinator holds, and whether the vnode is complete.
+    Same(bool),
+    /// Nothing is there. That means something if the vnode is complete.
+    Absent(bool),
     /// The write has its dot.
     Coordinated {
         /// The stored form of the result.
@@ -111,7 +108,7 @@ impl Service for Kv {
         stored: Option<&Entry>,
     ) -> Outcome<CommandReply> {
         match command {
-            Command::Get { have } => keep(get(vnode, *have, stored)),
+            Command::Get { have } => keep(get(vnode, key, *have, stored)),
             Command::Coordinate(write) => coordinate(vnode, now, write, stored),
             Command::Merge { object, base } => merge(vnode, key, object, *base, stored),
             Command::Reap(tombstone) => reap(vnode, now, key, tombstone, stored),
@@ -128,8 +125,10 @@ impl Service for Kv {
     ) -> Option<Outcome<CommandReply>> {
         match command {
             Command::Get { have: Some(have) } => match peek() {
-                Peek::Tag(tag) if tag == *have => Some(keep(CommandReply::Same)),
-                Peek::Absent => Some(keep(get(vnode, Some(*have), None))),
+                Peek::Tag(tag) if tag == *have => {
+                    Some(keep(CommandReply::Same(vnode.is_complete())))
+                }
+                Peek::Absent => Some(keep(get(vnode, key, Some(*have), None))),
                 _ => None,
             },
             Command::Merge { object, base } if vnode.grave(key).is_none() => match peek() {
@@ -155,11 +154,14 @@ fn refuse(error: RequestError) -> Outcome<CommandReply> {
     keep(CommandReply::Refused(error))
 }
 
-fn get(vnode: &Vnode, have: Option<u64>, stored: Option<&Entry>) -> CommandReply {
-    match stored {
-        Some(entry) if have == Some(entry.tag) => CommandReply::Same,
-        Some(entry) => CommandReply::Value(entry.bytes.clone()),
-        None => CommandReply::Absent { complete: vnode.is_complete() },
+fn get(vnode: &Vnode, key: &Bytes, have: Option<u64>, stored: Option<&Entry>) -> CommandReply {
+    let complete = vnode.is_complete();
+    match (stored, vnode.grave(key)) {
+        (Some(entry), _) if have == Some(entry.tag) => CommandReply::Same(complete),
+        (Some(entry), _) => CommandReply::Value(entry.bytes.clone(), complete),
+        // The reader may have met the deleted value before it was reaped.
+        (None, Some(reaped)) => CommandReply::Value(Object::grave(reaped).encode(), complete),
+        (None, None) => CommandReply::Absent(complete),
     }
 }
 

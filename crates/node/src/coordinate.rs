@@ -16,7 +16,7 @@ use ombak_crdt::{Context, Dot};
 use ombak_kv::{
     Ack, Answer, BucketId, Command, CommandReply, Content, CoordinatedWrite, GetCore, GetDecision,
     Heard, Object, ObjectAnswer, Operation, PutCore, PutOp, Quorum, RequestError, Restoring,
-    Return, TAG_TOMBSTONE, storage_key,
+    Return, Said, TAG_TOMBSTONE, storage_key,
 };
 
 use crate::message::{Acks, Ask, Message, Told};
@@ -428,16 +428,15 @@ impl Shard {
         let Stage::Reading(core, have) = &mut op.stage else { return };
         op.overloaded |= told == Told::Overload;
         let own = node == self.config.me.node && !core.has_heard(node);
-        core.hear(
-            node,
-            match told {
-                Told::Value(bytes) => Object::decode(&bytes).map_or(Heard::Failed, Heard::Value),
-                Told::Same => Heard::Same,
-                Told::Absent(true) => Heard::Absent,
-                Told::Absent(false) => Heard::Unknown,
-                _ => Heard::Failed,
-            },
-        );
+        let (heard, complete) = match told {
+            Told::Value(bytes, complete) => {
+                (Object::decode(&bytes).map_or(Heard::Failed, Heard::Value), complete)
+            }
+            Told::Same(complete) => (Heard::Same, complete),
+            Told::Absent(complete) => (Heard::Absent, complete),
+            _ => (Heard::Failed, false),
+        };
+        core.hear(node, heard, complete);
         if own {
             *have = core.own().map(Object::tag);
         }
@@ -504,15 +503,15 @@ impl Shard {
             return;
         }
         let merged = core.merged();
-        if merged == Object::default() {
+        if merged.is_grave() {
             return;
         }
-        let holds = |heard: &Heard| core.is(heard, &merged);
-        if merged.is_tombstone() && core.heard().iter().all(|(_, heard)| holds(heard)) {
+        let holds = |said: &Said| core.is(&said.heard, &merged);
+        if merged.is_tombstone() && core.said().iter().all(holds) {
             return self.confirm_tombstone(now, op, &merged, fx);
         }
-        let lacking = |heard: &Heard| !holds(heard) && *heard != Heard::Failed;
-        for (node, _) in core.heard().iter().filter(|(_, heard)| lacking(heard)) {
+        let lacking = |said: &&Said| !holds(said) && said.heard != Heard::Failed;
+        for Said { node, .. } in core.said().iter().filter(lacking) {
             fx.probe("a read repaired a replica");
             let props = self.buckets.digest(op.operation.bucket());
             let ask = Ask::Merge(op.storage_key.clone(), merged.encode(), Acks::Taken, None);

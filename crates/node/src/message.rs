@@ -51,11 +51,11 @@ pub enum Ask {
 /// What a replica tells its coordinator.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Told {
-    /// The stored form of the object.
-    Value(Bytes),
-    /// The object that the coordinator has.
-    Same,
-    /// Nothing is there, and whether that means anything.
+    /// The stored form of the object, and whether the vnode is complete.
+    Value(Bytes, bool),
+    /// The object that the coordinator has, and whether the vnode is complete.
+    Same(bool),
+    /// Nothing is there, which means something if the vnode is complete.
     Absent(bool),
     /// A merge was taken.
     Taken,
@@ -305,8 +305,8 @@ fn decode_ask(reader: &mut Reader) -> Result<Ask, DecodeError> {
 
 fn encode_told(told: &Told, out: &mut Vec<u8>) {
     match told {
-        Told::Value(object) => {
-            out.push(1);
+        Told::Value(object, complete) => {
+            out.push(if *complete { 1 } else { 15 });
             put_bytes(out, object);
         }
         Told::Absent(complete) => out.extend_from_slice(&[2, u8::from(*complete)]),
@@ -343,13 +343,14 @@ fn encode_told(told: &Told, out: &mut Vec<u8>) {
         }
         Told::Overload => out.push(12),
         Told::Failed => out.push(13),
-        Told::Same => out.push(14),
+        Told::Same(complete) => out.push(if *complete { 14 } else { 16 }),
     }
 }
 
 fn decode_told(reader: &mut Reader) -> Result<Told, DecodeError> {
-    Ok(match reader.u8()? {
-        1 => Told::Value(reader.bytes(PEER_FRAME_BYTES_MAX)?),
+    let kind = reader.u8()?;
+    Ok(match kind {
+        1 | 15 => Told::Value(reader.bytes(PEER_FRAME_BYTES_MAX)?, kind == 1),
         2 => Told::Absent(flag(reader)?),
         3 => Told::Taken,
         4 => Told::Durable(reader.u64()?),
@@ -371,7 +372,7 @@ fn decode_told(reader: &mut Reader) -> Result<Told, DecodeError> {
         11 => Told::PropsDiffer(reader.bytes(PEER_FRAME_BYTES_MAX)?),
         12 => Told::Overload,
         13 => Told::Failed,
-        14 => Told::Same,
+        14 | 16 => Told::Same(kind == 14),
         _ => return Err(DecodeError::Invalid("replica answer")),
     })
 }

@@ -244,9 +244,9 @@ impl Shard {
 
 fn told(reply: CommandReply) -> Told {
     match reply {
-        CommandReply::Value(object) => Told::Value(object),
-        CommandReply::Same => Told::Same,
-        CommandReply::Absent { complete } => Told::Absent(complete),
+        CommandReply::Value(object, complete) => Told::Value(object, complete),
+        CommandReply::Same(complete) => Told::Same(complete),
+        CommandReply::Absent(complete) => Told::Absent(complete),
         CommandReply::Merged(tag) => Told::Durable(tag),
         CommandReply::Reaped(gone) => Told::Reaped(gone),
         CommandReply::Failed(VnodeError::Overload) => Told::Overload,

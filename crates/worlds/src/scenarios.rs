@@ -102,10 +102,13 @@ fn full_queues(w: &mut World<Cluster>) {
     w.run_for(SECOND);
 }
 
-fn delete(w: &mut World<Cluster>, node: NodeId, key: Bytes) -> bool {
+fn delete_op(key: Bytes) -> Operation {
     let quorums = Quorums::default();
-    let delete = DeleteOp { bucket: bucket(), key, context: None, quorums, timeout_ms: None };
-    matches!(ask(w, node, Operation::Delete(delete)), Some(Answer::Written(_)))
+    Operation::Delete(DeleteOp { bucket: bucket(), key, context: None, quorums, timeout_ms: None })
+}
+
+fn delete(w: &mut World<Cluster>, node: NodeId, key: Bytes) -> bool {
+    matches!(ask(w, node, delete_op(key)), Some(Answer::Written(_)))
 }
 
 /// A read saw the tombstone on all three and had it reaped, though one had not synced it: that one crashed, came back

@@ -183,11 +183,11 @@ fn a_replica_that_has_the_same_says_so_without_loading() {
     let (mut vnode, mut stored) = (vnode(), None);
     let get = |have| Command::Get { have };
     let object = coordinate_ok(&mut vnode, &mut stored, write("a", 1, &Context::default()));
-    let same = Some(keep(CommandReply::Same));
+    let same = Some(keep(CommandReply::Same(true)));
     assert_eq!(at_once(&vnode, stored.as_ref(), &get(Some(object.tag()))), same);
     assert_eq!(at_once(&vnode, stored.as_ref(), &get(Some(object.tag() ^ 2))), None);
     assert_eq!(at_once(&vnode, stored.as_ref(), &get(None)), None, "its value is wanted");
-    let absent = Some(keep(CommandReply::Absent { complete: true }));
+    let absent = Some(keep(CommandReply::Absent(true)));
     assert_eq!(at_once(&vnode, None, &get(Some(object.tag()))), absent);
 }
 

@@ -97,8 +97,8 @@ fn messages() -> Vec<Message> {
         ask(Ask::List { from: text("a"), to: text("b"), buckets: false }),
         ask(Ask::List { from: text("a"), to: text("b"), buckets: true }),
         ask(Ask::Export(text("a"))),
-        told(Told::Value(text("o"))),
-        told(Told::Same),
+        told(Told::Value(text("o"), true)),
+        told(Told::Same(true)),
         told(Told::Absent(true)),
         told(Told::Taken),
         told(Told::Durable(7)),
@@ -129,6 +129,8 @@ fn messages() -> Vec<Message> {
         })),
         Message::Props(1, vec![text("p")]),
         Message::PropsTaken(1),
+        told(Told::Value(text("o"), false)),
+        told(Told::Same(false)),
     ]
 }
 
@@ -165,7 +167,7 @@ fn errors_that_only_an_entry_gives_travel_as_their_text() {
 
 proptest! {
     #[test]
-    fn damaged_messages_never_panic(at in 0..36usize, cut in any::<prop::sample::Index>(), byte: u8) {
+    fn damaged_messages_never_panic(at in 0..38usize, cut in any::<prop::sample::Index>(), byte: u8) {
         let mut bytes = encoded(&messages()[at]);
         let cut = cut.index(bytes.len());
         bytes[cut] = byte;

@@ -148,6 +148,58 @@ fn put_value(w: &mut World<Cluster>, key: &Bytes, value: &Bytes) -> bool {
     matches!(ask(w, A, Operation::Put(put)), Some(Answer::Written(_)))
 }
 
+/// A read takes its own replica's old value first. While that is loaded, a deletion that was acknowledged before the read
+/// began reaches this replica, is on all disks, and is reaped. The first of the others to answer has nothing: the deleted
+/// value would stand alone, and be returned.
+#[test]
+fn a_read_does_not_return_what_is_reaped_meanwhile() {
+    let mut back = Vec::new();
+    for seed in 0..100 {
+        let mut w = world(seed);
+        assert!(put(&mut w, A, key(0)));
+        w.run_for(SECOND);
+        w.one_way(A, B);
+        assert!(delete(&mut w, A, key(0)), "A and C have it");
+        let late = (50_000, 60_000);
+        w.set_faults(Faults { late_load_per_mille: 1000, load_us: late, ..Faults::calm() });
+        let get = Request::Key(get_op(key(0), Quorums::default()));
+        let answers = heard(&mut w, B, get, |w| {
+            w.run_for(1);
+            w.set_faults(Faults { delay_us: (50, 50_000), ..Faults::calm() });
+            w.heal();
+            w.run_for(SECOND);
+        });
+        if matches!(answers[..], [Answer::Object(_)]) {
+            back.push(seed);
+        }
+    }
+    assert!(back.is_empty(), "a deleted value is returned with seeds {back:?}");
+}
+
+/// B holds a tombstone that C never had; then A and C take a new value, and A loses its disk. B's tombstone beside A's
+/// empty place makes two answers of three, and no value: "not found", though the value is acknowledged and on C.
+#[test]
+fn an_old_tombstone_beside_an_empty_replica_is_no_not_found() {
+    let mut w = world(4);
+    assert!(put(&mut w, A, key(0)));
+    w.run_for(SECOND);
+    w.crash(C);
+    w.run_for(2 * SECOND);
+    assert!(delete(&mut w, A, key(0)));
+    w.restart(C).unwrap();
+    w.run_for(5 * SECOND);
+    w.crash(B);
+    w.run_for(2 * SECOND);
+    assert!(put(&mut w, A, key(0)), "A and C have it");
+    w.crash(C);
+    w.wipe(A);
+    w.restart(A).unwrap();
+    w.restart(B).unwrap();
+    w.run_for(5 * SECOND);
+    let found = values(&mut w, A, Quorum::Default);
+    assert_ne!(found, Ok(0), "the value is on C, and A has lost its disk");
+}
+
 /// Four nodes, the primaries of key 0, and the node that is none.
 fn four_nodes(seed: u64) -> (World<Cluster>, Vec<NodeId>, NodeId) {
     let shape = Shape { nodes: 4, shards: 1, ring_size: 8 };
