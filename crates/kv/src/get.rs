@@ -128,13 +128,18 @@ impl GetCore {
         })
     }
 
+    /// The object that `heard` means.
+    pub fn object<'a>(&'a self, heard: &'a Heard) -> Option<&'a Object> {
+        match heard {
+            Heard::Value(object) => Some(object),
+            Heard::Same => self.own(),
+            Heard::Absent | Heard::Failed => None,
+        }
+    }
+
     /// Whether `heard` is `object`.
     pub fn is(&self, heard: &Heard, object: &Object) -> bool {
-        match heard {
-            Heard::Value(value) => value == object,
-            Heard::Same => self.own() == Some(object),
-            Heard::Absent | Heard::Failed => false,
-        }
+        self.object(heard) == Some(object)
     }
 
     /// Whether every replica has the coordinator's own object, so that there is nothing to repair.

@@ -121,7 +121,28 @@ pub enum Operation {
     Delete(DeleteOp),
 }
 
+impl DeleteOp {
+    /// The read that shows what it is to delete.
+    pub fn reading(&self) -> GetOp {
+        let Quorums { r, rw, .. } = self.quorums;
+        let r = if r == Quorum::Default { rw } else { r };
+        GetOp {
+            bucket: self.bucket.clone(),
+            key: self.key.clone(),
+            quorums: Quorums { r, ..self.quorums },
+            basic_quorum: None,
+            notfound_ok: None,
+            timeout_ms: self.timeout_ms,
+        }
+    }
+}
+
 impl Operation {
+    /// Whether it is a read.
+    pub fn is_get(&self) -> bool {
+        matches!(self, Operation::Get(_))
+    }
+
     /// The bucket that it concerns.
     pub fn bucket(&self) -> &BucketId {
         match self {

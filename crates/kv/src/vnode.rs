@@ -109,7 +109,7 @@ impl Service for Kv {
     ) -> Outcome<CommandReply> {
         match command {
             Command::Get { have } => keep(get(vnode, key, *have, stored)),
-            Command::Coordinate(write) => coordinate(vnode, now, write, stored),
+            Command::Coordinate(write) => coordinate(vnode, now, key, write, stored),
             Command::Merge { object, base } => merge(vnode, key, object, *base, stored),
             Command::Reap(tombstone) => reap(vnode, now, key, tombstone, stored),
             Command::Restore(restoring) => restore(vnode, now, restoring, stored),
@@ -168,6 +168,7 @@ fn get(vnode: &Vnode, key: &Bytes, have: Option<u64>, stored: Option<&Entry>) ->
 fn coordinate(
     vnode: &mut Vnode,
     now: Now,
+    key: &Bytes,
     write: &CoordinatedWrite,
     stored: Option<&Entry>,
 ) -> Outcome<CommandReply> {
@@ -175,6 +176,10 @@ fn coordinate(
         Ok(object) => object,
         Err(reply) => return keep(reply),
     };
+    if vnode.grave(key).is_some_and(|reaped| Object::grave(reaped).knows_request(write.request)) {
+        // An attempt that comes late: another was done, replaced and reaped.
+        return refuse(RequestError::Timeout);
+    }
     let base = stored.map(|entry| entry.tag);
     always!(
         base.is_none_or(|tag| tag == object.tag()),

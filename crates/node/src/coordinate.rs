@@ -19,6 +19,7 @@ use ombak_kv::{
     Return, Said, TAG_TOMBSTONE, storage_key,
 };
 
+use crate::entry::refused;
 use crate::message::{Acks, Ask, Message, Told};
 use crate::replica::Origin;
 use crate::shard::{Reply, Shard};
@@ -106,7 +107,7 @@ impl Stage {
 
 impl Op {
     fn is_get(&self) -> bool {
-        matches!(self.operation, Operation::Get(_))
+        self.operation.is_get()
     }
 
     fn is_delete(&self) -> bool {
@@ -143,7 +144,7 @@ impl Shard {
             overloaded: false,
         };
         if let Err(error) = self.begin(now, op, fx) {
-            self.deliver(asker, Answer::Failed(error), fx);
+            self.deliver(asker, refused(retried, error), fx);
         }
     }
 
@@ -159,9 +160,9 @@ impl Shard {
             Operation::Delete(delete) => delete.context.is_none(),
         };
         // Refused before anything is done.
-        let core = self.put_core(&op)?;
+        let core = self.put_core(&op.operation, op.primaries.iter().map(|(node, _)| *node))?;
         if !reads_first {
-            return self.name_write(now, op, core, Context::default(), fx);
+            return self.name_write(now, op, core, fx);
         }
         let core = self.get_core(&op)?;
         self.read(now, op, core, fx);
@@ -172,7 +173,7 @@ impl Shard {
     fn get_core(&self, op: &Op) -> Result<GetCore, RequestError> {
         let props = self.buckets.props(op.operation.bucket());
         let quorums = op.operation.quorums();
-        let (n_val, m) = (self.n_val(op)?, op.primaries.len());
+        let (n_val, m) = (self.n_val(&op.operation)?, op.primaries.len());
         let rw = if op.is_delete() { quorums.rw } else { Quorum::Default };
         let r = if quorums.r == Quorum::Default { rw } else { quorums.r };
         let need_r = r.need(props.quorum("r"), n_val, m)?;
@@ -187,30 +188,34 @@ impl Shard {
     }
 
     /// The quorums of a write, checked against n_val and against the replicas that are alive.
-    fn put_core(&self, op: &Op) -> Result<PutCore, RequestError> {
-        let props = self.buckets.props(op.operation.bucket());
-        let quorums = op.operation.quorums();
-        let (n_val, m) = (self.n_val(op)?, op.primaries.len());
-        let rw = if op.is_delete() { quorums.rw } else { Quorum::Default };
+    pub(crate) fn put_core(
+        &self,
+        operation: &Operation,
+        primaries: impl ExactSizeIterator<Item = NodeId>,
+    ) -> Result<PutCore, RequestError> {
+        let props = self.buckets.props(operation.bucket());
+        let quorums = operation.quorums();
+        let (n_val, m) = (self.n_val(operation)?, primaries.len());
+        let is_delete = matches!(operation, Operation::Delete(_));
+        let rw = if is_delete { quorums.rw } else { Quorum::Default };
         let or_rw = |quorum: Quorum| if quorum == Quorum::Default { rw } else { quorum };
         let need_w = or_rw(quorums.w).need(props.quorum("w"), n_val, m)?;
         let need_dw = or_rw(quorums.dw).need(props.quorum("dw"), n_val, m)?;
         let need_pw = quorums.pw.need(props.quorum("pw"), n_val, m)?;
         let core = PutCore::new(need_w, need_dw, need_pw, m);
-        if !op.is_get() {
+        if !operation.is_get() {
             if self.failed {
                 return Err(RequestError::Storage("a write or sync failed on this node".into()));
             }
-            let live = op.primaries.iter().filter(|(node, _)| self.peers.is_up(*node)).count();
-            core.possible(live)?;
+            core.possible(primaries.filter(|node| self.peers.is_up(*node)).count())?;
         }
         Ok(core)
     }
 
     /// The bucket's n_val; a client's own idea of it may be smaller, which only narrows the quorums that it may ask.
-    fn n_val(&self, op: &Op) -> Result<u32, RequestError> {
-        let n_val = self.buckets.props(op.operation.bucket()).n_val();
-        match op.operation.quorums().n_val {
+    fn n_val(&self, operation: &Operation) -> Result<u32, RequestError> {
+        let n_val = self.buckets.props(operation.bucket()).n_val();
+        match operation.quorums().n_val {
             Some(asked) if asked == 0 || asked > n_val => Err(RequestError::NValViolation(n_val)),
             Some(asked) => Ok(asked),
             None => Ok(n_val),
@@ -504,7 +509,7 @@ impl Shard {
         }
         let merged = core.merged();
         if merged.is_grave() {
-            return;
+            return self.reap_again(now, op, core, fx);
         }
         let holds = |said: &Said| core.is(&said.heard, &merged);
         if merged.is_tombstone() && core.said().iter().all(holds) {
@@ -556,11 +561,26 @@ impl Shard {
         }
     }
 
+    /// The key was reaped, on all primaries or on some: whoever still holds its tombstone has not heard.
+    fn reap_again<E: Effects<Shard>>(&mut self, now: Now, op: &Op, core: &GetCore, fx: &mut E) {
+        let props = self.buckets.digest(op.operation.bucket());
+        for said in core.said() {
+            if let Some(object) = core.object(&said.heard)
+                && object.is_tombstone()
+                && !object.is_grave()
+            {
+                fx.probe("a reaping that was lost is done again");
+                let ask = Ask::Reap(op.storage_key.clone(), object.encode());
+                self.ask(now, 0, op, said.node, props, ask, fx);
+            }
+        }
+    }
+
     /// The read before a conditional put or a delete without context has its result.
     fn read_before_write<E: Effects<Shard>>(
         &mut self,
         now: Now,
-        op: Op,
+        mut op: Op,
         decision: GetDecision,
         fx: &mut E,
     ) {
@@ -569,23 +589,28 @@ impl Shard {
             GetDecision::NotFound => Object::default(),
             GetDecision::Found(object) => object,
         };
-        let refusal = match &op.operation {
-            Operation::Put(put) => condition(put, &object),
-            // Nothing to delete.
-            Operation::Delete(_) if object.is_tombstone() => Some(Answer::NotFound(None)),
-            _ => None,
-        };
-        if let Some(answer) = refusal {
-            return self.deliver(op.asker, answer, fx);
+        match &mut op.operation {
+            // An attempt that was done before has changed what its condition is about.
+            Operation::Put(put) if !object.knows_request(op.request) => {
+                if let Err(error) = condition(put, &object) {
+                    return self.deliver(op.asker, refused(op.retried, error), fx);
+                }
+            }
+            Operation::Delete(_) if object.is_tombstone() => {
+                return self.deliver(op.asker, Answer::NotFound(None), fx);
+            }
+            // Wherever it is done now, only what was read is deleted.
+            Operation::Delete(delete) => delete.context = Some(object.context().encode()),
+            _ => {}
         }
-        let seen = if op.is_delete() { object.context() } else { Context::default() };
-        let asker = op.asker;
-        let named = match self.put_core(&op) {
-            Ok(core) => self.name_write(now, op, core, seen, fx),
+        let (asker, retried) = (op.asker, op.retried);
+        let primaries = op.primaries.iter().map(|(node, _)| *node);
+        let named = match self.put_core(&op.operation, primaries) {
+            Ok(core) => self.name_write(now, op, core, fx),
             Err(error) => Err(error),
         };
         if let Err(error) = named {
-            self.deliver(asker, Answer::Failed(error), fx);
+            self.deliver(asker, refused(retried, error), fx);
         }
     }
 
@@ -595,7 +620,6 @@ impl Shard {
         now: Now,
         mut op: Op,
         core: PutCore,
-        read: Context,
         fx: &mut E,
     ) -> Result<(), RequestError> {
         let (content, context, none_match, not_modified) = match &op.operation {
@@ -608,10 +632,9 @@ impl Shard {
             }
             Operation::Get(_) => return Ok(()),
         };
-        let Ok(mut context) = Context::decode(&context) else {
+        let Ok(context) = Context::decode(&context) else {
             return Err(RequestError::BadContext);
         };
-        context.join(&read);
         let siblings = self.keeps_siblings(&op);
         let write = CoordinatedWrite {
             request: op.request,
@@ -648,7 +671,7 @@ impl Shard {
             }
             CommandReply::CannotMint => return self.coordinate_elsewhere(now, op, fx),
             CommandReply::Refused(error) => {
-                return self.deliver(op.asker, Answer::Failed(error), fx);
+                return self.deliver(op.asker, refused(op.retried, error), fx);
             }
             CommandReply::Failed(error) => return self.deliver(op.asker, failed(&error), fx),
             _ => return,
@@ -838,22 +861,21 @@ fn acks_wanted(core: &PutCore, deletion: bool) -> Acks {
     }
 }
 
-/// Whether the condition of a put fails on what was read, and what that is answered with.
-fn condition(put: &PutOp, object: &Object) -> Option<Answer> {
-    let refused = |error| Some(Answer::Failed(error));
+/// Whether the condition of a put holds on what was read.
+fn condition(put: &PutOp, object: &Object) -> Result<(), RequestError> {
     if put.if_none_match && !object.is_tombstone() {
-        return refused(RequestError::MatchFound);
+        return Err(RequestError::MatchFound);
     }
     if put.if_not_modified {
         if object.is_tombstone() {
-            return refused(RequestError::NotFound);
+            return Err(RequestError::NotFound);
         }
         return match Context::decode(&put.context) {
-            Ok(context) if context.seen.descends(object.seen()) => None,
-            _ => refused(RequestError::Modified),
+            Ok(context) if context.seen.descends(object.seen()) => Ok(()),
+            _ => Err(RequestError::Modified),
         };
     }
-    None
+    Ok(())
 }
 
 fn failed(error: &ombak_cluster::VnodeError) -> Answer {

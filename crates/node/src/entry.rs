@@ -1,12 +1,15 @@
 //! Where a client's operation comes in: names are checked, the request gets its id, and the shard that coordinates it
 //! is found. If that is another one, this shard stays responsible for an answer: it tries the next primary when one is
 //! lost, under the same request id, so that a write that was done twice is still one write.
+//!
+//! A deletion of whatever is there is read here first, and forwarded with the context of what was read. An attempt that
+//! is delivered when another has long been acknowledged then removes nothing that was written since.
 
 use ombak_base::{
     Address, ClientId, Effects, NodeId, Now, Partition, Refused, RequestId, Stamp, Tick,
 };
 use ombak_cluster::{FENCE_WINDOW_MS, Fence, hash};
-use ombak_kv::{Answer, Operation, RequestError, validate_key};
+use ombak_kv::{Answer, DeleteOp, Operation, RequestError, validate_key};
 
 use crate::boot::shard_of;
 use crate::coordinate::{Asker, Task};
@@ -24,6 +27,8 @@ pub(crate) struct Forward {
     /// Whether an earlier attempt may have been done.
     retried: bool,
     operation: Operation,
+    /// What is to be deleted once `operation` has read it.
+    then: Option<DeleteOp>,
     partition: Partition,
     to: NodeId,
     tried: Vec<NodeId>,
@@ -33,6 +38,36 @@ pub(crate) struct Forward {
 }
 
 impl Forward {
+    /// `operation`, to be tried at `to`.
+    fn new(client: ClientId, task: Task, partition: Partition, to: NodeId) -> Forward {
+        let Task { request, retried, operation, deadline, .. } = task;
+        let (operation, then) = match operation {
+            Operation::Delete(delete) if delete.context.is_none() => {
+                (Operation::Get(delete.reading()), Some(delete))
+            }
+            operation => (operation, None),
+        };
+        Forward {
+            client,
+            request,
+            retried,
+            operation,
+            then,
+            partition,
+            to,
+            tried: Vec::new(),
+            deadline,
+            was_full: false,
+        }
+    }
+
+    /// What its coordinator is to do: the client's own operation, as far as it has come.
+    fn into_task(self) -> Task {
+        let operation = self.then.map_or(self.operation, Operation::Delete);
+        let Forward { client, request, retried, deadline, .. } = self;
+        Task { asker: Asker::Client(client), request, retried, operation, deadline }
+    }
+
     /// What a client hears when there is no primary left to try.
     fn not_done(&self) -> RequestError {
         match (self.retried, self.was_full) {
@@ -59,39 +94,39 @@ impl Shard {
         }
         let request =
             RequestId(u128::from(fx.choose(u64::MAX)) << 64 | u128::from(fx.choose(u64::MAX)));
-        let partition = self.partition_of(&operation);
-        let local = self.local_address(partition);
-        if matches!(operation, Operation::Get(_)) {
-            if local == self.config.me {
-                return self.coordinate_own(now, client, request, operation, fx);
+        let deadline = now.tick.plus_ms(timeout_ms(&operation));
+        let task =
+            Task { asker: Asker::Client(client), request, retried: false, operation, deadline };
+        let partition = self.partition_of(&task.operation);
+        let here = self.local_address(partition) == self.config.me;
+        let to = if task.operation.is_get() {
+            Some(self.me())
+        } else {
+            self.next_coordinator(partition, &task.operation, &[])
+        };
+        match to {
+            Some(node) if node == self.me() && here => self.coordinate(now, task, fx),
+            Some(node) => {
+                let forward = Forward::new(client, task, partition, node);
+                match self.may_delete(&forward) {
+                    Ok(()) => self.try_forward(now, forward, fx),
+                    Err(error) => fx.reply(client, Reply::Kv(Answer::Failed(error)), Stamp::NONE),
+                }
             }
-            return self.forward_first(now, client, request, operation, partition, self.me(), fx);
-        }
-        match self.next_coordinator(partition, &operation, &[]) {
-            Some(node) if node == self.me() && local == self.config.me => {
-                self.coordinate_own(now, client, request, operation, fx);
+            None => {
+                let answer = Answer::Failed(RequestError::NoCoordinator);
+                fx.reply(client, Reply::Kv(answer), Stamp::NONE);
             }
-            Some(node) => self.forward_first(now, client, request, operation, partition, node, fx),
-            None => fx.reply(
-                client,
-                Reply::Kv(Answer::Failed(RequestError::NoCoordinator)),
-                Stamp::NONE,
-            ),
         }
     }
 
-    /// A client of this shard, a partition of this shard.
-    fn coordinate_own<E: Effects<Shard>>(
-        &mut self,
-        now: Now,
-        client: ClientId,
-        request: RequestId,
-        operation: Operation,
-        fx: &mut E,
-    ) {
-        let deadline = now.tick.plus_ms(timeout_ms(&operation));
-        let asker = Asker::Client(client);
-        self.coordinate(now, Task { asker, request, retried: false, operation, deadline }, fx);
+    /// A deletion that is impossible is refused before anything is read.
+    fn may_delete(&self, forward: &Forward) -> Result<(), RequestError> {
+        let Some(delete) = &forward.then else { return Ok(()) };
+        let operation = Operation::Delete(delete.clone());
+        let n_val = self.buckets.props(operation.bucket()).n_val();
+        let primaries = self.config.topology.ring.primaries(forward.partition, n_val).iter();
+        self.put_core(&operation, primaries.copied()).map(|_| ())
     }
 
     /// Checks names and room, and makes a key where none is given.
@@ -145,31 +180,6 @@ impl Shard {
         me.or_else(|| primaries.iter().find(usable)).copied()
     }
 
-    fn forward_first<E: Effects<Shard>>(
-        &mut self,
-        now: Now,
-        client: ClientId,
-        request: RequestId,
-        operation: Operation,
-        partition: Partition,
-        to: NodeId,
-        fx: &mut E,
-    ) {
-        let deadline = now.tick.plus_ms(timeout_ms(&operation));
-        let forward = Forward {
-            client,
-            request,
-            retried: false,
-            operation,
-            partition,
-            to,
-            tried: Vec::new(),
-            deadline,
-            was_full: false,
-        };
-        self.try_forward(now, forward, fx);
-    }
-
     /// This shard's own vnode cannot name the write: another primary must.
     pub(crate) fn forward_instead<E: Effects<Shard>>(
         &mut self,
@@ -178,31 +188,13 @@ impl Shard {
         task: Task,
         fx: &mut E,
     ) {
-        let Task { request, retried, operation, deadline, .. } = task;
-        let partition = self.partition_of(&operation);
+        let partition = self.partition_of(&task.operation);
         let tried = vec![self.me()];
-        let Some(to) = self.next_coordinator(partition, &operation, &tried) else {
-            return fx.reply(
-                client,
-                Reply::Kv(Answer::Failed(RequestError::NoCoordinator)),
-                Stamp::NONE,
-            );
+        let Some(to) = self.next_coordinator(partition, &task.operation, &tried) else {
+            let answer = Answer::Failed(RequestError::NoCoordinator);
+            return fx.reply(client, Reply::Kv(answer), Stamp::NONE);
         };
-        self.try_forward(
-            now,
-            Forward {
-                client,
-                request,
-                retried,
-                operation,
-                partition,
-                to,
-                tried,
-                deadline,
-                was_full: false,
-            },
-            fx,
-        );
+        self.try_forward(now, Forward { tried, ..Forward::new(client, task, partition, to) }, fx);
     }
 
     /// Sends to `forward.to`, or to the next primary as long as there is one.
@@ -251,21 +243,15 @@ impl Shard {
     ) {
         let partition = self.partition_of(&operation);
         let ours = self.local_address(partition) == self.config.me;
-        let names =
-            matches!(operation, Operation::Get(_)) || self.is_primary(partition, &operation);
+        let names = operation.is_get() || self.is_primary(partition, &operation);
         if !ours || !names || !fence.holds(self.config.boot, now.tick) {
             return self.answer_shard(from, Message::Forwarded(id, None), Stamp::NONE, fx);
         }
         if self.overloaded() {
-            let overload = Box::new(Answer::Failed(RequestError::Overload));
-            return self.answer_shard(
-                from,
-                Message::Forwarded(id, Some(overload)),
-                Stamp::NONE,
-                fx,
-            );
+            let overload = Some(Box::new(refused(retried, RequestError::Overload)));
+            return self.answer_shard(from, Message::Forwarded(id, overload), Stamp::NONE, fx);
         }
-        let is_read = matches!(operation, Operation::Get(_));
+        let is_read = operation.is_get();
         let boot = self.peers.boot_of(from.node).unwrap_or_default();
         if !is_read && !self.once.take(from, boot, id) {
             fx.probe("a forwarded operation came twice");
@@ -284,17 +270,25 @@ impl Shard {
         answer: Option<Box<Answer>>,
         fx: &mut E,
     ) {
-        let Some(forward) = self.forwards.get(&id).filter(|forward| forward.to == from.node) else {
+        if self.forwards.get(&id).is_none_or(|forward| forward.to != from.node) {
             return;
-        };
-        let client = forward.client;
-        match answer {
-            Some(answer) => {
-                self.forwards.remove(&id);
-                fx.reply(client, Reply::Kv(*answer), Stamp::NONE);
-            }
+        }
+        let Some(answer) = answer else {
             // It has not been done there.
-            None => self.retry_forward(now, id, false, fx),
+            return self.retry_forward(now, id, false, fx);
+        };
+        let Some(mut forward) = self.forwards.remove(&id) else { return };
+        match (forward.then.take(), *answer) {
+            (Some(delete), Answer::Object(read)) => {
+                let delete = DeleteOp { context: Some(read.context), ..delete };
+                forward.operation = Operation::Delete(delete);
+                forward.tried.clear();
+                self.try_forward(now, forward, fx);
+            }
+            (Some(_), Answer::NotFound(_)) => {
+                fx.reply(forward.client, Reply::Kv(Answer::NotFound(None)), Stamp::NONE);
+            }
+            (_, answer) => fx.reply(forward.client, Reply::Kv(answer), Stamp::NONE),
         }
     }
 
@@ -315,15 +309,14 @@ impl Shard {
         fx: &mut E,
     ) {
         let Some(mut forward) = self.forwards.remove(&id) else { return };
-        forward.retried |= maybe_done;
+        // A read leaves nothing.
+        forward.retried |= maybe_done && !forward.operation.is_get();
         fx.probe("an operation was tried at another primary");
         match self.next_coordinator(forward.partition, &forward.operation, &forward.tried) {
             Some(next)
                 if next == self.me() && self.local_address(forward.partition) == self.config.me =>
             {
-                let Forward { client, request, retried, operation, deadline, .. } = forward;
-                let asker = Asker::Client(client);
-                self.coordinate(now, Task { asker, request, retried, operation, deadline }, fx);
+                self.coordinate(now, forward.into_task(), fx);
             }
             Some(next) => {
                 forward.to = next;
@@ -342,6 +335,18 @@ impl Shard {
             fx.reply(forward.client, Reply::Kv(Answer::Failed(RequestError::Timeout)), Stamp::NONE);
         }
     }
+}
+
+/// The answer to a write that was refused. If an earlier attempt may have been done elsewhere, nobody knows.
+pub(crate) fn refused(retried: bool, error: RequestError) -> Answer {
+    let says_not_done = matches!(
+        error,
+        RequestError::Overload
+            | RequestError::MatchFound
+            | RequestError::Modified
+            | RequestError::NotFound
+    );
+    Answer::Failed(if retried && says_not_done { RequestError::Timeout } else { error })
 }
 
 /// The time that an operation has, in milliseconds.

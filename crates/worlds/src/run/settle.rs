@@ -4,11 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use ombak_base::{Epoch, NodeId, ShardId};
-use ombak_cluster::{CLOCK_SLACK_MS, FENCE_WINDOW_MS};
 use ombak_kv::{Listing, Quorum};
 use ombak_sim::Faults;
 
-use super::stored::REAPED;
 use super::{Failure, Run, all_complete};
 use crate::history::Outcome;
 use crate::keys::{BUCKETS, bucket_id, bucket_of, is_deleted, keys_of, name};
@@ -17,8 +15,6 @@ use crate::keys::{BUCKETS, bucket_id, bucket_of, is_deleted, keys_of, name};
 const REST_US: u64 = 8_000_000;
 /// Rounds of reads through every node after which all replicas must agree.
 const ROUNDS: usize = 4;
-/// What was reaped is remembered for so long.
-const GRAVES_US: u64 = (FENCE_WINDOW_MS + CLOCK_SLACK_MS + 1_000) * 1_000;
 
 impl Run {
     /// Calm weather, everyone up under one topology, every vnode complete.
@@ -83,22 +79,9 @@ impl Run {
         self.read_rounds();
         self.check_quiet()?;
         self.check_agreement()?;
-        let live = self.check_disks()?;
+        let live = self.check_stored()?;
         self.check_listings(&live)?;
         self.check_listings_of_tombstones(live)
-    }
-
-    /// What lies on the disks is the same: the keys that have values. Where a tombstone is half reaped, the replicas
-    /// that have forgotten it remember that for a while, and then it must go the same way.
-    fn check_disks(&mut self) -> Result<BTreeSet<usize>, Failure> {
-        if let Some(live) = self.check_stored()? {
-            return Ok(live);
-        }
-        self.world.run_for(GRAVES_US);
-        self.read_rounds();
-        self.check_quiet()?;
-        let detail = "a tombstone is half reaped, and no grave is left";
-        self.check_stored()?.ok_or_else(|| self.failure(REAPED, detail.into()))
     }
 
     /// Rounds of reads through every node, the last of them on the word of all replicas.

@@ -10,7 +10,7 @@ use ombak_kv::Object;
 use super::{Failure, Run};
 use crate::keys::{keys, place};
 
-pub(super) const REAPED: &str = "what is deleted is reaped";
+const REAPED: &str = "what is deleted is reaped";
 
 /// What one primary holds under a key.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -29,26 +29,19 @@ enum Together {
     Values,
     /// All the same tombstone.
     Tombstone,
-    /// Some hold a tombstone, and the others have reaped it.
-    HalfReaped,
     Different,
 }
 
 impl Run {
-    /// All primaries of every key hold the same, and no tombstone that all of them hold is left. The keys that have
-    /// values; `None` if some tombstone is half reaped.
-    ///
-    /// Requests to reap are not acknowledged, so one may be lost: then the key is buried on some primaries, and the same
-    /// tombstone stands on the others. No read can put that right before the grave is forgotten, and none does harm:
-    /// the tombstone covers what the grave covers, and whatever else there was would be stored on both.
-    pub(super) fn check_stored(&mut self) -> Result<Option<BTreeSet<usize>>, Failure> {
-        let (mut live, mut half_reaped) = (BTreeSet::new(), false);
+    /// All primaries of every key hold the same, and no tombstone is left: what all of them held has been reaped, and where
+    /// a reaping was lost, a read has done it again. The keys that have values.
+    pub(super) fn check_stored(&mut self) -> Result<BTreeSet<usize>, Failure> {
+        let mut live = BTreeSet::new();
         for key in keys() {
             let copies = self.copies(key);
             match together(copies.iter().map(|(_, copy)| copy)) {
                 Together::Nothing => {}
                 Together::Values => drop(live.insert(key)),
-                Together::HalfReaped => half_reaped = true,
                 Together::Tombstone => {
                     return Err(self.failure(REAPED, format!("k{key}: {copies:?}")));
                 }
@@ -58,7 +51,7 @@ impl Run {
                 }
             }
         }
-        Ok((!half_reaped).then_some(live))
+        Ok(live)
     }
 
     fn copies(&mut self, key: usize) -> Vec<(NodeId, Held)> {
@@ -90,14 +83,10 @@ impl Run {
 fn together<'a>(copies: impl Iterator<Item = &'a Held> + Clone) -> Together {
     let absent = |copy: &&Held| matches!(copy, Held::Absent | Held::Buried);
     let Some(first) = copies.clone().find(|copy| !absent(copy)) else { return Together::Nothing };
-    let has_values = matches!(first, Held::Stored(object) if !object.is_tombstone());
-    let is_tombstone = matches!(first, Held::Stored(object) if object.is_tombstone());
     let all = copies.clone().all(|copy| copy == first);
-    let or_buried = copies.clone().all(|copy| copy == first || *copy == Held::Buried);
-    match (all, or_buried) {
-        (true, _) if has_values => Together::Values,
-        (true, _) if is_tombstone => Together::Tombstone,
-        (false, true) if is_tombstone => Together::HalfReaped,
+    match first {
+        Held::Stored(object) if all && object.is_tombstone() => Together::Tombstone,
+        Held::Stored(_) if all => Together::Values,
         _ => Together::Different,
     }
 }

@@ -200,6 +200,56 @@ fn an_old_tombstone_beside_an_empty_replica_is_no_not_found() {
     assert_ne!(found, Ok(0), "the value is on C, and A has lost its disk");
 }
 
+/// A node that is no primary sends a deletion to the first primary, which it cannot reach, and after a second to the
+/// next, where it is done and acknowledged, and reaped everywhere. A new value is written. Then the network heals, and
+/// the first attempt arrives, well within its minute: it would read the new value, and remove it.
+#[test]
+fn the_first_attempt_of_a_delete_that_arrives_late_removes_nothing() {
+    let (mut w, primaries, entry) = four_nodes(6);
+    assert!(put(&mut w, primaries[1], key(0)));
+    w.run_for(SECOND);
+    w.partition(&[entry], &[primaries[0]]);
+    w.run_for(SECOND / 10);
+    assert!(delete(&mut w, entry, key(0)));
+    w.run_for(SECOND);
+    assert!(put(&mut w, primaries[1], key(0)));
+    w.run_for(SECOND);
+    w.heal();
+    w.run_for(SECOND);
+    assert_eq!(values(&mut w, primaries[1], Quorum::All), Ok(1), "written after the deletion");
+}
+
+/// The same where there is nothing to delete, so that no trace of the deletion is left anywhere.
+#[test]
+fn the_first_attempt_of_a_delete_of_nothing_removes_nothing_later() {
+    let (mut w, primaries, entry) = four_nodes(8);
+    w.partition(&[entry], &[primaries[0]]);
+    w.run_for(SECOND / 10);
+    let gone = ask(&mut w, entry, delete_op(key(0)));
+    assert!(matches!(gone, Some(Answer::NotFound(_))), "{gone:?}");
+    w.run_for(SECOND);
+    assert!(put(&mut w, primaries[1], key(0)));
+    w.run_for(SECOND);
+    w.heal();
+    w.run_for(SECOND);
+    assert_eq!(values(&mut w, primaries[1], Quorum::All), Ok(1), "written after the deletion");
+}
+
+/// The same with a put, which would come back after it was deleted.
+#[test]
+fn the_first_attempt_of_a_put_that_arrives_late_does_not_come_back() {
+    let (mut w, primaries, entry) = four_nodes(7);
+    w.partition(&[entry], &[primaries[0]]);
+    w.run_for(SECOND / 10);
+    assert!(put(&mut w, entry, key(0)));
+    w.run_for(SECOND);
+    assert!(delete(&mut w, primaries[1], key(0)));
+    w.run_for(SECOND);
+    w.heal();
+    w.run_for(SECOND);
+    assert_eq!(values(&mut w, primaries[1], Quorum::All), Ok(0), "deleted");
+}
+
 /// Four nodes, the primaries of key 0, and the node that is none.
 fn four_nodes(seed: u64) -> (World<Cluster>, Vec<NodeId>, NodeId) {
     let shape = Shape { nodes: 4, shards: 1, ring_size: 8 };
