@@ -483,12 +483,14 @@ impl Shard {
         }
     }
 
-    /// What a client sees of an object: without siblings, the latest value stands for all.
+    /// What a client sees of an object: without siblings, the latest value stands for all. Who writes with the context
+    /// replaces them all, so a node that does not know the bucket shows them all.
     fn object_answer(&self, op: &Op, object: &Object, key: Option<Bytes>) -> ObjectAnswer {
         let shown = |(dot, version): &(Dot, ombak_kv::Version)| {
             (vtag(*dot, version.request), version.content.clone())
         };
-        let siblings = if self.buckets.props(op.operation.bucket()).allow_mult() {
+        let allow_mult = self.buckets.props(op.operation.bucket()).allow_mult();
+        let siblings = if allow_mult || !self.peers.in_the_know() {
             object.live().map(shown).collect()
         } else {
             object.latest().map(shown).into_iter().collect()

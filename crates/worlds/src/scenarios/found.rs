@@ -103,6 +103,8 @@ fn a_node_that_lost_its_disk_does_not_name_by_the_default_properties() {
     w.run_for(5 * SECOND);
     let one = Quorums { w: Quorum::One, dw: Quorum::One, ..Quorums::default() };
     let acknowledged = (0..2).filter(|_| put_with(&mut w, A, one)).count();
+    let shown = values(&mut w, A, Quorum::One);
+    assert_eq!(shown, Ok(acknowledged), "a write with this context replaces them all (seed 595)");
     w.restart(B).unwrap();
     w.restart(C).unwrap();
     w.run_for(5 * SECOND);
