@@ -64,11 +64,15 @@ const LEAF_MAX: usize = 64;
 /// Two neighbours that have no more than this together become one.
 const LEAF_MIN: usize = 24;
 
+/// The leaves of all buckets of a vnode lie side by side, and have no prefix in common: their heads are as long as a
+/// bucket's name and the part of a key that varies usually are together.
+const LEAF_HEAD_WORDS: usize = 4;
+
 /// The keys of one vnode: leaves, each under the first key that it was made with. Keys before that of the first leaf
 /// belong to the first leaf.
 #[derive(Debug, Default)]
 pub(crate) struct Index {
-    leaves: Packed<Packed<Location>>,
+    leaves: Packed<Packed<Location>, LEAF_HEAD_WORDS>,
     keys: u64,
     live_bytes: u64,
 }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   prefix   what all keys begin with, once
-//!   heads    of each key, the eight bytes behind the prefix: a number that sorts as they do
+//!   heads    of each key, the eight bytes (or more words of eight) behind the prefix: numbers that sort as they do
 //!   slots    of each key, its length, its value, and where the rest of it is
 //!   text     the bytes behind the heads, in no order
 //! ```
@@ -18,13 +18,16 @@ const GROWTH: usize = 8;
 /// Bytes of text that nobody needs, from which on they are squeezed out.
 const GARBAGE_BYTES: usize = 512;
 
-const HEAD_BYTES: usize = 8;
+const WORD_BYTES: usize = 8;
 
-/// Keys in order, each with a value.
+/// The bytes behind the prefix, big-endian, padded with zeros.
+type Head<const WORDS: usize> = [u64; WORDS];
+
+/// Keys in order, each with a value, under heads of `WORDS` words.
 #[derive(Clone, Debug)]
-pub(crate) struct Packed<T> {
+pub(crate) struct Packed<T, const WORDS: usize = 1> {
     prefix: Box<[u8]>,
-    heads: Vec<u64>,
+    heads: Vec<Head<WORDS>>,
     slots: Vec<Slot<T>>,
     text: Vec<u8>,
     /// Bytes of `text` that no slot points at.
@@ -40,8 +43,8 @@ struct Slot<T> {
     value: T,
 }
 
-impl<T> Default for Packed<T> {
-    fn default() -> Packed<T> {
+impl<T, const WORDS: usize> Default for Packed<T, WORDS> {
+    fn default() -> Packed<T, WORDS> {
         Packed {
             prefix: Box::default(),
             heads: Vec::new(),
@@ -52,7 +55,9 @@ impl<T> Default for Packed<T> {
     }
 }
 
-impl<T> Packed<T> {
+impl<T, const WORDS: usize> Packed<T, WORDS> {
+    const HEAD_BYTES: usize = WORDS * WORD_BYTES;
+
     pub(crate) fn len(&self) -> usize {
         self.heads.len()
     }
@@ -70,7 +75,7 @@ impl<T> Packed<T> {
             Ordering::Equal if key.len() < self.prefix.len() => return Err(0),
             Ordering::Equal => {}
         }
-        let (head, len, rest) = cut(&key[shared..]);
+        let (head, len, rest) = Self::cut(&key[shared..]);
         let from = self.heads.partition_point(|other| *other < head);
         let same = self.heads[from..].iter().take_while(|other| **other == head).count();
         let slots = &self.slots[from..from + same];
@@ -81,14 +86,14 @@ impl<T> Packed<T> {
     /// How a key compares to another that has the same head. Heads are padded with zeros: of two keys that differ in
     /// nothing but that, the shorter one comes first.
     fn order(&self, slot: &Slot<T>, len: u32, rest: &[u8]) -> Ordering {
-        if (slot.len.min(len) as usize) < HEAD_BYTES {
+        if (slot.len.min(len) as usize) < Self::HEAD_BYTES {
             return slot.len.cmp(&len);
         }
         self.rest(slot).cmp(rest)
     }
 
     fn rest(&self, slot: &Slot<T>) -> &[u8] {
-        let len = (slot.len as usize).saturating_sub(HEAD_BYTES);
+        let len = (slot.len as usize).saturating_sub(Self::HEAD_BYTES);
         &self.text[slot.at as usize..slot.at as usize + len]
     }
 
@@ -105,8 +110,8 @@ impl<T> Packed<T> {
         let slot = &self.slots[at];
         let mut key = Vec::with_capacity(self.prefix.len() + slot.len as usize);
         key.extend_from_slice(&self.prefix);
-        let head = self.heads[at].to_be_bytes();
-        key.extend_from_slice(&head[..HEAD_BYTES.min(slot.len as usize)]);
+        let words = self.heads[at].iter().flat_map(|word| word.to_be_bytes());
+        key.extend(words.take(slot.len as usize));
         key.extend_from_slice(self.rest(slot));
         key
     }
@@ -120,7 +125,7 @@ impl<T> Packed<T> {
         if shared < self.prefix.len() {
             self.rebuild(shared);
         }
-        let (head, len, rest) = cut(&key[shared..]);
+        let (head, len, rest) = Self::cut(&key[shared..]);
         let slot = Slot { len, at: self.text.len() as u32, value };
         self.make_room(rest.len());
         self.text.extend_from_slice(rest);
@@ -144,7 +149,7 @@ impl<T> Packed<T> {
     pub(crate) fn remove(&mut self, at: usize) -> T {
         self.heads.remove(at);
         let slot = self.slots.remove(at);
-        self.garbage += (slot.len as usize).saturating_sub(HEAD_BYTES);
+        self.garbage += (slot.len as usize).saturating_sub(Self::HEAD_BYTES);
         if self.garbage > GARBAGE_BYTES.max(self.text.len() / 2) {
             self.rebuild(self.prefix.len());
         }
@@ -152,7 +157,7 @@ impl<T> Packed<T> {
     }
 
     /// Takes the keys from `at` on away.
-    pub(crate) fn split_off(&mut self, at: usize) -> Packed<T> {
+    pub(crate) fn split_off(&mut self, at: usize) -> Packed<T, WORDS> {
         let keys: Vec<Vec<u8>> = (at..self.len()).map(|at| self.key(at)).collect();
         self.heads.truncate(at);
         let values = self.slots.split_off(at).into_iter().map(|slot| slot.value);
@@ -163,7 +168,7 @@ impl<T> Packed<T> {
     }
 
     /// Puts the keys of `next`, which are all greater, behind the own ones.
-    pub(crate) fn append(&mut self, next: Packed<T>) {
+    pub(crate) fn append(&mut self, next: Packed<T, WORDS>) {
         let keys: Vec<Vec<u8>> = (0..next.len()).map(|at| next.key(at)).collect();
         self.extend(keys.into_iter().zip(next.slots.into_iter().map(|slot| slot.value)));
     }
@@ -192,7 +197,7 @@ impl<T> Packed<T> {
         let mut prefix = None;
         for at in 0..self.len() {
             let key = self.key(at);
-            let (head, len, rest) = cut(&key[prefix_len..]);
+            let (head, len, rest) = Self::cut(&key[prefix_len..]);
             self.heads[at] = head;
             self.slots[at].len = len;
             // What is written anew is read no more: a key needs its own slot, head and text alone.
@@ -206,26 +211,25 @@ impl<T> Packed<T> {
         self.garbage = 0;
     }
 
+    /// The head of what is behind the prefix, its length, and what is behind the head.
+    fn cut(suffix: &[u8]) -> (Head<WORDS>, u32, &[u8]) {
+        let (head, rest) = suffix.split_at(suffix.len().min(Self::HEAD_BYTES));
+        let mut words = [0; WORDS];
+        for (word, bytes) in words.iter_mut().zip(head.chunks(WORD_BYTES)) {
+            let mut padded = [0; WORD_BYTES];
+            padded[..bytes.len()].copy_from_slice(bytes);
+            *word = u64::from_be_bytes(padded);
+        }
+        (words, suffix.len() as u32, rest)
+    }
+
     /// Bytes on the heap.
     #[cfg(test)]
     pub(crate) fn heap_bytes(&self) -> usize {
         self.prefix.len()
-            + self.heads.capacity() * HEAD_BYTES
+            + self.heads.capacity() * Self::HEAD_BYTES
             + self.slots.capacity() * size_of::<Slot<T>>()
             + self.text.capacity()
-    }
-}
-
-/// The head of what is behind the prefix, its length, and what is behind the head.
-fn cut(suffix: &[u8]) -> (u64, u32, &[u8]) {
-    let len = suffix.len() as u32;
-    match suffix.split_first_chunk::<HEAD_BYTES>() {
-        Some((head, rest)) => (u64::from_be_bytes(*head), len, rest),
-        None => {
-            let mut head = [0; HEAD_BYTES];
-            head[..suffix.len()].copy_from_slice(suffix);
-            (u64::from_be_bytes(head), len, &[])
-        }
     }
 }
 

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn filled(keys: &[&[u8]]) -> Packed<usize> {
+fn filled<const WORDS: usize>(keys: &[&[u8]]) -> Packed<usize, WORDS> {
     let mut packed = Packed::default();
     for (value, key) in keys.iter().enumerate() {
         let at = packed.find(key).expect_err("a new key");
@@ -13,15 +13,22 @@ fn filled(keys: &[&[u8]]) -> Packed<usize> {
     packed
 }
 
-fn keys(packed: &Packed<usize>) -> Vec<Vec<u8>> {
+fn keys<const WORDS: usize>(packed: &Packed<usize, WORDS>) -> Vec<Vec<u8>> {
     (0..packed.len()).map(|at| packed.key(at)).collect()
 }
 
 #[test]
 fn keys_that_differ_in_padding_alone_stay_apart() {
-    let all: [&[u8]; 6] = [b"a", b"a\0", b"a\0\0\0\0\0\0\0", b"a\0\0\0\0\0\0\0\0", b"b", b""];
-    let packed = filled(&all);
-    let mut sorted = all.map(<[u8]>::to_vec);
+    stay_apart::<1>();
+    stay_apart::<2>();
+}
+
+fn stay_apart<const WORDS: usize>() {
+    let zeros = |n: usize| [&b"a"[..], &vec![0; n]].concat();
+    let all = [zeros(0), zeros(1), zeros(7), zeros(8), zeros(15), zeros(16), vec![b'b'], vec![]];
+    let all: Vec<&[u8]> = all.iter().map(Vec::as_slice).collect();
+    let packed = filled::<WORDS>(&all);
+    let mut sorted: Vec<Vec<u8>> = all.iter().map(|key| key.to_vec()).collect();
     sorted.sort();
     assert_eq!(keys(&packed), sorted);
     for (value, key) in all.iter().enumerate() {
@@ -32,7 +39,7 @@ fn keys_that_differ_in_padding_alone_stay_apart() {
 
 #[test]
 fn a_key_that_does_not_share_the_prefix_shortens_it() {
-    let mut packed = filled(&[b"bucket/one/1", b"bucket/one/2"]);
+    let mut packed = filled::<1>(&[b"bucket/one/1", b"bucket/one/2"]);
     assert_eq!(&packed.prefix[..], b"bucket/one/1".split_at(11).0);
     packed.insert(0, b"bucket/", 7);
     assert_eq!(&packed.prefix[..], b"bucket/");
@@ -44,7 +51,7 @@ fn a_key_that_does_not_share_the_prefix_shortens_it() {
 #[test]
 fn removed_keys_leave_no_text_behind() {
     let long = [b'x'; 200];
-    let mut packed = Packed::default();
+    let mut packed: Packed<i32> = Packed::default();
     for round in 0..1000u32 {
         let key = [&long[..], &round.to_be_bytes()[..], &long[..]].concat();
         let at = packed.find(&key).expect_err("a new key");
@@ -66,31 +73,37 @@ fn any_key() -> impl Strategy<Value = Vec<u8>> {
 proptest! {
     #[test]
     fn it_is_an_ordered_map(ops in prop::collection::vec((any_key(), any::<u8>()), 0..120), at in 0..100usize) {
-        let (mut packed, mut oracle) = (Packed::default(), BTreeMap::new());
-        for (key, value) in &ops {
-            match (packed.find(key), value % 3) {
-                (Ok(at), 0) => prop_assert_eq!(Some(packed.remove(at)), oracle.remove(key)),
-                (Err(_), 0) => prop_assert_eq!(oracle.remove(key), None),
-                (Ok(at), _) => {
-                    let old = std::mem::replace(packed.value_mut(at), *value);
-                    prop_assert_eq!(oracle.insert(key.clone(), *value), Some(old));
-                }
-                (Err(at), _) => {
-                    packed.insert(at, key, *value);
-                    prop_assert_eq!(oracle.insert(key.clone(), *value), None);
-                }
+        ordered_map::<1>(&ops, at)?;
+        ordered_map::<2>(&ops, at)?;
+    }
+}
+
+fn ordered_map<const WORDS: usize>(ops: &[(Vec<u8>, u8)], at: usize) -> Result<(), TestCaseError> {
+    let (mut packed, mut oracle) = (Packed::<u8, WORDS>::default(), BTreeMap::new());
+    for (key, value) in ops {
+        match (packed.find(key), value % 3) {
+            (Ok(at), 0) => prop_assert_eq!(Some(packed.remove(at)), oracle.remove(key)),
+            (Err(_), 0) => prop_assert_eq!(oracle.remove(key), None),
+            (Ok(at), _) => {
+                let old = std::mem::replace(packed.value_mut(at), *value);
+                prop_assert_eq!(oracle.insert(key.clone(), *value), Some(old));
+            }
+            (Err(at), _) => {
+                packed.insert(at, key, *value);
+                prop_assert_eq!(oracle.insert(key.clone(), *value), None);
             }
         }
-        let all = |packed: &Packed<u8>| -> Vec<(Vec<u8>, u8)> {
-            (0..packed.len()).map(|at| (packed.key(at), *packed.value(at))).collect()
-        };
-        let expected: Vec<(Vec<u8>, u8)> = oracle.into_iter().collect();
-        prop_assert_eq!(all(&packed), expected.clone());
-        let at = at.min(packed.len());
-        let taken = packed.split_off(at);
-        prop_assert_eq!(all(&packed), &expected[..at]);
-        prop_assert_eq!(all(&taken), &expected[at..]);
-        packed.append(taken);
-        prop_assert_eq!(all(&packed), expected);
     }
+    let all = |packed: &Packed<u8, WORDS>| -> Vec<(Vec<u8>, u8)> {
+        (0..packed.len()).map(|at| (packed.key(at), *packed.value(at))).collect()
+    };
+    let expected: Vec<(Vec<u8>, u8)> = oracle.into_iter().collect();
+    prop_assert_eq!(all(&packed), expected.clone());
+    let at = at.min(packed.len());
+    let taken = packed.split_off(at);
+    prop_assert_eq!(all(&packed), &expected[..at]);
+    prop_assert_eq!(all(&taken), &expected[at..]);
+    packed.append(taken);
+    prop_assert_eq!(all(&packed), expected);
+    Ok(())
 }
