@@ -129,7 +129,7 @@ impl Shard {
         let primaries = self.config.topology.ring.primaries(partition, n_val).iter();
         let primaries =
             primaries.map(|node| (*node, self.peers.fence(*node, timeout, now.tick))).collect();
-        let op = Op {
+        let op = Box::new(Op {
             asker,
             request,
             retried,
@@ -142,7 +142,7 @@ impl Shard {
             operation,
             retries_left: 3,
             overloaded: false,
-        };
+        });
         if let Err(error) = self.begin(now, op, fx) {
             self.deliver(asker, refused(retried, error), fx);
         }
@@ -151,7 +151,7 @@ impl Shard {
     fn begin<E: Effects<Shard>>(
         &mut self,
         now: Now,
-        op: Op,
+        op: Box<Op>,
         fx: &mut E,
     ) -> Result<(), RequestError> {
         let reads_first = match &op.operation {
@@ -223,7 +223,7 @@ impl Shard {
     }
 
     /// Files the operation and asks the own replica, or, if this node is no primary, all of them.
-    fn read<E: Effects<Shard>>(&mut self, now: Now, mut op: Op, core: GetCore, fx: &mut E) {
+    fn read<E: Effects<Shard>>(&mut self, now: Now, mut op: Box<Op>, core: GetCore, fx: &mut E) {
         let id = self.fresh_id();
         let me = self.me();
         if op.primaries.iter().any(|(node, _)| *node == me) {
@@ -320,7 +320,7 @@ impl Shard {
         now: Now,
         node: NodeId,
         id: u64,
-        op: Op,
+        op: Box<Op>,
         export: Bytes,
         fx: &mut E,
     ) {
@@ -426,7 +426,7 @@ impl Shard {
         now: Now,
         node: NodeId,
         id: u64,
-        mut op: Op,
+        mut op: Box<Op>,
         told: Told,
         fx: &mut E,
     ) {
@@ -549,7 +549,7 @@ impl Shard {
             self.ask(now, id, op, *node, props, merge_of(op, &named, Acks::Durable), fx);
         }
         let stage = Stage::Writing(core, named);
-        self.ops.insert(id, Op { asker: Asker::Nobody, stage, ..op.clone() });
+        self.ops.insert(id, Box::new(Op { asker: Asker::Nobody, stage, ..op.clone() }));
         self.arm_sweep(now, fx);
     }
 
@@ -582,7 +582,7 @@ impl Shard {
     fn read_before_write<E: Effects<Shard>>(
         &mut self,
         now: Now,
-        mut op: Op,
+        mut op: Box<Op>,
         decision: GetDecision,
         fx: &mut E,
     ) {
@@ -620,7 +620,7 @@ impl Shard {
     fn name_write<E: Effects<Shard>>(
         &mut self,
         now: Now,
-        mut op: Op,
+        mut op: Box<Op>,
         core: PutCore,
         fx: &mut E,
     ) -> Result<(), RequestError> {
@@ -720,11 +720,11 @@ impl Shard {
     }
 
     /// The own vnode cannot name writes yet: another primary can.
-    fn coordinate_elsewhere<E: Effects<Shard>>(&mut self, now: Now, op: Op, fx: &mut E) {
+    fn coordinate_elsewhere<E: Effects<Shard>>(&mut self, now: Now, op: Box<Op>, fx: &mut E) {
         fx.probe("a vnode could not name a write yet");
         match op.asker {
             Asker::Client(client) => {
-                let Op { asker, request, retried, operation, deadline, .. } = op;
+                let Op { asker, request, retried, operation, deadline, .. } = *op;
                 let task = Task { asker, request, retried, operation, deadline };
                 self.forward_instead(now, client, task, fx);
             }
@@ -740,7 +740,7 @@ impl Shard {
         now: Now,
         node: NodeId,
         id: u64,
-        mut op: Op,
+        mut op: Box<Op>,
         told: Told,
         fx: &mut E,
     ) {
@@ -769,7 +769,7 @@ impl Shard {
         &mut self,
         now: Now,
         id: u64,
-        mut op: Op,
+        mut op: Box<Op>,
         decided: Option<Result<(), RequestError>>,
         fx: &mut E,
     ) {

@@ -88,8 +88,8 @@ pub struct Shard {
     pub(crate) buckets: BucketMap,
     /// What was found on disk, until the start.
     pub(crate) boot: Option<Boot>,
-    /// Operations that this shard coordinates.
-    pub(crate) ops: BTreeMap<u64, Op>,
+    /// Operations that this shard coordinates; boxed, because the map moves its entries about.
+    pub(crate) ops: BTreeMap<u64, Box<Op>>,
     /// Operations that another shard coordinates for a client of this one.
     pub(crate) forwards: BTreeMap<u64, Forward>,
     /// Forwarded writes that were taken lately: each is done once.

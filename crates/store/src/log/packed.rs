@@ -20,6 +20,9 @@ const GARBAGE_BYTES: usize = 512;
 
 const WORD_BYTES: usize = 8;
 
+/// More words of heads than these are searched, not counted.
+const COUNT_WORDS_MAX: usize = 80;
+
 /// The bytes behind the prefix, big-endian, padded with zeros.
 type Head<const WORDS: usize> = [u64; WORDS];
 
@@ -76,11 +79,20 @@ impl<T, const WORDS: usize> Packed<T, WORDS> {
             Ordering::Equal => {}
         }
         let (head, len, rest) = Self::cut(&key[shared..]);
-        let from = self.heads.partition_point(|other| *other < head);
+        let from = self.smaller(&head);
         let same = self.heads[from..].iter().take_while(|other| **other == head).count();
         let slots = &self.slots[from..from + same];
         let found = slots.binary_search_by(|slot| self.order(slot, len, rest));
         found.map(|at| from + at).map_err(|at| from + at)
+    }
+
+    /// How many heads are smaller. A leaf's are counted one by one: that fetches their few cache lines at once, where a
+    /// binary search waits for one after the other.
+    fn smaller(&self, head: &Head<WORDS>) -> usize {
+        if self.heads.len() * WORDS > COUNT_WORDS_MAX {
+            return self.heads.partition_point(|other| other < head);
+        }
+        self.heads.iter().map(|other| usize::from(other < head)).sum()
     }
 
     /// How a key compares to another that has the same head. Heads are padded with zeros: of two keys that differ in
