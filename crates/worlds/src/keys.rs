@@ -13,6 +13,8 @@ pub(crate) enum Keeps {
     Siblings,
     /// The later one is shown.
     Latest,
+    /// The later one, until the bucket is turned into one that keeps siblings in the middle of the run.
+    Turned,
 }
 
 /// A bucket.
@@ -22,9 +24,12 @@ pub(crate) struct Bucket {
 }
 
 /// All of them.
-pub(crate) const BUCKETS: [Bucket; 2] = [
+pub(crate) const BUCKETS: [Bucket; 5] = [
     Bucket { name: "siblings", keeps: Keeps::Siblings },
     Bucket { name: "latest", keeps: Keeps::Latest },
+    Bucket { name: "turned-0", keeps: Keeps::Turned },
+    Bucket { name: "turned-1", keeps: Keeps::Turned },
+    Bucket { name: "turned-2", keeps: Keeps::Turned },
 ];
 
 /// A key. Its name is its place among [`KEYS`].
@@ -38,14 +43,18 @@ const fn key(bucket: usize, is_deleted: bool) -> Key {
     Key { bucket, is_deleted }
 }
 
-/// Those that clients meet at, then those that are asked for now and then, so that listings see them come and go.
-const KEYS: [Key; 12] = [
+/// Those that clients meet at, then those of the turned buckets, then those that are asked for now and then, so that
+/// listings see them come and go.
+const KEYS: [Key; 15] = [
     key(0, true),
     key(0, true),
     key(0, false),
     key(1, true),
     key(1, true),
     key(1, false),
+    key(2, false),
+    key(3, true),
+    key(4, false),
     key(0, true),
     key(0, false),
     key(1, true),
@@ -56,7 +65,8 @@ const KEYS: [Key; 12] = [
 
 /// How many keys of each kind.
 pub(crate) const BUSY: usize = 6;
-pub(crate) const RARE: usize = KEYS.len() - BUSY;
+pub(crate) const TURNED: usize = 3;
+pub(crate) const RARE: usize = KEYS.len() - BUSY - TURNED;
 
 /// All keys.
 pub(crate) fn keys() -> impl Iterator<Item = usize> + Clone {

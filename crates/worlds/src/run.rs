@@ -20,6 +20,8 @@ use crate::workload::Workload;
 
 /// How long clients work under faults.
 const FAULTY_US: u64 = 12_000_000;
+/// Messages may be lost from the start, but for so long nobody can suspect anybody: that takes a second of silence.
+const REACHED_US: u64 = 900_000;
 /// In some runs clocks are wrong by up to this, in either direction.
 const SKEW_US: u64 = 2_000_000;
 
@@ -84,6 +86,7 @@ struct Run {
     last_resume: Tick,
     /// At most one disk is lost in a run: with two, acknowledged data may really be gone.
     may_wipe: bool,
+    has_wiped: bool,
     new_epoch: bool,
     wrong_clocks: bool,
 }
@@ -109,6 +112,7 @@ impl Run {
             paused: Vec::new(),
             last_resume: Tick(0),
             may_wipe,
+            has_wiped: false,
             new_epoch,
             wrong_clocks,
         })
@@ -118,15 +122,25 @@ impl Run {
         self.form()?;
         let faults = Faults::random(&mut self.rng);
         self.world.set_faults(faults);
-        let end = self.world.now() + FAULTY_US;
-        while self.world.now() < end {
+        let start = self.world.now();
+        if self.rng.chance(1, 2) {
+            self.workload.turn(&mut self.world);
+        }
+        while self.world.now() < start + FAULTY_US {
             self.workload.begin_all(&mut self.world);
             let pause = self.rng.between(100, 40_000);
-            self.world.run_for(pause);
+            let workload = &self.workload;
+            self.world.run_until_true(pause, |world| workload.is_turn_heard(world));
             self.workload.hear(&mut self.world);
             self.check_silence()?;
             if self.rng.chance(1, 20) {
                 self.nemesis();
+            }
+            if self.rng.chance(1, 100) {
+                self.workload.turn(&mut self.world);
+            }
+            if self.world.now() > start + REACHED_US {
+                self.workload.set_calm(false);
             }
         }
         self.heal()?;

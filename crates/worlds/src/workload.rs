@@ -3,6 +3,7 @@
 mod asks;
 mod listings;
 mod quorums;
+mod turns;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
@@ -15,16 +16,18 @@ use ombak_sim::{Heard, Rng, WALL_START_US, World};
 
 use crate::cluster::Cluster;
 use crate::history::{Found, History, Known, Op, OpKind, Outcome, TIMEOUT_MS};
-use crate::keys::{BUCKETS, BUSY, Keeps, RARE, bucket_of, is_deleted, keys};
+use crate::keys::{BUCKETS, BUSY, Keeps, RARE, TURNED, bucket_of, is_deleted, keys};
 use listings::Open;
 
 /// Clients that do one thing after the other.
 const CLIENTS: usize = 5;
-/// Who asks for everything when all is healed, many things at a time.
+/// Who asks for everything when all is healed, and who writes when a bucket is turned: many things at a time.
 const READER: usize = CLIENTS;
+const CROWD: usize = CLIENTS + 1;
 
-/// How long a request may stay open before it counts as silence.
+/// How long a request may stay open before it counts as silence: its time, or that of a change of properties, and some.
 const SILENCE: Tick = Tick::from_ms(TIMEOUT_MS as u64 + 3_000);
+const SILENCE_OF_TURNS: Tick = Tick::from_ms(5_000 + 3_000);
 
 /// What a client has in its hands after a read.
 #[derive(Clone, Debug)]
@@ -46,6 +49,11 @@ struct Asking {
 enum Waiting {
     Op(usize),
     Listing(Open),
+    /// A bucket is being turned.
+    Turn {
+        bucket: usize,
+        began: Tick,
+    },
 }
 
 /// All clients and what they did.
@@ -57,6 +65,12 @@ pub struct Workload {
     busy: BTreeMap<usize, usize>,
     seen: BTreeMap<(usize, usize), Seen>,
     last_value: u64,
+    /// Buckets that have been turned, and whether every node knows it. See `turns.rs`.
+    turned: BTreeMap<usize, bool>,
+    /// Those of which that was heard just now.
+    crowds: Vec<usize>,
+    /// Whether every node can be reached.
+    is_calm: bool,
     /// Listings that ended well, with the names in them.
     listed: Vec<(Listing, Vec<Bytes>)>,
 }
@@ -75,6 +89,9 @@ impl Workload {
             busy: BTreeMap::new(),
             seen: BTreeMap::new(),
             last_value: 0,
+            turned: BTreeMap::new(),
+            crowds: Vec::new(),
+            is_calm: true,
             listed: Vec::new(),
         }
     }
@@ -92,11 +109,12 @@ impl Workload {
     /// A request that has been open for longer than anything may take, counted from `since` if it was asked before.
     pub fn overdue(&self, now: Tick, since: Tick) -> Option<String> {
         let late = self.open.values().find(|waiting| {
-            let began = match waiting {
-                Waiting::Op(op) => self.history.ops()[*op].began,
-                Waiting::Listing(open) => open.began,
+            let (began, silence) = match waiting {
+                Waiting::Op(op) => (self.history.ops()[*op].began, SILENCE),
+                Waiting::Listing(open) => (open.began, SILENCE),
+                Waiting::Turn { began, .. } => (*began, SILENCE_OF_TURNS),
             };
-            now.since(began.max(since)) > SILENCE.0
+            now.since(began.max(since)) > silence.0
         });
         late.map(|waiting| self.describe(waiting))
     }
@@ -134,8 +152,9 @@ impl Workload {
 
     fn draw_key(&mut self) -> usize {
         match self.rng.below(12) {
-            0..=10 => self.rng.below(BUSY as u64) as usize,
-            _ => BUSY + self.rng.below(RARE as u64) as usize,
+            0..=7 => self.rng.below(BUSY as u64) as usize,
+            8..=10 => BUSY + self.rng.below(TURNED as u64) as usize,
+            _ => BUSY + TURNED + self.rng.below(RARE as u64) as usize,
         }
     }
 
@@ -201,6 +220,7 @@ impl Workload {
             };
             let client = match waiting {
                 Waiting::Op(op) => self.heard_op(op, reply.at, answer),
+                Waiting::Turn { bucket, .. } => self.heard_turn(world, bucket, reply.at, answer),
                 Waiting::Listing(open) => match self.heard_list(open, reply.at, answer) {
                     ControlFlow::Break(client) => client,
                     ControlFlow::Continue(open) => {
@@ -213,6 +233,8 @@ impl Workload {
             self.is_free(client);
             world.finish(reply.client);
         }
+        self.crowd_all(world);
+        self.promise_all(world);
     }
 
     fn is_free(&mut self, client: usize) {

@@ -3,13 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use ombak_base::{Epoch, NodeId, ShardId};
-use ombak_kv::{Listing, Quorum};
-use ombak_sim::Faults;
+use ombak_base::{Address, Epoch, NodeId, ShardId};
+use ombak_kv::props::BucketProps;
+use ombak_kv::{Answer, Listing, Quorum, Request};
+use ombak_node::Reply;
+use ombak_sim::{Faults, Heard};
 
 use super::{Failure, Run, all_complete};
 use crate::history::Outcome;
-use crate::keys::{BUCKETS, bucket_id, bucket_of, is_deleted, keys_of, name};
+use crate::keys::{BUCKETS, Bucket, bucket_id, bucket_of, is_deleted, keys_of, name};
 
 /// How long the cluster has to come to rest.
 const REST_US: u64 = 8_000_000;
@@ -74,14 +76,26 @@ impl Run {
     }
 
     /// Reads everything until the replicas agree; then every request must have been answered, and everyone must say
-    /// the same: readers, disks and listings.
+    /// the same: readers, disks, listings, properties.
     pub(super) fn settle(&mut self) -> Result<(), Failure> {
+        self.turn_in_calm();
         self.read_rounds();
         self.check_quiet()?;
         self.check_agreement()?;
+        self.check_props()?;
         let live = self.check_stored()?;
         self.check_listings(&live)?;
         self.check_listings_of_tombstones(live)
+    }
+
+    /// Every node can be reached: a change of properties that is acknowledged now binds all of them.
+    fn turn_in_calm(&mut self) {
+        self.workload.set_calm(true);
+        self.workload.turn_last(&mut self.world);
+        let workload = &self.workload;
+        self.world.run_until_true(REST_US, |world| workload.is_turn_heard(world));
+        self.workload.hear(&mut self.world);
+        self.rest();
     }
 
     /// Rounds of reads through every node, the last of them on the word of all replicas.
@@ -171,6 +185,42 @@ impl Run {
             self.workload.hear(&mut self.world);
         }
         (asked, self.workload.take_listed())
+    }
+
+    /// All shards know the same properties, and a change that was acknowledged is among them.
+    fn check_props(&mut self) -> Result<(), Failure> {
+        for (bucket, Bucket { name, .. }) in BUCKETS.iter().enumerate() {
+            let known = self.props(bucket)?;
+            let Some((_, props)) = known.first() else { continue };
+            if let Some((at, other)) = known.iter().find(|(_, other)| other != props) {
+                let detail = format!("{name}: {props:?}, and {other:?} on {at:?}");
+                return Err(self.failure("properties converge", detail));
+            }
+            if self.workload.must_keep_siblings(bucket, self.has_wiped) && !props.allow_mult() {
+                let detail = format!("{name} was to keep siblings: {props:?}");
+                return Err(self.failure("a change of properties lasts", detail));
+            }
+        }
+        Ok(())
+    }
+
+    /// What every shard knows of a bucket.
+    fn props(&mut self, bucket: usize) -> Result<Vec<(Address, Box<BucketProps>)>, Failure> {
+        let mut known = Vec::new();
+        for node in self.world.node_ids().collect::<Vec<_>>() {
+            for shard in (0..self.world.system().shape().shards).map(ShardId) {
+                let request = ombak_node::Request::Kv(Request::GetProps(bucket_id(bucket)));
+                match self.world.ask(node, shard, request, 1_000_000) {
+                    Some(Heard::Reply(Reply::Kv(Answer::Props(props)))) => {
+                        known.push((Address { node, shard }, props));
+                    }
+                    other => {
+                        return Err(self.failure("every request is answered", format!("{other:?}")));
+                    }
+                }
+            }
+        }
+        Ok(known)
     }
 }
 

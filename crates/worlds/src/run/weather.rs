@@ -10,6 +10,7 @@ use crate::keys::{keys, place};
 
 impl Run {
     pub(super) fn nemesis(&mut self) {
+        self.workload.set_calm(false);
         let nodes: Vec<NodeId> = self.world.node_ids().collect();
         let Some(node) = self.rng.pick(&nodes).copied() else { return };
         let Some(other) = self.rng.pick(&nodes).copied() else { return };
@@ -34,6 +35,7 @@ impl Run {
 
     fn wipe(&mut self, node: NodeId) {
         self.may_wipe = false;
+        self.has_wiped = true;
         self.paused.retain(|paused| *paused != node);
         self.world.wipe(node);
         let (cluster, at) = (self.world.system(), self.world.now());

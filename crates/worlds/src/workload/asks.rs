@@ -1,6 +1,7 @@
 //! What clients ask of one key.
 
 use bytes::Bytes;
+use ombak_base::NodeId;
 use ombak_kv::{Content, DeleteOp, GetOp, Operation, PutOp, Quorums, Return};
 use ombak_sim::World;
 
@@ -52,6 +53,19 @@ impl Workload {
             _ => Condition::None,
         };
         self.put_with(world, asking, seen, condition);
+    }
+
+    /// A put without context through each of some nodes.
+    pub(super) fn put_through(
+        &mut self,
+        world: &mut World<Cluster>,
+        client: usize,
+        key: usize,
+        nodes: &[NodeId],
+    ) {
+        for node in nodes.iter().copied() {
+            self.put_with(world, Asking { client, node, key }, None, Condition::None);
+        }
     }
 
     fn put_with(
