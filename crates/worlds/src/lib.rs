@@ -4,10 +4,12 @@
 //! real `log` backend on faulty disks, heals everything, and checks what clients were told against what is there:
 //!
 //! - no acknowledged write is lost, and none that was replaced or deleted comes back;
+//! - nothing is shown that is older than what was acknowledged;
 //! - an existing key is never answered "not found";
 //! - nobody reads what nobody wrote, and nothing twice;
+//! - a listing shows what is there;
 //! - every request is answered;
-//! - the replicas converge.
+//! - the replicas converge, on their disks, and so do the bucket properties.
 //!
 //! The rules are in [`history`](crate::History); the properties that stand in the code itself are checked after every
 //! step.
