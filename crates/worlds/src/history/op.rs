@@ -119,13 +119,14 @@ impl Op {
 
     /// Whether the read that this write rests on may have seen `put`, or what had replaced it.
     ///
-    /// A client's context is older than its write. A deletion without context reads some time before it is over.
+    /// A client's context is older than its write. A deletion without context reads some time before it is over. Within
+    /// one microsecond there is no order.
     pub(crate) fn may_have_seen(&self, put: &Op) -> bool {
         match (self.kind, &self.known) {
             (OpKind::Get, _) => false,
             (OpKind::Put(_), None) => false,
-            (OpKind::Delete, None) => put.began < self.over(),
-            (_, Some(_)) => put.began < self.began,
+            (OpKind::Delete, None) => put.began <= self.over(),
+            (_, Some(_)) => put.began <= self.began,
         }
     }
 

@@ -21,7 +21,7 @@ pub(super) fn check(view: &View) -> Result<(), String> {
             let had_it = other.known.as_ref().is_some_and(|known| known.values.contains(&value));
             let read_it = other.is_blind_delete() && other.may_have_seen(put);
             let by_old_rule =
-                other.value().is_some() && other.began < *from && put.began < other.over();
+                other.value().is_some() && other.began < *from && put.began <= other.over();
             had_it || read_it || by_old_rule
         })
     };

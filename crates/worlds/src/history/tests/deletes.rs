@@ -5,6 +5,7 @@ use super::*;
 fn a_blind_delete_excuses_what_began_before_its_end() {
     assert_eq!(both(&[put(1, 0, 1), delete(2, 3), read(&[], 4, 5)]), None);
     assert_eq!(both(&[delete(0, 3), put(1, 2, 4), read(&[], 5, 6)]), None, "concurrent");
+    assert_eq!(both(&[delete(2, 2), put(1, 2, 3), read(&[], 5, 6)]), None, "at the same moment");
     assert_eq!(siblings(&[put(1, 0, 1), delete(2, 3), put(2, 4, 5), read(&[2], 6, 7)]), None);
     let raced = [delete(0, 3), put(1, 2, 4), put(2, 5, 6), read(&[2], 7, 8)];
     assert_eq!(siblings(&raced), None, "concurrent");
