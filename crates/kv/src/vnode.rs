@@ -241,8 +241,12 @@ fn named(entry: Entry, base: Option<u64>, unseen: Option<Bytes>) -> Outcome<Comm
     Outcome { write: Write::Put(entry), reply }
 }
 
-/// Writes again what was replaced unseen: what was there before the write, and the write itself. Under new dots and
-/// requests, because the old ones count as replaced wherever the replacing has arrived.
+/// Writes again what was replaced unseen: what was there before the write, and the write itself. Under new dots, because
+/// the old ones count as replaced wherever the replacing has arrived.
+///
+/// Two writes may have replaced the same version, at one coordinator or at two, and each is put right for itself. So what
+/// is written again is a retry of the request that it came from: copies of it collapse, whoever has seen one of them
+/// replaces all, and a retry by the client finds it done.
 fn restore(
     vnode: &mut Vnode,
     now: Now,
@@ -257,24 +261,31 @@ fn restore(
     let Ok(before) = before.as_ref().map(Object::decode).transpose() else {
         return refuse_unreadable();
     };
-    for (dot, version) in before.iter().flat_map(Object::siblings) {
-        let retried = &write.context.retried;
-        if write.context.seen.covers(*dot) || retried.binary_search(&version.request).is_ok() {
-            continue;
-        }
+    let content = Content { last_modified_us: now.wall_us, ..write.content.clone() };
+    let own = (&write.context, Version { request: write.request, retried: true, content });
+    let nothing = Context::default();
+    let mut replaced = before.unwrap_or_default();
+    replaced.drop_seen(&write.context);
+    let unseen = replaced.siblings().iter().map(|(_, version)| (&nothing, version.clone()));
+    for (context, version) in unseen.chain([own]) {
+        let Some(request) = name_again(&object, version.request) else { continue };
         let Some(dot) = vnode.mint() else { return keep(CommandReply::CannotMint) };
-        let request = RequestId(version.request.0 ^ write.request.0.rotate_left(1));
-        let version = Version { request, retried: false, ..version.clone() };
-        object.write(&Context::default(), dot, version);
-    }
-    if !object.siblings().iter().any(|(_, version)| version.request == write.request) {
-        let Some(dot) = vnode.mint() else { return keep(CommandReply::CannotMint) };
-        let content = Content { last_modified_us: now.wall_us, ..write.content.clone() };
-        let request = RequestId(write.request.0.rotate_left(1));
-        let version = Version { request, retried: false, content };
-        object.write(&write.context, dot, version);
+        object.write(context, dot, Version { request, retried: true, ..version });
     }
     named(object.to_entry(), stored.map(|entry| entry.tag), None)
+}
+
+/// The request under which something is written again; `None`: it is there. Its own, unless that counts as replaced: a
+/// write that replaced a retry unseen has named it.
+fn name_again(object: &Object, request: RequestId) -> Option<RequestId> {
+    /// Any odd number: what follows one another is never the same. A large one, so that no other request is hit.
+    const NEXT: u128 = 0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835;
+    let mut names =
+        std::iter::successors(Some(request), |last| Some(RequestId(last.0.wrapping_add(NEXT))));
+    let is_there = |name: RequestId| object.siblings().iter().any(|(_, v)| v.request == name);
+    names
+        .find(|name| is_there(*name) || !object.knows_request(*name))
+        .filter(|name| !is_there(*name))
 }
 
 /// A merge of which only the tag of what is stored is known; `None`: that is not enough.

@@ -290,6 +290,99 @@ fn what_was_replaced_unseen_is_written_again() {
     }
 }
 
+/// Writes by the old rule, which replaces what is there. Returns the work of putting it right.
+fn replace_unseen(
+    vnode: &mut Vnode,
+    stored: &mut Option<Entry>,
+    write: CoordinatedWrite,
+) -> Command {
+    let replacing = CoordinatedWrite { siblings: false, ..write.clone() };
+    match run(vnode, stored, Command::Coordinate(Box::new(replacing))) {
+        CommandReply::Coordinated { unseen, .. } => {
+            Command::Restore(Box::new(Restoring { write, before: unseen }))
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+fn values(stored: &Option<Entry>) -> Vec<Bytes> {
+    let object =
+        Object::decode(&stored.as_ref().expect("it is there").bytes).expect("our own bytes");
+    let mut values: Vec<Bytes> = object.live().map(|(_, v)| v.content.value.clone()).collect();
+    values.sort();
+    values
+}
+
+/// A second vnode of the same partition, of another actor.
+fn another_vnode() -> Vnode {
+    let mut vnode = vnode();
+    vnode.settle(&[], true, ActorId(3));
+    vnode.lease_is_synced(LEASE);
+    vnode
+}
+
+fn exchange(a: (&mut Vnode, &mut Option<Entry>), b: (&mut Vnode, &mut Option<Entry>)) {
+    let bytes = |stored: &Option<Entry>| stored.as_ref().expect("it is there").bytes.clone();
+    let (from_a, from_b) = (merge(bytes(a.1)), merge(bytes(b.1)));
+    run(a.0, a.1, from_b);
+    run(b.0, b.1, from_a);
+    assert_eq!(a.1, b.1);
+}
+
+/// Two writes replaced one another, and both are put right: the first of them by itself, and as what the second replaced.
+#[test]
+fn what_is_written_again_for_two_writes_stands_once() {
+    let (mut vnode, mut stored) = (vnode(), None);
+    let nothing = Context::default();
+    coordinate_ok(&mut vnode, &mut stored, write("a", 1, &nothing));
+    let first = replace_unseen(&mut vnode, &mut stored, write("b", 2, &nothing));
+    let second = replace_unseen(&mut vnode, &mut stored, write("c", 3, &nothing));
+    for restoring in [first, second] {
+        run(&mut vnode, &mut stored, restoring);
+    }
+    assert_eq!(values(&stored), ["a", "b", "c"]);
+    let retry = CoordinatedWrite { retried: true, ..write("b", 2, &nothing) };
+    coordinate_ok(&mut vnode, &mut stored, retry);
+    assert_eq!(values(&stored), ["a", "b", "c"], "the client's retry finds it done");
+}
+
+/// Two coordinators replaced the same, each by a write of its own, and each puts it right.
+#[test]
+fn what_two_coordinators_write_again_stands_once_and_is_replaced_as_one() {
+    let ((mut here, mut stored), (mut there, mut elsewhere)) =
+        ((vnode(), None), (another_vnode(), None));
+    let nothing = Context::default();
+    let first = coordinate_ok(&mut here, &mut stored, write("a", 1, &nothing));
+    run(&mut there, &mut elsewhere, merge(first.encode()));
+    let restore_here = replace_unseen(&mut here, &mut stored, write("b", 2, &nothing));
+    let restore_there = replace_unseen(&mut there, &mut elsewhere, write("c", 3, &nothing));
+    run(&mut here, &mut stored, restore_here);
+    let seen = Object::decode(&stored.as_ref().unwrap().bytes).expect("our own bytes").context();
+    run(&mut there, &mut elsewhere, restore_there);
+    exchange((&mut here, &mut stored), (&mut there, &mut elsewhere));
+    assert_eq!(values(&stored), ["a", "b", "c"]);
+    coordinate_ok(&mut here, &mut stored, write("d", 4, &seen));
+    exchange((&mut here, &mut stored), (&mut there, &mut elsewhere));
+    assert_eq!(values(&stored), ["c", "d"], "the reader had seen one of the two copies of a");
+}
+
+/// What was written again is a retry, and who replaces a retry unseen names it as replaced: it needs another name then.
+#[test]
+fn what_was_written_again_and_replaced_again_is_written_again() {
+    let ((mut here, mut stored), (mut there, mut elsewhere)) =
+        ((vnode(), None), (another_vnode(), None));
+    let nothing = Context::default();
+    coordinate_ok(&mut here, &mut stored, write("a", 1, &nothing));
+    let first = replace_unseen(&mut here, &mut stored, write("b", 2, &nothing));
+    run(&mut here, &mut stored, first.clone());
+    run(&mut there, &mut elsewhere, merge(stored.as_ref().unwrap().bytes.clone()));
+    let second = replace_unseen(&mut there, &mut elsewhere, write("c", 3, &nothing));
+    run(&mut there, &mut elsewhere, second);
+    assert_eq!(values(&elsewhere), ["a", "b", "c"]);
+    exchange((&mut here, &mut stored), (&mut there, &mut elsewhere));
+    assert_eq!(values(&stored), ["a", "b", "c"]);
+}
+
 /// What the client had seen is replaced in any bucket.
 #[test]
 fn what_was_replaced_seen_is_no_loss() {
