@@ -69,6 +69,8 @@ pub struct History {
     listings: Vec<Listed>,
     /// From when on concurrent writes of a key are siblings. Before, and on others, the last write wins by the clock.
     siblings_from: BTreeMap<usize, Tick>,
+    /// Since when a key's bucket is being turned into one that keeps siblings: somebody may have heard of it.
+    turning_from: BTreeMap<usize, Tick>,
     /// Keys on a lost disk: from its loss to its repair.
     lost: BTreeMap<usize, (Tick, Tick)>,
     /// By how much some clock may be slow.
@@ -79,6 +81,11 @@ impl History {
     /// Concurrent writes of `key` that begin from now on are siblings.
     pub fn siblings_from(&mut self, key: usize, at: Tick) {
         self.siblings_from.insert(key, at);
+    }
+
+    /// The bucket of `key` is being turned into one that keeps siblings: not everyone knows it at once.
+    pub fn turning_from(&mut self, key: usize, at: Tick) {
+        self.turning_from.entry(key).or_insert(at);
     }
 
     /// Clocks may be slow by so much.

@@ -111,9 +111,23 @@ impl<'a> View<'a> {
     }
 
     /// Whether `write` is certain to have removed `put` for this read: it was acknowledged, this read met it, and the
-    /// read that it rests on had met `put`.
+    /// read that it rests on had met `put`, which was not written again meanwhile.
     fn is_removed_by(&self, put: &Op, write: &Op) -> bool {
-        self.meets(write) && self.history.knows(write, put)
+        self.meets(write) && self.history.knows(write, put) && !self.may_be_written_again(put)
+    }
+
+    /// Whether `put` may have been replaced by a write that had not seen it, or by itself be one that was replaced so, and
+    /// then been written again, as the bucket turned out to keep siblings. It has a name then that no context covers.
+    ///
+    /// Only a put does so that was under way while the bucket was being turned, and began before everyone knew of that.
+    fn may_be_written_again(&self, put: &Op) -> bool {
+        let Some(turning) = self.history.turning_from.get(&self.key) else { return false };
+        let known = self.history.siblings_from.get(&self.key).copied().unwrap_or(Tick(u64::MAX));
+        put.began < known
+            && self.writes.iter().any(|by| {
+                let by_old_rule = by.value().is_some() && by.began < known && by.over() >= *turning;
+                by_old_rule && by.over() >= put.began && !self.history.knows(by, put)
+            })
     }
 }
 

@@ -43,6 +43,7 @@ impl Workload {
 
     fn turn_one(&mut self, world: &mut World<Cluster>, bucket: usize) {
         let Some(node) = self.any_node(world) else { return };
+        keys_of(bucket).for_each(|key| self.history.turning_from(key, world.now()));
         let request = Request::SetProps(bucket_id(bucket), keep_siblings());
         let waiting = Waiting::Turn { bucket, began: world.now() };
         self.ask(world, CROWD, node, request, waiting);

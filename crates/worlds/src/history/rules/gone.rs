@@ -6,7 +6,8 @@
 //! read begins when it begins.
 //!
 //! Its own put must have been acknowledged before that read. Otherwise it was still under way, and its retry, under
-//! another dot, is concurrent with what replaced it (decision 12).
+//! another dot, is concurrent with what replaced it (decision 12). And where the bucket was being turned into one that
+//! keeps siblings, a put may have been written again under another dot (decision 16, and `View::may_be_written_again`).
 
 use super::View;
 
