@@ -266,3 +266,60 @@ fn primaries(w: &World<Cluster>, key: &Bytes) -> Vec<NodeId> {
     let point = hash::key_point(b"", &bucket().name, key);
     w.system().primaries(hash::partition_of(&point, w.system().shape().ring_size)).to_vec()
 }
+
+/// `allow_mult=true` is acknowledged while C is cut off. When C is back, and before it has heard of the change, two
+/// writes come to it, which it names by the old rule. One replaced the other, and both were acknowledged; later, when they
+/// were put right, one of the two stood there twice.
+#[test]
+fn writes_through_a_node_that_missed_the_change_of_properties_are_siblings() {
+    let mut w = world(5);
+    w.partition(&[A, B], &[C]);
+    w.run_for(3 * SECOND);
+    assert!(keep_siblings(&mut w), "A and B have it");
+    w.heal();
+    let put = || ombak_node::Request::Kv(Request::Key(put_op(key(0), Quorums::default())));
+    let mut acknowledged = 0;
+    for _ in 0..1_000 {
+        // Refused at once as long as C believes that it is alone.
+        w.request(C, S, put());
+        w.request(C, S, put());
+        w.run_for(2_000);
+        let written = |reply: &ombak_sim::Reply<Reply>| {
+            matches!(reply.heard, Heard::Reply(Reply::Kv(Answer::Written(_))))
+        };
+        acknowledged += w.take_replies().iter().filter(|reply| written(reply)).count();
+        if acknowledged > 0 {
+            break;
+        }
+    }
+    w.run_for(SECOND);
+    assert_eq!((acknowledged, values(&mut w, A, Quorum::All)), (2, Ok(2)));
+}
+
+/// Two writes, which replace the first value and one another, are under way while their bucket comes to keep siblings. Put
+/// right, the first of the two stood there twice: for itself, and as what the second had replaced (seeds 34, 148 and 519).
+#[test]
+fn writes_that_replaced_one_another_are_written_again_once() {
+    let mut put_right = 0;
+    for seed in 0..20 {
+        let mut w = world(seed);
+        assert!(put(&mut w, A, key(0)));
+        w.run_for(SECOND);
+        // What the others answer is on its way for a while.
+        w.set_faults(Faults { delay_us: (90_000, 100_000), ..Faults::calm() });
+        let all = Quorums { w: Quorum::All, dw: Quorum::All, ..Quorums::default() };
+        for _ in 0..2 {
+            w.request(C, S, ombak_node::Request::Kv(Request::Key(put_op(key(0), all))));
+            w.run_for(1_000);
+        }
+        w.set_faults(Faults::calm());
+        assert!(keep_siblings(&mut w));
+        w.run_for(3 * SECOND);
+        for node in [A, B, C] {
+            assert_eq!(values(&mut w, node, Quorum::All), Ok(3), "seed {seed}, through {node}");
+        }
+        let probe = "what was replaced before its bucket was known is written again";
+        put_right += w.probes().get(probe).copied().unwrap_or(0);
+    }
+    assert!(put_right > 20, "both had to be put right");
+}
