@@ -65,7 +65,8 @@ pub struct VnodeReport {
     pub partition: u32,
     /// The shard that runs it.
     pub shard: u16,
-    /// Whether what is absent here is really absent. `repair` makes it so again.
+    /// Whether nothing that was here has been lost: only then does the absence of a key mean anything. `repair` copies
+    /// what was lost from the other owners.
     pub complete: bool,
     /// Whether it can name writes.
     pub ready: bool,
