@@ -14,7 +14,7 @@ pub struct Member {
 /// The members, the rows, and the version of both.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Topology {
-    /// The cluster, from its members' names and ring size: nodes that were told different lists never mix.
+    /// The cluster, from its name, its members' names and its ring size: nodes that were told different ones never mix.
     pub cluster: ClusterId,
     /// Version; a replica refuses requests made under an older one.
     pub epoch: Epoch,
@@ -25,7 +25,8 @@ pub struct Topology {
 }
 
 impl Topology {
-    /// The topology of a fixed list of distinct names. The order of the list does not matter.
+    /// The topology of a fixed list of distinct names, of a cluster that has no name itself. The order of the list does
+    /// not matter.
     pub fn fixed(names: &[String], ring_size: u32) -> Result<Topology, RingError> {
         let mut members: Vec<Member> =
             names.iter().map(|name| Member { name: name.clone() }).collect();
@@ -33,6 +34,14 @@ impl Topology {
         members.dedup();
         let ring = Ring::claim(members.len(), ring_size)?;
         Ok(Topology { cluster: cluster_id(&members, ring_size), epoch: Epoch(1), members, ring })
+    }
+
+    /// The same, of a cluster with a name. An empty one is none.
+    pub fn named(mut self, cluster: &str) -> Topology {
+        if !cluster.is_empty() {
+            self.cluster = ClusterId(fnv1a(self.cluster.0, cluster.as_bytes()));
+        }
+        self
     }
 
     /// The id of the member with that name.

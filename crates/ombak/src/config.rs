@@ -77,6 +77,9 @@ pub struct NodeOptions {
     /// all nodes [default: this node alone]
     #[arg(long, value_name = "NAME=HOST:PORT", value_delimiter = ',')]
     pub members: Option<Vec<String>>,
+    /// The cluster's name, the same on all nodes; nodes of clusters with different names refuse each other [default: none]
+    #[arg(long, value_name = "NAME")]
+    pub cluster: Option<String>,
     /// Partitions, a power of two; the same on all nodes, and for ever [default: 64]
     #[arg(long)]
     pub ring_size: Option<u32>,
@@ -109,6 +112,8 @@ pub struct Settings {
     pub peer: SocketAddr,
     /// All nodes and their peer addresses.
     pub members: Vec<(String, SocketAddr)>,
+    /// The cluster's name; empty for none.
+    pub cluster: String,
     /// Partitions.
     pub ring_size: u32,
     /// Storage.
@@ -150,6 +155,7 @@ impl NodeOptions {
             http: self.http.or(other.http),
             peer: self.peer.or(other.peer),
             members: self.members.or(other.members),
+            cluster: self.cluster.or(other.cluster),
             ring_size: self.ring_size.or(other.ring_size),
             backend: self.backend.or(other.backend),
             shards: self.shards.or(other.shards),
@@ -182,6 +188,7 @@ impl NodeOptions {
             peer,
             members: members(&name, peer, self.members, insecure)?,
             name,
+            cluster: self.cluster.unwrap_or_default(),
             ring_size: ring_size(self.ring_size.unwrap_or(DEFAULT_RING_SIZE))?,
             backend,
             shards: shards(self.shards)?,

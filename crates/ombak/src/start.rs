@@ -76,6 +76,7 @@ fn node_options(settings: Settings) -> Options {
         dir: settings.dir,
         name: settings.name,
         members: settings.members,
+        cluster: settings.cluster,
         peer_addr: settings.peer,
         pb_addr: settings.pb,
         http_addr: settings.http,

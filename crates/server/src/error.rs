@@ -87,8 +87,8 @@ pub enum StartError {
         /// What was asked for.
         wanted: u32,
     },
-    /// The member list cannot change yet.
-    #[error("data directory {} was made in a cluster of {found}: start with these --members", dir.display())]
+    /// The cluster's name and its member list cannot change yet.
+    #[error("data directory {} was made in a cluster of {found}: start with these --members, and with the --cluster of then", dir.display())]
     OtherMembers {
         /// The directory.
         dir: PathBuf,

@@ -46,7 +46,8 @@ impl Node {
     pub fn start_on(options: Options, listeners: Listeners) -> Result<Node, StartError> {
         check_names(&options)?;
         let addresses = listeners.addresses().map_err(StartError::Http)?;
-        let topology = Topology::fixed(&options.names(), options.ring_size)?;
+        let topology =
+            Topology::fixed(&options.names(), options.ring_size)?.named(&options.cluster);
         let me = topology.node(&options.name).ok_or(StartError::Name(options.name.clone()))?;
         let directory = options.dir.as_deref().map(Directory::open).transpose()?;
         let id = directory_id(&options, &topology, directory.as_ref())?;

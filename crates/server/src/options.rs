@@ -29,6 +29,8 @@ pub struct Options {
     pub dir: Option<PathBuf>,
     /// This node's name.
     pub name: String,
+    /// The cluster's name; empty for none. Nodes of clusters with different names refuse each other.
+    pub cluster: String,
     /// All members of the cluster with their peer addresses. This node may be among them or not.
     pub members: Vec<(String, SocketAddr)>,
     /// Where other members connect. Not bound by a node that is alone.
@@ -56,6 +58,7 @@ impl Default for Options {
         Options {
             dir: None,
             name: DEFAULT_NAME.into(),
+            cluster: String::new(),
             members: Vec::new(),
             peer_addr: local(8099),
             pb_addr: local(8087),

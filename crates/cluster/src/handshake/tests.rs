@@ -45,6 +45,19 @@ fn strangers_are_told_why_not() {
 }
 
 #[test]
+fn a_namesake_of_another_cluster_is_a_stranger() {
+    let elsewhere = topology().named("elsewhere").cluster;
+    let refused = Hello::admit(
+        &Hello { cluster: elsewhere, ..hello() }.encode(),
+        &topology().named("here"),
+        NodeId(0),
+    );
+    let here = topology().named("here").cluster;
+    assert_eq!(refused, Err(HandshakeError::Cluster(elsewhere, here)));
+    assert_eq!(topology().named(""), topology());
+}
+
+#[test]
 fn fields_of_a_later_version_are_passed_over() {
     let mut bytes = Hello { versions: (1, 2), ..hello() }.encode();
     bytes.extend_from_slice(b"more");

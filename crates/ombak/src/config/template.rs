@@ -28,6 +28,7 @@ pub fn template(given: &NodeOptions) -> String {
     file.option("peer", PEER, text(&given.peer), DEFAULT_PEER.into());
     let alone = Value::from(vec![format!("{DEFAULT_NAME}={DEFAULT_PEER}")]);
     file.option("members", MEMBERS, given.members.clone().map(Value::from), alone);
+    file.option("cluster", CLUSTER, text(&given.cluster), "".into());
     let ring_size = given.ring_size.map(|size| Value::from(i64::from(size)));
     file.option("ring_size", RING_SIZE, ring_size, i64::from(DEFAULT_RING_SIZE).into());
     let backend = given.backend.map(|backend| Value::from(backend.to_string()));
@@ -40,7 +41,7 @@ pub fn template(given: &NodeOptions) -> String {
 }
 
 const DIR: &str = "\
-Data directory; made if missing. One process at a time, and always with the same name, members and ring_size.
+Data directory; made if missing. One process at a time, and always with the same name, cluster, members and ring_size.
 Required unless backend is \"memory\"; this is an example, not a default.";
 const NAME: &str = "\
 This node's name, as it stands in members. Clients see it; Riak's expect this one of a node that is alone.";
@@ -52,6 +53,9 @@ const MEMBERS: &str = "\
 All nodes of the cluster, this one too, each with the address at which the others reach it: its peer address,
 or that of what stands in front of it. The same names on all nodes; they cannot be changed later in this version.
 Without it the node is a cluster of its own.";
+const CLUSTER: &str = "\
+The cluster's name, the same on all nodes; it cannot be changed later. Nodes of clusters with different names refuse
+each other, also where an address was mistaken. Empty: none.";
 const RING_SIZE: &str = "\
 Partitions that keys are spread over: a power of two up to 1024, ten or more for each node that the cluster
 may ever have. The same on all nodes; it cannot be changed later.";

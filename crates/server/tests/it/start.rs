@@ -67,6 +67,8 @@ fn a_directory_has_one_process_one_node_and_one_ring() {
     let member = ("other".to_string(), options().peer_addr);
     let other = Options { members: vec![member], ..on(dir.path()) };
     assert!(matches!(refusal(other), StartError::OtherMembers { .. }));
+    let other = Options { cluster: "other".into(), ..on(dir.path()) };
+    assert!(matches!(refusal(other), StartError::OtherMembers { .. }));
 
     let file = dir.path().join("node.toml");
     let text = std::fs::read_to_string(&file).unwrap();
