@@ -14,7 +14,7 @@ use ombak_sim::{Faults, Heard, World};
 
 use crate::cluster::{Cluster, Shape};
 
-mod found;
+pub(crate) mod found;
 
 const A: NodeId = NodeId(0);
 const S: ShardId = ShardId(0);

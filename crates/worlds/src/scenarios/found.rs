@@ -31,6 +31,12 @@ fn put_with(w: &mut World<Cluster>, node: NodeId, quorums: Quorums) -> bool {
 /// "A up to here" covers the value, which A does not have any more. The merge drops it on the others.
 #[test]
 fn a_write_that_its_coordinator_lost_is_kept() {
+    let lost = lost_by_their_coordinator();
+    assert!(lost.is_empty(), "the acknowledged value is gone with seeds {lost:?}");
+}
+
+/// The seeds with which it is not.
+pub(crate) fn lost_by_their_coordinator() -> Vec<u64> {
     let mut lost = Vec::new();
     for seed in 0..60 {
         let mut w = world(seed);
@@ -50,7 +56,7 @@ fn a_write_that_its_coordinator_lost_is_kept() {
             lost.push(seed);
         }
     }
-    assert!(lost.is_empty(), "the acknowledged value is gone with seeds {lost:?}");
+    lost
 }
 
 /// The same with a failed sync in place of the crash, as in the seeds.
