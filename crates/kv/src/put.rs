@@ -67,6 +67,11 @@ impl PutCore {
         }
     }
 
+    /// The same write once more, of which nothing has been heard yet.
+    pub fn anew(&self) -> PutCore {
+        PutCore { heard: Vec::with_capacity(self.replicas), ..*self }
+    }
+
     /// Whether only durable acknowledgements matter, so that replicas need not send two.
     pub fn durable_only(&self) -> bool {
         self.need_dw >= self.need_w.max(self.need_pw)

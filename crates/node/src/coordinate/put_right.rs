@@ -5,10 +5,12 @@ use ombak_base::{Effects, Now};
 use ombak_cluster::Done;
 use ombak_crdt::Context;
 use ombak_kv::{
-    Answer, BucketId, Command, CommandReply, CoordinatedWrite, Operation, RequestError, Restoring,
+    Ack, Answer, BucketId, Command, CommandReply, CoordinatedWrite, Operation, RequestError,
+    Restoring,
 };
 
 use super::{Named, Op, Stage};
+use crate::message::Told;
 use crate::replica::Origin;
 use crate::shard::Shard;
 
@@ -42,11 +44,14 @@ impl Shard {
         ids
     }
 
+    /// What replicas say of the write as it was counts no more: it goes on under another number.
     pub(super) fn put_one_right<E: Effects<Shard>>(&mut self, now: Now, id: u64, fx: &mut E) {
-        let Some(op) = self.ops.get_mut(&id) else { return };
-        let (Stage::Writing(_, named), Operation::Put(put)) = (&mut op.stage, &op.operation) else {
+        let Some(mut op) = self.ops.remove(&id) else { return };
+        let (Stage::Writing(core, named), Operation::Put(put)) = (&mut op.stage, &op.operation)
+        else {
             return;
         };
+        *core = core.anew();
         named.siblings = true;
         let write = CoordinatedWrite {
             request: op.request,
@@ -59,6 +64,8 @@ impl Shard {
         };
         let restoring = Restoring { write, before: named.unseen.take() };
         let (partition, key) = (op.partition, op.storage_key.clone());
+        let id = self.fresh_id();
+        self.ops.insert(id, op);
         fx.probe("what was replaced before its bucket was known is written again");
         let command = Command::Restore(Box::new(restoring));
         self.submit(now, partition, &key, command, Origin::Restoring(id), fx);
@@ -78,9 +85,13 @@ impl Shard {
             return self.deliver(op.asker, Answer::Failed(RequestError::Timeout), fx);
         };
         let Stage::Writing(core, _) = &op.stage else { return };
-        let (core, named) = (core.clone(), Named { object, tag, base, unseen, siblings: true });
+        let mut core = core.clone();
+        core.hear(self.me(), Ack::Taken);
+        self.tell_self_when_durable(done.stamp, id, Told::Durable(tag));
+        let decided = core.decide();
+        let named = Named { object, tag, base, unseen, siblings: true };
         self.send_merges(now, id, &op, &core, &named, fx);
         op.stage = Stage::Writing(core, named);
-        self.ops.insert(id, op);
+        self.settle_write(now, id, op, decided, fx);
     }
 }
