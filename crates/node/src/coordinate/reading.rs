@@ -112,6 +112,8 @@ impl Shard {
             GetDecision::Failed(_) if op.overloaded => Answer::Failed(RequestError::Overload),
             GetDecision::Failed(error) => Answer::Failed(error),
             GetDecision::NotFound => Answer::NotFound(None),
+            // As if nothing had been there: what is reaped leaves no context to clients.
+            GetDecision::Found(object) if object.is_grave() => Answer::NotFound(None),
             GetDecision::Found(object) if object.is_tombstone() => {
                 Answer::NotFound(Some(object.context().encode()))
             }
