@@ -7,6 +7,7 @@
 //! | `status`, `ring`, `repair` | how a node is, over its HTTP port |
 //! | `object` | get, put and delete one key over HTTP |
 //! | `bench` | how fast a server is |
+//! | `store` | what a data directory holds, without its node |
 //! | `sim` | a whole cluster in one process, from a seed |
 //!
 //! Everything here parses, asks and prints; nothing here decides about data.
@@ -27,6 +28,7 @@ mod signals;
 mod sim;
 mod start;
 mod status;
+mod store;
 
 use std::io::ErrorKind;
 use std::process::ExitCode;
@@ -65,6 +67,8 @@ enum Command {
     Put(object::PutArgs),
     Del(object::DelArgs),
     Bench(Box<bench::BenchArgs>),
+    #[command(subcommand)]
+    Store(store::StoreCommand),
     Sim(sim::SimArgs),
 }
 
@@ -92,6 +96,7 @@ fn run(command: Command) -> Result<(), CliError> {
         Command::Put(args) => object::put(&args),
         Command::Del(args) => object::del(&args),
         Command::Bench(args) => bench::run(*args).map_err(bench_error),
+        Command::Store(command) => store::run(&command),
         Command::Sim(args) => sim::run(&args),
     }
 }

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
+use support::alone::{start_alone, stop, wait_up};
 use support::demo::{Demo, is_gone, port_options};
 use support::pb::{Pb, put_req};
 use support::ports::Ports;
@@ -24,26 +25,6 @@ fn one_line(finished: &Finished, code: i32) -> &str {
     assert_eq!(finished.out, "");
     assert_eq!(finished.err.lines().count(), 1, "{}", finished.err);
     finished.err.strip_prefix("ombak: ").unwrap()
-}
-
-fn start_alone(ports: &Ports, dir: &Path, more: &[&str]) -> Process {
-    let mut arguments = vec!["start".to_string(), "--dir".into(), dir.display().to_string()];
-    for (option, port) in [("--pb", 1), ("--http", 2), ("--peer", 3)] {
-        arguments.extend([option.into(), ports.address(port).to_string()]);
-    }
-    arguments.extend(["--ring-size".to_string(), "8".into(), "--shards".into(), "1".into()]);
-    arguments.extend(more.iter().map(|text| text.to_string()));
-    Process::ombak(arguments)
-}
-
-fn wait_up(node: &mut Process) {
-    node.wait_line("word that the node is up", |_, line| line.contains("the node is up"));
-}
-
-fn stop(mut process: Process, signal: Signal) {
-    process.signal(signal);
-    let status = process.wait();
-    assert!(status.success(), "{status}: {}", process.all_text());
 }
 
 #[test]
@@ -89,7 +70,7 @@ fn wrong_usage_is_exit_code_2_and_says_what_is_right() {
 #[test]
 fn help_teaches() {
     let all = "demo start status ring repair get put del bench";
-    for command in all.split(' ').chain(["sim run"]) {
+    for command in all.split(' ').chain(["sim run", "store stat", "store verify"]) {
         let finished = run(command.split(' ').chain(["--help"]));
         assert_eq!(finished.code, Some(0), "{finished:?}");
         assert!(finished.out.contains("Examples:"), "{command}: {}", finished.out);

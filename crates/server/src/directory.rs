@@ -50,6 +50,23 @@ impl Directory {
         }
     }
 
+    /// Locks a directory that a node has stored something in.
+    pub fn open_existing(path: &Path) -> Result<Directory, StartError> {
+        if !path.join(IDENTITY).is_file() {
+            return Err(StartError::NoData(path.into()));
+        }
+        let directory = Directory::open(path)?;
+        if directory.holds_data()? { Ok(directory) } else { Err(StartError::NoData(path.into())) }
+    }
+
+    /// Whose directory it is.
+    pub fn identity(&self) -> Result<Identity, StartError> {
+        match self.read().map_err(|source| self.failed(source))? {
+            Some(text) => self.understand(&text),
+            None => Err(StartError::NoIdentity(self.path.clone())),
+        }
+    }
+
     /// The files in it.
     pub fn disk(&self) -> OsDisk {
         self.disk.clone()
@@ -72,14 +89,19 @@ impl Directory {
         }
     }
 
-    fn check(&self, text: &str, wanted: Identity) -> Result<Identity, StartError> {
+    fn understand(&self, text: &str) -> Result<Identity, StartError> {
         let dir = self.path.clone();
         let damaged = |what| StartError::Identity { dir: dir.clone(), what };
         let format = identity::format_of(text).map_err(damaged)?;
         if format > FORMAT {
             return Err(StartError::NewerFormat { dir, found: format, known: FORMAT });
         }
-        let found = Identity::from_text(text).map_err(damaged)?;
+        Identity::from_text(text).map_err(damaged)
+    }
+
+    fn check(&self, text: &str, wanted: Identity) -> Result<Identity, StartError> {
+        let dir = self.path.clone();
+        let found = self.understand(text)?;
         if found.node != wanted.node {
             let (found, wanted) = (found.node, wanted.node);
             return Err(StartError::OtherNode { dir, found, wanted });

@@ -38,6 +38,9 @@ pub enum StartError {
     /// Another process has the directory.
     #[error("data directory {} is in use by another process", .0.display())]
     Locked(PathBuf),
+    /// No node has stored anything there.
+    #[error("{} is no data directory of a node with the log backend: it has no node.toml, or no data", .0.display())]
+    NoData(PathBuf),
     /// The directory cannot be used.
     #[error("data directory {}: {source}", dir.display())]
     Directory {

@@ -36,6 +36,7 @@ mod error;
 #[doc(hidden)]
 pub mod fuzz;
 mod http;
+pub mod inspect;
 mod listeners;
 mod node;
 mod options;

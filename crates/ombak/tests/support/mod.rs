@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test binary uses its part")]
 #![allow(clippy::unwrap_used, reason = "whatever fails here fails the test")]
 
+pub mod alone;
 pub mod cluster;
 pub mod demo;
 pub mod load;
