@@ -97,6 +97,21 @@ impl NodeClient {
         Ok(Answer { status: parts.status.as_u16(), headers: parts.headers, body })
     }
 
+    /// Asks for something that may be long: its body, to be read bit by bit.
+    pub fn stream(&self, path: &str) -> Result<Box<dyn io::Read>, CliError> {
+        let request = Request::builder().method(Method::GET).uri(self.url(path));
+        let sent = self.agent.run(request.body(()).map_err(|error| self.unusable(&error))?);
+        let response = sent.map_err(|error| self.unreachable(&error))?;
+        let (parts, body) = response.into_parts();
+        if parts.status.as_u16() == 200 {
+            return Ok(Box::new(body.into_reader()));
+        }
+        let body = body.into_with_config().limit(BODY_BYTES_MAX).read_to_vec();
+        let body = body.map_err(|error| self.unreachable(&error))?;
+        let (status, headers) = (parts.status.as_u16(), parts.headers);
+        Err(self.refusal(&Answer { status, headers, body }))
+    }
+
     /// Asks one of Ombak's own questions, which answer in JSON.
     pub fn json(&self, method: Method, path: &str) -> Result<Value, CliError> {
         let answer = self.request(method, path, &[], None)?;

@@ -6,6 +6,7 @@
 //! | `start`, `config` | one node, and where its options come from |
 //! | `status`, `ring`, `repair` | how a node is, over its HTTP port |
 //! | `object` | get, put and delete one key over HTTP |
+//! | `bucket` | which buckets there are, their keys and properties |
 //! | `bench` | how fast a server is |
 //! | `store` | what a data directory holds, without its node |
 //! | `sim` | a whole cluster in one process, from a seed |
@@ -14,6 +15,7 @@
 
 mod address;
 mod bench;
+mod bucket;
 mod config;
 mod demo;
 mod error;
@@ -66,6 +68,8 @@ enum Command {
     Get(object::GetArgs),
     Put(object::PutArgs),
     Del(object::DelArgs),
+    #[command(subcommand)]
+    Bucket(bucket::BucketCommand),
     Bench(Box<bench::BenchArgs>),
     #[command(subcommand)]
     Store(store::StoreCommand),
@@ -95,6 +99,7 @@ fn run(command: Command) -> Result<(), CliError> {
         Command::Get(args) => object::get(&args),
         Command::Put(args) => object::put(&args),
         Command::Del(args) => object::del(&args),
+        Command::Bucket(command) => bucket::run(&command),
         Command::Bench(args) => bench::run(*args).map_err(bench_error),
         Command::Store(command) => store::run(&command),
         Command::Sim(args) => sim::run(&args),

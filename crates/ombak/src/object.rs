@@ -1,7 +1,7 @@
 //! `ombak get`, `put` and `del`: one key, over HTTP as Riak speaks it.
 
 pub(crate) mod siblings;
-mod target;
+pub(crate) mod target;
 
 use std::fs;
 use std::io::{self, Read};

@@ -11,42 +11,39 @@ use crate::http_client::encode;
 /// The bucket type that every cluster has.
 const DEFAULT_TYPE: &str = "default";
 
-/// One object's name.
+/// A bucket's name.
 #[derive(Args, Debug)]
-pub struct Target {
+pub struct BucketName {
     /// The bucket, with its bucket type in front if that is not `default`.
     #[arg(value_name = "[TYPE/]BUCKET")]
     bucket: String,
-    /// The key.
-    key: String,
 }
 
-impl Target {
+impl BucketName {
     fn type_and_bucket(&self) -> (&str, &str) {
         self.bucket.split_once('/').unwrap_or((DEFAULT_TYPE, &self.bucket))
     }
 
-    /// The object's path over HTTP.
+    /// The bucket's path over HTTP.
     pub fn path(&self) -> Result<String, CliError> {
         let (bucket_type, bucket) = self.type_and_bucket();
-        if bucket_type.is_empty() || bucket.is_empty() || self.key.is_empty() {
+        if bucket_type.is_empty() || bucket.is_empty() {
             return Err(CliError::usage(
-                "bucket type, bucket and key cannot be empty: write `ombak get users alice` or `ombak get TYPE/users \
-                 alice`",
+                "bucket type and bucket cannot be empty: write `ombak bucket count users` or `ombak bucket count \
+                 TYPE/users`",
             ));
         }
         let prefix = match bucket_type {
             DEFAULT_TYPE => String::new(),
             other => format!("/types/{}", encode(other)),
         };
-        Ok(format!("{prefix}/buckets/{}/keys/{}", encode(bucket), encode(&self.key)))
+        Ok(format!("{prefix}/buckets/{}", encode(bucket)))
     }
 
-    /// The object's name and what is to be said of it.
+    /// The bucket's name and what is to be said of it.
     pub fn json(&self, said: &[(&str, Value)]) -> Value {
         let (bucket_type, bucket) = self.type_and_bucket();
-        let names =
-            [("type", json!(bucket_type)), ("bucket", json!(bucket)), ("key", json!(self.key))];
+        let names = [("type", json!(bucket_type)), ("bucket", json!(bucket))];
         let all = names.iter().chain(said);
         Value::Object(
             all.map(|(name, value)| (name.to_string(), value.clone())).collect::<Map<_, _>>(),
@@ -54,9 +51,39 @@ impl Target {
     }
 }
 
+/// One object's name.
+#[derive(Args, Debug)]
+pub struct Target {
+    #[command(flatten)]
+    bucket: BucketName,
+    /// The key.
+    key: String,
+}
+
+impl Target {
+    /// The object's path over HTTP.
+    pub fn path(&self) -> Result<String, CliError> {
+        match self.bucket.path() {
+            Ok(bucket) if !self.key.is_empty() => {
+                Ok(format!("{bucket}/keys/{}", encode(&self.key)))
+            }
+            _ => Err(CliError::usage(
+                "bucket type, bucket and key cannot be empty: write `ombak get users alice` or `ombak get TYPE/users \
+                 alice`",
+            )),
+        }
+    }
+
+    /// The object's name and what is to be said of it.
+    pub fn json(&self, said: &[(&str, Value)]) -> Value {
+        let key = [("key", json!(self.key))];
+        self.bucket.json(&key.iter().chain(said).cloned().collect::<Vec<_>>())
+    }
+}
+
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.bucket, self.key)
+        write!(f, "{}/{}", self.bucket.bucket, self.key)
     }
 }
 
@@ -84,7 +111,7 @@ mod tests {
     use super::*;
 
     fn target(bucket: &str, key: &str) -> Target {
-        Target { bucket: bucket.into(), key: key.into() }
+        Target { bucket: BucketName { bucket: bucket.into() }, key: key.into() }
     }
 
     #[test]
