@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
-use support::alone::{start_alone, stop, wait_up};
+use support::alone::{start_alone, stop, wait_ready};
 use support::ports::Ports;
 use support::process::{Finished, run};
 
@@ -16,7 +16,7 @@ use support::process::{Finished, run};
 fn buckets_are_listed_counted_and_changed() {
     let (ports, dir) = (Ports::take(), tempfile::tempdir().unwrap());
     let mut node = start_alone(&ports, dir.path(), &[]);
-    wait_up(&mut node);
+    wait_ready(&mut node, &ports);
     let http = ports.address(2).to_string();
     let ask = |line: &str| run(line.split(' ').chain(["--node", &http]));
     let done = |line: &str| {

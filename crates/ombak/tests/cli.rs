@@ -47,6 +47,7 @@ fn wrong_usage_is_exit_code_2_and_says_what_is_right() {
     for (line, says) in [
         ("start", "--dir"),
         ("start --dir d --ring-size 7", "power of two"),
+        ("start --dir d --delete-mode soon", "milliseconds"),
         ("start --dir d --pb 0.0.0.0:8087", "--insecure"),
         ("start --dir d --http 192.0.2.1:8098", "--insecure"),
         ("start --dir d --members n2=127.0.0.1:1", "--name"),

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::process::Signal;
 use serde_json::Value;
-use support::alone::{start_alone, stop, wait_up};
+use support::alone::{start_alone, stop, wait_ready};
 use support::ports::Ports;
 use support::process::{Finished, run};
 
@@ -55,7 +55,7 @@ fn damage(dir: &Path) -> PathBuf {
 fn a_directory_is_counted_and_verified_while_its_node_is_stopped() {
     let (ports, dir) = (Ports::take(), tempfile::tempdir().unwrap());
     let mut node = start_alone(&ports, dir.path(), &[]);
-    wait_up(&mut node);
+    wait_ready(&mut node, &ports);
     let http = ports.address(2).to_string();
     for key in 0..KEYS {
         let (key, value) = (key.to_string(), format!("the value of {key}"));

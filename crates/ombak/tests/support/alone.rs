@@ -4,6 +4,7 @@ use std::path::Path;
 
 use rustix::process::Signal;
 
+use super::cluster::{is_ready, wait_status};
 use super::ports::Ports;
 use super::process::Process;
 
@@ -19,6 +20,11 @@ pub fn start_alone(ports: &Ports, dir: &Path, more: &[&str]) -> Process {
 
 pub fn wait_up(node: &mut Process) {
     node.wait_line("word that the node is up", |_, line| line.contains("the node is up"));
+}
+
+/// Waits until it can name writes.
+pub fn wait_ready(node: &mut Process, ports: &Ports) {
+    wait_status(node, ports.address(2), "a node to be ready", is_ready);
 }
 
 pub fn stop(mut process: Process, signal: Signal) {

@@ -139,12 +139,7 @@ impl Cluster {
 
     /// Waits until every node sees all members, and all its vnodes are complete and can name writes.
     pub fn wait_ready(&mut self) {
-        self.wait("a node to be ready", |status| {
-            status.as_ref().is_some_and(|status| {
-                status.members.iter().all(|member| member.up && member.connected)
-                    && status.vnodes.iter().all(|vnode| vnode.complete && vnode.ready)
-            })
-        });
+        self.wait("a node to be ready", is_ready);
     }
 
     /// Waits until the others know that a node is down.
@@ -164,20 +159,38 @@ impl Cluster {
 
     /// Waits for one node, if it runs.
     fn wait_node(&mut self, node: usize, what: &str, fits: impl Fn(&Option<Status>) -> bool) {
-        let deadline = Instant::now() + PATIENCE;
         let address = self.http_address(node);
         let Some(process) = self.nodes[node].as_mut() else { return };
-        loop {
-            let status = status(address);
-            if fits(&status) {
-                break;
-            }
-            if Instant::now() > deadline {
-                panic!("waited in vain for {what}: {status:#?}\n{}", process.all_text());
-            }
-            process.pace(PACE);
-        }
+        wait_status(process, address, what, fits);
     }
+}
+
+/// Waits until what a node says of itself fits.
+pub fn wait_status(
+    process: &mut Process,
+    address: SocketAddr,
+    what: &str,
+    fits: impl Fn(&Option<Status>) -> bool,
+) {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let status = status(address);
+        if fits(&status) {
+            break;
+        }
+        if Instant::now() > deadline {
+            panic!("waited in vain for {what}: {status:#?}\n{}", process.all_text());
+        }
+        process.pace(PACE);
+    }
+}
+
+/// Whether a node sees all members, and all its vnodes are complete and can name writes.
+pub fn is_ready(status: &Option<Status>) -> bool {
+    status.as_ref().is_some_and(|status| {
+        status.members.iter().all(|member| member.me || member.up && member.connected)
+            && status.vnodes.iter().all(|vnode| vnode.complete && vnode.ready)
+    })
 }
 
 /// What a node says of itself, if it answers.
