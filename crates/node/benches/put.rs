@@ -15,7 +15,7 @@ use ombak_base::{
 };
 use ombak_cluster::Topology;
 use ombak_kv::{BucketId, Content, GetOp, Operation, PutOp, Quorum, Quorums, Return};
-use ombak_node::{Boot, Config, Message, Reply, Request, Shard, Timer};
+use ombak_node::{Boot, Config, DeleteMode, Message, Reply, Request, Shard, Timer};
 use ombak_store::memory::Memory;
 
 #[global_allocator]
@@ -103,6 +103,7 @@ impl Cluster {
                 topology: topology.clone(),
                 boot: 1,
                 directory: DirectoryId(1),
+                delete_mode: DeleteMode::Immediate,
             };
             let mut device = Memory::new();
             let boot = Boot::read(&mut device, &config, &Default::default());

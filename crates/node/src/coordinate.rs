@@ -114,6 +114,11 @@ impl Op {
         matches!(self.operation, Operation::Delete(_))
     }
 
+    /// For a request that is sent long after the operation began.
+    pub(crate) fn renew_fences(&mut self, fence: impl Fn(NodeId) -> Option<Fence>) {
+        self.primaries.iter_mut().for_each(|(node, old)| *old = fence(*node));
+    }
+
     fn fence(&self, node: NodeId) -> Option<Fence> {
         self.primaries.iter().find(|(primary, _)| *primary == node).and_then(|(_, fence)| *fence)
     }

@@ -22,6 +22,7 @@ mod members;
 mod message;
 mod once;
 mod owed;
+mod reaping;
 mod repair;
 mod replica;
 mod shard;
@@ -30,5 +31,6 @@ mod status;
 
 pub use boot::{Boot, NODE_PARTITION, VnodeState};
 pub use message::{Acks, Ask, Message, Told};
+pub use reaping::DeleteMode;
 pub use shard::{Config, Reply, Request, Shard, Timer};
 pub use status::{PeerStatus, RepairReport, ShardStatus, VnodeStatus};

@@ -18,6 +18,7 @@ use crate::listing::List;
 use crate::members::HEARTBEAT_US;
 use crate::message::{Message, Told};
 use crate::once::Once;
+use crate::reaping::{DeleteMode, Waiting};
 use crate::repair::{Repair, ScanFor};
 use crate::replica::Origin;
 use crate::spread::Spread;
@@ -43,6 +44,8 @@ pub struct Config {
     pub boot: u64,
     /// The data directory.
     pub directory: DirectoryId,
+    /// What becomes of tombstones.
+    pub delete_mode: DeleteMode,
 }
 
 /// What clients and operators ask of a shard.
@@ -90,6 +93,8 @@ pub struct Shard {
     pub(crate) boot: Option<Boot>,
     /// Operations that this shard coordinates; boxed, because the map moves its entries about.
     pub(crate) ops: BTreeMap<u64, Box<Op>>,
+    /// Tombstones that are to be reaped later, in the order of their time or nearly so.
+    pub(crate) waiting: VecDeque<Waiting>,
     /// Operations that another shard coordinates for a client of this one.
     pub(crate) forwards: BTreeMap<u64, Forward>,
     /// Forwarded writes that were taken lately: each is done once.
@@ -128,6 +133,7 @@ impl Shard {
             buckets: BucketMap::default(),
             boot: Some(boot),
             ops: BTreeMap::new(),
+            waiting: VecDeque::new(),
             forwards: BTreeMap::new(),
             once: Once::default(),
             spreads: BTreeMap::new(),
@@ -201,10 +207,11 @@ impl Shard {
     fn sweep<E: Effects<Shard>>(&mut self, now: Now, fx: &mut E) {
         self.sweeping = false;
         self.sweep_ops(now, fx);
+        self.sweep_waiting(now, fx);
         self.sweep_forwards(now, fx);
         self.sweep_spreads(now, fx);
         self.sweep_lists(now, fx);
-        if !self.is_idle() {
+        if !self.is_idle() || !self.waiting.is_empty() {
             self.arm_sweep(now, fx);
         }
     }

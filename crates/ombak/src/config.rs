@@ -6,6 +6,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::{fmt, fs};
 
+use ombak_server::DeleteMode;
+
 use clap::{Args, ValueEnum};
 use serde::Deserialize;
 
@@ -83,6 +85,9 @@ pub struct NodeOptions {
     /// Partitions, a power of two; the same on all nodes, and for ever [default: 64]
     #[arg(long)]
     pub ring_size: Option<u32>,
+    /// How long a tombstone stays once all owners have it: keep, immediate, or milliseconds [default: immediate]
+    #[arg(long, value_name = "MODE")]
+    pub delete_mode: Option<String>,
     /// Where the data lives [default: log]
     #[arg(long, value_name = "BACKEND")]
     pub backend: Option<BackendName>,
@@ -116,6 +121,8 @@ pub struct Settings {
     pub cluster: String,
     /// Partitions.
     pub ring_size: u32,
+    /// What becomes of tombstones.
+    pub delete_mode: DeleteMode,
     /// Storage.
     pub backend: BackendName,
     /// Event loops; one per core if absent.
@@ -157,6 +164,7 @@ impl NodeOptions {
             members: self.members.or(other.members),
             cluster: self.cluster.or(other.cluster),
             ring_size: self.ring_size.or(other.ring_size),
+            delete_mode: self.delete_mode.or(other.delete_mode),
             backend: self.backend.or(other.backend),
             shards: self.shards.or(other.shards),
             insecure: self.insecure.or(other.insecure),
@@ -190,9 +198,22 @@ impl NodeOptions {
             name,
             cluster: self.cluster.unwrap_or_default(),
             ring_size: ring_size(self.ring_size.unwrap_or(DEFAULT_RING_SIZE))?,
+            delete_mode: delete_mode(self.delete_mode.as_deref())?,
             backend,
             shards: shards(self.shards)?,
         })
+    }
+}
+
+fn delete_mode(given: Option<&str>) -> Result<DeleteMode, CliError> {
+    match given {
+        None | Some("immediate") => Ok(DeleteMode::Immediate),
+        Some("keep") => Ok(DeleteMode::Keep),
+        Some(text) => text.parse().map(DeleteMode::AfterMs).map_err(|_| {
+            CliError::usage(format!(
+                "--delete-mode {text} is none: say keep, immediate, or milliseconds such as 3000"
+            ))
+        }),
     }
 }
 

@@ -81,6 +81,7 @@ fn node_options(settings: Settings) -> Options {
         pb_addr: settings.pb,
         http_addr: settings.http,
         ring_size: settings.ring_size,
+        delete_mode: settings.delete_mode,
         backend: match settings.backend {
             BackendName::Log => Backend::Log,
             BackendName::Memory => Backend::Memory,

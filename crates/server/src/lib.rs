@@ -50,6 +50,7 @@ mod storage;
 pub use error::StartError;
 pub use listeners::{Addresses, Listeners};
 pub use node::Node;
+pub use ombak_node::DeleteMode;
 pub use options::{Backend, DEFAULT_NAME, DEFAULT_RING_SIZE, NAME_BYTES_MAX, Options};
 
 #[cfg(doctest)]

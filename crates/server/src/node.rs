@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use ombak_base::{Address, DirectoryId, NodeId, ShardId};
 use ombak_cluster::Topology;
-use ombak_node::{Reply, Request, Shard};
+use ombak_node::{DeleteMode, Reply, Request, Shard};
 use ombak_runtime::{Boot, Config, Running, RuntimeError, Stopper};
 use ombak_store::log::Recovered;
 
@@ -54,7 +54,8 @@ impl Node {
         let shards = options.shard_count();
         let storage = Storage::open(&options, directory.as_ref(), shards)?;
         let boot = random_u64()?;
-        let place = Place { topology: Arc::new(topology), me, id, shards, boot };
+        let delete_mode = options.delete_mode;
+        let place = Place { topology: Arc::new(topology), me, id, shards, boot, delete_mode };
         let Listeners { peer, pb, http } = listeners;
         let counts = AllCounts::default();
         let face = PbFace::new(place.topology.clone(), me, &counts);
@@ -132,6 +133,7 @@ struct Place {
     id: DirectoryId,
     shards: u16,
     boot: u64,
+    delete_mode: DeleteMode,
 }
 
 impl Place {
@@ -142,6 +144,7 @@ impl Place {
             topology: (*self.topology).clone(),
             boot: self.boot,
             directory: self.id,
+            delete_mode: self.delete_mode,
         }
     }
 

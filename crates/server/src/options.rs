@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use ombak_node::DeleteMode;
+
 use ombak_base::limits::SHARDS_MAX;
 
 /// The name that Riak's nodes have unless they are given one, and that its clients' tests expect.
@@ -41,6 +43,8 @@ pub struct Options {
     pub http_addr: SocketAddr,
     /// Partitions: a power of two, the same on all members, for the life of the data.
     pub ring_size: u32,
+    /// What becomes of tombstones; the same on all members.
+    pub delete_mode: DeleteMode,
     /// Where data is kept.
     pub backend: Backend,
     /// Event loops; `None`: one per core, and no more than there are partitions.
@@ -64,6 +68,7 @@ impl Default for Options {
             pb_addr: local(8087),
             http_addr: local(8098),
             ring_size: DEFAULT_RING_SIZE,
+            delete_mode: DeleteMode::default(),
             backend: Backend::default(),
             shards: None,
             limits: ombak_runtime::Limits::default(),

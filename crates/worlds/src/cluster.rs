@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use ombak_base::{Address, DirectoryId, Epoch, NodeId, Partition, ShardId};
 use ombak_cluster::{Hello, Topology, VERSION};
-use ombak_node::{Boot, Config, Shard};
+use ombak_node::{Boot, Config, DeleteMode, Shard};
 use ombak_sim::{Booted, Rng, SimDisk, System};
 use ombak_store::log::{self, LogDevice, LogWriter, Options};
 
@@ -35,6 +35,7 @@ pub struct Cluster {
     topology: Topology,
     /// Nodes that boot under another epoch than the first.
     epochs: BTreeMap<NodeId, Epoch>,
+    delete_mode: DeleteMode,
 }
 
 impl Cluster {
@@ -43,7 +44,18 @@ impl Cluster {
         let names: Vec<String> = (0..shape.nodes).map(|node| format!("n{node}")).collect();
         let topology =
             Topology::fixed(&names, shape.ring_size).map_err(|error| error.to_string())?;
-        Ok(Cluster { shape, topology, epochs: BTreeMap::new() })
+        let delete_mode = DeleteMode::Immediate;
+        Ok(Cluster { shape, topology, epochs: BTreeMap::new(), delete_mode })
+    }
+
+    /// What becomes of tombstones, in nodes that boot from now on.
+    pub fn set_delete_mode(&mut self, mode: DeleteMode) {
+        self.delete_mode = mode;
+    }
+
+    /// What becomes of tombstones.
+    pub fn delete_mode(&self) -> DeleteMode {
+        self.delete_mode
     }
 
     /// The shape.
@@ -105,6 +117,7 @@ impl System for Cluster {
                 topology: topology.clone(),
                 boot,
                 directory: DirectoryId(u64::from(node.0)),
+                delete_mode: self.delete_mode,
             };
             let mut found = Boot::read(&mut device, &config, &damaged);
             found.props.clone_from(&props);

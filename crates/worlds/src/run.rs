@@ -10,7 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use ombak_base::{NodeId, ShardId, Tick};
 use ombak_kv::{Answer, Request};
-use ombak_node::Reply;
+use ombak_node::{DeleteMode, Reply};
 use ombak_sim::{Faults, Heard, Rng, World};
 
 use crate::cluster::{Cluster, Shape};
@@ -96,7 +96,12 @@ impl Run {
         let mut rng = Rng::new(seed);
         let shape = Shape::random(&mut rng);
         let failed = |detail| Failure { seed, rule: "the cluster starts".into(), detail };
-        let system = Cluster::new(shape).map_err(failed)?;
+        let mut system = Cluster::new(shape).map_err(failed)?;
+        system.set_delete_mode(match rng.between(0, 7) {
+            0 => DeleteMode::Keep,
+            1 => DeleteMode::AfterMs(3_000),
+            _ => DeleteMode::Immediate,
+        });
         let mut world = World::new(system, shape.nodes, seed).map_err(failed)?;
         world.keep_lines(trace_lines);
         let mut workload = Workload::new(rng.fork());

@@ -158,7 +158,10 @@ impl Shard {
         }
         let holds = |said: &Said| core.is(&said.heard, &merged);
         if merged.is_tombstone() && core.said().iter().all(holds) {
-            return self.confirm_tombstone(now, op, &merged, fx);
+            if self.unripe(now, &merged) == Some(0) {
+                self.confirm_tombstone(now, op, &merged, fx);
+            }
+            return;
         }
         let lacking = |said: &&Said| !holds(said) && said.heard != Heard::Failed;
         for Said { node, .. } in core.said().iter().filter(lacking) {

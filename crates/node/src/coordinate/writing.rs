@@ -195,14 +195,15 @@ impl Shard {
                 return;
             }
             if core.all_durable() == Some(named.tag) && named.tag & TAG_TOMBSTONE != 0 {
-                return self.reap(now, &op, &named.object, fx);
+                let tombstone = named.object.clone();
+                return self.reap_in_time(now, op, tombstone, fx);
             }
         }
         self.ops.insert(id, op);
     }
 
     /// Every primary holds this tombstone, synced: each forgets it, if it still holds exactly that.
-    pub(super) fn reap<E: Effects<Shard>>(
+    pub(crate) fn reap<E: Effects<Shard>>(
         &mut self,
         now: Now,
         op: &Op,

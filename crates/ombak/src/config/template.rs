@@ -31,6 +31,7 @@ pub fn template(given: &NodeOptions) -> String {
     file.option("cluster", CLUSTER, text(&given.cluster), "".into());
     let ring_size = given.ring_size.map(|size| Value::from(i64::from(size)));
     file.option("ring_size", RING_SIZE, ring_size, i64::from(DEFAULT_RING_SIZE).into());
+    file.option("delete_mode", DELETE_MODE, text(&given.delete_mode), "immediate".into());
     let backend = given.backend.map(|backend| Value::from(backend.to_string()));
     file.option("backend", BACKEND, backend, "log".into());
     let shards = given.shards.map(|shards| Value::from(i64::from(shards)));
@@ -59,6 +60,9 @@ each other, also where an address was mistaken. Empty: none.";
 const RING_SIZE: &str = "\
 Partitions that keys are spread over: a power of two up to 1024, ten or more for each node that the cluster
 may ever have. The same on all nodes; it cannot be changed later.";
+const DELETE_MODE: &str = "\
+How long a tombstone stays once all owners have it on disk, as text: \"immediate\"; milliseconds, such as \"3000\", which
+is Riak's default; or \"keep\". While it stays, a reader hears that the key was deleted. The same on all nodes.";
 const BACKEND: &str = "\
 Where the data lives: \"log\" on disk, synced before a write is acknowledged as durable; \"memory\" is gone when
 the node stops, so that its vnodes come back incomplete.";

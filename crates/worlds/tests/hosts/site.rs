@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ombak_aries::OsDisk;
 use ombak_base::{Address, DirectoryId, Disk, NodeId, ShardId};
 use ombak_cluster::{Hello, Topology, VERSION};
-use ombak_node::{Boot, Config, Shard};
+use ombak_node::{Boot, Config, DeleteMode, Shard};
 use ombak_runtime::{Admitted, Handle, Handshake, Hosted, Limits, Running};
 use ombak_store::log::{self, LogDevice, LogWriter, Options};
 
@@ -78,6 +78,7 @@ impl Site {
             topology: self.topology.clone(),
             boot,
             directory: DirectoryId(u64::from(self.me.0)),
+            delete_mode: DeleteMode::Immediate,
         }
     }
 }
