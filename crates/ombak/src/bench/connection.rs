@@ -174,7 +174,7 @@ fn whole_frame(input: &[u8]) -> io::Result<Option<usize>> {
 fn answer(kind: Kind, code: u8, body: &[u8]) -> Answer {
     match (code, kind) {
         (10, Kind::Get) if body.is_empty() => Answer::NotFound,
-        (10, Kind::Get) | (12, Kind::Put) => Answer::Done,
+        (10, Kind::Get) | (12, Kind::Put) | (14, Kind::Delete) => Answer::Done,
         (0, _) => Answer::Error(error_text(body)),
         _ => Answer::Error(format!("unexpected answer, message code {code}")),
     }

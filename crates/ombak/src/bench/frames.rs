@@ -4,7 +4,7 @@
 //! in a copy. Values are windows, at random places, of one stretch of random bytes.
 
 use bytes::Bytes;
-use ombak_wire::{Request, RpbContent, RpbGetReq, RpbPutReq};
+use ombak_wire::{Request, RpbContent, RpbDelReq, RpbGetReq, RpbPutReq};
 
 use super::options::BenchArgs;
 use super::rng::Rng;
@@ -20,12 +20,19 @@ pub(super) enum Kind {
     Get,
     /// Writes a key.
     Put,
+    /// Deletes a key.
+    Delete,
+}
+
+impl Kind {
+    /// In the order of reports.
+    pub(super) const ALL: [Kind; 3] = [Kind::Get, Kind::Put, Kind::Delete];
 }
 
 /// What to ask next.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Operation {
-    /// Get or put.
+    /// What to do with it.
     pub kind: Kind,
     /// The number in the key.
     pub key: u32,
@@ -35,6 +42,7 @@ pub(super) struct Operation {
 pub(super) struct Frames {
     get: Template,
     put: Template,
+    delete: Template,
     value_bytes: usize,
     pool: Vec<u8>,
     rng: Rng,
@@ -47,6 +55,7 @@ impl Frames {
         Frames {
             get: Template::new(|key, _| get(args, key), 0),
             put: Template::new(|key, value| put(args, key, value), args.value_bytes),
+            delete: Template::new(|key, _| delete(args, key), 0),
             value_bytes: args.value_bytes,
             pool: rng.bytes(args.value_bytes + POOL_BYTES),
             rng,
@@ -57,6 +66,7 @@ impl Frames {
     pub(super) fn append(&mut self, operation: Operation, out: &mut Vec<u8>) {
         match operation.kind {
             Kind::Get => self.get.append(operation.key, &[], out),
+            Kind::Delete => self.delete.append(operation.key, &[], out),
             Kind::Put => {
                 let at = self.rng.below(POOL_BYTES as u32) as usize;
                 self.put.append(operation.key, &self.pool[at..at + self.value_bytes], out);
@@ -126,6 +136,19 @@ fn put(args: &BenchArgs, key: &str, value: Bytes) -> Request {
         dw: args.dw,
         bucket_type: args.bucket_type.clone().map(Bytes::from),
         ..RpbPutReq::default()
+    })
+}
+
+/// Without a context: the server reads first, to have one.
+fn delete(args: &BenchArgs, key: &str) -> Request {
+    Request::Del(RpbDelReq {
+        bucket: Some(Bytes::from(args.bucket.clone())),
+        key: Some(Bytes::from(key.to_owned())),
+        r: args.r,
+        w: args.w,
+        dw: args.dw,
+        bucket_type: args.bucket_type.clone().map(Bytes::from),
+        ..RpbDelReq::default()
     })
 }
 

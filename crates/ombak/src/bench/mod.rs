@@ -28,6 +28,7 @@ mod driver;
 mod error;
 mod frames;
 mod load;
+mod mix;
 mod options;
 mod probe;
 mod procstat;
@@ -36,6 +37,8 @@ mod report;
 mod rng;
 mod run;
 mod spinner;
+mod tally;
+mod zipf;
 
 pub use error::BenchError;
 pub use options::BenchArgs;

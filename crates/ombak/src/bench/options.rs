@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use ombak_wire::quorum;
 use serde::{Serialize, Serializer};
 
 use super::BenchError;
+use super::frames::Kind;
 
 /// Keys are `key` and eight digits.
 const KEYS_MAX: u32 = 100_000_000;
@@ -23,13 +24,24 @@ Examples:
   ombak bench --preload                       the node on Riak's port; every key is put first
   ombak bench --preload --addr 127.0.0.1:8087,127.0.0.1:8097,127.0.0.1:8107     all nodes of `ombak demo`
   ombak bench --gets 0 --dw 2                 puts alone, each on two disks before its answer
+  ombak bench --preload --keys-distribution zipf --gets 90 --deletes 2          few keys are popular, some are deleted
   ombak bench --depth 16 --duration 1m --pid 2001 --json result.json
 
 Exit code 3, after the report, if something failed in the measured window: a request was refused, lost its connection
-or had no answer within 10 s of the window's end; a connection did not come back; or, with --preload, a get found
-nothing. Without --preload not every key was put, and \"not found\" is an answer like others.";
+or had no answer within 10 s of the window's end; a connection did not come back; or, with --preload and without
+--deletes, a get found nothing. Without --preload not every key was put, and \"not found\" is an answer like others.";
 
-/// Measures a server of Riak's Protocol Buffers protocol with gets and puts.
+/// Which keys are asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Distribution {
+    /// All keys equally.
+    Uniform,
+    /// Few keys often, most keys hardly ever: YCSB's scrambled Zipfian with the constant 0.99.
+    Zipf,
+}
+
+/// Measures a server of Riak's Protocol Buffers protocol with gets, puts and deletes.
 #[derive(Args, Clone, Debug, Serialize)]
 #[command(after_help = EXAMPLES)]
 pub struct BenchArgs {
@@ -42,15 +54,21 @@ pub struct BenchArgs {
     /// Requests under way at once on each connection.
     #[arg(long, default_value_t = 1)]
     pub depth: usize,
-    /// Percent of requests that are gets; the others are puts.
+    /// Percent of requests that are gets; the others are puts, or --deletes.
     #[arg(long, value_name = "PERCENT", default_value_t = 50, value_parser = clap::value_parser!(u8).range(0..=100))]
     pub gets: u8,
+    /// Percent of requests that are deletes. A deleted key is not there until it is put again.
+    #[arg(long, value_name = "PERCENT", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=100))]
+    pub deletes: u8,
     /// Size of a value; values are random and don't compress.
     #[arg(long, value_name = "BYTES", default_value_t = 1024)]
     pub value_bytes: usize,
-    /// Different keys, all equally likely.
+    /// Different keys.
     #[arg(long, value_name = "COUNT", default_value_t = 100_000)]
     pub keys: u32,
+    /// Which of them are asked for.
+    #[arg(long, value_name = "WHICH", value_enum, default_value_t = Distribution::Uniform)]
+    pub keys_distribution: Distribution,
     /// Bucket.
     #[arg(long, default_value = "bench")]
     pub bucket: String,
@@ -114,7 +132,36 @@ impl BenchArgs {
         if self.duration.is_zero() {
             return Err(BenchError::Options("--duration cannot be zero: try 10s".into()));
         }
+        if self.gets + self.deletes > 100 {
+            let message = "--gets and --deletes are percent of all requests and cannot be more than 100 together: \
+                           lower one of them";
+            return Err(BenchError::Options(message.into()));
+        }
         Ok(())
+    }
+
+    /// Percent of each kind of operation; together 100.
+    pub(super) fn shares(&self) -> Vec<(Kind, u32)> {
+        let (gets, deletes) = (u32::from(self.gets), u32::from(self.deletes));
+        let puts = 100u32.saturating_sub(gets + deletes);
+        vec![(Kind::Get, gets), (Kind::Put, puts), (Kind::Delete, deletes)]
+    }
+
+    /// The mix in words, such as `50 % gets, 2 % deletes, zipf keys`.
+    pub(super) fn mix_text(&self) -> String {
+        let mut text = format!("{} % gets", self.gets);
+        if self.deletes > 0 {
+            text += &format!(", {} % deletes", self.deletes);
+        }
+        if self.keys_distribution == Distribution::Zipf {
+            text += ", zipf keys";
+        }
+        text
+    }
+
+    /// Whether a get that finds nothing is a fault.
+    pub(super) fn all_keys_are_there(&self) -> bool {
+        self.preload && self.deletes == 0
     }
 }
 

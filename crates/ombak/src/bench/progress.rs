@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::load::Tally;
+use super::tally::Tally;
 
 /// A bar on stderr.
 pub(super) struct Progress {

@@ -11,10 +11,11 @@ use hdrhistogram::Histogram;
 use serde::Serialize;
 
 use super::BenchError;
-use super::load::Tally;
+use super::frames::Kind;
 use super::options::BenchArgs;
 use super::probe::ServerFacts;
 use super::procstat::ProcessReport;
+use super::tally::Tally;
 
 /// Everything that a run found out.
 #[derive(Clone, Debug, Serialize)]
@@ -31,7 +32,7 @@ pub(super) struct Report {
     pub interrupted: bool,
     /// Length of the measured window.
     pub seconds: f64,
-    /// Answered gets and puts within it.
+    /// Answered operations within it.
     pub operations: u64,
     /// The same for each second.
     pub operations_per_second: f64,
@@ -39,6 +40,8 @@ pub(super) struct Report {
     pub gets: Latencies,
     /// Puts.
     pub puts: Latencies,
+    /// Deletes.
+    pub deletes: Latencies,
     /// Gets, among the others, that found nothing.
     pub not_found: u64,
     /// Refused requests by the server's words.
@@ -116,8 +119,9 @@ impl Report {
             seconds: window.as_secs_f64(),
             operations,
             operations_per_second: rate(operations, window.as_secs_f64()),
-            gets: Latencies::of(&tally.gets, window),
-            puts: Latencies::of(&tally.puts, window),
+            gets: Latencies::of(tally.of(Kind::Get), window),
+            puts: Latencies::of(tally.of(Kind::Put), window),
+            deletes: Latencies::of(tally.of(Kind::Delete), window),
             not_found: tally.not_found,
             errors: tally.errors,
             lost: tally.lost,
@@ -153,7 +157,7 @@ impl Report {
                 what.push(format!("{count} {text}"));
             }
         };
-        let missing = if self.options.preload { self.not_found } else { 0 };
+        let missing = if self.options.all_keys_are_there() { self.not_found } else { 0 };
         failed(missing, "gets found nothing, although every key was put before");
         failed(self.errors.values().sum(), "requests were refused");
         failed(
@@ -172,6 +176,11 @@ impl Report {
         std::fs::write(path, json).map_err(failed)
     }
 
+    /// What was timed, by name.
+    fn kinds(&self) -> [(&'static str, &Latencies); 3] {
+        [("get", &self.gets), ("put", &self.puts), ("delete", &self.deletes)]
+    }
+
     fn latency_table(&self) -> Table {
         let mut table = Table::new();
         table.load_preset(UTF8_BORDERS_ONLY);
@@ -185,7 +194,7 @@ impl Report {
             "p99.9 µs",
             "max µs",
         ]);
-        for (name, of) in [("get", &self.gets), ("put", &self.puts)] {
+        for (name, of) in self.kinds() {
             if of.count > 0 {
                 let rate = format!("{:.0}", of.per_second);
                 let figures = [of.p50_us, of.p90_us, of.p99_us, of.p999_us, of.max_us];
@@ -247,7 +256,7 @@ impl Report {
     fn not_found_text(&self) -> String {
         let percent = 100.0 * self.not_found as f64 / self.gets.count.max(1) as f64;
         let text = format!("{} gets ({percent:.2} %)", self.not_found);
-        if self.options.preload {
+        if self.options.all_keys_are_there() {
             text + ", although every key was put before: DATA IS MISSING"
         } else {
             text
@@ -270,11 +279,11 @@ impl fmt::Display for Report {
         let early = if self.interrupted { " (interrupted)" } else { "" };
         writeln!(
             f,
-            "{:.1} s{early}, {} connections × {} under way, {} % gets, {} bytes, {} keys{}",
+            "{:.1} s{early}, {} connections × {} under way, {}, {} bytes, {} keys{}",
             self.seconds,
             options.connections,
             options.depth,
-            options.gets,
+            options.mix_text(),
             options.value_bytes,
             options.keys,
             if options.spinner { ", one busy loop" } else { "" },

@@ -24,6 +24,11 @@ impl Rng {
         (((self.next() >> 32) * u64::from(bound)) >> 32) as u32
     }
 
+    /// From 0 up to, not including, 1: as finely as a double can tell.
+    pub(super) fn unit(&mut self) -> f64 {
+        (self.next() >> 11) as f64 / (1u64 << 53) as f64
+    }
+
     /// So many bytes that no compressor can shorten.
     pub(super) fn bytes(&mut self, len: usize) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(len + 8);

@@ -13,7 +13,8 @@ use signal_hook::flag;
 use super::BenchError;
 use super::driver::Driver;
 use super::frames::Frames;
-use super::load::{Load, Mix, Preload, Rest};
+use super::load::{Load, Preload, Rest};
+use super::mix::Mix;
 use super::options::BenchArgs;
 use super::probe::{self, ServerFacts};
 use super::procstat::{self, ProcessReport, Usage};
@@ -89,7 +90,8 @@ fn ask_all(addresses: &[SocketAddr], args: &BenchArgs) -> Result<Vec<ServerFacts
         .into_iter()
         .map(|address| probe::ask(*address, args))
         .collect::<Result<_, _>>()?;
-    if args.gets < 100 && servers.iter().any(|server| server.allow_mult == Some(true)) {
+    let puts = args.gets + args.deletes < 100;
+    if puts && servers.iter().any(|server| server.allow_mult == Some(true)) {
         eprintln!(
             "note: bucket `{}` keeps siblings (allow_mult) and these puts carry no causal context, so objects \
              grow with every put",
@@ -132,7 +134,7 @@ impl Run<'_> {
 
     /// Warms up and measures.
     fn window(&mut self, args: BenchArgs) -> Result<Report, BenchError> {
-        let mut mix = Mix::new(args.seed, args.gets, args.keys);
+        let mut mix = Mix::new(&args);
         self.phase("warm-up", args.warmup, &mut mix)?;
         if self.is_interrupted() {
             return Err(BenchError::Interrupted);

@@ -114,8 +114,27 @@ fn honest(objects: &Objects, request: Request) -> Option<Response> {
                 ..RpbGetResp::default()
             })
         }
+        Request::Del(delete) => {
+            objects.remove(&delete.key.unwrap());
+            Response::Del
+        }
         _ => Response::error("not here"),
     })
+}
+
+#[test]
+fn deletes_are_counted_and_what_they_took_is_no_loss() {
+    let server = Server::start(honest);
+    let line = "--connections 2 --preload --gets 50 --deletes 40 --keys-distribution zipf";
+    let report = server.measure(line).unwrap();
+    assert!(report.deletes.count > 0 && report.not_found > 0, "{report}");
+    assert_eq!(report.operations, report.gets.count + report.puts.count + report.deletes.count);
+    assert_eq!(report.failure(), None);
+    let text = report.to_string();
+    assert!(
+        text.contains("delete") && text.contains("zipf") && !text.contains("MISSING"),
+        "{text}"
+    );
 }
 
 #[test]

@@ -22,6 +22,7 @@ fn a_copied_frame_is_the_frame_that_the_codec_would_write() {
         for key in [0, 7, 99_999_999, 12_345_678] {
             let name = format!("key{key:08}");
             assert_eq!(decoded(&mut frames, Kind::Get, key), get(&args, &name));
+            assert_eq!(decoded(&mut frames, Kind::Delete, key), delete(&args, &name));
             let Request::Put(found) = decoded(&mut frames, Kind::Put, key) else {
                 panic!("no put")
             };

@@ -3,50 +3,6 @@ use super::*;
 const SOON: Duration = Duration::from_micros(5);
 
 #[test]
-fn a_mix_has_the_shares_that_were_asked_for() {
-    for percent in [0, 20, 100] {
-        let mut mix = Mix::new(1, percent, 10);
-        let asked: Vec<_> = (0..10_000).filter_map(|_| mix.next()).collect();
-        let gets = asked.iter().filter(|operation| operation.kind == Kind::Get).count();
-        assert!(gets.abs_diff(usize::from(percent) * 100) < 200, "{percent} %: {gets}");
-        assert!((0..10).all(|key| asked.iter().any(|operation| operation.key == key)));
-    }
-}
-
-#[test]
-fn answers_are_counted_by_what_they_are() {
-    let mut mix = Mix::new(1, 50, 10);
-    let (get, put) = (Operation { kind: Kind::Get, key: 1 }, Operation { kind: Kind::Put, key: 1 });
-    mix.ended(get, SOON, Answer::Done);
-    mix.ended(get, SOON, Answer::NotFound);
-    mix.ended(put, SOON, Answer::Done);
-    mix.ended(put, SOON, Answer::Error("timeout".into()));
-    mix.ended(put, SOON, Answer::Error("timeout".into()));
-    mix.ended(put, SOON, Answer::Lost("closed".into()));
-    let tally = mix.take_tally();
-    assert_eq!((tally.gets.len(), tally.puts.len(), tally.not_found), (2, 1, 1));
-    assert_eq!(tally.errors, BTreeMap::from([("timeout".into(), 2)]));
-    assert_eq!((tally.operations(), tally.failures()), (3, 3));
-    assert_eq!(mix.tally().operations(), 0);
-}
-
-#[test]
-fn kinds_of_errors_are_bounded() {
-    let mut tally = Tally::new();
-    (0..1000).for_each(|i| tally.error(format!("key {i}")));
-    assert_eq!(tally.errors.len(), ERROR_KINDS_MAX + 1);
-    assert_eq!(tally.errors["others"], 1000 - ERROR_KINDS_MAX as u64);
-}
-
-#[test]
-fn a_latency_beyond_all_bounds_is_still_counted() {
-    let mut tally = Tally::new();
-    tally.time(Kind::Get, LATENCY_MAX * 2);
-    tally.time(Kind::Get, Duration::ZERO);
-    assert_eq!(tally.gets.len(), 2);
-}
-
-#[test]
 fn preloading_puts_every_key_and_failed_ones_again() {
     let mut preload = Preload::new(3, Instant::now());
     let first = preload.next().unwrap();

@@ -58,6 +58,7 @@ fn bounds_are_checked_and_named() {
         ("--value-bytes 50000001", "--value-bytes"),
         ("--bucket=", "--bucket"),
         ("--duration 0s", "--duration"),
+        ("--gets 60 --deletes 41", "--gets and --deletes"),
     ] {
         let error = parse(line).unwrap().check().unwrap_err();
         assert!(error.to_string().starts_with(name), "{line}: {error}");

@@ -1,15 +1,15 @@
 use super::super::frames::{Kind, Operation};
-use super::super::load::{Answer, Load, Mix};
+use super::super::load::Answer;
 use super::super::tests::args;
 use super::*;
 
 fn report(line: &str, answers: &[Answer]) -> Report {
-    let mut mix = Mix::new(1, 50, 10);
+    let mut tally = Tally::new();
     for (i, answer) in answers.iter().enumerate() {
         let operation = Operation { kind: Kind::Get, key: 0 };
-        mix.ended(operation, Duration::from_micros(100 + i as u64), answer.clone());
+        tally.ended(operation, Duration::from_micros(100 + i as u64), answer.clone());
     }
-    Report::new(args(line), mix.take_tally(), Duration::from_secs(2))
+    Report::new(args(line), tally, Duration::from_secs(2))
 }
 
 fn process(cpu_seconds: f64) -> ProcessReport {
@@ -48,6 +48,7 @@ fn people_see_what_went_wrong_and_no_empty_lines() {
 fn a_run_in_which_something_failed_says_what() {
     assert_eq!(report("--preload", &[Answer::Done]).failure(), None);
     assert_eq!(report("", &[Answer::NotFound]).failure(), None, "not every key was put");
+    assert_eq!(report("--preload --deletes 1", &[Answer::NotFound]).failure(), None, "deleted");
     let failure = |line, answers: &[Answer]| report(line, answers).failure().unwrap();
     assert!(failure("--preload", &[Answer::NotFound]).starts_with("1 gets found nothing"));
     let bad = [Answer::Error("no".into()), Answer::Error("never".into()), Answer::Lost("x".into())];

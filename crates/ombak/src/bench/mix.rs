@@ -1,0 +1,88 @@
+//! The load that is measured: which operation on which key comes next.
+
+use std::time::Duration;
+
+use super::frames::{Kind, Operation};
+use super::load::{Answer, Load};
+use super::options::{BenchArgs, Distribution};
+use super::rng::Rng;
+use super::tally::Tally;
+use super::zipf::Scrambled;
+
+/// Operations by their shares, on keys by their distribution, counted and timed.
+pub(super) struct Mix {
+    rng: Rng,
+    /// Kinds and their percent; together 100.
+    shares: Vec<(Kind, u32)>,
+    keys: Keys,
+    tally: Tally,
+}
+
+impl Mix {
+    /// A mix that the seed repeats.
+    pub(super) fn new(args: &BenchArgs) -> Mix {
+        Mix {
+            rng: Rng::new(args.seed),
+            shares: args.shares(),
+            keys: Keys::new(args),
+            tally: Tally::new(),
+        }
+    }
+
+    /// What has ended since the last [`Mix::take_tally`].
+    pub(super) fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
+    /// Begins counting anew.
+    pub(super) fn take_tally(&mut self) -> Tally {
+        std::mem::replace(&mut self.tally, Tally::new())
+    }
+
+    fn draw_kind(&mut self) -> Kind {
+        let mut place = self.rng.below(100);
+        for (kind, percent) in &self.shares {
+            if place < *percent {
+                return *kind;
+            }
+            place -= percent;
+        }
+        Kind::Get
+    }
+}
+
+impl Load for Mix {
+    fn next(&mut self) -> Option<Operation> {
+        let kind = self.draw_kind();
+        Some(Operation { kind, key: self.keys.draw(&mut self.rng) })
+    }
+
+    fn ended(&mut self, operation: Operation, latency: Duration, answer: Answer) {
+        self.tally.ended(operation, latency, answer);
+    }
+}
+
+/// Which key.
+enum Keys {
+    Uniform(u32),
+    Zipf(Scrambled),
+}
+
+impl Keys {
+    fn new(args: &BenchArgs) -> Keys {
+        match args.keys_distribution {
+            Distribution::Uniform => Keys::Uniform(args.keys),
+            Distribution::Zipf => Keys::Zipf(Scrambled::new(args.keys)),
+        }
+    }
+
+    fn draw(&self, rng: &mut Rng) -> u32 {
+        match self {
+            Keys::Uniform(keys) => rng.below(*keys),
+            Keys::Zipf(scrambled) => scrambled.draw(rng),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
