@@ -7,6 +7,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use mio::net::TcpStream;
 use ombak_wire::{FRAME_HEADER_BYTES, Response, answer_missing};
+use prost::encoding::decode_varint;
 
 use super::frames::{Frames, Kind, Operation};
 use super::load::{Answer, Load};
@@ -16,11 +17,55 @@ const INPUT_BYTES: usize = 32 * 1024;
 /// Room that grew for one burst is given back above this.
 const OUTPUT_BYTES_KEPT: usize = 1 << 20;
 
+/// A request under way.
+struct Asked {
+    operation: Operation,
+    since: Instant,
+    step: Step,
+}
+
+/// Where in its operation a request stands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Step {
+    /// The first request, and of most operations the only one.
+    First,
+    /// The write of a read-modify-write; whether its read found something.
+    Write(bool),
+}
+
+impl Asked {
+    /// What kind of answer to expect.
+    fn expects(&self) -> Kind {
+        match (self.operation.kind, self.step) {
+            (Kind::ReadModifyWrite, Step::First) => Kind::Get,
+            (Kind::ReadModifyWrite, Step::Write(_)) | (Kind::Insert, _) => Kind::Put,
+            (kind, _) => kind,
+        }
+    }
+
+    /// Whether a write is to follow this answer.
+    fn goes_on(&self, answer: &Answer) -> bool {
+        self.operation.kind == Kind::ReadModifyWrite
+            && self.step == Step::First
+            && matches!(answer, Answer::Done | Answer::NotFound)
+    }
+
+    fn end(self, now: Instant, answer: Answer, load: &mut impl Load) {
+        let answer = match answer {
+            Answer::Done if self.step == Step::Write(false) => Answer::NotFound,
+            answer => answer,
+        };
+        load.ended(self.operation, now.saturating_duration_since(self.since), answer);
+    }
+}
+
 /// Requests under way and partial frames of one socket.
 pub(super) struct Connection {
     stream: TcpStream,
     /// Asked and not answered, the oldest first: answers come in the order of the requests.
-    asked: VecDeque<(Operation, Instant)>,
+    asked: VecDeque<Asked>,
+    /// Read for a read-modify-write, and not yet written; with `asked` at most as many as may be under way.
+    read: VecDeque<(Asked, Bytes)>,
     /// The first `filled` bytes are read and not yet taken.
     input: Vec<u8>,
     filled: usize,
@@ -35,6 +80,7 @@ impl Connection {
         Connection {
             stream,
             asked: VecDeque::new(),
+            read: VecDeque::new(),
             input: vec![0; INPUT_BYTES],
             filled: 0,
             output: Vec::new(),
@@ -61,15 +107,15 @@ impl Connection {
 
     /// Requests under way.
     pub(super) fn asked(&self) -> usize {
-        self.asked.len()
+        self.asked.len() + self.read.len()
     }
 
     /// When the oldest request under way was asked.
     pub(super) fn oldest(&self) -> Option<Instant> {
-        self.asked.front().map(|(_, at)| *at)
+        self.asked.iter().map(|asked| asked.since).min()
     }
 
-    /// Asks until `depth` requests are under way. Nothing is sent before [`Connection::flush`].
+    /// Writes what was read to be written, then asks until `depth` requests are under way. Nothing is sent before [`Connection::flush`].
     pub(super) fn fill(
         &mut self,
         now: Instant,
@@ -77,10 +123,14 @@ impl Connection {
         load: &mut impl Load,
         frames: &mut Frames,
     ) {
+        while let Some((asked, context)) = self.read.pop_front() {
+            frames.append_write(asked.operation.key, context, &mut self.output);
+            self.asked.push_back(asked);
+        }
         while self.asked.len() < depth {
             let Some(operation) = load.next() else { return };
             frames.append(operation, &mut self.output);
-            self.asked.push_back((operation, now));
+            self.asked.push_back(Asked { operation, since: now, step: Step::First });
         }
     }
 
@@ -125,12 +175,9 @@ impl Connection {
 
     /// Ends every request under way, when the connection is lost.
     pub(super) fn abandon(&mut self, now: Instant, reason: &str, load: &mut impl Load) {
-        for (operation, at) in self.asked.drain(..) {
-            load.ended(
-                operation,
-                now.saturating_duration_since(at),
-                Answer::Lost(reason.to_owned()),
-            );
+        let read = self.read.drain(..).map(|(asked, _)| asked);
+        for asked in self.asked.drain(..).chain(read) {
+            asked.end(now, Answer::Lost(reason.to_owned()), load);
         }
     }
 
@@ -138,12 +185,17 @@ impl Connection {
         let mut taken = 0;
         while let Some(length) = whole_frame(&self.input[taken..self.filled])? {
             let frame = &self.input[taken..taken + length];
-            let Some((operation, at)) = self.asked.pop_front() else {
+            let Some(mut asked) = self.asked.pop_front() else {
                 return Err(invalid("an answer that nobody asked for"));
             };
-            let answer =
-                answer(operation.kind, frame[FRAME_HEADER_BYTES - 1], &frame[FRAME_HEADER_BYTES..]);
-            load.ended(operation, now.saturating_duration_since(at), answer);
+            let (code, body) = (frame[FRAME_HEADER_BYTES - 1], &frame[FRAME_HEADER_BYTES..]);
+            let answer = answer(asked.expects(), code, body);
+            if asked.goes_on(&answer) {
+                asked.step = Step::Write(answer == Answer::Done);
+                self.read.push_back((asked, context(body)));
+            } else {
+                asked.end(now, answer, load);
+            }
             taken += length;
         }
         self.input.copy_within(taken..self.filled, 0);
@@ -180,6 +232,31 @@ fn answer(kind: Kind, code: u8, body: &[u8]) -> Answer {
     }
 }
 
+/// The causal context in a get's answer, without decoding the values before it; empty if there is none.
+fn context(body: &[u8]) -> Bytes {
+    const CONTEXT: u64 = 2;
+    find_bytes(body, CONTEXT).map_or_else(Bytes::new, Bytes::copy_from_slice)
+}
+
+/// The first field of this number with a length. `None` at its absence, and at what is no such message.
+fn find_bytes(mut body: &[u8], number: u64) -> Option<&[u8]> {
+    loop {
+        let tag = decode_varint(&mut body).ok()?;
+        let value = decode_varint(&mut body).ok()?;
+        match tag & 7 {
+            0 => {}
+            2 => {
+                let (piece, rest) = body.split_at_checked(usize::try_from(value).ok()?)?;
+                if tag >> 3 == number {
+                    return Some(piece);
+                }
+                body = rest;
+            }
+            _ => return None,
+        }
+    }
+}
+
 fn error_text(body: &[u8]) -> String {
     match Response::decode(0, Bytes::copy_from_slice(body)) {
         Ok(Response::Error(error)) => {
@@ -191,4 +268,27 @@ fn error_text(body: &[u8]) -> String {
 
 fn invalid(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ombak_wire::{RpbContent, RpbGetResp};
+
+    #[test]
+    fn the_context_is_found_behind_the_values() {
+        let content = RpbContent { value: Some(vec![7; 300].into()), ..RpbContent::default() };
+        for vclock in [None, Some(Bytes::from_static(b"context"))] {
+            let answer = RpbGetResp {
+                content: vec![content.clone(), content.clone()],
+                vclock: vclock.clone(),
+                unchanged: Some(false),
+            };
+            let mut frame = Vec::new();
+            Response::Get(answer).encode_frame(&mut frame);
+            let body = &frame[FRAME_HEADER_BYTES..];
+            assert_eq!(context(body), vclock.unwrap_or_default());
+            (0..body.len()).for_each(|end| drop(context(&body[..end])));
+        }
+    }
 }

@@ -22,11 +22,16 @@ pub(super) enum Kind {
     Put,
     /// Deletes a key.
     Delete,
+    /// Writes a key that was never written before.
+    Insert,
+    /// Reads a key, then writes it with the causal context that came with it: one operation.
+    ReadModifyWrite,
 }
 
 impl Kind {
     /// In the order of reports.
-    pub(super) const ALL: [Kind; 3] = [Kind::Get, Kind::Put, Kind::Delete];
+    pub(super) const ALL: [Kind; 5] =
+        [Kind::Get, Kind::Put, Kind::Delete, Kind::Insert, Kind::ReadModifyWrite];
 }
 
 /// What to ask next.
@@ -44,8 +49,10 @@ pub(super) struct Frames {
     put: Template,
     delete: Template,
     value_bytes: usize,
-    pool: Vec<u8>,
+    pool: Bytes,
     rng: Rng,
+    /// The put with a context; its length varies, so its frames are not prebuilt.
+    write: RpbPutReq,
 }
 
 impl Frames {
@@ -54,24 +61,41 @@ impl Frames {
         let mut rng = Rng::new(args.seed ^ 0x7661_6c75);
         Frames {
             get: Template::new(|key, _| get(args, key), 0),
-            put: Template::new(|key, value| put(args, key, value), args.value_bytes),
+            put: Template::new(|key, value| Request::Put(put(args, key, value)), args.value_bytes),
             delete: Template::new(|key, _| delete(args, key), 0),
             value_bytes: args.value_bytes,
-            pool: rng.bytes(args.value_bytes + POOL_BYTES),
+            pool: Bytes::from(rng.bytes(args.value_bytes + POOL_BYTES)),
             rng,
+            write: put(args, "", Bytes::new()),
         }
     }
 
-    /// Appends the frame of an operation.
+    /// Appends the frame of an operation; of a read-modify-write, that of the read.
     pub(super) fn append(&mut self, operation: Operation, out: &mut Vec<u8>) {
         match operation.kind {
-            Kind::Get => self.get.append(operation.key, &[], out),
+            Kind::Get | Kind::ReadModifyWrite => self.get.append(operation.key, &[], out),
             Kind::Delete => self.delete.append(operation.key, &[], out),
-            Kind::Put => {
-                let at = self.rng.below(POOL_BYTES as u32) as usize;
-                self.put.append(operation.key, &self.pool[at..at + self.value_bytes], out);
+            Kind::Put | Kind::Insert => {
+                let value = self.value();
+                self.put.append(operation.key, &value, out);
             }
         }
+    }
+
+    /// Appends the write of a read-modify-write; the context is empty if nothing was found.
+    pub(super) fn append_write(&mut self, key: u32, context: Bytes, out: &mut Vec<u8>) {
+        let mut write = self.write.clone();
+        write.key = Some(Bytes::from(format!("key{key:0KEY_DIGITS$}")));
+        write.vclock = (!context.is_empty()).then_some(context);
+        if let Some(content) = &mut write.content {
+            content.value = Some(self.value());
+        }
+        Request::Put(write).encode_frame(out);
+    }
+
+    fn value(&mut self) -> Bytes {
+        let at = self.rng.below(POOL_BYTES as u32) as usize;
+        self.pool.slice(at..at + self.value_bytes)
     }
 }
 
@@ -126,9 +150,9 @@ fn get(args: &BenchArgs, key: &str) -> Request {
     })
 }
 
-fn put(args: &BenchArgs, key: &str, value: Bytes) -> Request {
+fn put(args: &BenchArgs, key: &str, value: Bytes) -> RpbPutReq {
     let content_type = Some(Bytes::from_static(b"application/octet-stream"));
-    Request::Put(RpbPutReq {
+    RpbPutReq {
         bucket: Some(Bytes::from(args.bucket.clone())),
         key: Some(Bytes::from(key.to_owned())),
         content: Some(RpbContent { value: Some(value), content_type, ..RpbContent::default() }),
@@ -136,7 +160,7 @@ fn put(args: &BenchArgs, key: &str, value: Bytes) -> Request {
         dw: args.dw,
         bucket_type: args.bucket_type.clone().map(Bytes::from),
         ..RpbPutReq::default()
-    })
+    }
 }
 
 /// Without a context: the server reads first, to have one.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::frames::{Kind, Operation};
+use super::latest::Latest;
 use super::load::{Answer, Load};
 use super::options::{BenchArgs, Distribution};
 use super::rng::Rng;
@@ -54,10 +55,17 @@ impl Mix {
 impl Load for Mix {
     fn next(&mut self) -> Option<Operation> {
         let kind = self.draw_kind();
-        Some(Operation { kind, key: self.keys.draw(&mut self.rng) })
+        let key = match kind {
+            Kind::Insert => self.keys.insert(&mut self.rng),
+            _ => self.keys.draw(&mut self.rng),
+        };
+        Some(Operation { kind, key })
     }
 
     fn ended(&mut self, operation: Operation, latency: Duration, answer: Answer) {
+        if let (Kind::Insert, Keys::Latest(latest)) = (operation.kind, &mut self.keys) {
+            latest.inserted(operation.key, answer == Answer::Done);
+        }
         self.tally.ended(operation, latency, answer);
     }
 }
@@ -66,6 +74,7 @@ impl Load for Mix {
 enum Keys {
     Uniform(u32),
     Zipf(Scrambled),
+    Latest(Latest),
 }
 
 impl Keys {
@@ -73,6 +82,7 @@ impl Keys {
         match args.keys_distribution {
             Distribution::Uniform => Keys::Uniform(args.keys),
             Distribution::Zipf => Keys::Zipf(Scrambled::new(args.keys)),
+            Distribution::Latest => Keys::Latest(Latest::new(args.keys)),
         }
     }
 
@@ -80,6 +90,15 @@ impl Keys {
         match self {
             Keys::Uniform(keys) => rng.below(*keys),
             Keys::Zipf(scrambled) => scrambled.draw(rng),
+            Keys::Latest(latest) => latest.draw(rng),
+        }
+    }
+
+    /// A key for an insert; only where the newest are popular does the number of keys grow.
+    fn insert(&mut self, rng: &mut Rng) -> u32 {
+        match self {
+            Keys::Latest(latest) => latest.insert(),
+            _ => self.draw(rng),
         }
     }
 }

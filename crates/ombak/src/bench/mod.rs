@@ -27,6 +27,7 @@ mod connection;
 mod driver;
 mod error;
 mod frames;
+mod latest;
 mod load;
 mod mix;
 mod options;

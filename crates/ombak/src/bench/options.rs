@@ -11,7 +11,7 @@ use super::BenchError;
 use super::frames::Kind;
 
 /// Keys are `key` and eight digits.
-const KEYS_MAX: u32 = 100_000_000;
+pub(super) const KEYS_MAX: u32 = 100_000_000;
 /// An object of this size still fits into a frame with its envelope.
 const VALUE_BYTES_MAX: usize = 50_000_000;
 /// Sockets that one process may reasonably hold.
@@ -25,6 +25,7 @@ Examples:
   ombak bench --preload --addr 127.0.0.1:8087,127.0.0.1:8097,127.0.0.1:8107     all nodes of `ombak demo`
   ombak bench --gets 0 --dw 2                 puts alone, each on two disks before its answer
   ombak bench --preload --keys-distribution zipf --gets 90 --deletes 2          few keys are popular, some are deleted
+  ombak bench --preload --mix b               YCSB's workload B; a, b, c, d and f are there
   ombak bench --depth 16 --duration 1m --pid 2001 --json result.json
 
 Exit code 3, after the report, if something failed in the measured window: a request was refused, lost its connection
@@ -39,6 +40,25 @@ pub enum Distribution {
     Uniform,
     /// Few keys often, most keys hardly ever: YCSB's scrambled Zipfian with the constant 0.99.
     Zipf,
+    /// The newest keys most often: of the mix D.
+    #[value(skip)]
+    Latest,
+}
+
+/// YCSB's core workloads, without E: it scans, which this protocol cannot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum CoreMix {
+    /// Sessions: half gets, half puts; zipf keys.
+    A,
+    /// Photo tags: 95 % gets, 5 % puts; zipf keys.
+    B,
+    /// Profiles: gets alone; zipf keys.
+    C,
+    /// News: 95 % gets, most of the newest keys, and 5 % inserts of new keys.
+    D,
+    /// Records: half gets, half read-modify-writes (a get, and a put with its context); zipf keys.
+    F,
 }
 
 /// Measures a server of Riak's Protocol Buffers protocol with gets, puts and deletes.
@@ -60,6 +80,9 @@ pub struct BenchArgs {
     /// Percent of requests that are deletes. A deleted key is not there until it is put again.
     #[arg(long, value_name = "PERCENT", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=100))]
     pub deletes: u8,
+    /// One of YCSB's core workloads, in place of --gets, --deletes and --keys-distribution.
+    #[arg(long, value_name = "NAME", value_enum, conflicts_with_all = ["gets", "deletes", "keys_distribution"])]
+    pub mix: Option<CoreMix>,
     /// Size of a value; values are random and don't compress.
     #[arg(long, value_name = "BYTES", default_value_t = 1024)]
     pub value_bytes: usize,
@@ -140,22 +163,45 @@ impl BenchArgs {
         Ok(())
     }
 
+    /// The same with what the mix stands for in the options that it replaces.
+    pub(super) fn with_mix(mut self) -> BenchArgs {
+        if let Some(mix) = self.mix {
+            (self.gets, self.keys_distribution) = match mix {
+                CoreMix::A | CoreMix::F => (50, Distribution::Zipf),
+                CoreMix::B => (95, Distribution::Zipf),
+                CoreMix::C => (100, Distribution::Zipf),
+                CoreMix::D => (95, Distribution::Latest),
+            };
+        }
+        self
+    }
+
     /// Percent of each kind of operation; together 100.
     pub(super) fn shares(&self) -> Vec<(Kind, u32)> {
         let (gets, deletes) = (u32::from(self.gets), u32::from(self.deletes));
         let puts = 100u32.saturating_sub(gets + deletes);
-        vec![(Kind::Get, gets), (Kind::Put, puts), (Kind::Delete, deletes)]
+        let writes = match self.mix {
+            Some(CoreMix::D) => Kind::Insert,
+            Some(CoreMix::F) => Kind::ReadModifyWrite,
+            _ => Kind::Put,
+        };
+        vec![(Kind::Get, gets), (writes, puts), (Kind::Delete, deletes)]
     }
 
     /// The mix in words, such as `50 % gets, 2 % deletes, zipf keys`.
     pub(super) fn mix_text(&self) -> String {
         let mut text = format!("{} % gets", self.gets);
+        if let Some(name) = self.mix.and_then(|mix| mix.to_possible_value()) {
+            text = format!("YCSB's mix {}, {text}", name.get_name());
+        }
         if self.deletes > 0 {
             text += &format!(", {} % deletes", self.deletes);
         }
-        if self.keys_distribution == Distribution::Zipf {
-            text += ", zipf keys";
-        }
+        text += match self.keys_distribution {
+            Distribution::Uniform => "",
+            Distribution::Zipf => ", zipf keys",
+            Distribution::Latest => ", latest keys",
+        };
         text
     }
 

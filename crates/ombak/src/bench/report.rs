@@ -42,7 +42,11 @@ pub(super) struct Report {
     pub puts: Latencies,
     /// Deletes.
     pub deletes: Latencies,
-    /// Gets, among the others, that found nothing.
+    /// Puts of new keys, of the mix D; they are not in `puts`.
+    pub inserts: Latencies,
+    /// A get and a put together, of the mix F; they are in neither `gets` nor `puts`.
+    pub read_modify_writes: Latencies,
+    /// Gets, among the others, that found nothing; those of read-modify-writes too.
     pub not_found: u64,
     /// Refused requests by the server's words.
     pub errors: BTreeMap<String, u64>,
@@ -122,6 +126,8 @@ impl Report {
             gets: Latencies::of(tally.of(Kind::Get), window),
             puts: Latencies::of(tally.of(Kind::Put), window),
             deletes: Latencies::of(tally.of(Kind::Delete), window),
+            inserts: Latencies::of(tally.of(Kind::Insert), window),
+            read_modify_writes: Latencies::of(tally.of(Kind::ReadModifyWrite), window),
             not_found: tally.not_found,
             errors: tally.errors,
             lost: tally.lost,
@@ -177,8 +183,14 @@ impl Report {
     }
 
     /// What was timed, by name.
-    fn kinds(&self) -> [(&'static str, &Latencies); 3] {
-        [("get", &self.gets), ("put", &self.puts), ("delete", &self.deletes)]
+    fn kinds(&self) -> [(&'static str, &Latencies); 5] {
+        [
+            ("get", &self.gets),
+            ("put", &self.puts),
+            ("delete", &self.deletes),
+            ("insert", &self.inserts),
+            ("read-modify-write", &self.read_modify_writes),
+        ]
     }
 
     fn latency_table(&self) -> Table {
@@ -254,7 +266,8 @@ impl Report {
     }
 
     fn not_found_text(&self) -> String {
-        let percent = 100.0 * self.not_found as f64 / self.gets.count.max(1) as f64;
+        let gets = self.gets.count + self.read_modify_writes.count;
+        let percent = 100.0 * self.not_found as f64 / gets.max(1) as f64;
         let text = format!("{} gets ({percent:.2} %)", self.not_found);
         if self.options.all_keys_are_there() {
             text + ", although every key was put before: DATA IS MISSING"

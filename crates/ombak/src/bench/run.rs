@@ -12,7 +12,7 @@ use signal_hook::flag;
 
 use super::BenchError;
 use super::driver::Driver;
-use super::frames::Frames;
+use super::frames::{Frames, Kind};
 use super::load::{Load, Preload, Rest};
 use super::mix::Mix;
 use super::options::BenchArgs;
@@ -62,6 +62,7 @@ fn interrupt_flag() -> Result<Arc<AtomicBool>, BenchError> {
 
 /// All but the printing.
 pub(super) fn measure(args: BenchArgs, interrupted: &AtomicBool) -> Result<Report, BenchError> {
+    let args = args.with_mix();
     args.check()?;
     usages(&args.pid)?;
     let addresses = resolve_all(&args)?;
@@ -90,7 +91,7 @@ fn ask_all(addresses: &[SocketAddr], args: &BenchArgs) -> Result<Vec<ServerFacts
         .into_iter()
         .map(|address| probe::ask(*address, args))
         .collect::<Result<_, _>>()?;
-    let puts = args.gets + args.deletes < 100;
+    let puts = args.shares().iter().any(|(kind, percent)| *kind == Kind::Put && *percent > 0);
     if puts && servers.iter().any(|server| server.allow_mult == Some(true)) {
         eprintln!(
             "note: bucket `{}` keeps siblings (allow_mult) and these puts carry no causal context, so objects \

@@ -156,6 +156,44 @@ fn gets_and_puts_are_counted_and_timed() {
 }
 
 #[test]
+fn a_read_modify_write_is_one_operation_and_carries_the_context() {
+    let server = Server::start(|objects, request| match request {
+        Request::Get(get) if get.key.as_deref() != Some(b"key00000007") => {
+            Some(Response::Get(RpbGetResp {
+                content: vec![RpbContent::default()],
+                vclock: Some("seen".into()),
+                ..RpbGetResp::default()
+            }))
+        }
+        Request::Put(put) => {
+            let blind = put.key.as_deref() == Some(b"key00000007");
+            let expected = if blind { None } else { Some(Bytes::from_static(b"seen")) };
+            Some(if put.vclock == expected {
+                Response::Put(RpbPutResp::default())
+            } else {
+                Response::error("another context")
+            })
+        }
+        request => honest(objects, request),
+    });
+    let report = server.measure("--connections 3 --depth 4 --mix f").unwrap();
+    assert!(report.read_modify_writes.count > 0 && report.gets.count > 0, "{report}");
+    assert_eq!((report.puts.count, report.failure()), (0, None), "{report}");
+    assert_eq!(report.operations, report.gets.count + report.read_modify_writes.count);
+    assert!(report.under_way <= 12 && report.not_found > 0, "{report}");
+    assert!(report.to_string().contains("read-modify-write"), "{report}");
+}
+
+#[test]
+fn inserts_add_keys_and_only_what_is_there_is_read() {
+    let server = Server::start(honest);
+    let report = server.measure("--connections 3 --depth 4 --mix d --preload").unwrap();
+    assert!(report.inserts.count > 0 && report.puts.count == 0, "{report}");
+    assert_eq!((report.not_found, report.failure()), (0, None), "{report}");
+    assert!(server.objects.lock().unwrap().len() > 50);
+}
+
+#[test]
 fn preloading_stores_every_key() {
     let server = Server::start(honest);
     server.measure("--connections 2 --preload --gets 100 --value-bytes 10").unwrap();

@@ -33,6 +33,13 @@ impl Zipf {
         Zipf { items, zeta: all, zeta_two: two, eta: eta(items, all) }
     }
 
+    /// One item more, the least popular.
+    pub(super) fn grow(&mut self) {
+        self.items += 1;
+        self.zeta += (self.items as f64).powf(-THETA);
+        self.eta = eta(self.items, self.zeta);
+    }
+
     /// The next rank.
     pub(super) fn draw(&self, rng: &mut Rng) -> u64 {
         let unit = rng.unit();

@@ -58,3 +58,26 @@ fn answers_are_counted_by_what_they_are() {
     assert_eq!((tally.operations(), tally.failures()), (4, 3));
     assert_eq!(mix.tally().operations(), 0);
 }
+
+#[test]
+fn the_mixes_of_ycsb_have_its_shares() {
+    use Kind::{Get, Insert, Put, ReadModifyWrite};
+    let mixes = [
+        ("a", vec![(Get, 50), (Put, 50)]),
+        ("b", vec![(Get, 95), (Put, 5)]),
+        ("c", vec![(Get, 100)]),
+        ("d", vec![(Get, 95), (Insert, 5)]),
+        ("f", vec![(Get, 50), (ReadModifyWrite, 50)]),
+    ];
+    for (name, shares) in mixes {
+        let mut mix = Mix::new(&args(&format!("--mix {name}")).with_mix());
+        let asked: Vec<_> = (0..10_000).filter_map(|_| mix.next()).collect();
+        for kind in Kind::ALL {
+            let percent = shares.iter().find(|share| share.0 == kind).map_or(0, |share| share.1);
+            let found = count(&asked, kind);
+            assert!(found.abs_diff(percent * 100) < 200, "{name}: {found} {kind:?}");
+            assert!(percent > 0 || found == 0, "{name}: {found} {kind:?}");
+        }
+        assert!(asked.iter().all(|operation| operation.kind == Insert || operation.key < 100_000));
+    }
+}

@@ -65,3 +65,15 @@ fn bounds_are_checked_and_named() {
     }
     assert!(parse("--gets 101").is_err());
 }
+
+#[test]
+fn a_mix_stands_alone_and_fills_what_it_replaces() {
+    for other in ["--gets 50", "--deletes 1", "--keys-distribution zipf"] {
+        assert!(parse(&format!("--mix a {other}")).is_err(), "{other}");
+    }
+    assert!(parse("--mix e").unwrap_err().contains("[possible values: a, b, c, d, f]"));
+    let args = parse("--mix b").unwrap().with_mix();
+    assert_eq!((args.gets, args.keys_distribution), (95, Distribution::Zipf));
+    assert_eq!(args.mix_text(), "YCSB's mix b, 95 % gets, zipf keys");
+    assert_eq!(parse("--gets 7").unwrap().with_mix().gets, 7);
+}

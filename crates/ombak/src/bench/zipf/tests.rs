@@ -67,3 +67,11 @@ fn the_hash_is_that_of_ycsb() {
     // FNV-1a of eight zero bytes is 0xa8c7f832281a39c5: negative as a Java long, so YCSB takes its absolute value.
     assert_eq!(fnv(0), 0xa8c7_f832_281a_39c5u64.wrapping_neg());
 }
+
+#[test]
+fn what_has_grown_is_as_if_made_so() {
+    let (mut grown, made) = (Zipf::new(1), Zipf::new(3000));
+    (1..3000).for_each(|_| grown.grow());
+    assert_eq!(grown.items, made.items);
+    assert!((grown.zeta - made.zeta).abs() < 1e-9 && (grown.eta - made.eta).abs() < 1e-9);
+}
