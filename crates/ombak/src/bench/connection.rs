@@ -128,9 +128,9 @@ impl Connection {
             self.asked.push_back(asked);
         }
         while self.asked.len() < depth {
-            let Some(operation) = load.next() else { return };
+            let Some((operation, since)) = load.next(now) else { return };
             frames.append(operation, &mut self.output);
-            self.asked.push_back(Asked { operation, since: now, step: Step::First });
+            self.asked.push_back(Asked { operation, since, step: Step::First });
         }
     }
 

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use mio::net::TcpStream;
-use mio::{Events, Interest, Poll, Token};
+use mio::{Events, Interest, Poll, Token, Waker};
 
 use super::BenchError;
 use super::connection::Connection;
@@ -17,6 +17,8 @@ const RECONNECT_AFTER: Duration = Duration::from_millis(100);
 /// A server that is there accepts sooner.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
 const EVENTS_MAX: usize = 1024;
+/// Of the waker; the others are those of slots.
+const WAKE: Token = Token(usize::MAX);
 
 /// A place for a connection.
 enum Slot {
@@ -39,6 +41,8 @@ pub(super) struct Driver {
     depth: usize,
     frames: Frames,
     disconnects: u64,
+    /// The slot that was last given something that waited.
+    last_given: usize,
 }
 
 impl Driver {
@@ -60,12 +64,19 @@ impl Driver {
             depth,
             frames,
             disconnects: 0,
+            last_given: 0,
         };
         for index in 0..connections {
             let slot = driver.open_waiting(index)?;
             driver.slots.push(slot);
         }
         Ok(driver)
+    }
+
+    /// Wakes [`Driver::turn`] for what waits. At most one is made.
+    pub(super) fn waker(&self) -> Result<Waker, BenchError> {
+        Waker::new(self.poll.registry(), WAKE)
+            .map_err(|error| BenchError::System("cannot make a waker", error))
     }
 
     /// Connections lost so far.
@@ -118,6 +129,10 @@ impl Driver {
         }
         let events = std::mem::replace(&mut self.events, Events::with_capacity(0));
         for event in &events {
+            if event.token() == WAKE {
+                self.give(load);
+                continue;
+            }
             let index = event.token().0;
             let readable = event.is_readable() || event.is_read_closed() || event.is_error();
             match self.slots[index] {
@@ -128,6 +143,17 @@ impl Driver {
         }
         self.events = events;
         Ok(())
+    }
+
+    /// Gives what waits to connections that have room, in turn.
+    fn give(&mut self, load: &mut impl Load) {
+        for _ in 0..self.slots.len() {
+            if !load.waits() {
+                return;
+            }
+            self.last_given = (self.last_given + 1) % self.slots.len();
+            self.serve(self.last_given, false, load);
+        }
     }
 
     /// Reads if there is something, asks again for each answer, writes once.

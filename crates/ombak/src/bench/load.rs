@@ -23,10 +23,14 @@ pub(super) enum Answer {
 
 /// A source of operations, which also hears how they ended.
 pub(super) trait Load {
-    /// What to ask next; `None` for nothing at present.
-    fn next(&mut self) -> Option<Operation>;
+    /// What to ask next, and since when its latency counts; `None` for nothing at present.
+    fn next(&mut self, now: Instant) -> Option<(Operation, Instant)>;
     /// Called once for each operation, at its end.
     fn ended(&mut self, operation: Operation, latency: Duration, answer: Answer);
+    /// Whether something waits for a connection to become free.
+    fn waits(&self) -> bool {
+        false
+    }
 }
 
 /// Puts every key once. What fails is tried again.
@@ -81,7 +85,7 @@ impl Preload {
 }
 
 impl Load for Preload {
-    fn next(&mut self) -> Option<Operation> {
+    fn next(&mut self, now: Instant) -> Option<(Operation, Instant)> {
         let key = self.again.pop().or_else(|| {
             let key = self.next_key;
             (key < self.keys).then(|| {
@@ -89,7 +93,7 @@ impl Load for Preload {
                 key
             })
         })?;
-        Some(Operation { kind: Kind::Put, key })
+        Some((Operation { kind: Kind::Put, key }, now))
     }
 
     fn ended(&mut self, operation: Operation, _latency: Duration, answer: Answer) {
@@ -112,7 +116,7 @@ pub(super) struct Rest {
 }
 
 impl Load for Rest {
-    fn next(&mut self) -> Option<Operation> {
+    fn next(&mut self, _now: Instant) -> Option<(Operation, Instant)> {
         None
     }
 

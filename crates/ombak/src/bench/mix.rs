@@ -1,10 +1,11 @@
 //! The load that is measured: which operation on which key comes next.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::frames::{Kind, Operation};
 use super::latest::Latest;
 use super::load::{Answer, Load};
+use super::open_loop::{Arrivals, Counts};
 use super::options::{BenchArgs, Distribution};
 use super::rng::Rng;
 use super::tally::Tally;
@@ -17,6 +18,8 @@ pub(super) struct Mix {
     shares: Vec<(Kind, u32)>,
     keys: Keys,
     tally: Tally,
+    /// In an open loop, when to ask.
+    arrivals: Option<Arrivals>,
 }
 
 impl Mix {
@@ -27,7 +30,18 @@ impl Mix {
             shares: args.shares(),
             keys: Keys::new(args),
             tally: Tally::new(),
+            arrivals: None,
         }
+    }
+
+    /// Asks from now on when something arrives, and no sooner.
+    pub(super) fn open(&mut self, arrivals: Arrivals) {
+        self.arrivals = Some(arrivals);
+    }
+
+    /// What has arrived so far; nothing in a closed loop.
+    pub(super) fn arrivals(&self) -> Counts {
+        self.arrivals.as_ref().map(Arrivals::counts).unwrap_or_default()
     }
 
     /// What has ended since the last [`Mix::take_tally`].
@@ -53,13 +67,21 @@ impl Mix {
 }
 
 impl Load for Mix {
-    fn next(&mut self) -> Option<Operation> {
+    fn next(&mut self, now: Instant) -> Option<(Operation, Instant)> {
+        let since = match &mut self.arrivals {
+            Some(arrivals) => arrivals.take()?,
+            None => now,
+        };
         let kind = self.draw_kind();
         let key = match kind {
             Kind::Insert => self.keys.insert(&mut self.rng),
             _ => self.keys.draw(&mut self.rng),
         };
-        Some(Operation { kind, key })
+        Some((Operation { kind, key }, since))
+    }
+
+    fn waits(&self) -> bool {
+        self.arrivals().waiting > 0
     }
 
     fn ended(&mut self, operation: Operation, latency: Duration, answer: Answer) {

@@ -1,10 +1,11 @@
 //! `ombak bench`: how much can a server do, and how long does it take?
 //!
-//! A load generator that speaks Riak's Protocol Buffers protocol, so it measures a real Riak as well as Ombak. It is
-//! a *closed loop*: each connection keeps `--depth` requests under way and sends the next when an answer arrives. That
+//! A load generator that speaks Riak's Protocol Buffers protocol, so it measures a real Riak as well as Ombak. Without
+//! `--rate` it is a *closed loop*: each connection keeps `--depth` requests under way and sends the next when an answer arrives. That
 //! finds the highest throughput at a given concurrency; the latencies are those at that throughput, and a server that
 //! stops for a while is asked less meanwhile, so its pauses weigh less in the percentiles than an open loop would make
-//! them.
+//! them. With `--rate` it is an *open loop* (`open_loop`): requests start when they are due, and latencies count from
+//! then.
 //!
 //! It must not be what is measured. One thread waits on all sockets (epoll); requests are copied from prebuilt frames;
 //! all that becomes due on a connection in one turn leaves in one write; answers are recognised in the read buffer,
@@ -30,6 +31,7 @@ mod frames;
 mod latest;
 mod load;
 mod mix;
+mod open_loop;
 mod options;
 mod probe;
 mod procstat;

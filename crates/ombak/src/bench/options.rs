@@ -18,6 +18,8 @@ const VALUE_BYTES_MAX: usize = 50_000_000;
 const CONNECTIONS_MAX: usize = 20_000;
 /// Requests under way on one connection.
 const DEPTH_MAX: usize = 10_000;
+/// Operations a second; one thread does not drive more.
+const RATE_MAX: i64 = 1_000_000;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -26,6 +28,7 @@ Examples:
   ombak bench --gets 0 --dw 2                 puts alone, each on two disks before its answer
   ombak bench --preload --keys-distribution zipf --gets 90 --deletes 2          few keys are popular, some are deleted
   ombak bench --preload --mix b               YCSB's workload B; a, b, c, d and f are there
+  ombak bench --preload --rate 2000           2000 operations a second, come what may: is that held, and how fast?
   ombak bench --depth 16 --duration 1m --pid 2001 --json result.json
 
 Exit code 3, after the report, if something failed in the measured window: a request was refused, lost its connection
@@ -74,6 +77,11 @@ pub struct BenchArgs {
     /// Requests under way at once on each connection.
     #[arg(long, default_value_t = 1)]
     pub depth: usize,
+    /// Operations a second that start at random times (Poisson), whether or not those before were answered: an open
+    /// loop. Latencies count from the intended start. What finds --connections × --depth requests under way waits in a
+    /// queue; the report says what found the queue full, and whether the rate was held. Without: as fast as it goes.
+    #[arg(long, value_name = "OPS", value_parser = clap::value_parser!(u32).range(1..=RATE_MAX))]
+    pub rate: Option<u32>,
     /// Percent of requests that are gets; the others are puts, or --deletes.
     #[arg(long, value_name = "PERCENT", default_value_t = 50, value_parser = clap::value_parser!(u8).range(0..=100))]
     pub gets: u8,

@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use super::BenchError;
 use super::frames::Kind;
+use super::open_loop::OpenLoop;
 use super::options::BenchArgs;
 use super::probe::ServerFacts;
 use super::procstat::ProcessReport;
@@ -36,6 +37,8 @@ pub(super) struct Report {
     pub operations: u64,
     /// The same for each second.
     pub operations_per_second: f64,
+    /// With --rate: whether it was held.
+    pub open_loop: Option<OpenLoop>,
     /// Gets.
     pub gets: Latencies,
     /// Puts.
@@ -58,7 +61,7 @@ pub(super) struct Report {
     pub not_connected: usize,
     /// Requests under way at the end of the window.
     pub under_way: usize,
-    /// How long the oldest of them had waited.
+    /// How long the oldest of them had waited; with --rate, the time in the queue included.
     pub oldest_under_way_seconds: f64,
     /// Those of them that were not answered well within 10 s either.
     pub unanswered: usize,
@@ -123,6 +126,7 @@ impl Report {
             seconds: window.as_secs_f64(),
             operations,
             operations_per_second: rate(operations, window.as_secs_f64()),
+            open_loop: None,
             gets: Latencies::of(tally.of(Kind::Get), window),
             puts: Latencies::of(tally.of(Kind::Put), window),
             deletes: Latencies::of(tally.of(Kind::Delete), window),
@@ -230,6 +234,9 @@ impl Report {
     fn facts(&self) -> Vec<(String, String)> {
         let mut facts = Vec::new();
         let mut fact = |name: &str, text: String| facts.push((name.to_owned(), text));
+        if let Some(open_loop) = &self.open_loop {
+            fact("rate", open_loop.text());
+        }
         if self.not_found > 0 {
             fact("not found", self.not_found_text());
         }

@@ -15,6 +15,7 @@ use super::driver::Driver;
 use super::frames::{Frames, Kind};
 use super::load::{Load, Preload, Rest};
 use super::mix::Mix;
+use super::open_loop::{Arrivals, OpenLoop};
 use super::options::BenchArgs;
 use super::probe::{self, ServerFacts};
 use super::procstat::{self, ProcessReport, Usage};
@@ -135,7 +136,7 @@ impl Run<'_> {
 
     /// Warms up and measures.
     fn window(&mut self, args: BenchArgs) -> Result<Report, BenchError> {
-        let mut mix = Mix::new(&args);
+        let mut mix = self.mix(&args)?;
         self.phase("warm-up", args.warmup, &mut mix)?;
         if self.is_interrupted() {
             return Err(BenchError::Interrupted);
@@ -143,12 +144,15 @@ impl Run<'_> {
         let before = usages(&args.pid)?;
         let thread_before = procstat::thread_cpu_seconds().unwrap_or(0.0);
         let disconnects_before = self.driver.disconnects();
+        let (rate, arrivals_before) = (args.rate, mix.arrivals());
         mix.take_tally();
         let window = self.phase("measure", args.duration, &mut mix)?;
         let tally = mix.take_tally();
+        let arrivals = mix.arrivals();
         let thread_after = procstat::thread_cpu_seconds().unwrap_or(0.0);
         let processes = process_reports(&args.pid, &before);
         let mut report = Report::new(args, tally, window).with_processes(processes);
+        report.open_loop = rate.map(|rate| OpenLoop::of(rate, arrivals_before, arrivals));
         report.bench_cpu_seconds = thread_after - thread_before;
         report.disconnects = self.driver.disconnects() - disconnects_before;
         report.interrupted = self.is_interrupted();
@@ -158,6 +162,16 @@ impl Run<'_> {
         report.oldest_under_way_seconds = oldest.map_or(0.0, |at| at.elapsed().as_secs_f64());
         report.unanswered = self.rest()?;
         Ok(report)
+    }
+
+    /// The load; in an open loop, arrivals begin now.
+    fn mix(&self, args: &BenchArgs) -> Result<Mix, BenchError> {
+        let mut mix = Mix::new(args);
+        if let Some(rate) = args.rate {
+            let failed = |error| BenchError::System("cannot start a thread for --rate", error);
+            mix.open(Arrivals::start(rate, args.seed, self.driver.waker()?).map_err(failed)?);
+        }
+        Ok(mix)
     }
 
     /// Waits for the answers to what is under way; how many do not come. After Ctrl-C nobody waits.

@@ -194,6 +194,33 @@ fn inserts_add_keys_and_only_what_is_there_is_read() {
 }
 
 #[test]
+fn an_open_loop_keeps_its_rate_and_not_more() {
+    let server = Server::start(honest);
+    let report = server.measure("--connections 8 --rate 200 --duration 1s").unwrap();
+    let open = report.open_loop.as_ref().unwrap();
+    assert!((120..300).contains(&open.arrivals) && open.overflowed == 0, "{report}");
+    assert!(report.operations <= open.arrivals + 8, "{report}");
+    assert!(report.to_string().contains("held: 200/s"), "{report}");
+}
+
+#[test]
+fn what_waited_for_a_slow_server_is_in_the_latencies() {
+    let server = Server::start(|objects, request| {
+        if let Request::Get(_) = request {
+            thread::sleep(std::time::Duration::from_millis(20));
+        }
+        honest(objects, request)
+    });
+    // One connection answers 50 a second.
+    let line = "--connections 1 --gets 100 --rate 500 --warmup 0s --duration 1s";
+    let report = server.measure(line).unwrap();
+    let open = report.open_loop.as_ref().unwrap();
+    assert!(!open.held && open.waiting > 200 && report.operations < 60, "{report}");
+    assert!(report.gets.p99_us > 500_000, "{report}");
+    assert!(report.to_string().contains("NOT HELD"), "{report}");
+}
+
+#[test]
 fn preloading_stores_every_key() {
     let server = Server::start(honest);
     server.measure("--connections 2 --preload --gets 100 --value-bytes 10").unwrap();

@@ -5,10 +5,10 @@ const SOON: Duration = Duration::from_micros(5);
 #[test]
 fn preloading_puts_every_key_and_failed_ones_again() {
     let mut preload = Preload::new(3, Instant::now());
-    let first = preload.next().unwrap();
+    let first = preload.next(Instant::now()).unwrap().0;
     preload.ended(first, SOON, Answer::Error("busy".into()));
     let mut stored = Vec::new();
-    while let Some(operation) = preload.next() {
+    while let Some((operation, _)) = preload.next(Instant::now()) {
         assert_eq!(operation.kind, Kind::Put);
         stored.push(operation.key);
         preload.ended(operation, SOON, Answer::Done);
@@ -26,7 +26,7 @@ fn preloading_gives_up_when_nothing_works() {
     assert!(preload.check(now, patience).is_ok());
     assert!(preload.check(now + patience * 2, patience).is_err());
     for _ in 0..=PRELOAD_ERRORS_MAX {
-        let operation = preload.next().unwrap();
+        let operation = preload.next(Instant::now()).unwrap().0;
         preload.ended(operation, SOON, Answer::Error("no".into()));
     }
     let error = preload.check(now, patience).unwrap_err();

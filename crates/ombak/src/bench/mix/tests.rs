@@ -7,7 +7,7 @@ const SOON: Duration = Duration::from_micros(5);
 
 fn asked(line: &str) -> Vec<Operation> {
     let mut mix = Mix::new(&args(line));
-    (0..10_000).filter_map(|_| mix.next()).collect()
+    (0..10_000).filter_map(|_| mix.next(Instant::now())).map(|(next, _)| next).collect()
 }
 
 fn count(asked: &[Operation], kind: Kind) -> usize {
@@ -71,7 +71,8 @@ fn the_mixes_of_ycsb_have_its_shares() {
     ];
     for (name, shares) in mixes {
         let mut mix = Mix::new(&args(&format!("--mix {name}")).with_mix());
-        let asked: Vec<_> = (0..10_000).filter_map(|_| mix.next()).collect();
+        let asked: Vec<_> =
+            (0..10_000).filter_map(|_| mix.next(Instant::now())).map(|(next, _)| next).collect();
         for kind in Kind::ALL {
             let percent = shares.iter().find(|share| share.0 == kind).map_or(0, |share| share.1);
             let found = count(&asked, kind);

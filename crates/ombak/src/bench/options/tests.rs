@@ -64,6 +64,7 @@ fn bounds_are_checked_and_named() {
         assert!(error.to_string().starts_with(name), "{line}: {error}");
     }
     assert!(parse("--gets 101").is_err());
+    assert!(parse("--rate 0").is_err() && parse("--rate 1000001").is_err());
 }
 
 #[test]
