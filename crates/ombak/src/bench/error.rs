@@ -30,6 +30,8 @@ pub enum BenchError {
     Failed(String),
     /// The operating system refuses what the benchmark itself needs.
     System(&'static str, io::Error),
+    /// A file that holds no result, and what is wrong with it.
+    Compare(PathBuf, String),
     /// The results can't be written.
     Json(PathBuf, io::Error),
 }
@@ -82,6 +84,11 @@ impl fmt::Display for BenchError {
                 write!(f, "{what}: the report above and the server's log say more")
             }
             BenchError::System(what, error) => write!(f, "{what}: {error}"),
+            BenchError::Compare(path, what) => write!(
+                f,
+                "cannot compare {} ({what}): give two files that `ombak bench --json FILE` wrote",
+                path.display()
+            ),
             BenchError::Json(path, error) => write!(
                 f,
                 "cannot write {} ({error}): the results are above; give another --json FILE",

@@ -24,6 +24,7 @@
 //! what is not, was forgotten by the server. A run in which something failed is reported like any other, and then ends
 //! with an error.
 
+mod compare;
 mod connection;
 mod driver;
 mod error;

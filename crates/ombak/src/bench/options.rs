@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::{Args, Subcommand, ValueEnum};
 use ombak_wire::quorum;
 use serde::{Serialize, Serializer};
 
 use super::BenchError;
+use super::compare::CompareArgs;
 use super::frames::Kind;
 
 /// Keys are `key` and eight digits.
@@ -30,6 +31,7 @@ Examples:
   ombak bench --preload --mix b               YCSB's workload B; a, b, c, d and f are there
   ombak bench --preload --rate 2000           2000 operations a second, come what may: is that held, and how fast?
   ombak bench --depth 16 --duration 1m --pid 2001 --json result.json
+  ombak bench compare before.json after.json  two results side by side
 
 Exit code 3, after the report, if something failed in the measured window: a request was refused, lost its connection
 or had no answer within 10 s of the window's end; a connection did not come back; or, with --preload and without
@@ -66,8 +68,12 @@ pub enum CoreMix {
 
 /// Measures a server of Riak's Protocol Buffers protocol with gets, puts and deletes.
 #[derive(Args, Clone, Debug, Serialize)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
 pub struct BenchArgs {
+    /// What to do instead of measuring.
+    #[command(subcommand)]
+    #[serde(skip)]
+    pub command: Option<BenchCommand>,
     /// Servers; connections are spread over them in turn. Repeat or separate with commas.
     #[arg(long, value_name = "HOST:PORT", value_delimiter = ',', default_value = "127.0.0.1:8087")]
     pub addr: Vec<String>,
@@ -140,6 +146,13 @@ pub struct BenchArgs {
     /// tick when all cores sleep. Give it to exactly one of several benchmarks that run at once.
     #[arg(long)]
     pub spinner: bool,
+}
+
+/// What else there is.
+#[derive(Clone, Debug, Subcommand)]
+pub enum BenchCommand {
+    /// Shows two results side by side.
+    Compare(CompareArgs),
 }
 
 impl BenchArgs {

@@ -11,12 +11,13 @@ use signal_hook::consts::SIGINT;
 use signal_hook::flag;
 
 use super::BenchError;
+use super::compare;
 use super::driver::Driver;
 use super::frames::{Frames, Kind};
 use super::load::{Load, Preload, Rest};
 use super::mix::Mix;
 use super::open_loop::{Arrivals, OpenLoop};
-use super::options::BenchArgs;
+use super::options::{BenchArgs, BenchCommand};
 use super::probe::{self, ServerFacts};
 use super::procstat::{self, ProcessReport, Usage};
 use super::progress::Progress;
@@ -35,6 +36,9 @@ const REST_PATIENCE: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 1
 ///
 /// Ctrl-C ends the measured window early; a second one ends the program.
 pub fn run(args: BenchArgs) -> Result<(), BenchError> {
+    if let Some(BenchCommand::Compare(args)) = &args.command {
+        return compare::run(args);
+    }
     let interrupted = interrupt_flag()?;
     let report = measure(args, &interrupted)?;
     write!(std::io::stdout(), "{report}")
