@@ -32,6 +32,8 @@ pub enum BenchError {
     System(&'static str, io::Error),
     /// A file that holds no result, and what is wrong with it.
     Compare(PathBuf, String),
+    /// The page can't be written.
+    Plot(PathBuf, io::Error),
     /// The results can't be written.
     Json(PathBuf, io::Error),
 }
@@ -89,6 +91,11 @@ impl fmt::Display for BenchError {
                 "cannot compare {} ({what}): give two files that `ombak bench --json FILE` wrote",
                 path.display()
             ),
+            BenchError::Plot(path, error) => write!(
+                f,
+                "cannot write {} ({error}): the results are above; give another --plot FILE.html",
+                path.display()
+            ),
             BenchError::Json(path, error) => write!(
                 f,
                 "cannot write {} ({error}): the results are above; give another --json FILE",
@@ -105,6 +112,7 @@ impl std::error::Error for BenchError {
             | BenchError::Connect(_, error)
             | BenchError::Process(_, error)
             | BenchError::System(_, error)
+            | BenchError::Plot(_, error)
             | BenchError::Json(_, error) => Some(error),
             _ => None,
         }

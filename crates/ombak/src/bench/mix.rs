@@ -49,6 +49,11 @@ impl Mix {
         &self.tally
     }
 
+    /// Call it every now and then in a window of `length`.
+    pub(super) fn tick(&mut self, now: Duration, length: Duration) {
+        self.tally.timeline.tick(now, length);
+    }
+
     /// Begins counting anew.
     pub(super) fn take_tally(&mut self) -> Tally {
         std::mem::replace(&mut self.tally, Tally::new())

@@ -24,6 +24,7 @@
 //! what is not, was forgotten by the server. A run in which something failed is reported like any other, and then ends
 //! with an error.
 
+mod chart;
 mod compare;
 mod connection;
 mod driver;
@@ -34,6 +35,7 @@ mod load;
 mod mix;
 mod open_loop;
 mod options;
+mod plot;
 mod probe;
 mod procstat;
 mod progress;
@@ -42,6 +44,7 @@ mod rng;
 mod run;
 mod spinner;
 mod tally;
+mod timeline;
 mod zipf;
 
 pub use error::BenchError;

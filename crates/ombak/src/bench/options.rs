@@ -31,6 +31,7 @@ Examples:
   ombak bench --preload --mix b               YCSB's workload B; a, b, c, d and f are there
   ombak bench --preload --rate 2000           2000 operations a second, come what may: is that held, and how fast?
   ombak bench --depth 16 --duration 1m --pid 2001 --json result.json
+  ombak bench --preload --duration 1m --plot run.html                           how it went, as curves
   ombak bench compare before.json after.json  two results side by side
 
 Exit code 3, after the report, if something failed in the measured window: a request was refused, lost its connection
@@ -139,6 +140,10 @@ pub struct BenchArgs {
     /// Write the results, the options and the command line as JSON.
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
+    /// Write a page that opens in any browser, without a network: throughput and latencies over time, and the
+    /// distribution of latencies of each kind.
+    #[arg(long, value_name = "FILE.html")]
+    pub plot: Option<PathBuf>,
     /// Repeats the same keys and values in the same order.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,

@@ -14,6 +14,7 @@ use super::BenchError;
 use super::frames::Kind;
 use super::open_loop::OpenLoop;
 use super::options::BenchArgs;
+use super::plot::{self, Curves};
 use super::probe::ServerFacts;
 use super::procstat::ProcessReport;
 use super::tally::Tally;
@@ -73,6 +74,9 @@ pub(super) struct Report {
     pub operations_per_server_cpu_second: Option<f64>,
     /// CPU seconds of this program's own thread.
     pub bench_cpu_seconds: f64,
+    /// For --plot; too much for the JSON.
+    #[serde(skip)]
+    pub curves: Curves,
 }
 
 /// Latencies of one kind of operation, in microseconds.
@@ -117,7 +121,8 @@ impl Report {
     /// A report of what `tally` holds; the caller fills in what stands around it.
     pub(super) fn new(options: BenchArgs, tally: Tally, window: Duration) -> Report {
         let operations = tally.operations();
-        Report {
+        let mut distributions = Vec::new();
+        let mut report = Report {
             command: std::env::args().collect(),
             options,
             servers: Vec::new(),
@@ -133,8 +138,8 @@ impl Report {
             inserts: Latencies::of(tally.of(Kind::Insert), window),
             read_modify_writes: Latencies::of(tally.of(Kind::ReadModifyWrite), window),
             not_found: tally.not_found,
-            errors: tally.errors,
-            lost: tally.lost,
+            errors: tally.errors.clone(),
+            lost: tally.lost.clone(),
             disconnects: 0,
             not_connected: 0,
             under_way: 0,
@@ -144,7 +149,16 @@ impl Report {
             server_cpu_seconds: None,
             operations_per_server_cpu_second: None,
             bench_cpu_seconds: 0.0,
+            curves: Curves::default(),
+        };
+        report.curves.slices = tally.timeline.slices().to_vec();
+        for ((name, latencies), kind) in report.kinds().into_iter().zip(Kind::ALL) {
+            if latencies.count > 0 {
+                distributions.push((name, plot::distribution(tally.of(kind))));
+            }
         }
+        report.curves.distributions = distributions;
+        report
     }
 
     /// Adds what the server processes used.

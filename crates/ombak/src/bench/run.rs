@@ -18,6 +18,7 @@ use super::load::{Load, Preload, Rest};
 use super::mix::Mix;
 use super::open_loop::{Arrivals, OpenLoop};
 use super::options::{BenchArgs, BenchCommand};
+use super::plot;
 use super::probe::{self, ServerFacts};
 use super::procstat::{self, ProcessReport, Usage};
 use super::progress::Progress;
@@ -45,6 +46,9 @@ pub fn run(args: BenchArgs) -> Result<(), BenchError> {
         .map_err(|error| BenchError::System("cannot print the report", error))?;
     if let Some(path) = &report.options.json {
         report.write_json(path)?;
+    }
+    if let Some(path) = &report.options.plot {
+        plot::write(path, &report)?;
     }
     if report.operations == 0 {
         return Err(BenchError::NothingDone(Duration::from_secs_f64(report.seconds)));
@@ -211,6 +215,7 @@ impl Run<'_> {
                 return Ok(now.saturating_duration_since(start));
             }
             self.until((now + TICK).min(end), mix, |_| false)?;
+            mix.tick(start.elapsed(), length);
             progress.running(start.elapsed(), mix.tally());
         }
     }

@@ -7,6 +7,7 @@ use hdrhistogram::Histogram;
 
 use super::frames::{Kind, Operation};
 use super::load::Answer;
+use super::timeline::Timeline;
 
 /// Latencies above this count as this.
 const LATENCY_MAX: Duration = Duration::from_secs(600);
@@ -18,6 +19,8 @@ const ERROR_KINDS_MAX: usize = 32;
 pub(super) struct Tally {
     /// Latencies of answered operations, in microseconds, in the order of [`Kind::ALL`].
     latencies: Vec<Histogram<u64>>,
+    /// The answered ones through the window.
+    pub timeline: Timeline,
     /// Gets that found nothing; they are among the answered ones as well.
     pub not_found: u64,
     /// Refusals by their text.
@@ -31,6 +34,7 @@ impl Tally {
     pub(super) fn new() -> Tally {
         Tally {
             latencies: Kind::ALL.iter().map(|_| histogram()).collect(),
+            timeline: Timeline::new(),
             not_found: 0,
             errors: BTreeMap::new(),
             lost: BTreeMap::new(),
@@ -66,7 +70,9 @@ impl Tally {
     }
 
     fn time(&mut self, kind: Kind, latency: Duration) {
-        self.latencies[kind as usize].saturating_record(latency.as_micros() as u64);
+        let latency_us = latency.as_micros() as u64;
+        self.latencies[kind as usize].saturating_record(latency_us);
+        self.timeline.record(latency_us);
     }
 }
 
