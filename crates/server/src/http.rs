@@ -9,6 +9,7 @@
 //! | `route` | which resource a path names, and its methods |
 //! | `ask` | questions to the shards, and the parts of a listing |
 //! | `object`, `conditions`, `headers`, `links`, `siblings` | one key |
+//! | `walk` | from one key to others, along links |
 //! | `buckets`, `props` | listings and bucket properties |
 //! | `about`, `admin` | ping, stats, the list of resources; status, ring, repair |
 //! | `query`, `accept`, `body`, `reply` | what all of them need |
@@ -30,6 +31,7 @@ mod reply;
 mod route;
 mod server;
 mod siblings;
+mod walk;
 
 use std::sync::Arc;
 
@@ -92,6 +94,7 @@ impl Site {
             Resource::Props => self.props(&route, request).await,
             Resource::TypeProps => self.type_props(&request).await,
             Resource::Object => self.object(&route, request).await,
+            Resource::Walk => self.walk(&route, &request).await,
             Resource::Preflist => self.preflist(&route).await,
             Resource::Status => self.status().await,
             Resource::Ring => self.ring(),

@@ -43,7 +43,7 @@ impl Site {
         }
     }
 
-    async fn read(&self, route: &Route, params: &Params) -> Result<Answer, Refusal> {
+    pub async fn read(&self, route: &Route, params: &Params) -> Result<Answer, Refusal> {
         let op = GetOp {
             bucket: route.bucket.clone(),
             key: route.key.clone(),

@@ -7,6 +7,7 @@ use ombak_kv::{BucketId, validate_key};
 
 use super::query::decode;
 use super::reply::{Refusal, failed, html_error, text};
+use super::walk::{Step, steps};
 
 /// What can be asked for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -22,6 +23,8 @@ pub(crate) enum Resource {
     Props,
     TypeProps,
     Object,
+    /// Objects that links lead to, from an object on.
+    Walk,
     Preflist,
     Status,
     Ring,
@@ -46,6 +49,8 @@ pub(crate) struct Route {
     pub bucket: BucketId,
     /// Empty where the path names none.
     pub key: Bytes,
+    /// Of a walk.
+    pub steps: Vec<Step>,
 }
 
 impl Route {
@@ -60,6 +65,7 @@ impl Route {
             form: Form::New,
             bucket: BucketId::default_type(Bytes::new()),
             key: Bytes::new(),
+            steps: Vec::new(),
         };
         Ok(Some(match segments[..] {
             [] => new(Resource::Root),
@@ -92,6 +98,7 @@ impl Route {
             Resource::Props => "HEAD, GET, PUT, DELETE",
             Resource::TypeProps => "HEAD, GET, PUT",
             Resource::Object => "HEAD, GET, POST, PUT, DELETE",
+            Resource::Walk => "GET, HEAD, POST",
             Resource::Repair => "POST",
         };
         if allowed.split(", ").any(|allowed| allowed == method.as_str()) {
@@ -125,6 +132,9 @@ fn in_buckets(route: Route, rest: &[&str]) -> Result<Option<Route>, Refusal> {
         [bucket, "keys", key, "preflist"] => {
             Route { resource: Resource::Preflist, ..route.with_bucket(bucket)?.with_key(key)? }
         }
+        [bucket, "keys", key, steps @ ..] => {
+            route.with_bucket(bucket)?.with_key(key)?.with_steps(steps)?
+        }
         _ => return Ok(None),
     }))
 }
@@ -138,7 +148,7 @@ fn old(route: Route, rest: &[&str]) -> Result<Option<Route>, Refusal> {
         [bucket, key] => {
             Route { resource: Resource::Object, ..route.with_bucket(bucket)?.with_key(key)? }
         }
-        _ => return Ok(None),
+        [bucket, key, steps @ ..] => route.with_bucket(bucket)?.with_key(key)?.with_steps(steps)?,
     }))
 }
 
@@ -153,5 +163,9 @@ impl Route {
         let key = decode(key)?;
         validate_key(&key).map_err(|error| failed(&error))?;
         Ok(Route { key, ..self })
+    }
+
+    fn with_steps(self, segments: &[&str]) -> Result<Route, Refusal> {
+        Ok(Route { resource: Resource::Walk, steps: steps(segments)?, ..self })
     }
 }

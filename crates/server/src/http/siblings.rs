@@ -11,7 +11,7 @@ use super::headers::{put_content, put_context};
 use super::reply::{Outcome, html_error, text, vary};
 use super::route::Form;
 
-const MULTIPART: &str = "multipart/mixed";
+pub(crate) const MULTIPART: &str = "multipart/mixed";
 
 /// 300, with the tags alone or with everything, as the client will have it.
 pub(crate) fn siblings(
@@ -60,7 +60,7 @@ fn parts(form: Form, bucket: &BucketId, object: &ObjectAnswer) -> Response<Body>
 }
 
 /// As Riak has it: the tag of a part stands without quotes.
-fn put_part_headers(headers: &HeaderMap, body: &mut Vec<u8>) {
+pub(crate) fn put_part_headers(headers: &HeaderMap, body: &mut Vec<u8>) {
     for (name, value) in headers {
         let is_tag = *name == hyper::header::ETAG;
         let value = value.as_bytes();

@@ -35,8 +35,9 @@ fn paths_name_resources() {
     assert_eq!(route("/buckets/b/keys/"), named(Resource::Keys, "b", ""));
     assert_eq!(route("/buckets/a%2Fb/keys/c%2Fd"), named(Resource::Object, "a/b", "c/d"));
     assert_eq!(route("/types/default/props"), named(Resource::TypeProps, "", ""));
-    for nothing in ["/nothing", "/buckets/b", "/buckets/b/keys/k/_,_,_", "/types", "/types/default"]
-    {
+    assert_eq!(route("/buckets/b/keys/k/_,_,_"), named(Resource::Walk, "b", "k"));
+    assert_eq!(route("/riak/b/k/_,_,_/b,t,0"), named(Resource::Walk, "b", "k"));
+    for nothing in ["/nothing", "/buckets/b", "/types", "/types/default"] {
         assert_eq!(route(nothing), None, "{nothing}");
     }
     assert!(Route::of("/types/nope/buckets/b/keys/k").is_err());
