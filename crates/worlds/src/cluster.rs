@@ -79,18 +79,16 @@ impl Cluster {
     }
 }
 
-/// Small enough that segments are recycled and checkpoints happen within a run.
-fn store_options() -> Options {
-    Options {
-        log_segment_bytes: 256 * 1024,
-        log_segments_max: 3,
-        file_bytes: 64 * 1024,
-        large_bytes: 2 * 1024,
-        flush_bytes: 4 * 1024,
-        memory_bytes_max: 64 * 1024,
-        checkpoint_bytes: 64 * 1024,
-    }
-}
+/// Files so small that segments are recycled and checkpoints happen within a run.
+pub const SMALL_STORE: Options = Options {
+    log_segment_bytes: 256 * 1024,
+    log_segments_max: 3,
+    file_bytes: 64 * 1024,
+    large_bytes: 2 * 1024,
+    flush_bytes: 4 * 1024,
+    memory_bytes_max: 64 * 1024,
+    checkpoint_bytes: 64 * 1024,
+};
 
 impl System for Cluster {
     type Machine = Shard;
@@ -104,7 +102,7 @@ impl System for Cluster {
         _: u64,
         rng: &mut Rng,
     ) -> Result<Booted<Cluster>, String> {
-        let opened = log::open(disk.clone(), self.shape.shards, store_options());
+        let opened = log::open(disk.clone(), self.shape.shards, SMALL_STORE);
         let (mut devices, writer, recovered) = opened.map_err(|error| error.to_string())?;
         let damaged = recovered.incomplete();
         let props = Boot::read_props(&mut devices[0]);

@@ -20,7 +20,7 @@ mod keys;
 mod run;
 mod workload;
 
-pub use cluster::{Cluster, Shape};
+pub use cluster::{Cluster, SMALL_STORE, Shape};
 pub use history::{Broken, Found, History, Known, Listed, Op, OpKind, Outcome};
 pub use run::{Failure, Report, run_seed};
 

@@ -153,6 +153,14 @@ fn deletions_with_a_node_down_do_not_pile_up() {
     assert!(w.machine(A, S).unwrap().is_idle());
 }
 
+/// Turns a bit in the last value of each of a node's files.
+fn rot(w: &mut World<Cluster>, node: NodeId) {
+    let files = w.disk(node).files();
+    for (file, bytes) in files.iter().filter(|(file, _)| file.starts_with("vnodes/")) {
+        w.disk(node).flip_bit(file, bytes - 1, 0);
+    }
+}
+
 /// A value that rots is noticed by the read that loads it, makes its vnode incomplete, and is put right by a repair,
 /// although the tag of what rotted still says that it is what the others have.
 #[test]
@@ -164,10 +172,7 @@ fn a_rotten_value_is_repaired() {
     w.crash(A);
     w.restart(A).unwrap();
     w.run_for(5 * SECOND);
-    let files = w.disk(A).files();
-    for (file, bytes) in files.iter().filter(|(file, _)| file.starts_with("vnodes/")) {
-        w.disk(A).flip_bit(file, bytes - 1, 0);
-    }
+    rot(&mut w, A);
     let all_complete = |w: &World<Cluster>| {
         w.machine(A, S).is_some_and(|shard| shard.vnodes().all(|vnode| vnode.is_complete()))
     };

@@ -139,6 +139,21 @@ fn a_reaped_key_does_not_come_back_by_a_late_message() {
     assert_eq!(new.live().count(), 1, "a new write is no ghost");
 }
 
+/// A retry was done, replaced and reaped; then the first attempt arrives.
+#[test]
+fn an_attempt_of_a_reaped_request_is_not_done_again() {
+    let (mut vnode, mut stored) = (vnode(), None);
+    let retry = CoordinatedWrite { retried: true, ..write("a", 1, &Context::default()) };
+    let old = coordinate_ok(&mut vnode, &mut stored, retry);
+    let mut deletion = write("", 2, &old.context());
+    deletion.content.deleted = true;
+    let tombstone = coordinate_ok(&mut vnode, &mut stored, deletion);
+    run(&mut vnode, &mut stored, Command::Reap(tombstone.encode()));
+    let first = Command::Coordinate(Box::new(write("a", 1, &Context::default())));
+    let refused = CommandReply::Refused(RequestError::Timeout);
+    assert_eq!((run(&mut vnode, &mut stored, first), &stored), (refused, &None));
+}
+
 #[test]
 fn a_merge_takes_the_union_and_says_what_is_there() {
     let (mut vnode, mut stored) = (vnode(), None);

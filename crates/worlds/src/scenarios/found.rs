@@ -1,6 +1,6 @@
 //! More scenarios that lost data or brought it back, found by asking what the rules of a run allow.
 
-use ombak_cluster::hash;
+use ombak_cluster::{CLOCK_SLACK_MS, FENCE_WINDOW_MS, hash};
 
 use super::*;
 
@@ -86,10 +86,7 @@ fn a_write_onto_a_rotten_value_keeps_what_others_have() {
     w.crash(A);
     w.restart(A).unwrap();
     w.run_for(5 * SECOND);
-    let files = w.disk(A).files();
-    for (file, bytes) in files.iter().filter(|(file, _)| file.starts_with("vnodes/")) {
-        w.disk(A).flip_bit(file, bytes - 1, 0);
-    }
+    rot(&mut w, A);
     assert!(put(&mut w, A, key(0)));
     w.run_for(SECOND);
     assert_eq!(values(&mut w, B, Quorum::All), Ok(2));
@@ -208,54 +205,73 @@ fn an_old_tombstone_beside_an_empty_replica_is_no_not_found() {
     assert_ne!(found, Ok(0), "the value is on C, and A has lost its disk");
 }
 
-/// A node that is no primary sends a deletion to the first primary, which it cannot reach, and after a second to the
-/// next, where it is done and acknowledged, and reaped everywhere. A new value is written. Then the network heals, and
-/// the first attempt arrives, well within its minute: it would read the new value, and remove it.
+/// A node that is no primary sends a request to the first primary, which it cannot reach, and after a second to the next,
+/// where it is done and acknowledged. `later` happens. Then the network heals, and the first attempt arrives, well within
+/// its minute. Returns how many values there are in the end, when nobody remembers any more what was reaped.
+fn with_a_first_attempt_that_arrives_late(
+    before: impl FnOnce(&mut World<Cluster>, NodeId),
+    attempt: impl FnOnce(&mut World<Cluster>, NodeId),
+    later: impl FnOnce(&mut World<Cluster>, NodeId),
+) -> Result<usize, Option<Answer>> {
+    let (mut w, primaries, entry) = four_nodes(6);
+    before(&mut w, primaries[1]);
+    w.run_for(SECOND);
+    w.partition(&[entry], &[primaries[0]]);
+    w.run_for(SECOND / 10);
+    attempt(&mut w, entry);
+    w.run_for(SECOND);
+    later(&mut w, primaries[1]);
+    w.run_for(SECOND);
+    w.heal();
+    w.run_for((FENCE_WINDOW_MS + CLOCK_SLACK_MS) * 1_000 + 5 * SECOND);
+    values(&mut w, primaries[1], Quorum::All)
+}
+
+fn does_put(w: &mut World<Cluster>, node: NodeId) {
+    assert!(put(w, node, key(0)));
+}
+
+fn does_delete(w: &mut World<Cluster>, node: NodeId) {
+    assert!(delete(w, node, key(0)));
+}
+
+/// Done once, a deletion was reaped everywhere. It would read the new value, and remove it.
 #[test]
 fn the_first_attempt_of_a_delete_that_arrives_late_removes_nothing() {
-    let (mut w, primaries, entry) = four_nodes(6);
-    assert!(put(&mut w, primaries[1], key(0)));
-    w.run_for(SECOND);
-    w.partition(&[entry], &[primaries[0]]);
-    w.run_for(SECOND / 10);
-    assert!(delete(&mut w, entry, key(0)));
-    w.run_for(SECOND);
-    assert!(put(&mut w, primaries[1], key(0)));
-    w.run_for(SECOND);
-    w.heal();
-    w.run_for(SECOND);
-    assert_eq!(values(&mut w, primaries[1], Quorum::All), Ok(1), "written after the deletion");
+    let found = with_a_first_attempt_that_arrives_late(does_put, does_delete, does_put);
+    assert_eq!(found, Ok(1), "written after the deletion");
 }
 
-/// The same where there is nothing to delete, so that no trace of the deletion is left anywhere.
+/// There is nothing to delete, so that no trace of the deletion is left anywhere.
 #[test]
 fn the_first_attempt_of_a_delete_of_nothing_removes_nothing_later() {
-    let (mut w, primaries, entry) = four_nodes(8);
-    w.partition(&[entry], &[primaries[0]]);
-    w.run_for(SECOND / 10);
-    let gone = ask(&mut w, entry, delete_op(key(0)));
-    assert!(matches!(gone, Some(Answer::NotFound(_))), "{gone:?}");
-    w.run_for(SECOND);
-    assert!(put(&mut w, primaries[1], key(0)));
-    w.run_for(SECOND);
-    w.heal();
-    w.run_for(SECOND);
-    assert_eq!(values(&mut w, primaries[1], Quorum::All), Ok(1), "written after the deletion");
+    let deletes_nothing = |w: &mut World<Cluster>, node| {
+        let gone = ask(w, node, delete_op(key(0)));
+        assert!(matches!(gone, Some(Answer::NotFound(_))), "{gone:?}");
+    };
+    let found = with_a_first_attempt_that_arrives_late(|_, _| {}, deletes_nothing, does_put);
+    assert_eq!(found, Ok(1), "written after the deletion");
 }
 
-/// The same with a put, which would come back after it was deleted.
+/// A put would come back after it was deleted.
 #[test]
 fn the_first_attempt_of_a_put_that_arrives_late_does_not_come_back() {
-    let (mut w, primaries, entry) = four_nodes(7);
-    w.partition(&[entry], &[primaries[0]]);
-    w.run_for(SECOND / 10);
-    assert!(put(&mut w, entry, key(0)));
-    w.run_for(SECOND);
-    assert!(delete(&mut w, primaries[1], key(0)));
-    w.run_for(SECOND);
-    w.heal();
-    w.run_for(SECOND);
-    assert_eq!(values(&mut w, primaries[1], Quorum::All), Ok(0), "deleted");
+    let found = with_a_first_attempt_that_arrives_late(|_, _| {}, does_put, does_delete);
+    assert_eq!(found, Ok(0), "deleted");
+}
+
+/// The first attempt of a conditional put is done, and its answer is lost. The retry finds a value: its own.
+#[test]
+fn the_retry_of_a_conditional_put_finds_its_own_value_and_is_done() {
+    let (mut w, primaries, entry) = four_nodes(9);
+    w.one_way(primaries[0], entry);
+    let Operation::Put(put) = put_op(key(0), Quorums::default()) else { unreachable!() };
+    let put = Operation::Put(PutOp { if_none_match: true, ..put });
+    let first = ask(&mut w, entry, put.clone());
+    assert!(matches!(first, Some(Answer::Written(_))), "{first:?}");
+    assert_eq!(values(&mut w, primaries[1], Quorum::All), Ok(1));
+    let refused = Some(Answer::Failed(RequestError::MatchFound));
+    assert_eq!(ask(&mut w, entry, put), refused, "another one finds it");
 }
 
 /// Four nodes, the primaries of key 0, and the node that is none.

@@ -8,23 +8,13 @@ use ombak_base::{Address, DirectoryId, Disk, NodeId, ShardId};
 use ombak_cluster::{Hello, Topology, VERSION};
 use ombak_node::{Boot, Config, DeleteMode, Shard};
 use ombak_runtime::{Admitted, Handle, Handshake, Hosted, Limits, Running};
-use ombak_store::log::{self, LogDevice, LogWriter, Options};
+use ombak_store::log::{self, LogDevice, LogWriter};
+use ombak_worlds::SMALL_STORE;
 
 use crate::recorded::{Record, Recorded};
 use crate::window::{Client, Window};
 
 const RING_SIZE: u32 = 8;
-
-/// Small files, so that little is written before there are many of them.
-const STORE: Options = Options {
-    log_segment_bytes: 256 * 1024,
-    log_segments_max: 3,
-    file_bytes: 64 * 1024,
-    large_bytes: 2 * 1024,
-    flush_bytes: 4 * 1024,
-    memory_bytes_max: 64 * 1024,
-    checkpoint_bytes: 64 * 1024,
-};
 
 /// Shards with their devices, and the writer of all of them.
 pub type Opened<D> = (Vec<(Recorded, LogDevice<D>)>, LogWriter<D>);
@@ -48,7 +38,7 @@ impl Site {
 
     /// Starts it from what its disk holds.
     pub fn open<D: Disk>(&mut self, disk: D) -> Opened<D> {
-        let (mut devices, writer, recovered) = log::open(disk, self.shards, STORE).unwrap();
+        let (mut devices, writer, recovered) = log::open(disk, self.shards, SMALL_STORE).unwrap();
         let props = Boot::read_props(&mut devices[0]);
         let (boot, damaged) = (self.starts.len() as u64 + 1, recovered.incomplete());
         let shard = |(shard, mut device): (usize, LogDevice<D>)| {
