@@ -40,7 +40,8 @@ impl Shard {
         tombstone: Bytes,
         fx: &mut E,
     ) {
-        let left_ms = Object::decode(&tombstone).ok().and_then(|object| self.unripe(now, &object));
+        let left_ms =
+            Object::decode(&tombstone).ok().and_then(|object| self.ripe_in_ms(now, &object));
         match left_ms {
             Some(0) => self.reap(now, &op, &tombstone, fx),
             Some(left_ms) if self.waiting.len() < WAITING_MAX => {
@@ -53,7 +54,7 @@ impl Shard {
     }
 
     /// In how many milliseconds a tombstone may be forgotten; `None`: never.
-    pub(crate) fn unripe(&self, now: Now, tombstone: &Object) -> Option<u64> {
+    pub(crate) fn ripe_in_ms(&self, now: Now, tombstone: &Object) -> Option<u64> {
         match self.config.delete_mode {
             DeleteMode::Keep => None,
             DeleteMode::Immediate => Some(0),

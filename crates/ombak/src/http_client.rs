@@ -7,8 +7,8 @@ use clap::Args;
 use ombak_base::limits::PEER_FRAME_BYTES_MAX;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
-use ureq::Agent;
-use ureq::http::{HeaderMap, Method, Request};
+use ureq::http::{HeaderMap, Method, Request, Response};
+use ureq::{Agent, Body};
 
 use crate::config::DEFAULT_HTTP;
 use crate::error::CliError;
@@ -90,7 +90,10 @@ impl NodeClient {
             }
             None => self.agent.run(request.body(()).map_err(|error| self.unusable(&error))?),
         };
-        let response = sent.map_err(|error| self.unreachable(&error))?;
+        self.read(sent.map_err(|error| self.unreachable(&error))?)
+    }
+
+    fn read(&self, response: Response<Body>) -> Result<Answer, CliError> {
         let (parts, body) = response.into_parts();
         let body = body.into_with_config().limit(BODY_BYTES_MAX).read_to_vec();
         let body = body.map_err(|error| self.unreachable(&error))?;
@@ -102,14 +105,10 @@ impl NodeClient {
         let request = Request::builder().method(Method::GET).uri(self.url(path));
         let sent = self.agent.run(request.body(()).map_err(|error| self.unusable(&error))?);
         let response = sent.map_err(|error| self.unreachable(&error))?;
-        let (parts, body) = response.into_parts();
-        if parts.status.as_u16() == 200 {
-            return Ok(Box::new(body.into_reader()));
+        match response.status().as_u16() {
+            200 => Ok(Box::new(response.into_body().into_reader())),
+            _ => Err(self.refusal(&self.read(response)?)),
         }
-        let body = body.into_with_config().limit(BODY_BYTES_MAX).read_to_vec();
-        let body = body.map_err(|error| self.unreachable(&error))?;
-        let (status, headers) = (parts.status.as_u16(), parts.headers);
-        Err(self.refusal(&Answer { status, headers, body }))
     }
 
     /// Asks one of Ombak's own questions, which answer in JSON.

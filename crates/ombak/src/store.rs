@@ -101,7 +101,7 @@ fn show(report: &StoreReport) -> Result<(), CliError> {
         print_line("the commit log ends in the middle of a write that nobody was told is durable")?;
     }
     for damage in &report.damage {
-        print_line(&format!("damaged: {damage}"))?;
+        print_line(&format!("damaged: {}", damage.text))?;
     }
     match &report.verified {
         Some(verified) => show_verified(verified),

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::StartError;
 use crate::directory::Directory;
+use crate::report::DamageReport;
 
 /// Keys are read in pieces of so many.
 const PIECE_KEYS: u32 = 1024;
@@ -37,8 +38,8 @@ pub struct StoreReport {
     pub replayed_records: u64,
     /// Whether the commit log ends in the middle of a write, of which nothing had been acknowledged as durable.
     pub torn_tail: bool,
-    /// What cannot be read: file, offset, and why.
-    pub damage: Vec<String>,
+    /// What a start finds damaged.
+    pub damage: Vec<DamageReport>,
     /// What a verification has read; absent if there was none.
     pub verified: Option<Verified>,
 }
@@ -105,7 +106,7 @@ impl Inspection {
             partitions: store.partitions().iter().filter_map(|p| counts(&store, *p)).collect(),
             replayed_records: recovered.replayed_records,
             torn_tail: recovered.torn_tail,
-            damage: recovered.damage.iter().map(ToString::to_string).collect(),
+            damage: recovered.damage.iter().map(DamageReport::from).collect(),
             verified: None,
         };
         Ok(Inspection { store, report, _directory: directory })

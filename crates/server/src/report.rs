@@ -1,6 +1,7 @@
 //! What `/ombak/status`, `/ombak/ring` and `/ombak/repair` answer: JSON of these types, for the command line and for
 //! whoever watches a node. Fields are only ever added.
 
+use ombak_store::log::Damage;
 use serde::{Deserialize, Serialize};
 
 /// A node, as it sees itself and the others.
@@ -102,6 +103,18 @@ pub struct DamageReport {
     pub bytes: u64,
     /// What is wrong, and with what.
     pub text: String,
+}
+
+impl From<&Damage> for DamageReport {
+    fn from(damage: &Damage) -> DamageReport {
+        DamageReport {
+            partition: damage.partition.map(|partition| partition.0),
+            file: damage.file.clone(),
+            offset: damage.offset,
+            bytes: damage.bytes,
+            text: damage.to_string(),
+        }
+    }
 }
 
 /// Who holds what.

@@ -5,12 +5,10 @@ use ombak_base::{Effects, Now};
 use ombak_cluster::Done;
 use ombak_crdt::Context;
 use ombak_kv::{
-    Ack, Answer, BucketId, Command, CommandReply, CoordinatedWrite, Operation, RequestError,
-    Restoring,
+    Answer, BucketId, Command, CommandReply, CoordinatedWrite, Operation, RequestError, Restoring,
 };
 
 use super::{Named, Op, Stage};
-use crate::message::Told;
 use crate::replica::Origin;
 use crate::shard::Shard;
 
@@ -79,19 +77,13 @@ impl Shard {
         done: Done<Origin, CommandReply>,
         fx: &mut E,
     ) {
-        let Some(mut op) = self.ops.remove(&id) else { return };
+        let Some(op) = self.ops.remove(&id) else { return };
         let CommandReply::Coordinated { object, tag, base, unseen } = done.reply else {
             // Nothing may be acknowledged that costs another write.
             return self.deliver(op.asker, Answer::Failed(RequestError::Timeout), fx);
         };
         let Stage::Writing(core, _) = &op.stage else { return };
-        let mut core = core.clone();
-        core.hear(self.me(), Ack::Taken);
-        self.tell_self_when_durable(done.stamp, id, Told::Durable(tag));
-        let decided = core.decide();
-        let named = Named { object, tag, base, unseen, siblings: true };
-        self.send_merges(now, id, &op, &core, &named, fx);
-        op.stage = Stage::Writing(core, named);
-        self.settle_write(now, id, op, decided, fx);
+        let write = (core.clone(), Named { object, tag, base, unseen, siblings: true });
+        self.spread_write(now, id, op, write, done.stamp, fx);
     }
 }

@@ -158,7 +158,7 @@ impl Shard {
         }
         let holds = |said: &Said| core.is(&said.heard, &merged);
         if merged.is_tombstone() && core.said().iter().all(holds) {
-            if self.unripe(now, &merged) == Some(0) {
+            if self.ripe_in_ms(now, &merged) == Some(0) {
                 self.confirm_tombstone(now, op, &merged, fx);
             }
             return;

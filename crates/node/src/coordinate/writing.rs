@@ -80,30 +80,42 @@ impl Shard {
             _ => return,
         };
         let Stage::Naming(core) = &op.stage else { return };
-        let mut core = core.clone();
-        core.hear(self.me(), Ack::Taken);
-        let own = Told::Durable(named.tag);
-        if ombak_base::planted!("acknowledging before durable") {
-            self.inbox.push_back((self.me(), id, own));
-        } else {
-            self.tell_self_when_durable(done.stamp, id, own);
-        }
+        let core = core.clone();
         if !named.siblings && self.keeps_siblings(&op) {
             // The bucket has come to keep siblings while the key was being loaded.
             op.stage = Stage::Writing(core, named);
             self.ops.insert(id, op);
             self.put_one_right(now, id, fx);
-            return self.extend_leases(fx);
+        } else {
+            self.spread_write(now, id, op, (core, named), done.stamp, fx);
+        }
+        self.extend_leases(fx);
+    }
+
+    /// A write that has its dot is in the own vnode, durable with `stamp`, and goes to the other primaries.
+    pub(super) fn spread_write<E: Effects<Shard>>(
+        &mut self,
+        now: Now,
+        id: u64,
+        mut op: Box<Op>,
+        (mut core, named): (PutCore, Named),
+        stamp: Stamp,
+        fx: &mut E,
+    ) {
+        core.hear(self.me(), Ack::Taken);
+        let own = Told::Durable(named.tag);
+        if ombak_base::planted!("acknowledging before durable") {
+            self.inbox.push_back((self.me(), id, own));
+        } else {
+            self.tell_self_when_durable(stamp, id, own);
         }
         let decided = core.decide();
         self.send_merges(now, id, &op, &core, &named, fx);
         op.stage = Stage::Writing(core, named);
         self.settle_write(now, id, op, decided, fx);
-        self.extend_leases(fx);
     }
 
-    /// A write that has its dot goes to the other primaries.
-    pub(super) fn send_merges<E: Effects<Shard>>(
+    fn send_merges<E: Effects<Shard>>(
         &mut self,
         now: Now,
         id: u64,

@@ -6,6 +6,8 @@
 //! which key an item is, so popular keys are not neighbours. The most popular key has 3.8 % of the operations, plus
 //! its part of the many rare items; with few keys, those make up most of a key's share.
 
+use ombak_base::{FNV_START, fnv1a};
+
 use super::rng::Rng;
 
 /// YCSB's constant: nearer to one is more skewed.
@@ -81,9 +83,7 @@ fn key_of(rank: u64, keys: u32) -> u32 {
 
 /// `Utils.fnvhash64` of YCSB: FNV-1a of the eight bytes, without its sign.
 fn fnv(value: u64) -> u64 {
-    let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-    let hash = value.to_le_bytes().into_iter().fold(0xcbf2_9ce4_8422_2325, step);
-    (hash as i64).unsigned_abs()
+    (fnv1a(FNV_START, &value.to_le_bytes()) as i64).unsigned_abs()
 }
 
 /// The sum of k^-0.99 for k from 1 to `items`. Beyond [`TERMS`] by Euler and Maclaurin: the integral, half of the first

@@ -3,7 +3,6 @@
 use hyper::StatusCode;
 use ombak_base::{NodeId, Partition};
 use ombak_node::{Reply, Request, ShardStatus};
-use ombak_store::log::Damage;
 
 use super::Site;
 use super::ask::unexpected;
@@ -78,7 +77,7 @@ impl Site {
                 keys_at_start: self.recovered.keys,
                 replayed_records: self.recovered.replayed_records,
                 replayed_bytes: self.recovered.replayed_bytes,
-                damage: self.recovered.damage.iter().map(damage_report).collect(),
+                damage: self.recovered.damage.iter().map(DamageReport::from).collect(),
             },
         }
     }
@@ -121,15 +120,5 @@ fn shard_report((shard, status): (u16, &ShardStatus)) -> ShardReport {
         loading: status.loading as u64,
         unsynced: status.unsynced,
         failed: status.failed,
-    }
-}
-
-fn damage_report(damage: &Damage) -> DamageReport {
-    DamageReport {
-        partition: damage.partition.map(|partition| partition.0),
-        file: damage.file.clone(),
-        offset: damage.offset,
-        bytes: damage.bytes,
-        text: damage.to_string(),
     }
 }

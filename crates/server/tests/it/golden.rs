@@ -15,6 +15,8 @@ use crate::world::{Answer, Client, Http, options};
 const HTTP: &str = include_str!("../golden/http.jsonl");
 const PB: &str = include_str!("../golden/pb.jsonl");
 const PENDING: &str = include_str!("../golden/pending.txt");
+/// So many are left of 231. Lower it with each that is replayed.
+const PENDING_MAX: usize = 118;
 /// Buckets with siblings.
 const SIBLINGS: [&str; 3] = ["plain-gold", "plain-idx", "pbg"];
 
@@ -43,6 +45,7 @@ fn nothing_is_both_replayed_and_pending() {
             name.into()
         })
         .collect();
+    assert!(pending.len() <= PENDING_MAX, "the list may only shrink");
     for (face, text) in [("http", HTTP), ("pb", PB)] {
         for exchange in exchanges(text) {
             let name = format!("{face} {}", exchange["name"].as_str().unwrap());

@@ -43,14 +43,19 @@ fn metadata_comes_back_as_it_went() {
     node.stop().unwrap();
 }
 
-#[test]
-fn a_conflict_is_shown_and_resolved() {
-    let node = node();
-    let mut http = Http::of(&node);
+/// Two siblings under `/buckets/b/keys/k`.
+fn put_siblings(http: &mut Http) {
     let props = br#"{"props":{"allow_mult":true}}"#;
     assert_eq!(http.ask("PUT", "/buckets/b/props", &[], props).status, 204);
     http.put("/buckets/b/keys/k", "one");
     http.put("/buckets/b/keys/k", "two");
+}
+
+#[test]
+fn a_conflict_is_shown_and_resolved() {
+    let node = node();
+    let mut http = Http::of(&node);
+    put_siblings(&mut http);
     let got = http.get("/buckets/b/keys/k");
     assert_eq!(got.status, 300);
     let body = got.text();
@@ -244,10 +249,7 @@ fn a_walk_follows_links_and_shows_what_is_kept() {
 fn a_walk_shows_one_sibling_and_names_the_others() {
     let node = node();
     let mut http = Http::of(&node);
-    let props = br#"{"props":{"allow_mult":true}}"#;
-    assert_eq!(http.ask("PUT", "/buckets/b/props", &[], props).status, 204);
-    http.put("/buckets/b/keys/k", "one");
-    http.put("/buckets/b/keys/k", "two");
+    put_siblings(&mut http);
     let link = ("Link", "</buckets/b/keys/k>; riaktag=\"t\"");
     http.ask("PUT", "/buckets/b/keys/start", &[TEXT, link], b"");
     let tags = http.get("/buckets/b/keys/k").text();
