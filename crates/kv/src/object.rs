@@ -1,7 +1,4 @@
-//! Objects: the siblings of a key with their metadata, and their stored form.
-//!
-//! The stored form begins with its version, then the context, then each sibling: dot, request, metadata, value.
-//! Decoding shares the buffer; nothing is copied.
+//! Objects: the siblings of a key with their metadata. Their stored form is in `object/stored.rs`.
 //!
 //! # Retries
 //!
@@ -11,17 +8,17 @@
 //! contexts name the retried requests that their reader had seen, and an object remembers which retried requests were
 //! replaced: no dot of them counts any more.
 
+mod content;
+mod stored;
+
 use bytes::Bytes;
-use ombak_base::limits::OBJECT_BYTES_MAX;
-use ombak_base::{ActorId, DecodeError, Entry, Reader, RequestId, planted, put_bytes, put_varint};
-use ombak_crdt::{
-    Context, Dot, RETRIES_MAX, VersionVector, Versioned, decode_requests, encode_requests,
-};
+use ombak_base::{Entry, RequestId, planted};
+use ombak_crdt::{Context, Dot, RETRIES_MAX, VersionVector, Versioned};
+
+pub use content::{decode_content, encode_content};
 
 /// The bit of an entry's tag that says that all siblings are deletions. See [`Object::tag`].
 pub const TAG_TOMBSTONE: u64 = 1;
-
-const VERSION: u8 = 1;
 
 /// A one-way link to another object.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -212,53 +209,6 @@ impl Object {
             .fold(step(0, lengths), step);
         digest & !TAG_TOMBSTONE | if self.is_tombstone() { TAG_TOMBSTONE } else { 0 }
     }
-
-    /// The stored form.
-    pub fn encode(&self) -> Bytes {
-        let values: usize =
-            self.siblings().iter().map(|(_, version)| version.content.value.len() + 128).sum();
-        let mut out = Vec::with_capacity(values + 32 + 12 * self.seen().len());
-        out.push(VERSION);
-        self.seen().encode(&mut out);
-        encode_requests(&self.replaced, &mut out);
-        put_varint(&mut out, self.siblings().len() as u64);
-        for (dot, version) in self.siblings() {
-            out.extend_from_slice(&dot.actor.0.to_le_bytes());
-            put_varint(&mut out, dot.n);
-            out.extend_from_slice(&version.request.0.to_le_bytes());
-            out.push(u8::from(version.retried));
-            encode_content(&version.content, &mut out);
-        }
-        Bytes::from(out)
-    }
-
-    /// Reads what `encode` wrote.
-    pub fn decode(bytes: &Bytes) -> Result<Object, DecodeError> {
-        let mut reader = Reader::new(bytes.clone());
-        match reader.u8()? {
-            VERSION => {}
-            version => return Err(DecodeError::Version(u64::from(version))),
-        }
-        let seen = VersionVector::decode(&mut reader)?;
-        let replaced = decode_requests(&mut reader)?;
-        let count = reader.count(28)?;
-        let mut siblings = Vec::with_capacity(count);
-        for _ in 0..count {
-            let dot = Dot { actor: ActorId(reader.u64()?), n: reader.varint()? };
-            let request = RequestId(reader.u128()?);
-            let retried = match reader.u8()? {
-                0 => false,
-                1 => true,
-                _ => return Err(DecodeError::Invalid("retry")),
-            };
-            siblings
-                .push((dot, Version { request, retried, content: decode_content(&mut reader)? }));
-        }
-        reader.finish()?;
-        let versions =
-            Versioned::from_parts(seen, siblings).ok_or(DecodeError::Invalid("object"))?;
-        Ok(Object { versions, replaced })
-    }
 }
 
 /// One word of a tag (the mixing steps of SplitMix64, Steele, Lea and Flood 2014).
@@ -267,99 +217,6 @@ fn step(state: u64, word: u64) -> u64 {
     mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
     mixed ^ mixed >> 31
-}
-
-const DELETED: u8 = 1;
-const HAS_TYPE: u8 = 2;
-const HAS_CHARSET: u8 = 4;
-const HAS_ENCODING: u8 = 8;
-
-/// Appends a content's stored form, which is also its form between nodes.
-pub fn encode_content(content: &Content, out: &mut Vec<u8>) {
-    let flag = |present: bool, bit: u8| if present { bit } else { 0 };
-    out.push(
-        flag(content.deleted, DELETED)
-            | flag(content.content_type.is_some(), HAS_TYPE)
-            | flag(content.charset.is_some(), HAS_CHARSET)
-            | flag(content.content_encoding.is_some(), HAS_ENCODING),
-    );
-    put_varint(out, content.last_modified_us);
-    for text in
-        [&content.content_type, &content.charset, &content.content_encoding].into_iter().flatten()
-    {
-        put_bytes(out, text);
-    }
-    put_varint(out, content.links.len() as u64);
-    for link in &content.links {
-        put_bytes(out, &link.bucket);
-        put_bytes(out, &link.key);
-        put_bytes(out, &link.tag);
-    }
-    encode_pairs(&content.user_meta, out);
-    encode_pairs(&content.indexes, out);
-    put_bytes(out, &content.value);
-}
-
-/// Reads what `encode_content` wrote.
-pub fn decode_content(reader: &mut Reader) -> Result<Content, DecodeError> {
-    let flags = reader.u8()?;
-    if flags > 15 {
-        return Err(DecodeError::Invalid("content flags"));
-    }
-    let last_modified_us = reader.varint()?;
-    let mut text = |bit: u8| {
-        if flags & bit == 0 { Ok(None) } else { reader.bytes(OBJECT_BYTES_MAX).map(Some) }
-    };
-    let (content_type, charset, content_encoding) =
-        (text(HAS_TYPE)?, text(HAS_CHARSET)?, text(HAS_ENCODING)?);
-    let mut links = Vec::new();
-    for _ in 0..reader.count(3)? {
-        links.push(Link {
-            bucket: reader.bytes(OBJECT_BYTES_MAX)?,
-            key: reader.bytes(OBJECT_BYTES_MAX)?,
-            tag: reader.bytes(OBJECT_BYTES_MAX)?,
-        });
-    }
-    let user_meta = decode_pairs(reader)?;
-    let indexes = decode_pairs(reader)?;
-    let value = reader.bytes(OBJECT_BYTES_MAX)?;
-    let deleted = flags & DELETED != 0;
-    Ok(Content {
-        value,
-        content_type,
-        charset,
-        content_encoding,
-        last_modified_us,
-        links,
-        user_meta,
-        indexes,
-        deleted,
-    })
-}
-
-fn encode_pairs(pairs: &[(Bytes, Option<Bytes>)], out: &mut Vec<u8>) {
-    put_varint(out, pairs.len() as u64);
-    for (name, value) in pairs {
-        put_bytes(out, name);
-        out.push(u8::from(value.is_some()));
-        if let Some(value) = value {
-            put_bytes(out, value);
-        }
-    }
-}
-
-fn decode_pairs(reader: &mut Reader) -> Result<Vec<(Bytes, Option<Bytes>)>, DecodeError> {
-    let mut pairs = Vec::new();
-    for _ in 0..reader.count(2)? {
-        let name = reader.bytes(OBJECT_BYTES_MAX)?;
-        let value = match reader.u8()? {
-            0 => None,
-            1 => Some(reader.bytes(OBJECT_BYTES_MAX)?),
-            _ => return Err(DecodeError::Invalid("pair")),
-        };
-        pairs.push((name, value));
-    }
-    Ok(pairs)
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ fn topology() -> Topology {
 
 fn hello() -> Hello {
     Hello {
-        versions: (1, 1),
+        versions: (VERSION, VERSION),
         cluster: topology().cluster,
         node: NodeId(1),
         directory: DirectoryId(7),
@@ -19,9 +19,9 @@ fn hello() -> Hello {
 }
 
 #[test]
-fn the_bytes_of_version_1_are_kept_for_ever() {
+fn the_bytes_of_version_2_are_kept_for_ever() {
     let golden = Hello { cluster: ClusterId(0x0807_0605_0403_0201), ..hello() };
-    let bytes = [1, 1, 1, 2, 3, 4, 5, 6, 7, 8, 1, 7, 0, 0, 0, 0, 0, 0, 0, 1, 0, 2];
+    let bytes = [2, 2, 1, 2, 3, 4, 5, 6, 7, 8, 1, 7, 0, 0, 0, 0, 0, 0, 0, 1, 0, 2];
     assert_eq!(golden.encode(), bytes);
     assert_eq!(Hello::decode(&bytes), Ok(golden));
 }
@@ -41,7 +41,8 @@ fn strangers_are_told_why_not() {
     );
     assert_eq!(admit(Hello { node: NodeId(3), ..hello() }), Err(HandshakeError::Member(NodeId(3))));
     assert_eq!(admit(Hello { node: NodeId(0), ..hello() }), Err(HandshakeError::Self_));
-    assert_eq!(admit(Hello { versions: (2, 3), ..hello() }), Err(HandshakeError::Version(2, 3)));
+    assert_eq!(admit(Hello { versions: (1, 1), ..hello() }), Err(HandshakeError::Version(1, 1)));
+    assert_eq!(admit(Hello { versions: (3, 4), ..hello() }), Err(HandshakeError::Version(3, 4)));
 }
 
 #[test]
@@ -59,7 +60,7 @@ fn a_namesake_of_another_cluster_is_a_stranger() {
 
 #[test]
 fn fields_of_a_later_version_are_passed_over() {
-    let mut bytes = Hello { versions: (1, 2), ..hello() }.encode();
+    let mut bytes = Hello { versions: (VERSION, VERSION + 1), ..hello() }.encode();
     bytes.extend_from_slice(b"more");
     assert_eq!(Hello::decode(&bytes).map(|hello| hello.node), Ok(NodeId(1)));
 }

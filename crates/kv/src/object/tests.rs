@@ -1,3 +1,4 @@
+use ombak_base::ActorId;
 use proptest::prelude::*;
 
 use super::*;
@@ -36,7 +37,7 @@ fn any_content() -> impl Strategy<Value = Content> {
         )
 }
 
-fn any_object() -> impl Strategy<Value = Object> {
+pub(super) fn any_object() -> impl Strategy<Value = Object> {
     proptest::collection::vec((0..3u64, any_content(), 0..4u128), 0..5).prop_map(|writes| {
         let mut object = Object::default();
         for (actor, content, request) in writes {
@@ -52,7 +53,7 @@ fn any_object() -> impl Strategy<Value = Object> {
     })
 }
 
-fn written(value: &'static str, actor: u64, n: u64, request: u128) -> Object {
+pub(super) fn written(value: &'static str, actor: u64, n: u64, request: u128) -> Object {
     let mut object = Object::default();
     let content = Content { value: Bytes::from_static(value.as_bytes()), ..Content::default() };
     let dot = Dot { actor: ActorId(actor), n };
@@ -62,37 +63,6 @@ fn written(value: &'static str, actor: u64, n: u64, request: u128) -> Object {
         Version { request: RequestId(request), retried: false, content },
     );
     object
-}
-
-#[test]
-fn the_bytes_of_version_1_are_kept_for_ever() {
-    let mut object = written("v", 1, 1, 9);
-    object.versions.retain(|_, _| false);
-    let content = Content {
-        value: Bytes::from_static(b"v2"),
-        content_type: Some(Bytes::from_static(b"t")),
-        last_modified_us: 5,
-        links: vec![Link {
-            bucket: Bytes::from_static(b"b"),
-            key: Bytes::from_static(b"k"),
-            tag: Bytes::from_static(b"g"),
-        }],
-        user_meta: vec![(Bytes::from_static(b"m"), None)],
-        indexes: vec![(Bytes::from_static(b"i"), Some(Bytes::from_static(b"x")))],
-        ..Content::default()
-    };
-    object.write(
-        &Context::default(),
-        Dot { actor: ActorId(1), n: 2 },
-        Version { request: RequestId(7), retried: true, content },
-    );
-    let mut golden = vec![1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 2, 0, 1, 1, 0, 0, 0, 0, 0, 0, 0, 2, 7];
-    golden.extend_from_slice(&[0; 15]);
-    golden.extend_from_slice(
-        b"\x01\x02\x05\x01t\x01\x01b\x01k\x01g\x01\x01m\x00\x01\x01i\x01\x01x\x02v2",
-    );
-    assert_eq!(object.encode()[..], golden);
-    assert_eq!(Object::decode(&Bytes::from(golden)), Ok(object));
 }
 
 /// Tags are on disks and go from node to node.
@@ -146,21 +116,6 @@ proptest! {
         prop_assert_eq!(a.tag() == b.tag(), state(a) == state(b));
         prop_assert_eq!(a.tag() & TAG_TOMBSTONE != 0, a.is_tombstone());
         prop_assert_eq!(Object::decode(&a.encode()).map(|object| object.tag()), Ok(a.tag()));
-    }
-
-    #[test]
-    fn an_object_reads_back(object in any_object()) {
-        prop_assert_eq!(Object::decode(&object.encode()), Ok(object));
-    }
-
-    #[test]
-    fn damaged_bytes_never_panic(object in any_object(), at in any::<prop::sample::Index>(), byte: u8) {
-        let mut bytes = object.encode().to_vec();
-        let at = at.index(bytes.len());
-        bytes[at] = byte;
-        let _ = Object::decode(&Bytes::from(bytes.clone()));
-        bytes.truncate(at);
-        let _ = Object::decode(&Bytes::from(bytes));
     }
 
     #[test]
