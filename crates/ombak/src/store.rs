@@ -15,7 +15,8 @@ Examples:
   ombak store verify /var/lib/ombak          reads every value and compares its checksum
   ombak store verify --json ./demo/dev1
 
-The node must not run. Its commit log is replayed into its files, as its next start would do; nothing else is written.
+The node must not run. Its commit log is replayed into its files, and their keys are listed, as its next start would
+do; nothing else is written.
 Exit codes: 0 all is well, 2 wrong usage, 3 something is damaged, or the directory cannot be read.";
 
 /// Look into a data directory whose node does not run.

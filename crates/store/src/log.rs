@@ -22,6 +22,12 @@
 //!   not a crash. It is reported with its place, and never taken for data.
 //! - **Records of one vnode touch.** A lost one leaves a gap that the next one shows.
 //!
+//! # How a start is quick
+//!
+//! A file that takes no more records gets a list of its keys (`keys`), which a start reads in its place. Of each vnode, only
+//! the last file is read whole. What a list does not show is rot: it is found by the reads of what has rotten, and by
+//! `ombak store verify`.
+//!
 //! Large values break the first rule if they share a file with records, so they have files of their own, which are
 //! written and synced before the log says where the value is. What nobody points at is written over.
 
@@ -35,7 +41,9 @@ mod format;
 pub mod fuzz;
 mod header;
 mod index;
+mod keys;
 mod large;
+mod lister;
 mod manifest;
 mod mover;
 mod open;

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use ombak_base::{Disk, DiskFile, OpenMode, Partition};
 
 use super::commit::LargeValue;
+use super::keys;
 use super::strand::{Kind, VNODES, directory};
 use super::tail::Position;
 
@@ -114,7 +115,9 @@ impl<F: DiskFile> Behind<F> {
     ) -> io::Result<()> {
         let dir = directory(self.partition);
         let is_dropped = |name: &String| match name.split_once('.') {
-            Some((number, "data")) => number.parse().is_ok_and(|number: u32| number < before),
+            Some((number, "data" | keys::SUFFIX)) => {
+                number.parse().is_ok_and(|number: u32| number < before)
+            }
             Some((number, "large")) => number.parse().is_ok_and(|number| larges.contains(&number)),
             _ => false,
         };

@@ -12,12 +12,15 @@ use ombak_base::{Disk, DiskFile, OpenMode, Partition};
 use super::commit::{Redo, bytes_head, end_record};
 use super::format::{FORMAT_FILE, check};
 use super::header::{HEADER_BYTES, Header};
+use super::keys;
 use super::manifest::{self, FIRSTS_FILE, Firsts};
 use super::record::{HEAD_BYTES, Head, Place, decode, encode};
 use super::scan::scan;
 
 const PARTITION: Partition = Partition(7);
 const FILE: u32 = 2;
+const FILE_BYTES: u32 = 91;
+const FORMAT_OF_KEYS: u32 = 1;
 
 /// The first byte says where the rest stands: a record, or what passes for one.
 pub fn record(input: &[u8]) {
@@ -141,6 +144,22 @@ fn check_manifest(bytes: &[u8]) {
         assert!(bytes.starts_with(b"ombak-1s"));
         assert!(bytes.len() >= 20 + 8 * firsts.len());
     }
+}
+
+/// The list of a file's keys: the bytes as they are, and behind a head and in front of a sum that are right.
+pub fn keys(input: &[u8]) {
+    check_keys(input);
+    let head = [FORMAT_OF_KEYS, PARTITION.0, FILE, FILE_BYTES, 0].map(u32::to_le_bytes).concat();
+    let body = [b"ombak-ks", &head[..], input].concat();
+    check_keys(&[&body, &crc(&[&body]).to_le_bytes()[..]].concat());
+}
+
+fn check_keys(bytes: &[u8]) {
+    let listed = keys::decode(PARTITION, FILE, FILE_BYTES.into(), Bytes::copy_from_slice(bytes));
+    let Some((_, seen)) = listed else { return };
+    let records: usize = seen.iter().map(|seen| seen.len).sum();
+    assert_eq!(records + HEADER_BYTES, FILE_BYTES as usize);
+    assert!(seen.iter().all(|seen| seen.len >= HEAD_BYTES + seen.key.len()));
 }
 
 fn crc(parts: &[&[u8]]) -> u32 {
@@ -273,6 +292,22 @@ mod tests {
             ],
         ) {
             manifest(&input);
+        }
+
+        #[test]
+        fn any_bytes_as_a_list_of_keys(
+            input in prop_oneof![
+                any_bytes(60),
+                // Two records that fill the file.
+                (28..32u8, any::<u64>(), 0..5u8).prop_map(|(len, tag, shared)| {
+                    let tag = tag.to_le_bytes();
+                    let first = [&[len << 2, 0, 4], &b"key1"[..], &tag].concat();
+                    let second = [&[(59 - len) << 2, shared, 0][..], &tag].concat();
+                    [first, second].concat()
+                }),
+            ],
+        ) {
+            keys(&input);
         }
 
         #[test]

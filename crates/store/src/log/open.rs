@@ -1,6 +1,6 @@
-//! Starting: replay the commit log into the vnodes' files, then read every file once to know its keys.
+//! Starting: replay the commit log into the vnodes' files, then read every file, or the list of its keys.
 //!
-//! Nothing is thrown away here, and nothing is synced: a start that is interrupted, or followed by another, finds
+//! Nothing is thrown away here, and nothing is synced (lists of keys need not be): a start that is interrupted, or followed by another, finds
 //! what the first one found. The first checkpoint makes it final.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,7 +28,7 @@ pub type Opened<D> = (Vec<LogDevice<D>>, LogWriter<D>, Recovered);
 
 /// Opens the store on `disk`, or begins one, for `shards` shards; their number may differ from last time.
 ///
-/// Reads everything once: takes as long as the files are long. What is damaged is reported, never an error and
+/// Reads files without a list of their keys once: of each vnode the last, and those whose records are small. What is damaged is reported, never an error and
 /// never a panic. Nothing else may have the store open.
 pub fn open<D: Disk>(disk: D, shards: u16, options: Options) -> Result<Opened<D>, StoreError> {
     options.check()?;
@@ -46,7 +46,7 @@ pub fn open<D: Disk>(disk: D, shards: u16, options: Options) -> Result<Opened<D>
         ..Recovered::default()
     };
     let bounds = Bounds { file_bytes: options.file_bytes, large_bytes: options.large_bytes };
-    let mut devices: Vec<_> = (0..shards).map(|_| LogDevice::new(bounds)).collect();
+    let mut devices: Vec<_> = (0..shards).map(|_| LogDevice::new(disk.clone(), bounds)).collect();
     let mut writer = LogWriter::new(disk.clone(), log, options, shards);
     for partition in partitions(&disk, &outcome)? {
         let (dirty, reached, last) = known(outcome.vnodes.remove(&partition));

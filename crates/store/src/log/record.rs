@@ -133,7 +133,7 @@ impl Head {
 }
 
 impl Pointer {
-    fn put(&self, out: &mut BytesMut) {
+    pub(crate) fn put(&self, out: &mut impl BufMut) {
         out.put_u32_le(self.file);
         out.put_u32_le(self.len);
         out.put_u64_le(self.offset);

@@ -10,6 +10,7 @@ use super::behind::Behind;
 use super::commit::GivenUp;
 use super::damage::{Damage, Flaw};
 use super::index::{Index, Location};
+use super::keys::{self, KeyList, ListOf, Listed};
 use super::large::Larges;
 use super::manifest::FIRSTS_FILE;
 use super::record::Pointer;
@@ -47,7 +48,7 @@ struct Revival<F> {
     large_ends: BTreeMap<u32, u64>,
 }
 
-/// Reads all files of a vnode. `dirty` are those that the replay wrote to; `reached`, how far the log says it went.
+/// Reads all files of a vnode, or the lists of their keys. `dirty` are those that the replay wrote to; `reached`, how far the log says it went.
 pub(crate) fn revive<D: Disk>(
     disk: &D,
     partition: Partition,
@@ -69,8 +70,13 @@ pub(crate) fn revive<D: Disk>(
     let mut leftovers = revival.begin(first, &mut files);
     let mut lengths = BTreeMap::new();
     let mut ends_clean = true;
+    let last = files.last_key_value().map(|(number, _)| *number);
     for (number, (file, len)) in &files {
-        let found = scan(partition, *number, &**file, *len, |seen| revival.visit(seen));
+        let is_last = last == Some(*number);
+        let found = match keys::read(disk, partition, *number, *len) {
+            Some(listed) => revival.take_list(listed),
+            None => revival.scan(disk, *number, file, *len, is_last)?,
+        };
         ends_clean = found.ends_clean;
         revival.judge(*number, &found, &lengths);
         lengths.insert(*number, *len);
@@ -153,6 +159,38 @@ impl<F: DiskFile> Revival<F> {
         let unknown =
             large.keys().filter(|number| **number < last && !self.large_ends.contains_key(number));
         unknown.map(|number| GivenUp::Large(*number)).collect()
+    }
+
+    /// Takes what the list of a file's keys says.
+    fn take_list(&mut self, (previous_len, seen): Listed) -> Found {
+        seen.into_iter().for_each(|seen| self.visit(seen));
+        Found { previous_len: Some(previous_len), gaps: Vec::new(), ends_clean: true }
+    }
+
+    /// Reads a file of records, and lists its keys for the next start if it takes no more and nothing is wrong with it.
+    fn scan<D: Disk<File = F>>(
+        &mut self,
+        disk: &D,
+        number: u32,
+        file: &F,
+        len: u64,
+        is_last: bool,
+    ) -> Result<Found, StoreError> {
+        let mut list = KeyList::default();
+        let found = scan(self.partition, number, file, len, |seen| {
+            list.push(&seen);
+            self.visit(seen);
+        });
+        if let Some(previous_len) = found.previous_len
+            && found.gaps.is_empty()
+            && found.ends_clean
+            && !is_last
+        {
+            let of = ListOf { partition: self.partition, file: number, len, previous_len };
+            let path = keys::path(of.partition, number);
+            list.write(disk, of).map_err(StoreError::io(&path))?;
+        }
+        Ok(found)
     }
 
     fn visit(&mut self, seen: Seen) {

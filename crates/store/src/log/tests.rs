@@ -1,9 +1,11 @@
 //! Scripts: one situation each, where the conformance suite draws them all.
 
+mod lists;
+
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use ombak_base::{Device, DeviceError, Entry, Load, Peek, Upkeep, Writer};
+use ombak_base::{Device, DeviceError, Disk, Entry, Load, Peek, Upkeep, Writer};
 use ombak_sim::{Rng, SimDisk, SimFile};
 
 use super::*;
