@@ -115,6 +115,14 @@ impl Disk for OsDisk {
         fs::rename(self.path(from)?, to)
     }
 
+    fn link(&self, from: &str, to: &str) -> io::Result<()> {
+        let to = self.path(to)?;
+        if let Some(parent) = to.parent() {
+            fs::create_dir_all(parent)?;
+        }
+        fs::hard_link(self.path(from)?, to)
+    }
+
     fn sync_dir(&self, path: &str) -> io::Result<()> {
         File::open(self.path(path)?)?.sync_all()
     }

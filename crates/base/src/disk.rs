@@ -28,7 +28,10 @@ pub trait Disk: Clone + Send + 'static {
     fn remove(&self, path: &str) -> io::Result<()>;
     /// Renames a file over another; one that was there is replaced.
     fn rename(&self, from: &str, to: &str) -> io::Result<()>;
-    /// Makes creations, removals and renames in a directory durable.
+    /// Gives a file a second name, which must be free: what is written through one is read through the other, and the
+    /// file is there until both are removed.
+    fn link(&self, from: &str, to: &str) -> io::Result<()>;
+    /// Makes creations, removals, renames and links in a directory durable.
     fn sync_dir(&self, path: &str) -> io::Result<()>;
 }
 

@@ -8,6 +8,7 @@
 //! | `object` | get, put and delete one key over HTTP |
 //! | `bucket` | which buckets there are, their keys and properties |
 //! | `bench` | how fast a server is |
+//! | `snapshot` | a copy of a running node's data |
 //! | `store` | what a data directory holds, without its node |
 //! | `sim` | a whole cluster in one process, from a seed |
 //!
@@ -28,6 +29,7 @@ mod repair;
 mod ring;
 mod signals;
 mod sim;
+mod snapshot;
 mod start;
 mod status;
 mod store;
@@ -65,6 +67,7 @@ enum Command {
     Status(status::StatusArgs),
     Ring(ring::RingArgs),
     Repair(repair::RepairArgs),
+    Snapshot(snapshot::SnapshotArgs),
     Get(object::GetArgs),
     Put(object::PutArgs),
     Del(object::DelArgs),
@@ -96,6 +99,7 @@ fn run(command: Command) -> Result<(), CliError> {
         Command::Status(args) => status::run(&args),
         Command::Ring(args) => ring::run(&args),
         Command::Repair(args) => repair::run(&args),
+        Command::Snapshot(args) => snapshot::run(&args),
         Command::Get(args) => object::get(&args),
         Command::Put(args) => object::put(&args),
         Command::Del(args) => object::del(&args),

@@ -230,7 +230,8 @@ fn node(index: usize, base: u16, durable: bool) -> Result<(), Failure> {
     };
     let file = if durable { Some(File::create(format!("floor-{index}.log"))?) } else { None };
     let device = Memory { volatile: !durable, ..Memory::default() };
-    let boot = Boot { shards: vec![(Copier::default(), device)], writer: Synced(file) };
+    let boot =
+        Boot { shards: vec![(Copier::default(), device)], writer: Synced(file), errands: None };
     Ok(start(config, boot)?.join()?)
 }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use ombak_base::{Machine, NodeId};
 
 use crate::Handshake;
+use crate::errands::ErrandList;
 
 /// A machine whose parts may move between threads. Implemented by every machine of which that is true.
 pub trait Hosted:
@@ -53,6 +54,8 @@ pub struct Boot<M, D, W> {
     pub shards: Vec<(M, D)>,
     /// What makes the stores of all shards durable.
     pub writer: W,
+    /// What is asked of the thread that owns it, if anything ever is.
+    pub errands: Option<ErrandList<W>>,
 }
 
 /// The bounds of one node. What happens at a bound is said here; nothing is dropped without somebody being told.

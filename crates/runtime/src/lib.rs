@@ -62,6 +62,7 @@ mod clients;
 mod config;
 mod counters;
 mod doors;
+mod errands;
 mod face;
 mod frames;
 #[doc(hidden)]
@@ -86,6 +87,7 @@ mod timers;
 
 pub use config::{Boot, Config, Hosted, Limits, RuntimeError};
 pub use counters::{Counters, LogCounters, ShardCounters};
+pub use errands::{ErrandList, Errands, errands};
 pub use face::{Answer, Close, Face, NoFace, Refusal, Requests};
 pub use greeting::{Admitted, Handshake};
 pub use handle::{AskError, Asked, Flow, Handle, Sink};

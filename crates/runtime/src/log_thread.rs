@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use ombak_base::{Machine, ShardId, Writer};
 
 use crate::counters::{LogCells, LogCounters};
+use crate::errands::ErrandList;
 use crate::queue::{Bell, Receiver, Sender};
 use crate::running::Shared;
 use crate::shard::Input;
@@ -20,6 +21,9 @@ pub(crate) struct LogThread<M: Machine, W: Writer> {
     pub writer: W,
     pub commits: Receiver<(ShardId, W::Commit)>,
     pub shards: Vec<Sender<Input<M, W::Notice>>>,
+    pub errands: Option<ErrandList<W>>,
+    /// Whether the writer may have something to tidy.
+    pub untidy: bool,
     pub bell: Arc<Bell>,
     pub shared: Arc<Shared>,
     pub cells: Arc<LogCells>,
@@ -30,12 +34,17 @@ impl<M: Machine, W: Writer> LogThread<M, W> {
     /// still comes is thrown away: nothing may become durable after a failed sync.
     pub fn run(mut self) {
         let mut counted = LogCounters::default();
+        if let Some(errands) = &self.errands {
+            errands.wake_by(&self.bell);
+        }
         if let Err(error) = self.serve(&mut counted) {
             tracing::error!(%error, "the log failed: nothing more will be made durable, nothing more acknowledged");
             for shard in &self.shards {
                 shard.send(Input::DeviceFailed);
             }
+            self.untidy = false;
             while self.wait() {
+                self.untidy = false;
                 while self.commits.pop().is_some() {}
                 self.feed();
             }
@@ -44,8 +53,8 @@ impl<M: Machine, W: Writer> LogThread<M, W> {
 
     fn serve(&mut self, counted: &mut LogCounters) -> io::Result<()> {
         let mut notices = Vec::new();
-        let mut untidy = true;
         loop {
+            self.run_errands();
             let commits = self.take_commits();
             let idle = commits.is_empty();
             if !idle {
@@ -53,17 +62,24 @@ impl<M: Machine, W: Writer> LogThread<M, W> {
                 counted.commits += commits.len() as u64;
                 self.writer.write(commits, &mut notices)?;
                 self.publish(&mut notices);
-                untidy = true;
+                self.untidy = true;
             }
-            if untidy && (idle || counted.writes.is_multiple_of(WRITES_PER_TIDY)) {
+            if self.untidy && (idle || counted.writes.is_multiple_of(WRITES_PER_TIDY)) {
                 counted.tidies += 1;
-                untidy = self.writer.tidy(&mut notices)?;
+                self.untidy = self.writer.tidy(&mut notices)?;
                 self.publish(&mut notices);
             }
             self.cells.publish(counted);
-            if idle && !untidy && !self.wait() {
+            if idle && !self.untidy && !self.wait() {
                 return Ok(());
             }
+        }
+    }
+
+    fn run_errands(&mut self) {
+        while let Some(errand) = self.errands.as_ref().and_then(ErrandList::next) {
+            errand(&mut self.writer);
+            self.untidy = true;
         }
     }
 
@@ -90,11 +106,16 @@ impl<M: Machine, W: Writer> LogThread<M, W> {
         }
     }
 
-    /// Sleeps until there is a commit. `false`: there will be none.
+    /// Sleeps until there is a commit or an errand. `false`: there will be none.
     fn wait(&mut self) -> bool {
         let finished = self.shared.finished.load(Ordering::SeqCst);
         self.bell.lie_down();
-        if self.commits.is_empty() && !finished && !self.shared.finished.load(Ordering::SeqCst) {
+        self.run_errands();
+        if self.commits.is_empty()
+            && !self.untidy
+            && !finished
+            && !self.shared.finished.load(Ordering::SeqCst)
+        {
             self.bell.park();
         }
         self.bell.rise();

@@ -90,6 +90,8 @@ where
         writer: boot.writer,
         commits,
         shards: inboxes.clone(),
+        errands: boot.errands,
+        untidy: true,
         bell: log_bell,
         shared: shared.clone(),
         cells: running.log_cells(),

@@ -21,7 +21,7 @@ use rustix::io::Errno;
 use crate::StartError;
 pub(crate) use identity::{FORMAT, Identity};
 
-const IDENTITY: &str = "node.toml";
+pub(crate) const IDENTITY: &str = "node.toml";
 const IDENTITY_NEW: &str = "node.toml.new";
 const IDENTITY_BYTES_MAX: usize = 1024 * 1024;
 /// What a store leaves behind.
@@ -61,10 +61,13 @@ impl Directory {
 
     /// Whose directory it is.
     pub fn identity(&self) -> Result<Identity, StartError> {
-        match self.read().map_err(|source| self.failed(source))? {
-            Some(text) => self.understand(&text),
-            None => Err(StartError::NoIdentity(self.path.clone())),
-        }
+        self.understand(&self.identity_text()?)
+    }
+
+    /// The text that says whose directory it is.
+    pub fn identity_text(&self) -> Result<String, StartError> {
+        let text = self.read().map_err(|source| self.failed(source))?;
+        text.ok_or_else(|| StartError::NoIdentity(self.path.clone()))
     }
 
     /// The files in it.

@@ -11,7 +11,7 @@
 //! | `object`, `conditions`, `headers`, `links`, `siblings` | one key |
 //! | `walk` | from one key to others, along links |
 //! | `buckets`, `props` | listings and bucket properties |
-//! | `about`, `admin` | ping, stats, the list of resources; status, ring, repair |
+//! | `about`, `admin` | ping, stats, the list of resources; status, ring, repair, snapshot |
 //! | `query`, `accept`, `body`, `reply` | what all of them need |
 
 mod about;
@@ -46,6 +46,7 @@ use tokio::sync::Semaphore;
 
 use crate::Backend;
 use crate::counts::{AllCounts, Counts};
+use crate::snapshots::Snapshots;
 pub(crate) use body::ALL_BODIES_BYTES_MAX;
 use body::Body;
 use reply::{Outcome, html_error};
@@ -59,6 +60,7 @@ pub(crate) struct Site {
     pub me: NodeId,
     pub shards: u16,
     pub backend: Backend,
+    pub snapshots: Snapshots,
     pub recovered: Recovered,
     pub counts: AllCounts,
     /// What came by HTTP.
@@ -99,6 +101,7 @@ impl Site {
             Resource::Status => self.status().await,
             Resource::Ring => self.ring(),
             Resource::Repair => self.repair().await,
+            Resource::Snapshot => self.snapshot(&request).await,
         }
     }
 }

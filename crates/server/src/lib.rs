@@ -45,6 +45,7 @@ mod peer;
 mod preflist;
 mod random;
 pub mod report;
+mod snapshots;
 mod storage;
 
 pub use error::StartError;

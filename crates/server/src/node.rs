@@ -3,10 +3,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use ombak_aries::OsDisk;
 use ombak_base::{Address, DirectoryId, NodeId, ShardId};
 use ombak_cluster::Topology;
 use ombak_node::{DeleteMode, Reply, Request, Shard};
-use ombak_runtime::{Boot, Config, Running, RuntimeError, Stopper};
+use ombak_runtime::{Boot, Config, ErrandList, Running, RuntimeError, Stopper};
+use ombak_store::StoreWriter;
 use ombak_store::log::Recovered;
 
 use crate::counts::AllCounts;
@@ -17,6 +19,7 @@ use crate::options::NAME_BYTES_MAX;
 use crate::pb::PbFace;
 use crate::peer::PeerHandshake;
 use crate::random::random_u64;
+use crate::snapshots::Snapshots;
 use crate::storage::Storage;
 use crate::{Listeners, Options, StartError};
 
@@ -60,8 +63,10 @@ impl Node {
         let counts = AllCounts::default();
         let face = PbFace::new(place.topology.clone(), me, &counts);
         let recovered = storage.recovered.clone();
-        let running = place.run(&options, storage, peer, vec![(pb, face)])?;
-        let site = site(&options, &place, &running, recovered, counts);
+        let (errands, list) = ombak_runtime::errands();
+        let snapshots = Snapshots::new(directory.as_ref(), errands)?;
+        let running = place.run(&options, storage, peer, vec![(pb, face)], list)?;
+        let site = site(&options, &place, &running, recovered, counts, snapshots);
         let http = HttpThread::start(http, site, running.stopper()).map_err(StartError::Http)?;
         tracing::info!(node = options.name, pb = %addresses.pb, http = %addresses.http, shards, "the node is up");
         let node = Node { http, running, addresses, shards, _directory: directory };
@@ -154,6 +159,7 @@ impl Place {
         storage: Storage,
         peer_listener: Option<std::net::TcpListener>,
         face_listeners: Vec<(std::net::TcpListener, PbFace)>,
+        errands: ErrandList<StoreWriter<OsDisk>>,
     ) -> Result<Running<Shard>, StartError> {
         let (shards, writer) = storage.shards(|shard| self.shard_config(shard));
         let peer = |(name, addr): &(String, _)| Some((self.topology.node(name)?, *addr));
@@ -172,7 +178,7 @@ impl Place {
             handshake: Arc::new(handshake),
             limits: options.limits.clone(),
         };
-        Ok(ombak_runtime::start(config, Boot { shards, writer })?)
+        Ok(ombak_runtime::start(config, Boot { shards, writer, errands: Some(errands) })?)
     }
 }
 
@@ -182,6 +188,7 @@ fn site(
     running: &Running<Shard>,
     recovered: Recovered,
     counts: AllCounts,
+    snapshots: Snapshots,
 ) -> Site {
     Site {
         handle: running.handle(),
@@ -189,6 +196,7 @@ fn site(
         me: place.me,
         shards: place.shards,
         backend: options.backend,
+        snapshots,
         recovered,
         own_counts: counts.add(),
         counts,

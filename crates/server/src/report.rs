@@ -130,6 +130,21 @@ pub struct RingReport {
     pub rows: Vec<Vec<String>>,
 }
 
+/// A copy of a node's data that was made while it ran.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct SnapshotReport {
+    /// Where it is, on the node's machine.
+    pub dir: String,
+    /// Files that it shares with the node: they take no space until the node gives them up.
+    pub linked_files: u64,
+    /// Their bytes.
+    pub linked_bytes: u64,
+    /// Files that were copied.
+    pub copied_files: u64,
+    /// Their bytes.
+    pub copied_bytes: u64,
+}
+
 /// What a repair of this node came to.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct RepairReport {

@@ -173,6 +173,18 @@ impl Disk for SimDisk {
         state.faults.on_name()
     }
 
+    fn link(&self, from: &str, to: &str) -> io::Result<()> {
+        check_path(to)?;
+        let mut state = self.live()?;
+        let inode = state.names.find(from).ok_or_else(missing)?;
+        if state.names.find(to).is_some() {
+            return Err(error(ErrorKind::AlreadyExists, "there is a file of that name"));
+        }
+        state.names.create(to, inode);
+        state.counters.name_changes += 1;
+        state.faults.on_name()
+    }
+
     fn sync_dir(&self, path: &str) -> io::Result<()> {
         let mut state = self.live()?;
         state.counters.syncs += 1;

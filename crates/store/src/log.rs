@@ -54,13 +54,16 @@ mod record;
 mod redo;
 mod revive;
 mod scan;
+mod snapshot;
 mod strand;
 mod tail;
 mod vnode;
 mod window;
 mod writer;
 
-use ombak_base::{Partition, ShardId};
+use std::io::{self, IoSlice};
+
+use ombak_base::{Disk, DiskFile, OpenMode, Partition, ShardId};
 
 pub use commit::{LogCommit, LogNotice};
 pub use damage::{Damage, Flaw, Recovered};
@@ -68,6 +71,7 @@ pub use device::LogDevice;
 pub use format::FORMAT;
 pub use open::{Opened, open};
 pub use options::Options;
+pub use snapshot::{Snapshot, SnapshotError, SnapshotReport};
 pub use writer::LogWriter;
 
 /// The partition that stands for the node itself, for small state of its own.
@@ -79,6 +83,14 @@ pub fn shard_of(partition: Partition, shards: u16) -> ShardId {
         NODE_PARTITION => ShardId(0),
         Partition(number) => ShardId((number % u32::from(shards.max(1))) as u16),
     }
+}
+
+/// Writes a small file, and syncs it. Its name is not durable.
+fn write_whole<D: Disk>(disk: &D, path: &str, bytes: &[u8]) -> io::Result<()> {
+    let file = disk.open(path, OpenMode::Cached)?;
+    file.set_len(0)?;
+    file.write_at(&[IoSlice::new(bytes)], 0)?;
+    file.sync()
 }
 
 #[cfg(test)]

@@ -8,7 +8,9 @@ use ombak_base::{
 };
 
 use crate::error::StoreError;
-use crate::log::{self, LogCommit, LogDevice, LogNotice, LogWriter, Options, Recovered};
+use crate::log::{
+    self, LogCommit, LogDevice, LogNotice, LogWriter, Options, Recovered, Snapshot, SnapshotError,
+};
 use crate::memory::{Memory, MemoryWriter};
 use crate::status::PartitionStatus;
 
@@ -141,6 +143,19 @@ impl<D: Disk> StoreWriter<D> {
         match self {
             StoreWriter::Memory(_) => Ok(()),
             StoreWriter::Log(log) => log.checkpoint(notices),
+        }
+    }
+}
+
+impl<D: Disk> StoreWriter<D> {
+    /// Copies everything into a directory of its own: see [`LogWriter::begin_snapshot`].
+    pub fn begin_snapshot(&mut self, wanted: Snapshot) {
+        match self {
+            StoreWriter::Memory(_) => {
+                let why = "this node keeps its data in memory: there is nothing on disk to copy";
+                (wanted.done)(Err(SnapshotError::Impossible(why)));
+            }
+            StoreWriter::Log(log) => log.begin_snapshot(wanted),
         }
     }
 }

@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::sync::mpsc;
 
 use ombak_base::{NodeId, ShardId};
-use ombak_runtime::{AskError, Boot, Config, Limits, NoFace, RuntimeError, start};
+use ombak_runtime::{AskError, Boot, Config, Limits, NoFace, RuntimeError, errands, start};
 
 use crate::toy::{Ask, Hello, Toy, ToyDevice, ToyWriter};
 use crate::world::{DEADLINE, Plan, cluster, listener, text};
@@ -31,6 +31,7 @@ fn a_node_can_do_without_peers_and_faces() {
     let boot = || Boot {
         shards: vec![(Toy::default(), ToyDevice::default())],
         writer: ToyWriter::default(),
+        errands: None,
     };
     let handshake = Arc::new(Hello { cluster: 1, node: NodeId(0), shards: 1 });
     let config = |peers| Config::<NoFace> {
@@ -46,12 +47,22 @@ fn a_node_can_do_without_peers_and_faces() {
     assert_eq!(told, text("x"));
     drop(running);
 
+    let (errands, list) = errands();
+    let running = start(config(Vec::new()), Boot { errands: Some(list), ..boot() }).unwrap();
+    let (tell, told) = mpsc::channel();
+    errands.send(move |_: &mut ToyWriter| tell.send("done").unwrap());
+    assert_eq!(told.recv_timeout(DEADLINE), Ok("done"), "a sleeping log thread is woken");
+    drop(running);
+    let (tell, told) = mpsc::channel::<()>();
+    errands.send(move |_: &mut ToyWriter| drop(tell));
+    assert_eq!(told.recv(), Err(mpsc::RecvError), "an errand to a node that has ended is dropped");
+
     let somewhere = listener().local_addr().unwrap();
     let own = start(config(vec![(NodeId(0), somewhere)]), boot());
     assert!(matches!(own, Err(RuntimeError::Config(_))));
     let twice = start(config(vec![(NodeId(1), somewhere), (NodeId(1), somewhere)]), boot());
     assert!(matches!(twice, Err(RuntimeError::Config(_))));
-    let none = Boot::<Toy, ToyDevice, ToyWriter> { shards: Vec::new(), writer: boot().writer };
+    let none = Boot::<Toy, ToyDevice, ToyWriter> { shards: Vec::new(), ..boot() };
     assert!(matches!(start(config(Vec::new()), none), Err(RuntimeError::Config(_))));
 }
 

@@ -1,23 +1,27 @@
 //! The node's own resources, for its command line.
 
-use hyper::StatusCode;
+use hyper::body::Incoming;
+use hyper::{Request, StatusCode};
 use ombak_base::{NodeId, Partition};
-use ombak_node::{Reply, Request, ShardStatus};
+use ombak_node::{Reply, Request as Question, ShardStatus};
+use ombak_store::log::SnapshotError;
 
 use super::Site;
 use super::ask::unexpected;
-use super::reply::{Outcome, json};
+use super::query::Params;
+use super::reply::{Outcome, json, text};
 use crate::Backend;
 use crate::report::{
     DamageReport, MemberReport, RepairReport, RingReport, ShardReport, Status, StorageReport,
     VnodeReport,
 };
+use crate::snapshots::MakeError;
 
 impl Site {
     /// All shards are asked at once, and the answers put together.
     pub async fn status(&self) -> Outcome {
         let mut shards = Vec::new();
-        for answer in self.ask_all(&Request::Status).await? {
+        for answer in self.ask_all(&Question::Status).await? {
             match answer {
                 Reply::Status(status) => shards.push(*status),
                 other => return Err(unexpected(&other)),
@@ -43,7 +47,7 @@ impl Site {
 
     pub async fn repair(&self) -> Outcome {
         let mut all = RepairReport::default();
-        for answer in self.ask_all(&Request::Repair).await? {
+        for answer in self.ask_all(&Question::Repair).await? {
             let Reply::Repaired(report) = answer else { return Err(unexpected(&answer)) };
             all.refused.extend(report.refused);
             all.completed.extend(report.completed.iter().map(|partition| partition.0));
@@ -54,6 +58,16 @@ impl Site {
         all.completed.sort_unstable();
         all.incomplete.sort_unstable();
         Ok(json(StatusCode::OK, &all))
+    }
+
+    /// Answers when the snapshot is whole.
+    pub async fn snapshot(&self, request: &Request<Incoming>) -> Outcome {
+        let params = Params::of(request.uri())?;
+        let name = params.get("name").unwrap_or_default();
+        match self.snapshots.make(name).await {
+            Ok(report) => Ok(json(StatusCode::OK, &report)),
+            Err(error) => Ok(text(status_of(&error), format!("{error}\n"))),
+        }
     }
 
     fn report(&self, shards: &[ShardStatus]) -> Status {
@@ -94,6 +108,14 @@ impl Site {
             connected: by_all(|peer| peer.connected),
             up: by_all(|peer| peer.up),
         }
+    }
+}
+
+fn status_of(error: &MakeError) -> StatusCode {
+    match error {
+        MakeError::Name(_) => StatusCode::BAD_REQUEST,
+        MakeError::Refused(SnapshotError::Busy | SnapshotError::Exists(_)) => StatusCode::CONFLICT,
+        _ => StatusCode::SERVICE_UNAVAILABLE,
     }
 }
 

@@ -29,6 +29,7 @@ pub(crate) enum Resource {
     Status,
     Ring,
     Repair,
+    Snapshot,
 }
 
 /// The two shapes of Riak's paths, which answers keep.
@@ -74,6 +75,7 @@ impl Route {
             ["ombak", "status"] => new(Resource::Status),
             ["ombak", "ring"] => new(Resource::Ring),
             ["ombak", "repair"] => new(Resource::Repair),
+            ["ombak", "snapshot"] => new(Resource::Snapshot),
             ["riak", ref rest @ ..] => return old(new(Resource::Buckets), rest),
             ["types", bucket_type, ref rest @ ..] => {
                 check_type(bucket_type)?;
@@ -99,7 +101,7 @@ impl Route {
             Resource::TypeProps => "HEAD, GET, PUT",
             Resource::Object => "HEAD, GET, POST, PUT, DELETE",
             Resource::Walk => "GET, HEAD, POST",
-            Resource::Repair => "POST",
+            Resource::Repair | Resource::Snapshot => "POST",
         };
         if allowed.split(", ").any(|allowed| allowed == method.as_str()) {
             return Ok(());

@@ -1,11 +1,12 @@
 //! The file `format` at the root: what wrote here, and whether this version may.
 
-use std::io::{ErrorKind, IoSlice};
+use std::io::ErrorKind;
 
 use ombak_base::{Disk, DiskFile, OpenMode};
 
 use super::read::read_full;
 use super::strand::VNODES;
+use super::write_whole;
 use crate::error::StoreError;
 
 /// The newest format that this version reads, and the one that it writes. 2: files of a vnode may have been given up
@@ -60,13 +61,14 @@ fn begin<D: Disk>(disk: &D) -> Result<(), StoreError> {
     write(disk)
 }
 
+/// What the file says.
+pub(crate) fn text() -> String {
+    format!("{FIRST_WORD} {FORMAT}\n")
+}
+
 /// Under another name first, so that it is never seen half.
 fn write<D: Disk>(disk: &D) -> Result<(), StoreError> {
-    let text = format!("{FIRST_WORD} {FORMAT}\n");
-    let file = disk.open(NEW_FILE, OpenMode::Cached).map_err(StoreError::io(NEW_FILE))?;
-    file.set_len(0).map_err(StoreError::io(NEW_FILE))?;
-    file.write_at(&[IoSlice::new(text.as_bytes())], 0).map_err(StoreError::io(NEW_FILE))?;
-    file.sync().map_err(StoreError::io(NEW_FILE))?;
+    write_whole(disk, NEW_FILE, text().as_bytes()).map_err(StoreError::io(NEW_FILE))?;
     disk.rename(NEW_FILE, FORMAT_FILE).map_err(StoreError::io(FORMAT_FILE))?;
     disk.sync_dir("").map_err(StoreError::io(FORMAT_FILE))
 }

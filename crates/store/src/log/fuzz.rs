@@ -192,6 +192,10 @@ impl Disk for Memory {
         unwritable()
     }
 
+    fn link(&self, _from: &str, _to: &str) -> io::Result<()> {
+        unwritable()
+    }
+
     fn sync_dir(&self, _path: &str) -> io::Result<()> {
         unwritable()
     }

@@ -11,11 +11,12 @@
 //! ```
 
 use std::collections::BTreeMap;
-use std::io::{self, ErrorKind, IoSlice};
+use std::io::{self, ErrorKind};
 
 use ombak_base::{Disk, DiskFile, OpenMode, Partition};
 
 use super::read::read_full;
+use super::write_whole;
 
 /// The file's name.
 pub(crate) const FIRSTS_FILE: &str = "firsts";
@@ -63,15 +64,12 @@ pub(crate) fn read<D: Disk>(disk: &D) -> Firsts {
 
 /// Writes the file under another name, and renames it: it is there as it was or as it is to be.
 pub(crate) fn write<D: Disk>(disk: &D, firsts: &BTreeMap<Partition, u32>) -> io::Result<()> {
-    let file = disk.open(NEW_FILE, OpenMode::Cached)?;
-    file.set_len(0)?;
-    file.write_at(&[IoSlice::new(&encode(firsts))], 0)?;
-    file.sync()?;
+    write_whole(disk, NEW_FILE, &encode(firsts))?;
     disk.rename(NEW_FILE, FIRSTS_FILE)?;
     disk.sync_dir("")
 }
 
-fn encode(firsts: &BTreeMap<Partition, u32>) -> Vec<u8> {
+pub(crate) fn encode(firsts: &BTreeMap<Partition, u32>) -> Vec<u8> {
     let mut out = MAGIC.to_vec();
     out.extend_from_slice(&VERSION.to_le_bytes());
     out.extend_from_slice(&(firsts.len() as u32).to_le_bytes());

@@ -1,6 +1,7 @@
 //! Scripts: one situation each, where the conformance suite draws them all.
 
 mod lists;
+mod snapshots;
 
 use std::collections::BTreeMap;
 

@@ -25,6 +25,7 @@ use super::commit::{Append, GivenUp, LogCommit, LogNotice, Notice, bytes_head, e
 use super::manifest;
 use super::options::Options;
 use super::shard_of;
+use super::snapshot::{Making, Snapshot, SnapshotError};
 use super::strand::Kind;
 
 /// Writes the commit log and the vnodes' files. Made by [`log::open`](super::open) with its [`LogDevice`]s.
@@ -53,6 +54,7 @@ pub struct LogWriter<D: Disk> {
     /// The vnode that a checkpoint, if one is under way, comes to next.
     checkpoint: Option<Partition>,
     poisoned: bool,
+    snapshot: Option<Box<Making<D>>>,
 }
 
 /// Files of so many vnodes are removed together while there is other work: noting where vnodes begin takes syncs.
@@ -86,6 +88,7 @@ impl<D: Disk> LogWriter<D> {
             since_checkpoint_bytes: 0,
             checkpoint: None,
             poisoned: false,
+            snapshot: None,
         }
     }
 
@@ -124,6 +127,52 @@ impl<D: Disk> LogWriter<D> {
         })
     }
 
+    /// Begins to copy everything that is durable into a directory of its own, which another node can be started on.
+    /// [`tidy`](Writer::tidy) goes on with it. A failure of the copy is told, and is none of the store.
+    pub fn begin_snapshot(&mut self, wanted: Snapshot) {
+        if self.poisoned {
+            let why = "storage has failed: a copy of it would lack what was acknowledged";
+            return (wanted.done)(Err(SnapshotError::Impossible(why)));
+        }
+        if self.snapshot.is_some() {
+            return (wanted.done)(Err(SnapshotError::Busy));
+        }
+        let first = self.vnodes.first_key_value().map(|(partition, _)| *partition);
+        match Making::begin(&self.disk, wanted, first) {
+            Ok(making) => self.snapshot = Some(Box::new(making)),
+            Err((wanted, error)) => (wanted.done)(Err(error)),
+        }
+    }
+
+    /// Goes on with a snapshot. What fails of the copy ends it; what fails of the store is an error.
+    fn snapshot_some(
+        &mut self,
+        mut making: Box<Making<D>>,
+        notices: &mut Notices<D>,
+    ) -> io::Result<()> {
+        let step = match making.due() {
+            Some(partition) => {
+                self.settle(partition, notices)?;
+                let end = self.vnodes.get(&partition).map_or((0, 0), Behind::end);
+                let first = self.firsts.get(&partition).copied().unwrap_or(0);
+                let next = self.vnode_behind(partition);
+                making.take(&self.disk, partition, first, end, next).map(|()| false)
+            }
+            None => making.go_on(&self.disk),
+        };
+        match step {
+            Ok(false) => self.snapshot = Some(making),
+            Ok(true) => making.end(Ok(())),
+            Err(error) => making.end(Err(error)),
+        }
+        Ok(())
+    }
+
+    fn vnode_behind(&self, partition: Partition) -> Option<Partition> {
+        let after = partition.0.checked_add(1).map(Partition)?;
+        self.vnodes.range(after..).next().map(|(partition, _)| *partition)
+    }
+
     /// Bytes that are durable in the commit log and kept in memory because no vnode's file has them.
     pub fn gathered_bytes(&self) -> u64 {
         self.gathered_bytes
@@ -141,6 +190,11 @@ impl<D: Disk> LogWriter<D> {
         }
         let result = act(self);
         self.poisoned = result.is_err();
+        if self.poisoned
+            && let Some(making) = self.snapshot.take()
+        {
+            making.end(Err(io::Error::other("storage has failed meanwhile")));
+        }
         result
     }
 
@@ -258,9 +312,7 @@ impl<D: Disk> LogWriter<D> {
     /// Checkpoints vnodes until one of them had something to sync.
     fn checkpoint_some(&mut self, notices: &mut Notices<D>) -> io::Result<()> {
         while let Some(partition) = self.checkpoint {
-            let after = (partition.0.checked_add(1)).map(Partition);
-            let next = after.and_then(|after| self.vnodes.range(after..).next());
-            self.checkpoint = next.map(|(partition, _)| *partition);
+            self.checkpoint = self.vnode_behind(partition);
             let was_settled = self.vnodes.get(&partition).is_none_or(Behind::is_settled);
             self.settle(partition, notices)?;
             self.mark(partition)?;
@@ -380,6 +432,9 @@ impl<D: Disk> Writer for LogWriter<D> {
             }
             if writer.dropping.len() >= DROPS_AT_ONCE {
                 return writer.drop_files().map(|()| true);
+            }
+            if let Some(making) = writer.snapshot.take() {
+                return writer.snapshot_some(making, notices).map(|()| true);
             }
             if writer.checkpoint.is_none() && writer.wants_checkpoint() {
                 writer.begin_checkpoint();

@@ -1,5 +1,7 @@
 use ombak_sim::SimDisk;
 
+use std::io::IoSlice;
+
 use super::*;
 
 fn disk_with(path: &str, text: &str) -> SimDisk {
