@@ -25,6 +25,7 @@ const DSYNC: i32 = 0o10000;
 )))]
 const DSYNC: i32 = OFlags::DSYNC.bits() as i32;
 
+const NOATIME: i32 = OFlags::NOATIME.bits() as i32;
 const DIRECT: i32 = OFlags::DIRECT.bits() as i32;
 
 /// A directory of the operating system. Clones are handles of the same one.
@@ -76,7 +77,10 @@ impl Disk for OsDisk {
     fn open(&self, path: &str, mode: OpenMode) -> io::Result<OsFile> {
         let path = self.path(path)?;
         if mode == OpenMode::Read {
-            return Ok(OsFile { file: File::open(path)?, writes_through: false });
+            return Ok(OsFile {
+                file: open_quietly(&path, OpenOptions::new().read(true))?,
+                writes_through: false,
+            });
         }
         if let Some(parent) = path.parent() {
             fs::create_dir_all(parent)?;
@@ -86,7 +90,7 @@ impl Disk for OsDisk {
         {
             return Ok(OsFile { file, writes_through: true });
         }
-        Ok(OsFile { file: writable().open(path)?, writes_through: false })
+        Ok(OsFile { file: open_quietly(&path, &mut writable())?, writes_through: false })
     }
 
     fn list(&self, path: &str) -> io::Result<Vec<String>> {
@@ -145,6 +149,16 @@ fn writable() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);
     options
+}
+
+/// Opens a file so that reading it does not note when it was read, where that is allowed: to its owner.
+fn open_quietly(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
+    match options.custom_flags(NOATIME).open(path) {
+        Err(error) if error.raw_os_error() == Some(Errno::PERM.raw_os_error()) => {
+            options.custom_flags(0).open(path)
+        }
+        other => other,
+    }
 }
 
 /// `None`: the file system knows no direct I/O (tmpfs before Linux 6.6, some network file systems).

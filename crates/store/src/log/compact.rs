@@ -120,8 +120,7 @@ fn body_of<F: DiskFile>(window: &mut Window<'_, F>, seen: &Seen) -> Option<Body>
         Value::Pointer(pointer) => Some(Body::Pointer(*pointer)),
         Value::Inline => {
             let end = u64::from(seen.place.offset) + seen.len as u64;
-            let value = window.get(end - seen.value_len as u64, seen.value_len);
-            Some(Body::Value(Bytes::copy_from_slice(value)))
+            Some(Body::Value(window.share(end - seen.value_len as u64, seen.value_len)))
         }
     }
 }

@@ -15,6 +15,7 @@ use super::window::Window;
 /// A record that was found, its key trusted.
 pub(crate) struct Seen {
     pub(crate) place: Place,
+    /// Shares the piece of the file that was read: not to be kept.
     pub(crate) key: Bytes,
     pub(crate) tag: u64,
     pub(crate) len: usize,
@@ -91,7 +92,7 @@ fn resynchronise<F: DiskFile>(window: &mut Window<'_, F>, from: Place, len: u64)
 pub(crate) fn examine<F: DiskFile>(window: &mut Window<'_, F>, place: Place) -> Option<Seen> {
     let offset = u64::from(place.offset);
     let head = Head::read(window.get(offset, HEAD_BYTES))?;
-    let bytes = window.get(offset, head.record_len());
+    let bytes = window.share(offset, head.record_len());
     let prefix = bytes.get(..head.prefix_len())?;
     if !head.is_true(place, prefix) {
         return None;
@@ -101,7 +102,7 @@ pub(crate) fn examine<F: DiskFile>(window: &mut Window<'_, F>, place: Place) -> 
     let pointer = if head.is_pointer() { Pointer::read(value) } else { None };
     Some(Seen {
         place,
-        key: Bytes::copy_from_slice(&prefix[HEAD_BYTES..]),
+        key: bytes.slice(HEAD_BYTES..head.prefix_len()),
         tag: head.tag,
         len: head.record_len(),
         value_len: value.len(),

@@ -1,5 +1,6 @@
 //! A file, read from front to back in large pieces, by a recovery that must get past what it cannot read.
 
+use bytes::Bytes;
 use ombak_base::DiskFile;
 use ombak_base::limits::BLOCK_BYTES;
 
@@ -15,7 +16,7 @@ pub(crate) struct Window<'a, F> {
     bytes: usize,
     /// What `buffer` begins with.
     at: u64,
-    buffer: Vec<u8>,
+    buffer: Bytes,
 }
 
 impl<'a, F: DiskFile> Window<'a, F> {
@@ -25,7 +26,7 @@ impl<'a, F: DiskFile> Window<'a, F> {
 
     /// One that reads so many bytes at once.
     pub(crate) fn sized(file: &'a F, len: u64, bytes: usize) -> Window<'a, F> {
-        Window { file, len, bytes, at: 0, buffer: Vec::new() }
+        Window { file, len, bytes, at: 0, buffer: Bytes::new() }
     }
 
     /// The bytes from `offset` on: `len`, or as many as there are.
@@ -39,22 +40,28 @@ impl<'a, F: DiskFile> Window<'a, F> {
         &self.buffer[start..start + len]
     }
 
-    fn fill(&mut self, offset: u64, len: usize) {
-        let len = (self.len - offset).min(len as u64) as usize;
-        self.at = offset;
-        self.buffer.clear();
-        self.buffer.resize(len, 0);
-        let file = self.file;
-        let read = read_full(&mut self.buffer, offset, |part, at| file.read_at(part, at));
-        if read.is_err() {
-            self.fill_by_blocks();
-        }
+    /// As [`get`](Window::get), sharing the piece that was read.
+    pub(crate) fn share(&mut self, offset: u64, len: usize) -> Bytes {
+        let len = self.get(offset, len).len();
+        let start = (offset - self.at) as usize;
+        self.buffer.slice(start..start + len)
     }
 
-    fn fill_by_blocks(&mut self) {
-        let mut at = self.at;
+    fn fill(&mut self, offset: u64, len: usize) {
+        let len = (self.len - offset).min(len as u64) as usize;
+        let mut buffer = vec![0; len];
         let file = self.file;
-        for block in self.buffer.chunks_mut(BLOCK_BYTES) {
+        let read = read_full(&mut buffer, offset, |part, at| file.read_at(part, at));
+        if read.is_err() {
+            self.fill_by_blocks(&mut buffer, offset);
+        }
+        self.at = offset;
+        self.buffer = Bytes::from(buffer);
+    }
+
+    fn fill_by_blocks(&self, buffer: &mut [u8], mut at: u64) {
+        let file = self.file;
+        for block in buffer.chunks_mut(BLOCK_BYTES) {
             if read_full(block, at, |part, at| file.read_at(part, at)).is_err() {
                 block.fill(0);
             }
