@@ -34,6 +34,7 @@ mod siblings;
 mod walk;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use hyper::body::Incoming;
 use hyper::{Method, Request, Response, StatusCode};
@@ -65,6 +66,8 @@ pub(crate) struct Site {
     pub counts: AllCounts,
     /// What came by HTTP.
     pub own_counts: Arc<Counts>,
+    /// A client that is silent for so long within a request has gone away.
+    pub patience: Duration,
     /// Bytes of request bodies that may be in memory.
     pub body_room: Arc<Semaphore>,
 }

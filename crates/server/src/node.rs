@@ -200,6 +200,7 @@ fn site(
         recovered,
         own_counts: counts.add(),
         counts,
+        patience: Duration::from_millis(options.limits.unfinished_ms),
         body_room: Arc::new(tokio::sync::Semaphore::new(ALL_BODIES_BYTES_MAX)),
     }
 }

@@ -3,7 +3,6 @@
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
@@ -23,8 +22,6 @@ use super::reply::{Refusal, bad_request, closing, text};
 pub(crate) const BODY_BYTES_MAX: usize = OBJECT_BYTES_MAX;
 /// Bytes of all bodies that are in memory.
 pub(crate) const ALL_BODIES_BYTES_MAX: usize = 4 * OBJECT_BYTES_MAX;
-/// A client that is silent for so long in the middle of a body has gone away.
-const SILENCE: Duration = Duration::from_secs(30);
 
 /// A request's body, and its share of the room for bodies.
 pub(crate) struct Gathered {
@@ -41,7 +38,7 @@ impl Site {
         }
         let mut room = None;
         let mut bytes = BytesMut::new();
-        while let Some(frame) = timeout(SILENCE, body.frame()).await.map_err(|_| silent())? {
+        while let Some(frame) = timeout(self.patience, body.frame()).await.map_err(|_| silent())? {
             let frame = frame.map_err(|error| bad_request(format!("bad body: {error}\n")))?;
             let Ok(data) = frame.into_data() else { continue };
             if bytes.len() + data.len() > BODY_BYTES_MAX {

@@ -28,7 +28,7 @@ pub(crate) fn content_of(headers: &HeaderMap) -> Result<Content, Refusal> {
     let (content_type, charset) = split_charset(content_type.as_bytes());
     let bytes = |value: &HeaderValue| Bytes::copy_from_slice(value.as_bytes());
     Ok(Content {
-        content_type: Some(content_type),
+        content_type,
         charset,
         content_encoding: headers.get(CONTENT_ENCODING).map(bytes),
         links: parse_links(headers)?,
@@ -38,20 +38,22 @@ pub(crate) fn content_of(headers: &HeaderMap) -> Result<Content, Refusal> {
     })
 }
 
-/// `text/plain; charset=utf-8` is kept in two pieces; any other parameter belongs to the type.
-fn split_charset(header: &[u8]) -> (Bytes, Option<Bytes>) {
+/// `text/plain; charset=utf-8` is kept in two pieces; any other parameter belongs to the type. What is empty was not
+/// given.
+fn split_charset(header: &[u8]) -> (Option<Bytes>, Option<Bytes>) {
     let text = String::from_utf8_lossy(header);
     let mut charset = None;
     let mut kept = Vec::new();
-    for part in text.split(';').map(str::trim) {
+    for part in text.split(';').map(str::trim).filter(|part| !part.is_empty()) {
         match part.split_once('=') {
-            Some((name, value)) if name.eq_ignore_ascii_case("charset") => charset = Some(value),
+            Some((name, value)) if name.trim_end().eq_ignore_ascii_case("charset") => {
+                charset = Some(value.trim_matches(['"', ' ', '\t']));
+            }
             _ => kept.push(part),
         }
     }
-    let charset =
-        charset.map(|charset| Bytes::copy_from_slice(charset.trim_matches('"').as_bytes()));
-    (Bytes::from(kept.join("; ")), charset)
+    let given = |text: &str| (!text.is_empty()).then(|| Bytes::copy_from_slice(text.as_bytes()));
+    (given(&kept.join("; ")), charset.and_then(given))
 }
 
 /// The name is kept without its prefix, as Protocol Buffers clients give it.

@@ -21,8 +21,6 @@ use super::Site;
 const THREAD: &str = "ombak-http";
 /// Connections; more wait in the system's queue.
 const CONNECTIONS_MAX: usize = 1024;
-/// A client must have sent its request's head within this.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// All headers of a request, with the keys in its path.
 const HEAD_BYTES_MAX: usize = 512 * 1024;
 /// Connections that have not ended so long after a stop are cut.
@@ -138,8 +136,10 @@ async fn connection(stream: TcpStream, site: Arc<Site>, mut stopped: watch::Rece
         async move { Ok::<_, Infallible>(site.serve(request).await) }
     });
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(HEAD_BYTES_MAX);
-    http.title_case_headers(true);
+    // The time counts from the last answer, so a connection without requests ends by it as well.
+    http.timer(TokioTimer::new()).header_read_timeout(site.patience).max_buf_size(HEAD_BYTES_MAX);
+    // A client that has said all that it will say still wants its answers.
+    http.title_case_headers(true).half_close(true);
     let connection = http.serve_connection(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {

@@ -228,6 +228,22 @@ impl Http {
         self.stream.get_mut().write_all(bytes).unwrap();
     }
 
+    /// The same to a server that may have closed the connection.
+    pub fn try_say(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        self.stream.get_mut().write_all(bytes)
+    }
+
+    pub fn shut(&mut self, how: std::net::Shutdown) {
+        self.stream.get_mut().shutdown(how).unwrap();
+    }
+
+    /// All that comes until the server closes the connection.
+    pub fn rest(&mut self) -> String {
+        let mut rest = Vec::new();
+        self.stream.read_to_end(&mut rest).unwrap();
+        String::from_utf8(rest).unwrap()
+    }
+
     /// Whether the server has closed the connection.
     pub fn is_closed(&mut self) -> bool {
         self.stream.read(&mut [0]).is_ok_and(|read| read == 0)
