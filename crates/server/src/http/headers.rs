@@ -18,7 +18,8 @@ pub(crate) const VCLOCK: HeaderName = HeaderName::from_static("x-riak-vclock");
 pub(crate) const DELETED: HeaderName = HeaderName::from_static("x-riak-deleted");
 const META: &str = "x-riak-meta-";
 const INDEX: &str = "x-riak-index-";
-const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream");
+const OCTETS_TEXT: &str = "application/octet-stream";
+const OCTETS: HeaderValue = HeaderValue::from_static(OCTETS_TEXT);
 
 /// What a client writes, but for the value.
 pub(crate) fn content_of(headers: &HeaderMap) -> Result<Content, Refusal> {
@@ -28,7 +29,7 @@ pub(crate) fn content_of(headers: &HeaderMap) -> Result<Content, Refusal> {
     let (content_type, charset) = split_charset(content_type.as_bytes());
     let bytes = |value: &HeaderValue| Bytes::copy_from_slice(value.as_bytes());
     Ok(Content {
-        content_type,
+        content_type: Some(content_type),
         charset,
         content_encoding: headers.get(CONTENT_ENCODING).map(bytes),
         links: parse_links(headers)?,
@@ -40,7 +41,7 @@ pub(crate) fn content_of(headers: &HeaderMap) -> Result<Content, Refusal> {
 
 /// `text/plain; charset=utf-8` is kept in two pieces; any other parameter belongs to the type. What is empty was not
 /// given.
-fn split_charset(header: &[u8]) -> (Option<Bytes>, Option<Bytes>) {
+fn split_charset(header: &[u8]) -> (Bytes, Option<Bytes>) {
     let text = String::from_utf8_lossy(header);
     let mut charset = None;
     let mut kept = Vec::new();
@@ -53,7 +54,8 @@ fn split_charset(header: &[u8]) -> (Option<Bytes>, Option<Bytes>) {
         }
     }
     let given = |text: &str| (!text.is_empty()).then(|| Bytes::copy_from_slice(text.as_bytes()));
-    (given(&kept.join("; ")), charset.and_then(given))
+    let octets = || Bytes::from_static(OCTETS_TEXT.as_bytes());
+    (given(&kept.join("; ")).unwrap_or_else(octets), charset.and_then(given))
 }
 
 /// The name is kept without its prefix, as Protocol Buffers clients give it.
