@@ -66,6 +66,14 @@ pub enum RequestError {
         /// Heard.
         got: usize,
     },
+    /// Too few nodes answered, or took a write. It may still come to be seen.
+    #[error("{{node_confirms_val_unsatisfied,{need},{got}}}")]
+    NodesUnsatisfied {
+        /// Asked for.
+        need: usize,
+        /// Heard.
+        got: usize,
+    },
     /// The time given was up. A write may or may not have been done.
     #[error("timeout")]
     Timeout,

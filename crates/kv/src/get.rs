@@ -12,6 +12,7 @@
 //!   written after the deletion.
 //! - *not found*, with notfound_ok: V = 0 and A ≥ max(R, PR). Without: V = 0 and A more than half of the row (with
 //!   basic_quorum), or A = the whole row.
+//! - with node_confirms, R and the count of absences are at least that, also where the row has fewer nodes.
 //! - when nothing more can come and none of them holds: unsatisfied, **never** "not found".
 //!
 //! A write acknowledged by W durable primaries is therefore never "not found" at R when R + W > n_val: of any R
@@ -72,6 +73,7 @@ pub struct GetCore {
     need_r: usize,
     need_pr: usize,
     need_absent: usize,
+    need_nodes: usize,
     replicas: usize,
     said: Vec<Said>,
 }
@@ -94,9 +96,15 @@ impl GetCore {
             need_r: need_r.max(1),
             need_pr,
             need_absent,
+            need_nodes: 0,
             replicas,
             said: Vec::with_capacity(replicas),
         }
+    }
+
+    /// The same read, if it needs so many nodes as well: not cut to the replicas that there are.
+    pub fn confirmed_by(self, need_nodes: usize) -> GetCore {
+        GetCore { need_nodes, ..self }
     }
 
     /// Takes one answer, of a replica that is complete or not. A second one from the same node is passed over.
@@ -180,15 +188,16 @@ impl GetCore {
         let absent = count(&|said| said.is_absent() && trusted(said));
         let said = values + count(&Said::is_absent);
         let mut primaries = values + absent;
-        if values >= 1 && said >= self.need_r && primaries >= self.need_pr {
+        if values >= 1 && said >= self.need_r.max(self.need_nodes) && primaries >= self.need_pr {
             let merged = self.merged();
             let complete = absent + count(&|said| said.is_value() && trusted(said));
-            if !merged.is_tombstone() || complete >= self.need_r.max(self.need_pr) {
+            let need = self.need_r.max(self.need_pr).max(self.need_nodes);
+            if !merged.is_tombstone() || complete >= need {
                 return Some(GetDecision::Found(merged));
             }
             primaries = complete;
         }
-        if values == 0 && absent >= self.need_absent {
+        if values == 0 && absent >= self.need_absent.max(self.need_nodes) {
             return Some(GetDecision::NotFound);
         }
         self.is_complete().then(|| GetDecision::Failed(self.unsatisfied(primaries)))
@@ -200,10 +209,13 @@ impl GetCore {
     }
 
     fn unsatisfied(&self, primaries: usize) -> RequestError {
+        let need_r = self.need_r.max(self.need_absent);
         if primaries < self.need_pr {
             RequestError::PrUnsatisfied { need: self.need_pr, got: primaries }
+        } else if primaries >= need_r && primaries < self.need_nodes {
+            RequestError::NodesUnsatisfied { need: self.need_nodes, got: primaries }
         } else {
-            RequestError::RUnsatisfied { need: self.need_r.max(self.need_absent), got: primaries }
+            RequestError::RUnsatisfied { need: need_r, got: primaries }
         }
     }
 }

@@ -183,6 +183,11 @@ pub fn validate(change: &PropChange) -> Result<(), RequestError> {
                 _ => Ok(()),
             }
         }
+        (Some(PropValue::Number(n)), Some(PropValue::Number(_)))
+            if change.name == "node_confirms" && *n as usize > ROW_MAX =>
+        {
+            bad(&format!("must be at most {ROW_MAX}, the length of a row"))
+        }
         (Some(PropValue::Number(_)), Some(PropValue::Number(_))) => Ok(()),
         (Some(PropValue::Bool(_)), Some(PropValue::Bool(_))) => Ok(()),
         (Some(PropValue::Quorum(QuorumProp::Count(n))), Some(PropValue::Quorum(_)))

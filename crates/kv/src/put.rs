@@ -1,7 +1,7 @@
 //! When a write has been taken by enough replicas.
 //!
 //! W counts the nodes that took it, DW those that made it durable, PW the primaries that took it. A durable write
-//! counts for all three. At most one node counts once. A node that took the write and was lost before it had synced it
+//! counts for all three. With node_confirms, W is at least that, also where the row has fewer nodes. At most one node counts once. A node that took the write and was lost before it had synced it
 //! counts for W, and nobody waits for the rest.
 
 use ombak_base::{NodeId, planted};
@@ -51,6 +51,7 @@ pub struct PutCore {
     need_w: usize,
     need_dw: usize,
     need_pw: usize,
+    need_nodes: usize,
     replicas: usize,
     heard: Vec<(NodeId, Heard)>,
 }
@@ -62,9 +63,15 @@ impl PutCore {
             need_w: need_w.max(1),
             need_dw,
             need_pw,
+            need_nodes: 0,
             replicas,
             heard: Vec::with_capacity(replicas),
         }
+    }
+
+    /// The same write, if so many nodes must take it as well: not cut to the replicas that there are.
+    pub fn confirmed_by(self, need_nodes: usize) -> PutCore {
+        PutCore { need_nodes, ..self }
     }
 
     /// The same write once more, of which nothing has been heard yet.
@@ -74,7 +81,7 @@ impl PutCore {
 
     /// Whether only durable acknowledgements matter, so that replicas need not send two.
     pub fn durable_only(&self) -> bool {
-        self.need_dw >= self.need_w.max(self.need_pw)
+        self.need_dw >= self.need_w.max(self.need_pw).max(self.need_nodes)
     }
 
     /// Whether durability matters at all.
@@ -123,7 +130,8 @@ impl PutCore {
         };
         let taken = count(|heard| heard.taken);
         let durable = count(|heard| heard.durable.is_some());
-        if taken >= self.need_w && taken >= self.need_pw && durable >= self.need_dw {
+        let need_taken = self.need_w.max(self.need_pw).max(self.need_nodes);
+        if taken >= need_taken && durable >= self.need_dw {
             return Some(Ok(()));
         }
         let may_take = self.replicas.saturating_sub(count(|heard| heard.failed && !heard.taken));
@@ -132,6 +140,9 @@ impl PutCore {
         }
         if may_take < self.need_pw {
             return Some(Err(RequestError::PwUnsatisfied { need: self.need_pw, got: taken }));
+        }
+        if may_take < self.need_nodes {
+            return Some(Err(RequestError::NodesUnsatisfied { need: self.need_nodes, got: taken }));
         }
         let may_sync = self.replicas.saturating_sub(count(Heard::is_lost));
         if may_sync < self.need_dw {
@@ -147,6 +158,9 @@ impl PutCore {
         }
         if live < self.need_pw {
             return Err(RequestError::PwUnsatisfied { need: self.need_pw, got: live });
+        }
+        if live < self.need_nodes {
+            return Err(RequestError::NodesUnsatisfied { need: self.need_nodes, got: live });
         }
         if live < self.need_dw {
             return Err(RequestError::DwUnsatisfied { need: self.need_dw, got: live });

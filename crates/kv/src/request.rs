@@ -22,6 +22,9 @@ pub struct Quorums {
     pub rw: Quorum,
     /// The client's idea of n_val: at most the bucket's.
     pub n_val: Option<u32>,
+    /// Nodes that must answer a read or take a write. Unlike the others it is not met by fewer nodes where the row is
+    /// shorter; the bucket's own unless given.
+    pub node_confirms: Option<u32>,
 }
 
 impl Default for Quorums {
@@ -35,6 +38,7 @@ impl Default for Quorums {
             pw: default,
             rw: default,
             n_val: None,
+            node_confirms: None,
         }
     }
 }
@@ -167,6 +171,15 @@ impl Operation {
             Operation::Get(op) => op.timeout_ms,
             Operation::Put(op) => op.timeout_ms,
             Operation::Delete(op) => op.timeout_ms,
+        }
+    }
+
+    /// The quorums, to be changed.
+    pub fn quorums_mut(&mut self) -> &mut Quorums {
+        match self {
+            Operation::Get(op) => &mut op.quorums,
+            Operation::Put(op) => &mut op.quorums,
+            Operation::Delete(op) => &mut op.quorums,
         }
     }
 

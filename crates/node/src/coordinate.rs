@@ -189,7 +189,8 @@ impl Shard {
         };
         let notfound_ok = notfound_ok.unwrap_or_else(|| props.notfound_ok());
         let basic_quorum = basic_quorum.unwrap_or_else(|| props.basic_quorum());
-        Ok(GetCore::new(need_r, need_pr, m, notfound_ok, basic_quorum))
+        let core = GetCore::new(need_r, need_pr, m, notfound_ok, basic_quorum);
+        Ok(core.confirmed_by(self.node_confirms(&op.operation, n_val)?))
     }
 
     /// The quorums of a write, checked against n_val and against the replicas that are alive.
@@ -207,7 +208,8 @@ impl Shard {
         let need_w = or_rw(quorums.w).need(props.quorum("w"), n_val, m)?;
         let need_dw = or_rw(quorums.dw).need(props.quorum("dw"), n_val, m)?;
         let need_pw = quorums.pw.need(props.quorum("pw"), n_val, m)?;
-        let core = PutCore::new(need_w, need_dw, need_pw, m);
+        let confirms = self.node_confirms(operation, n_val)?;
+        let core = PutCore::new(need_w, need_dw, need_pw, m).confirmed_by(confirms);
         if !operation.is_get() {
             if self.failed {
                 return Err(RequestError::Storage("a write or sync failed on this node".into()));
@@ -215,6 +217,16 @@ impl Shard {
             core.possible(primaries.filter(|node| self.peers.is_up(*node)).count())?;
         }
         Ok(core)
+    }
+
+    fn node_confirms(&self, operation: &Operation, n_val: u32) -> Result<usize, RequestError> {
+        let of_bucket = || self.buckets.props(operation.bucket()).number("node_confirms");
+        let confirms = operation.quorums().node_confirms.unwrap_or_else(of_bucket);
+        if confirms > n_val {
+            Err(RequestError::NValViolation(n_val))
+        } else {
+            Ok(confirms as usize)
+        }
     }
 
     /// The bucket's n_val; a client's own idea of it may be smaller, which only narrows the quorums that it may ask.

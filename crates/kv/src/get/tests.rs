@@ -177,4 +177,56 @@ proptest! {
             prop_assert!(!not_found, "{:?}", core);
         }
     }
+
+    /// No answer comes with fewer nodes than node_confirms, however few there are; and below R it changes nothing.
+    #[test]
+    fn node_confirms_are_nodes_that_answered(
+        n in 1..=5usize, r in 1..=5usize, confirms in 0..=6usize,
+        said in proptest::collection::vec((0..6u32, 0..4u8, any::<bool>()), 0..9),
+        notfound_ok: bool, basic_quorum: bool,
+    ) {
+        prop_assume!(r <= n);
+        let plain = GetCore::new(r, 0, n, notfound_ok, basic_quorum);
+        let mut core = plain.clone().confirmed_by(confirms);
+        let mut plain = plain;
+        for (node, kind, complete) in said.into_iter().filter(|(node, ..)| (*node as usize) < n) {
+            let heard = [Failed, value(2), tombstone(1), Absent][usize::from(kind)].clone();
+            core.hear(NodeId(node), heard.clone(), complete);
+            plain.hear(NodeId(node), heard, complete);
+            let answered = core.said().iter().filter(|said| said.heard != Failed).count();
+            match core.decide() {
+                Some(GetDecision::Found(_) | GetDecision::NotFound) => {
+                    prop_assert!(answered >= confirms, "{:?}", core);
+                    prop_assert!(confirms <= n);
+                }
+                Some(GetDecision::Failed(error)) => {
+                    let same = plain.decide() == Some(GetDecision::Failed(error.clone()));
+                    let nodes = matches!(error, RequestError::NodesUnsatisfied { need, got }
+                        if need == confirms && got < need);
+                    prop_assert!(same || nodes || plain.decide().is_some(), "{:?}", core);
+                }
+                None => {}
+            }
+            if confirms <= r {
+                prop_assert_eq!(core.decide(), plain.decide());
+            }
+        }
+    }
+}
+
+#[test]
+fn node_confirms_are_not_cut_to_a_short_row() {
+    let alone = GetCore::new(1, 0, 1, true, false);
+    let (there, missing) = ([whole(value(1))], [whole(Absent)]);
+    assert!(is_found(&heard(&alone, &there)));
+    let unsatisfied = RequestError::NodesUnsatisfied { need: 3, got: 1 };
+    let unsatisfied = Some(GetDecision::Failed(unsatisfied));
+    for said in [&there, &missing] {
+        assert_eq!(heard(&alone.clone().confirmed_by(3), said), unsatisfied);
+    }
+    let row = GetCore::new(1, 0, 3, true, false).confirmed_by(2);
+    assert_eq!(heard(&row, &there), None, "one node is not two");
+    assert!(is_found(&heard(&row, &[whole(value(1)), lossy(Absent)])));
+    assert_eq!(heard(&row, &[whole(Absent), lossy(Absent)]), None, "unknown is no evidence");
+    assert_eq!(heard(&row, &[whole(Absent), whole(Absent)]), Some(GetDecision::NotFound));
 }

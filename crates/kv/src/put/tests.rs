@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 
 fn core() -> PutCore {
@@ -74,4 +76,47 @@ fn all_durable_means_every_replica_holds_the_same() {
     assert_eq!(with(&[(0, 7), (1, 7)]), None);
     assert_eq!(with(&[(0, 7), (1, 7), (2, 8)]), None);
     assert_eq!(with(&[(0, 7), (1, 7), (2, 7)]), Some(7));
+}
+
+#[test]
+fn node_confirms_are_not_cut_to_a_short_row() {
+    let alone = PutCore::new(1, 1, 0, 1).confirmed_by(3);
+    let unsatisfied = RequestError::NodesUnsatisfied { need: 3, got: 1 };
+    assert_eq!(alone.possible(1), Err(unsatisfied));
+    let row = PutCore::new(1, 1, 0, 3).confirmed_by(2);
+    assert_eq!(row.possible(2), Ok(()));
+    assert!(!row.durable_only(), "one more has to say that it took it");
+    assert_eq!(heard(&row, &[(0, Ack::Durable(1))]), None);
+    assert_eq!(heard(&row, &[(0, Ack::Durable(1)), (0, Ack::Taken)]), None, "once");
+    assert_eq!(heard(&row, &[(0, Ack::Durable(1)), (1, Ack::Taken)]), Some(Ok(())));
+    let failed = heard(&row, &[(0, Ack::Durable(1)), (1, Ack::Failed), (2, Ack::Failed)]);
+    assert_eq!(failed, Some(Err(RequestError::NodesUnsatisfied { need: 2, got: 1 })));
+}
+
+proptest! {
+    /// No write is acknowledged by fewer nodes than node_confirms; up to W it changes nothing.
+    #[test]
+    fn node_confirms_are_nodes_that_took_it(
+        n in 1..=5usize, w in 1..=5usize, dw in 0..=5usize, confirms in 0..=6usize,
+        acks in proptest::collection::vec((0..5u32, 0..3u8), 0..12),
+    ) {
+        prop_assume!(w <= n && dw <= n);
+        let mut plain = PutCore::new(w, dw, 0, n);
+        let mut core = plain.clone().confirmed_by(confirms);
+        let mut took = std::collections::BTreeSet::new();
+        for (node, kind) in acks.into_iter().filter(|(node, _)| (*node as usize) < n) {
+            let ack = [Ack::Failed, Ack::Taken, Ack::Durable(1)][usize::from(kind)];
+            core.hear(NodeId(node), ack);
+            plain.hear(NodeId(node), ack);
+            if ack != Ack::Failed {
+                took.insert(node);
+            }
+            if core.decide() == Some(Ok(())) {
+                prop_assert!(took.len() >= confirms && confirms <= n, "{:?}", core);
+            }
+            if confirms <= w {
+                prop_assert_eq!(core.decide(), plain.decide());
+            }
+        }
+    }
 }

@@ -10,13 +10,17 @@ use ombak_kv::{
 
 use super::{flag, list, option, put_option};
 
+/// Added to the tag of an operation behind which its node_confirms stand; without them the bytes are those of before.
+const CONFIRMED: u8 = 3;
+
 pub(super) fn encode_operation(operation: &Operation, out: &mut Vec<u8>) {
     let tag = match operation {
         Operation::Get(_) => 1,
         Operation::Put(_) => 2,
         Operation::Delete(_) => 3,
     };
-    out.push(tag);
+    let confirms = operation.quorums().node_confirms;
+    out.push(if confirms.is_some() { tag + CONFIRMED } else { tag });
     put_bytes(out, &operation.bucket().bucket_type);
     put_bytes(out, &operation.bucket().name);
     put_bytes(out, operation.key());
@@ -38,10 +42,24 @@ pub(super) fn encode_operation(operation: &Operation, out: &mut Vec<u8>) {
         }
         Operation::Delete(op) => put_option(out, &op.context),
     }
+    if let Some(confirms) = confirms {
+        put_varint(out, confirms.into());
+    }
 }
 
 pub(super) fn decode_operation(reader: &mut Reader) -> Result<Operation, DecodeError> {
     let tag = reader.u8()?;
+    let is_confirmed = (1 + CONFIRMED..=3 + CONFIRMED).contains(&tag);
+    let mut operation = decode_plain(if is_confirmed { tag - CONFIRMED } else { tag }, reader)?;
+    if is_confirmed {
+        let confirms = u32::try_from(reader.varint()?);
+        let confirms = confirms.map_err(|_| DecodeError::Invalid("node_confirms"))?;
+        operation.quorums_mut().node_confirms = Some(confirms);
+    }
+    Ok(operation)
+}
+
+fn decode_plain(tag: u8, reader: &mut Reader) -> Result<Operation, DecodeError> {
     let bucket = BucketId { bucket_type: bytes(reader)?, name: bytes(reader)? };
     let key = bytes(reader)?;
     let timeout_ms = small(reader)?;
@@ -107,7 +125,7 @@ fn decode_quorums(reader: &mut Reader) -> Result<Quorums, DecodeError> {
         })
     };
     let (r, pr, w, dw, pw, rw) = (quorum()?, quorum()?, quorum()?, quorum()?, quorum()?, quorum()?);
-    Ok(Quorums { r, pr, w, dw, pw, rw, n_val: small(reader)? })
+    Ok(Quorums { r, pr, w, dw, pw, rw, n_val: small(reader)?, node_confirms: None })
 }
 
 pub(super) fn encode_answer(answer: &Answer, out: &mut Vec<u8>) {
@@ -171,6 +189,7 @@ fn encode_error(error: &RequestError, out: &mut Vec<u8>) {
         E::BadContext => (12, 0, 0),
         E::TooLarge(most) => (13, *most as u64, 0),
         E::TooManySiblings(most) => (14, *most as u64, 0),
+        E::NodesUnsatisfied { need, got } => (16, *need as u64, *got as u64),
         _ => (15, 0, 0),
     };
     out.push(tag);
@@ -199,6 +218,7 @@ fn decode_error(reader: &mut Reader) -> Result<RequestError, DecodeError> {
         12 => E::BadContext,
         13 => E::TooLarge(need),
         14 => E::TooManySiblings(need),
+        16 => E::NodesUnsatisfied { need, got },
         15 => E::Elsewhere(String::from_utf8_lossy(&reader.bytes(4096)?).into_owned()),
         _ => return Err(DecodeError::Invalid("error")),
     })

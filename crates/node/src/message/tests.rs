@@ -71,6 +71,11 @@ fn delete() -> Operation {
     })
 }
 
+fn confirmed(mut operation: Operation) -> Operation {
+    operation.quorums_mut().node_confirms = Some(2);
+    operation
+}
+
 /// One of every kind.
 fn messages() -> Vec<Message> {
     let claim = Claim { generation: 1, actor: ActorId(2), lease: 3 };
@@ -131,6 +136,10 @@ fn messages() -> Vec<Message> {
         Message::PropsTaken(1),
         told(Told::Value(text("o"), false)),
         told(Told::Same(false)),
+        forward(confirmed(put())),
+        forward(confirmed(get())),
+        forward(confirmed(delete())),
+        forwarded(Answer::Failed(RequestError::NodesUnsatisfied { need: 2, got: 1 })),
     ]
 }
 
@@ -167,7 +176,7 @@ fn errors_that_only_an_entry_gives_travel_as_their_text() {
 
 proptest! {
     #[test]
-    fn damaged_messages_never_panic(at in 0..38usize, cut in any::<prop::sample::Index>(), byte: u8) {
+    fn damaged_messages_never_panic(at in 0..42usize, cut in any::<prop::sample::Index>(), byte: u8) {
         let mut bytes = encoded(&messages()[at]);
         let cut = cut.index(bytes.len());
         bytes[cut] = byte;

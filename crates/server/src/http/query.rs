@@ -54,7 +54,6 @@ impl Params {
 
     /// All quorums.
     pub fn quorums(&self) -> Result<Quorums, Refusal> {
-        self.count("node_confirms")?;
         Ok(Quorums {
             r: self.quorum("r")?,
             pr: self.quorum("pr")?,
@@ -63,6 +62,7 @@ impl Params {
             pw: self.quorum("pw")?,
             rw: self.quorum("rw")?,
             n_val: None,
+            node_confirms: self.count("node_confirms")?,
         })
     }
 

@@ -112,6 +112,7 @@ pub(crate) fn failed(error: &RequestError) -> Response<Body> {
         E::WUnsatisfied { need, got } => unsatisfied("W", *need, *got),
         E::DwUnsatisfied { need, got } => unsatisfied("DW", *need, *got),
         E::PwUnsatisfied { need, got } => unsatisfied("PW", *need, *got),
+        E::NodesUnsatisfied { need, got } => unsatisfied("node_confirms", *need, *got),
         E::NValViolation(n_val) => text(
             StatusCode::BAD_REQUEST,
             format!("Specified r/w/dw/pr/pw values invalid for bucket n value of {n_val}\n"),

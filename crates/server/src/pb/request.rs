@@ -70,6 +70,7 @@ fn plan_get(get: RpbGetReq) -> Plan {
         r: quorum_of(get.r),
         pr: quorum_of(get.pr),
         n_val: get.n_val,
+        node_confirms: get.node_confirms,
         ..Quorums::default()
     };
     let op = GetOp {
@@ -98,6 +99,7 @@ fn plan_put(put: RpbPutReq) -> Plan {
         dw: quorum_of(put.dw),
         pw: quorum_of(put.pw),
         n_val: put.n_val,
+        node_confirms: put.node_confirms,
         ..Quorums::default()
     };
     let op = PutOp {
@@ -126,6 +128,7 @@ fn plan_delete(delete: RpbDelReq) -> Plan {
         pw: quorum_of(delete.pw),
         rw: quorum_of(delete.rw),
         n_val: delete.n_val,
+        node_confirms: None,
     };
     let context = delete.vclock.filter(|context| !context.is_empty());
     let op = DeleteOp { bucket, key, context, quorums, timeout_ms: delete.timeout };

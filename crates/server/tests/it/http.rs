@@ -3,7 +3,7 @@
 use ombak_base::limits::{KEY_BYTES_MAX, OBJECT_BYTES_MAX};
 use serde_json::json;
 
-use crate::world::{Client, Http, get, node, values};
+use crate::world::{Client, Http, bytes, get, node, values};
 
 /// Method, path, headers, and the status that they get.
 type Case<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)], u16);
@@ -204,6 +204,34 @@ fn properties_are_json() {
 }
 
 #[test]
+fn a_bucket_may_ask_for_more_nodes_than_there_are() {
+    let node = node();
+    let mut http = Http::of(&node);
+    let mut set = |confirms: u32| {
+        let body = json!({ "props": { "node_confirms": confirms } }).to_string();
+        http.ask("PUT", "/buckets/b/props", &[], body.as_bytes()).status
+    };
+    assert_eq!((set(6), set(2)), (400, 204));
+    let mut http = Http::of(&node);
+    for answer in [http.put("/buckets/b/keys/k", "v"), http.get("/buckets/b/keys/k")] {
+        assert_eq!(answer.status, 503);
+        assert_eq!(answer.text(), "node_confirms-value unsatisfied: 1/2\n");
+    }
+    assert_eq!(http.put("/buckets/b/keys/k?node_confirms=1", "v").status, 204);
+    assert_eq!(http.get("/buckets/b/keys/k?node_confirms=0").text(), "v");
+    let request = ombak_wire::RpbGetReq {
+        bucket: Some(bytes("b")),
+        key: Some(bytes("k")),
+        node_confirms: Some(3),
+        ..Default::default()
+    };
+    let mut client = Client::of(&node);
+    client.send(&[ombak_wire::Request::Get(request)]);
+    assert_eq!(client.error(), "{node_confirms_val_unsatisfied,3,1}");
+    node.stop().unwrap();
+}
+
+#[test]
 fn a_walk_follows_links_and_shows_what_is_kept() {
     let node = node();
     let mut http = Http::of(&node);
@@ -297,6 +325,10 @@ fn bad_requests_say_what_is_bad_and_the_connection_goes_on() {
         ("GET", "/buckets/b/keys/k?r=%g0", &[], 400),
         ("GET", "/buckets//keys/k", &[], 400),
         ("GET", &long, &[], 400),
+        ("GET", "/buckets/b/keys/k?node_confirms=4", &[], 400),
+        ("GET", "/buckets/b/keys/k?node_confirms=3", &[], 503),
+        ("GET", "/buckets/b/keys/k?node_confirms=x", &[], 400),
+        ("PUT", "/buckets/b/keys/k?node_confirms=2", &[TEXT], 503),
         ("GET", "/buckets/b/keys/k?r=-1", &[], 400),
         ("GET", "/buckets/b/keys/k?notfound_ok=maybe", &[], 400),
         ("GET", "/buckets/b/keys/k?timeout=-1", &[], 400),

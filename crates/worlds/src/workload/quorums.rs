@@ -18,6 +18,7 @@ pub(super) fn draw(rng: &mut Rng) -> Quorums {
         pw: draw_one(rng),
         rw: draw_one(rng),
         n_val: None,
+        node_confirms: None,
     }
 }
 
