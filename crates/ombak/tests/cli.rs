@@ -383,6 +383,30 @@ fn a_bench_in_which_requests_fail_is_an_error_after_its_report() {
 }
 
 #[test]
+fn a_bench_is_measured_beside_the_floor() {
+    let demo = Demo::start(&["--nodes", "1", "--backend", "memory"]);
+    let dir = tempfile::tempdir().unwrap();
+    let json = dir.path().join("result.json").display().to_string();
+    let (address, pid) = (demo.pb(0), demo.pid(0));
+    let line = format!(
+        "bench --addr {address} --keys 20 --preload --warmup 0s --duration 500ms --floor --pid {pid} --json {json}"
+    );
+    let finished = run(line.split_whitespace());
+    assert_eq!((finished.code, finished.err.as_str()), (Some(0), ""), "{finished:?}");
+    assert!(finished.out.contains("of all its processes"), "{finished:?}");
+    let result: Value = serde_json::from_slice(&fs::read(json).unwrap()).unwrap();
+    let floor = &result["floor"];
+    assert!(floor["operations"].as_u64().unwrap() > 100, "{floor}");
+    assert!(floor["operations_per_cpu_second"].as_f64().unwrap() > 0.0, "{floor}");
+    assert!((0.4..5.0).contains(&floor["seconds"].as_f64().unwrap()), "{floor}");
+    assert!((0.4..5.0).contains(&result["seconds"].as_f64().unwrap()), "{result}");
+    for bad in ["--rate 5", "--deletes 1", "--mix f"] {
+        let finished = run(format!("bench --floor {bad}").split_whitespace());
+        assert!(finished.err.contains("--floor") && finished.code == Some(2), "{finished:?}");
+    }
+}
+
+#[test]
 fn nobody_there_is_one_line_with_the_next_step() {
     let ports = Ports::take();
     let node = ports.address(1).to_string();

@@ -7,6 +7,8 @@
 //! them. With `--rate` it is an *open loop* (`open_loop`): requests start when they are due, and latencies count from
 //! then.
 //!
+//! With `--floor` the same messages are also exchanged without a server behind them, in turns (`floor`).
+//!
 //! It must not be what is measured. One thread waits on all sockets (epoll); requests are copied from prebuilt frames;
 //! all that becomes due on a connection in one turn leaves in one write; answers are recognised in the read buffer,
 //! without decoding values. Its own CPU time stands in the report: near one second per second, it was the limit.
@@ -29,9 +31,11 @@ mod compare;
 mod connection;
 mod driver;
 mod error;
+mod floor;
 mod frames;
 mod latest;
 mod load;
+mod meter;
 mod mix;
 mod open_loop;
 mod options;

@@ -9,6 +9,7 @@ use serde::{Serialize, Serializer};
 
 use super::BenchError;
 use super::compare::CompareArgs;
+use super::floor::FloorNodeArgs;
 use super::frames::Kind;
 
 /// Keys are `key` and eight digits.
@@ -32,6 +33,7 @@ Examples:
   ombak bench --preload --rate 2000           2000 operations a second, come what may: is that held, and how fast?
   ombak bench --depth 16 --duration 1m --pid 2001 --json result.json
   ombak bench --preload --duration 1m --plot run.html                           how it went, as curves
+  ombak bench --gets 0 --floor --pid 2001,2002,2003                             beside what the loopback could do
   ombak bench compare before.json after.json  two results side by side
 
 Exit code 3, after the report, if something failed in the measured window: a request was refused, lost its connection
@@ -144,6 +146,10 @@ pub struct BenchArgs {
     /// distribution of latencies of each kind.
     #[arg(long, value_name = "FILE.html")]
     pub plot: Option<PathBuf>,
+    /// Also measure the floor: the same messages between three processes without storage and protocol, in turns with the
+    /// servers. The report compares operations per CPU second; name all server processes with --pid.
+    #[arg(long, conflicts_with_all = ["rate", "deletes"])]
+    pub floor: bool,
     /// Repeats the same keys and values in the same order.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
@@ -158,6 +164,9 @@ pub struct BenchArgs {
 pub enum BenchCommand {
     /// Shows two results side by side.
     Compare(CompareArgs),
+    /// One process of --floor.
+    #[command(hide = true)]
+    FloorNode(FloorNodeArgs),
 }
 
 impl BenchArgs {
@@ -184,6 +193,10 @@ impl BenchArgs {
         if self.gets + self.deletes > 100 {
             let message = "--gets and --deletes are percent of all requests and cannot be more than 100 together: \
                            lower one of them";
+            return Err(BenchError::Options(message.into()));
+        }
+        if self.floor && self.mix == Some(CoreMix::F) {
+            let message = "--floor knows no read-modify-writes: leave --mix f out";
             return Err(BenchError::Options(message.into()));
         }
         Ok(())

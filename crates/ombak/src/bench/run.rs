@@ -1,7 +1,7 @@
 //! The phases of a run, from the first word with the server to the report.
 
 use std::collections::BTreeSet;
-use std::io::Write;
+use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,14 +13,15 @@ use signal_hook::flag;
 use super::BenchError;
 use super::compare;
 use super::driver::Driver;
+use super::floor::{self, Floor};
 use super::frames::{Frames, Kind};
 use super::load::{Load, Preload, Rest};
+use super::meter::Meter;
 use super::mix::Mix;
 use super::open_loop::{Arrivals, OpenLoop};
 use super::options::{BenchArgs, BenchCommand};
 use super::plot;
 use super::probe::{self, ServerFacts};
-use super::procstat::{self, ProcessReport, Usage};
 use super::progress::Progress;
 use super::report::Report;
 use super::spinner::Spinner;
@@ -32,13 +33,19 @@ const PRELOAD_PATIENCE: Duration = Duration::from_secs(30);
 /// What has no answer so long after the window is not waited for.
 const REST_PATIENCE: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 10 });
 
+/// Turns of the floor, and parts of the window. The more, the more alike is the machine in both.
+const FLOOR_ROUNDS: u32 = 5;
+const FLOOR_WARM_UP: Duration = Duration::from_millis(300);
+
 /// Runs the benchmark, prints the report, and writes it where the options say. A run in which something failed is an
 /// error after that.
 ///
 /// Ctrl-C ends the measured window early; a second one ends the program.
 pub fn run(args: BenchArgs) -> Result<(), BenchError> {
-    if let Some(BenchCommand::Compare(args)) = &args.command {
-        return compare::run(args);
+    match &args.command {
+        Some(BenchCommand::Compare(args)) => return compare::run(args),
+        Some(BenchCommand::FloorNode(args)) => return floor::run_node(args).map_err(of_floor),
+        None => {}
     }
     let interrupted = interrupt_flag()?;
     let report = measure(args, &interrupted)?;
@@ -73,7 +80,7 @@ fn interrupt_flag() -> Result<Arc<AtomicBool>, BenchError> {
 pub(super) fn measure(args: BenchArgs, interrupted: &AtomicBool) -> Result<Report, BenchError> {
     let args = args.with_mix();
     args.check()?;
-    usages(&args.pid)?;
+    let meter = Meter::new(&args.pid)?;
     let addresses = resolve_all(&args)?;
     let servers = ask_all(&addresses, &args)?;
     let _spinner = match args.spinner {
@@ -81,7 +88,8 @@ pub(super) fn measure(args: BenchArgs, interrupted: &AtomicBool) -> Result<Repor
         false => None,
     };
     let driver = Driver::connect(addresses, args.connections, args.depth, Frames::new(&args))?;
-    let mut run = Run { driver, interrupted };
+    let floor = args.floor.then(|| Floor::start(&args)).transpose().map_err(of_floor)?;
+    let mut run = Run { driver, meter, floor, interrupted };
     let preload_seconds = run.preload(&args)?;
     let mut report = run.window(args)?;
     report.preload_seconds = preload_seconds;
@@ -111,13 +119,24 @@ fn ask_all(addresses: &[SocketAddr], args: &BenchArgs) -> Result<Vec<ServerFacts
     Ok(servers)
 }
 
-fn usages(pids: &[u32]) -> Result<Vec<Usage>, BenchError> {
-    let usage = |pid: &u32| procstat::usage(*pid).map_err(|error| BenchError::Process(*pid, error));
-    pids.iter().map(usage).collect()
+fn of_floor(error: io::Error) -> BenchError {
+    BenchError::System("--floor", error)
+}
+
+/// A part of a phase.
+struct Part {
+    name: &'static str,
+    /// What lies before it in the phase.
+    from: Duration,
+    length: Duration,
+    /// The length of the whole phase.
+    of: Duration,
 }
 
 struct Run<'a> {
     driver: Driver,
+    meter: Meter,
+    floor: Option<Floor>,
     interrupted: &'a AtomicBool,
 }
 
@@ -145,31 +164,60 @@ impl Run<'_> {
     /// Warms up and measures.
     fn window(&mut self, args: BenchArgs) -> Result<Report, BenchError> {
         let mut mix = self.mix(&args)?;
-        self.phase("warm-up", args.warmup, &mut mix)?;
+        let length = args.warmup;
+        let part = Part { name: "warm-up", from: Duration::ZERO, length, of: length };
+        self.phase(part, &mut mix)?;
         if self.is_interrupted() {
             return Err(BenchError::Interrupted);
         }
-        let before = usages(&args.pid)?;
-        let thread_before = procstat::thread_cpu_seconds().unwrap_or(0.0);
         let disconnects_before = self.driver.disconnects();
         let (rate, arrivals_before) = (args.rate, mix.arrivals());
         mix.take_tally();
-        let window = self.phase("measure", args.duration, &mut mix)?;
+        let (window, mut unanswered) = self.rounds(args.duration, &mut mix)?;
         let tally = mix.take_tally();
         let arrivals = mix.arrivals();
-        let thread_after = procstat::thread_cpu_seconds().unwrap_or(0.0);
-        let processes = process_reports(&args.pid, &before);
-        let mut report = Report::new(args, tally, window).with_processes(processes);
+        let mut report = Report::new(args, tally, window);
         report.open_loop = rate.map(|rate| OpenLoop::of(rate, arrivals_before, arrivals));
-        report.bench_cpu_seconds = thread_after - thread_before;
         report.disconnects = self.driver.disconnects() - disconnects_before;
         report.interrupted = self.is_interrupted();
         report.not_connected = self.driver.not_connected();
         let (under_way, oldest) = self.driver.under_way();
         report.under_way = under_way;
         report.oldest_under_way_seconds = oldest.map_or(0.0, |at| at.elapsed().as_secs_f64());
-        report.unanswered = self.rest()?;
-        Ok(report)
+        unanswered += self.rest()?;
+        report.unanswered = unanswered;
+        let floor = self.floor.as_ref().map(Floor::report);
+        Ok(report.with_usage(self.meter.processes(), self.meter.thread_cpu_seconds, floor))
+    }
+
+    /// The measured window, with --floor in parts, with the floor's turn before each. How long it was in all, and how
+    /// many requests between the parts were not answered.
+    fn rounds(&mut self, length: Duration, mix: &mut Mix) -> Result<(Duration, usize), BenchError> {
+        let rounds = if self.floor.is_some() { FLOOR_ROUNDS } else { 1 };
+        let (mut window, mut unanswered) = (Duration::ZERO, 0);
+        for round in 0..rounds {
+            if self.is_interrupted() {
+                break;
+            }
+            if self.floor.is_some() {
+                unanswered += self.rest()?;
+                self.floor_turn(round, length / rounds)?;
+            }
+            self.meter.start()?;
+            let part = Part { name: "measure", from: window, length: length / rounds, of: length };
+            window += self.phase(part, mix)?;
+            self.meter.stop();
+        }
+        Ok((window, unanswered))
+    }
+
+    fn floor_turn(&mut self, round: u32, length: Duration) -> Result<(), BenchError> {
+        let Some(floor) = &mut self.floor else { return Ok(()) };
+        let _progress = Progress::phase("floor", length);
+        if round == 0 {
+            floor.warm_up(FLOOR_WARM_UP.min(length)).map_err(of_floor)?;
+        }
+        floor.measure(length).map_err(of_floor)
     }
 
     /// The load; in an open loop, arrivals begin now.
@@ -199,23 +247,18 @@ impl Run<'_> {
         Ok(rest.failed + self.driver.under_way().0)
     }
 
-    /// Runs for `length` or until Ctrl-C; how long it was.
-    fn phase(
-        &mut self,
-        name: &'static str,
-        length: Duration,
-        mix: &mut Mix,
-    ) -> Result<Duration, BenchError> {
+    /// Runs until the part is over or until Ctrl-C; how long it was.
+    fn phase(&mut self, part: Part, mix: &mut Mix) -> Result<Duration, BenchError> {
         let start = Instant::now();
-        let end = start + length;
-        let mut progress = Progress::phase(name, length);
+        let end = start + part.length;
+        let mut progress = Progress::phase(part.name, part.length);
         loop {
             let now = Instant::now();
             if now >= end || self.is_interrupted() {
                 return Ok(now.saturating_duration_since(start));
             }
             self.until((now + TICK).min(end), mix, |_| false)?;
-            mix.tick(start.elapsed(), length);
+            mix.tick(part.from + start.elapsed(), part.of);
             progress.running(start.elapsed(), mix.tally());
         }
     }
@@ -240,18 +283,4 @@ impl Run<'_> {
     fn is_interrupted(&self) -> bool {
         self.interrupted.load(Ordering::Relaxed)
     }
-}
-
-/// A process that ended meanwhile is reported with what was seen of it: nothing.
-fn process_reports(pids: &[u32], before: &[Usage]) -> Vec<ProcessReport> {
-    let report = |(pid, before): (&u32, &Usage)| {
-        let after = procstat::usage(*pid).unwrap_or(*before);
-        ProcessReport {
-            pid: *pid,
-            cpu_seconds: after.cpu_seconds - before.cpu_seconds,
-            peak_bytes: after.peak_bytes,
-            resident_bytes: after.resident_bytes,
-        }
-    };
-    pids.iter().zip(before).map(report).collect()
 }

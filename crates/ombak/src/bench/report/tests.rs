@@ -36,7 +36,7 @@ fn people_see_what_went_wrong_and_no_empty_lines() {
         Answer::Error("{n_val_violation,3}".into()),
         Answer::Lost("reset".into()),
     ];
-    let bad = report("--preload", &bad).with_processes(vec![process(0.5)]).to_string();
+    let bad = report("--preload", &bad).with_usage(vec![process(0.5)], 0.0, None).to_string();
     for word in
         ["1 × {n_val_violation,3}", "1 × reset", "DATA IS MISSING", "2 operations per CPU second"]
     {
@@ -61,7 +61,7 @@ fn a_run_in_which_something_failed_says_what() {
 
 #[test]
 fn a_server_that_used_no_time_has_no_rate() {
-    let report = report("", &[Answer::Done]).with_processes(vec![process(0.0)]);
+    let report = report("", &[Answer::Done]).with_usage(vec![process(0.0)], 0.0, None);
     assert_eq!(
         (report.server_cpu_seconds, report.operations_per_server_cpu_second),
         (Some(0.0), None)
