@@ -4,6 +4,7 @@
 
 mod golden;
 mod http;
+mod http_walk;
 mod http_wire;
 mod pb;
 mod start;
