@@ -94,6 +94,30 @@ fn refused_at_once(pb: &mut Pb, put: RpbPutReq, why: &str) {
 }
 
 #[test]
+fn node_confirms_are_met_by_nodes_that_are_up() {
+    let mut cluster = Cluster::start();
+    let mut pb = cluster.pb(0);
+    let put = |confirms: u32| RpbPutReq {
+        w: Some(1),
+        node_confirms: Some(confirms),
+        ..put_req("b", "k", "v")
+    };
+    let get = |confirms: u32| RpbGetReq {
+        r: Some(1),
+        node_confirms: Some(confirms),
+        ..get_req("b", "k")
+    };
+    pb.put(put(3)).unwrap();
+    assert_eq!(values(&pb.get(get(3)).unwrap()), ["v"]);
+    cluster.kill(2);
+    refused_at_once(&mut pb, put(3), "{node_confirms_val_unsatisfied,3,2}");
+    let error = pb.get(get(3)).unwrap_err();
+    assert!(error.text().contains("{node_confirms_val_unsatisfied,3,2}"), "{error:?}");
+    pb.put(put(2)).unwrap();
+    assert_eq!(values(&pb.get(get(2)).unwrap()), ["v"]);
+}
+
+#[test]
 fn a_read_through_another_node_right_after_a_write_sees_it() {
     let cluster = Cluster::start();
     let mut nodes: Vec<Pb> = (0..3).map(|node| cluster.pb(node)).collect();
