@@ -24,8 +24,8 @@
 //!
 //! # How a start is quick
 //!
-//! A file that takes no more records gets a list of its keys (`keys`), which a start reads in its place. Of each vnode, only
-//! the last file is read whole. What a list does not show is rot: it is found by the reads of what has rotten, and by
+//! The writer also lists the keys of what it has put into files (`keys`), and a start reads the lists in place of the
+//! records, up to the last few. What a list does not show is rot: it is found by the reads of what has rotten, and by
 //! `ombak store verify`.
 //!
 //! Large values break the first rule if they share a file with records, so they have files of their own, which are

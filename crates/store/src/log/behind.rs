@@ -8,7 +8,7 @@ use bytes::Bytes;
 use ombak_base::{Disk, DiskFile, OpenMode, Partition};
 
 use super::commit::LargeValue;
-use super::keys;
+use super::lister::{self, Lister};
 use super::strand::{Kind, VNODES, directory};
 use super::tail::Position;
 
@@ -34,11 +34,12 @@ pub(crate) struct Behind<F> {
     dirty: BTreeMap<u32, Arc<F>>,
     /// Whether files may have names that a crash forgets.
     is_named: bool,
+    lister: Lister,
 }
 
 impl<F: DiskFile> Behind<F> {
     pub(crate) fn new(partition: Partition) -> Behind<F> {
-        Behind::reopen(partition, (0, 0), BTreeMap::new())
+        Behind::reopen(partition, (0, 0), BTreeMap::new(), Lister::new(partition))
     }
 
     /// One that recovery found: its end, and the files that it wrote to.
@@ -46,6 +47,7 @@ impl<F: DiskFile> Behind<F> {
         partition: Partition,
         end: Position,
         dirty: BTreeMap<u32, Arc<F>>,
+        lister: Lister,
     ) -> Behind<F> {
         Behind {
             partition,
@@ -56,6 +58,7 @@ impl<F: DiskFile> Behind<F> {
             large: None,
             is_named: dirty.is_empty(),
             dirty,
+            lister,
         }
     }
 
@@ -92,6 +95,7 @@ impl<F: DiskFile> Behind<F> {
         let count = pieces.len();
         handle.write_at(&pieces, offset)?;
         self.dirty.insert(file, handle.clone());
+        self.lister.flushed(disk, self.gathered.iter().take(count));
         let len: u64 = self.gathered.drain(..count).map(|(_, bytes)| bytes.len() as u64).sum();
         self.gathered_bytes -= len;
         Ok(Some(Written { upto: (file, offset + len), handle }))
@@ -115,8 +119,9 @@ impl<F: DiskFile> Behind<F> {
     ) -> io::Result<()> {
         let dir = directory(self.partition);
         let is_dropped = |name: &String| match name.split_once('.') {
-            Some((number, "data" | keys::SUFFIX)) => {
-                number.parse().is_ok_and(|number: u32| number < before)
+            Some((number, "data")) => number.parse().is_ok_and(|number: u32| number < before),
+            Some((number, lister::SUFFIX)) => {
+                number.parse().is_ok_and(|list| lister::is_over(list, before))
             }
             Some((number, "large")) => number.parse().is_ok_and(|number| larges.contains(&number)),
             _ => false,

@@ -20,7 +20,6 @@ use bytes::Bytes;
 use ombak_base::{Partition, Stamp};
 
 use super::compact::Moving;
-use super::lister::Listing;
 use super::strand::Kind;
 use super::tail::Position;
 
@@ -85,8 +84,6 @@ pub(crate) enum Notice<F> {
     Flushed { partition: Partition, kind: Kind, upto: Position, handle: Arc<F> },
     /// A job has read something that is to be moved.
     Read(Partition, Moving),
-    /// A job has listed a piece of a file.
-    Listed(Listing),
 }
 
 /// What a commit-log record says.

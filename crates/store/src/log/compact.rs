@@ -23,7 +23,7 @@ use ombak_base::{DiskFile, Partition};
 
 use super::header::HEADER_BYTES;
 use super::read::read_large;
-use super::record::{Body, Place, Pointer};
+use super::record::{Body, HEAD_BYTES, Head, Place, Pointer};
 use super::scan::{Seen, Value, examine};
 use super::strand::Files;
 use super::window::Window;
@@ -84,7 +84,7 @@ pub(crate) struct LargeMove {
     pub(crate) value: Option<Bytes>,
 }
 
-/// Reads the records of a file from `from` on.
+/// Reads records of a file from `from` on: those that one read of the disk has whole, and one at least.
 pub(crate) fn read_piece<F: DiskFile>(
     partition: Partition,
     number: u32,
@@ -95,10 +95,13 @@ pub(crate) fn read_piece<F: DiskFile>(
     let mut window = Window::sized(&**file, len, PIECE_BYTES as usize);
     let mut records = Vec::new();
     let mut at = from.max(HEADER_BYTES as u64);
-    let end = len.min(at + PIECE_BYTES);
-    let mut then = Then::End;
-    while at < end {
+    let (begin, mut then) = (at, Then::End);
+    while at < len {
         let place = Place { partition, file: number, offset: at as u32 };
+        if at > begin && !has_record(&mut window, at) {
+            then = Then::Next(at);
+            break;
+        }
         let Some(seen) = examine(&mut window, place) else {
             then = Then::Damage;
             break;
@@ -109,10 +112,15 @@ pub(crate) fn read_piece<F: DiskFile>(
             records.push(Moved { place, key: seen.key, tag: seen.tag, body });
         }
     }
-    if at < len && then == Then::End {
-        then = Then::Next(at);
-    }
     Piece { file: number, records, then }
+}
+
+/// Whether the record at `at` is in the window already.
+fn has_record<F: DiskFile>(window: &mut Window<'_, F>, at: u64) -> bool {
+    let head_end = at + HEAD_BYTES as u64;
+    window.reaches(head_end)
+        && Head::read(window.get(at, HEAD_BYTES))
+            .is_some_and(|head| window.reaches(at + head.record_len() as u64))
 }
 
 fn body_of<F: DiskFile>(window: &mut Window<'_, F>, seen: &Seen) -> Option<Body> {

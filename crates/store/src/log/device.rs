@@ -8,7 +8,6 @@ use ombak_base::{
 };
 
 use super::commit::{Append, GivenUp, LogCommit, LogNotice, Notice};
-use super::lister::Lister;
 use super::mover::Move;
 use super::vnode::{Bounds, Vnode};
 use crate::status::PartitionStatus;
@@ -20,8 +19,6 @@ const CHUNK_BYTES: usize = 64 * 1024;
 ///
 /// [`LogWriter`]: super::LogWriter
 pub struct LogDevice<D: Disk> {
-    /// For jobs alone.
-    pub(super) disk: D,
     pub(super) vnodes: BTreeMap<Partition, Vnode<D::File>>,
     pub(super) bounds: Bounds,
     pub(super) chunk: BytesMut,
@@ -34,7 +31,6 @@ pub struct LogDevice<D: Disk> {
     /// Vnodes whose files may have grown too large.
     pub(super) bloated: BTreeSet<Partition>,
     pub(super) moving: Option<Move>,
-    pub(super) lister: Lister,
     /// Partitions in which something was found that cannot be read.
     pub(super) damaged: BTreeSet<Partition>,
     /// Commits that the writer has not reported, with their bytes.
@@ -43,9 +39,8 @@ pub struct LogDevice<D: Disk> {
 }
 
 impl<D: Disk> LogDevice<D> {
-    pub(crate) fn new(disk: D, bounds: Bounds) -> LogDevice<D> {
+    pub(crate) fn new(bounds: Bounds) -> LogDevice<D> {
         LogDevice {
-            disk,
             vnodes: BTreeMap::new(),
             bounds,
             chunk: BytesMut::new(),
@@ -54,7 +49,6 @@ impl<D: Disk> LogDevice<D> {
             drops: Vec::new(),
             bloated: BTreeSet::new(),
             moving: None,
-            lister: Lister::default(),
             damaged: BTreeSet::new(),
             last: Stamp::NONE,
             durable: Stamp::NONE,
@@ -153,11 +147,9 @@ impl<D: Disk> Device for LogDevice<D> {
                 if let Some(vnode) = self.vnodes.get_mut(&partition) {
                     vnode.flushed(kind, upto, &handle);
                     self.bloated.insert(partition);
-                    self.lister.look_at(partition);
                 }
             }
             Notice::Read(partition, moving) => self.moved(partition, moving),
-            Notice::Listed(listing) => self.lister.listed(listing),
         }
     }
 

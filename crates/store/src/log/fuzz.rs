@@ -20,7 +20,6 @@ use super::scan::scan;
 const PARTITION: Partition = Partition(7);
 const FILE: u32 = 2;
 const FILE_BYTES: u32 = 91;
-const FORMAT_OF_KEYS: u32 = 1;
 
 /// The first byte says where the rest stands: a record, or what passes for one.
 pub fn record(input: &[u8]) {
@@ -111,7 +110,7 @@ pub fn file(input: &[u8]) {
 fn check_file(bytes: Vec<u8>) {
     let len = bytes.len() as u64;
     let mut parts = Vec::new();
-    let found = scan(PARTITION, FILE, &Memory(bytes), len, |seen| {
+    let found = scan(PARTITION, FILE, &Memory(bytes), len, 0, |seen| {
         parts.push((u64::from(seen.place.offset), seen.len as u64));
     });
     parts.extend(found.gaps.iter().map(|(from, to)| (*from, to - from)));
@@ -146,20 +145,23 @@ fn check_manifest(bytes: &[u8]) {
     }
 }
 
-/// The list of a file's keys: the bytes as they are, and behind a head and in front of a sum that are right.
+/// A list of keys: the bytes as they are, and behind a head and in front of a sum that are right.
 pub fn keys(input: &[u8]) {
     check_keys(input);
-    let head = [FORMAT_OF_KEYS, PARTITION.0, FILE, FILE_BYTES, 0].map(u32::to_le_bytes).concat();
-    let body = [b"ombak-ks", &head[..], input].concat();
+    let words = [input.len() as u32, PARTITION.0, FILE, HEADER_BYTES as u32, FILE_BYTES, 0];
+    let head = words.map(u32::to_le_bytes).concat();
+    let body = [b"oks1", &head[..], input].concat();
     check_keys(&[&body, &crc(&[&body]).to_le_bytes()[..]].concat());
 }
 
 fn check_keys(bytes: &[u8]) {
-    let listed = keys::decode(PARTITION, FILE, FILE_BYTES.into(), Bytes::copy_from_slice(bytes));
-    let Some((_, seen)) = listed else { return };
-    let records: usize = seen.iter().map(|seen| seen.len).sum();
-    assert_eq!(records + HEADER_BYTES, FILE_BYTES as usize);
-    assert!(seen.iter().all(|seen| seen.len >= HEAD_BYTES + seen.key.len()));
+    let (sections, end) = keys::decode(PARTITION, &Bytes::copy_from_slice(bytes));
+    assert!(end <= bytes.len() as u64);
+    for (stretch, records) in sections {
+        let len: usize = records.iter().map(|record| record.len).sum();
+        assert_eq!(len, (stretch.to - stretch.from) as usize);
+        assert!(records.iter().all(|record| record.len >= HEAD_BYTES + record.key.len()));
+    }
 }
 
 fn crc(parts: &[&[u8]]) -> u32 {

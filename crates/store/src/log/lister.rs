@@ -1,120 +1,205 @@
-//! The device's part in listing the keys of files that take no more records: see [`keys`](super::keys).
+//! The writer's part in listing keys: see [`keys`](super::keys).
+//!
+//! What fails here is none of the store: without a list, the next start reads records.
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::io::ErrorKind::{QuotaExceeded, StorageFull};
+use std::io::{self, IoSlice};
 
-use ombak_base::{Disk, DiskFile, Partition};
+use bytes::Bytes;
+use ombak_base::{Disk, DiskFile, OpenMode, Partition};
 
-use super::commit::{LogNotice, Notice};
-use super::device::LogDevice;
 use super::header::{HEADER_BYTES, Header};
-use super::keys::{KeyList, ListOf};
-use super::mover::Job;
-use super::record::Place;
-use super::scan::examine;
-use super::window::Window;
+use super::keys::{self, Listed, Read, Section, Stretch};
+use super::read::read_full;
+use super::record::{HEAD_BYTES, Head, Pointer};
+use super::scan::{Seen, Value};
+use super::strand::directory;
+use super::tail::Position;
 
-/// What one job reads at most.
-const PIECE_BYTES: u64 = 256 * 1024;
+/// What these files' names end with.
+pub(crate) const SUFFIX: &str = "keys";
+/// So many files of records share a list: to create a file is dear.
+const FILES_IN_LIST: u32 = 16;
+/// A section is written when its entries are as long.
+const SECTION_BYTES: usize = 16 * 1024;
+/// A longer list is not read.
+const LIST_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 
-/// Which file is being listed, and which vnodes may have more.
-#[derive(Debug, Default)]
-pub(super) struct Lister {
-    vnodes: BTreeSet<Partition>,
-    listing: Option<Listing>,
-    /// Whether a job is out.
-    is_out: bool,
+/// Which list has a file of records.
+pub(crate) fn list_of(file: u32) -> u32 {
+    file / FILES_IN_LIST
 }
 
-/// How far one file is.
+/// Whether all that is in a list is about files of records before `first`.
+pub(crate) fn is_over(list: u32, first: u32) -> bool {
+    list < list_of(first)
+}
+
+/// Lists one vnode's keys as its records are put into files.
 #[derive(Debug)]
-pub(crate) struct Listing {
-    of: ListOf,
-    from: u64,
-    list: KeyList,
+pub(crate) struct Lister {
+    partition: Partition,
+    /// The list that was last written to, and where it ends.
+    end: (u32, u64),
+    section: Section,
 }
 
 impl Lister {
-    /// Files of this vnode may have ended.
-    pub(super) fn look_at(&mut self, partition: Partition) {
-        self.vnodes.insert(partition);
+    /// For a vnode without files.
+    pub(crate) fn new(partition: Partition) -> Lister {
+        let section = Section::behind(Stretch::begin(partition, 0, 0));
+        Lister { partition, end: (0, 0), section }
     }
 
-    pub(super) fn is_out(&self) -> bool {
-        self.is_out
-    }
-
-    /// A job has come back.
-    pub(super) fn listed(&mut self, listing: Listing) {
-        self.is_out = false;
-        self.listing = Some(listing).filter(|listing| !listing.is_over());
-    }
-}
-
-impl Listing {
-    fn new(partition: Partition, file: u32, len: u64) -> Listing {
-        let of = ListOf { partition, file, len, previous_len: 0 };
-        Listing { of, from: 0, list: KeyList::default() }
-    }
-
-    fn is_over(&self) -> bool {
-        self.list.is_vain() || self.from >= self.of.len
-    }
-
-    /// Lists a piece. What cannot be read is left for the next start to find.
-    fn read<F: DiskFile>(&mut self, file: &Arc<F>) {
-        let mut window = Window::sized(&**file, self.of.len, PIECE_BYTES as usize);
-        if self.from == 0 {
-            let header = Header::decode(window.get(0, HEADER_BYTES));
-            let Some(header) = header else { return self.list.give_up() };
-            self.of.previous_len = header.previous_len;
-            self.from = HEADER_BYTES as u64;
-        }
-        let end = self.of.len.min(self.from + PIECE_BYTES);
-        while self.from < end && !self.list.is_vain() {
-            let ListOf { partition, file, .. } = self.of;
-            let place = Place { partition, file, offset: self.from as u32 };
-            match examine(&mut window, place) {
-                Some(seen) => {
-                    self.from += seen.len as u64;
-                    self.list.push(&seen);
-                }
-                None => self.list.give_up(),
+    /// These records, which touch, are in the file now.
+    pub(crate) fn flushed<'a, D: Disk>(
+        &mut self,
+        disk: &D,
+        pieces: impl Iterator<Item = &'a (Position, Bytes)>,
+    ) {
+        for ((file, offset), bytes) in pieces {
+            if *offset == 0 {
+                self.write(disk);
+                let previous_len = Header::decode(bytes).map_or(0, |header| header.previous_len);
+                self.section = Section::behind(Stretch::begin(self.partition, *file, previous_len));
             }
+            let begin = if *offset == 0 { HEADER_BYTES } else { 0 };
+            self.record(*file, offset + begin as u64, &bytes[begin..]);
+        }
+        if self.section.bytes() >= SECTION_BYTES {
+            self.write(disk);
         }
     }
-}
 
-impl<D: Disk> LogDevice<D> {
-    /// The next piece of a file to be listed, if there is one.
-    pub(super) fn list_job(&mut self) -> Option<Job<D>> {
-        let mut listing = match self.lister.listing.take() {
-            Some(listing) => listing,
-            None => self.next_unlisted()?,
+    fn record(&mut self, file: u32, offset: u64, bytes: &[u8]) {
+        let Stretch { file: listing, to, .. } = self.section.stretch();
+        let head = Head::read(bytes).filter(|head| head.record_len() == bytes.len());
+        let Some(head) = head.filter(|_| (listing, u64::from(to)) == (file, offset)) else {
+            return self.section.give_up();
         };
-        let ListOf { partition, file, .. } = listing.of;
-        // It may have been given up meanwhile.
-        let (.., handle) = self.vnodes.get(&partition)?.closed_file(file)?;
-        self.lister.is_out = true;
-        let disk = self.disk.clone();
-        Some(Box::new(move || {
-            listing.read(&handle);
-            if listing.is_over() {
-                // Without it, the next start reads the records. A disk that fails shows with the next commit.
-                let _ = listing.list.write(&disk, listing.of);
-            }
-            LogNotice(Notice::Listed(listing))
-        }))
+        let value = &bytes[head.prefix_len()..];
+        self.section.push(Listed {
+            key: &bytes[HEAD_BYTES..head.prefix_len()],
+            tag: head.tag,
+            len: bytes.len(),
+            is_removed: head.is_removed(),
+            pointer: if head.is_pointer() { Pointer::read(value) } else { None },
+        });
     }
 
-    fn next_unlisted(&mut self) -> Option<Listing> {
-        while let Some(partition) = self.lister.vnodes.first().copied() {
-            let vnode = self.vnodes.get_mut(&partition);
-            if let Some((file, len, _)) = vnode.and_then(|vnode| vnode.take_unlisted()) {
-                return Some(Listing::new(partition, file, len));
-            }
-            self.lister.vnodes.pop_first();
+    /// Appends what is listed to the file's list.
+    fn write<D: Disk>(&mut self, disk: &D) {
+        let list = list_of(self.section.stretch().file);
+        let Some(bytes) = self.section.take() else { return };
+        let (last, end) = self.end;
+        let end = if list == last { end } else { 0 };
+        match append(disk, self.partition, list, end, &bytes) {
+            Ok(()) => self.end = (list, end + bytes.len() as u64),
+            Err(_) => self.section.give_up(),
         }
-        None
     }
+}
+
+fn path(partition: Partition, list: u32) -> String {
+    format!("{}/{list}.{SUFFIX}", directory(partition))
+}
+
+/// Writes a section at the end of a list, and cuts off what a crash may have left behind it.
+fn append<D: Disk>(
+    disk: &D,
+    partition: Partition,
+    list: u32,
+    end: u64,
+    section: &[u8],
+) -> io::Result<()> {
+    let file = disk.open(&path(partition, list), OpenMode::Cached)?;
+    if file.len()? > end {
+        file.set_len(end)?;
+    }
+    file.write_at(&[IoSlice::new(section)], end)
+}
+
+/// A vnode's lists, as a start reads them.
+pub(crate) struct Lists {
+    partition: Partition,
+    /// Of each file of records, in the order in which they were written.
+    sections: BTreeMap<u32, Vec<Read>>,
+    /// Where each list ends.
+    ends: BTreeMap<u32, u64>,
+}
+
+impl Lists {
+    /// Reads all of them, as far as they are whole.
+    pub(crate) fn read<D: Disk>(disk: &D, partition: Partition) -> io::Result<Lists> {
+        let mut lists = Lists { partition, sections: BTreeMap::new(), ends: BTreeMap::new() };
+        for name in disk.list(&directory(partition))? {
+            let Some((number, SUFFIX)) = name.split_once('.') else { continue };
+            let Ok(number) = number.parse() else { continue };
+            let bytes = read(disk, &path(partition, number)).unwrap_or_default();
+            let (sections, end) = keys::decode(partition, &bytes);
+            lists.ends.insert(number, end);
+            for section in sections {
+                lists.sections.entry(section.0.file).or_default().push(section);
+            }
+        }
+        Ok(lists)
+    }
+
+    /// What is listed of a file of this length, without a gap from its beginning; `visit` sees the records.
+    pub(crate) fn take(&mut self, file: u32, len: u64, mut visit: impl FnMut(Seen)) -> Stretch {
+        let mut known = Stretch::begin(self.partition, file, 0);
+        for (stretch, records) in self.sections.remove(&file).unwrap_or_default() {
+            if stretch.from == known.to && u64::from(stretch.to) <= len {
+                records.into_iter().for_each(&mut visit);
+                known = Stretch { from: known.from, ..stretch };
+            }
+        }
+        known
+    }
+
+    /// Adds a section that was made of records that a start had to read. If there is no room for it, they are read again.
+    pub(crate) fn add<D: Disk>(&mut self, disk: &D, mut section: Section) -> io::Result<()> {
+        let list = list_of(section.stretch().file);
+        let end = self.ends.get(&list).copied().unwrap_or(0);
+        let Some(bytes) = section.take() else { return Ok(()) };
+        match append(disk, self.partition, list, end, &bytes) {
+            Ok(()) => {
+                self.ends.insert(list, end + bytes.len() as u64);
+                Ok(())
+            }
+            Err(error) if matches!(error.kind(), StorageFull | QuotaExceeded) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// For what is written from now on: behind `section`, of the last file.
+    pub(crate) fn lister(self, section: Section) -> Lister {
+        let list = list_of(section.stretch().file);
+        let end = self.ends.get(&list).copied().unwrap_or(0);
+        Lister { partition: self.partition, end: (list, end), section }
+    }
+}
+
+fn read<D: Disk>(disk: &D, path: &str) -> io::Result<Bytes> {
+    let file = disk.open(path, OpenMode::Read)?;
+    let mut bytes = vec![0; file.len()?.min(LIST_BYTES_MAX) as usize];
+    let len = read_full(&mut bytes, 0, |buffer, offset| file.read_at(buffer, offset))?;
+    bytes.truncate(len);
+    Ok(Bytes::from(bytes))
+}
+
+/// A record that a start has read, to be listed.
+pub(crate) fn listed(seen: &Seen) -> Option<Listed<'_>> {
+    let pointer = match seen.value.as_ref()? {
+        Value::Pointer(pointer) => Some(*pointer),
+        Value::Inline => None,
+    };
+    Some(Listed {
+        key: &seen.key,
+        tag: seen.tag,
+        len: seen.len,
+        is_removed: seen.is_removed,
+        pointer,
+    })
 }

@@ -27,7 +27,7 @@ enum Source {
 }
 
 /// A job, as the host runs it.
-pub(super) type Job<D> = UpkeepJob<LogNotice<<D as Disk>::File>>;
+type Job<D> = UpkeepJob<LogNotice<<D as Disk>::File>>;
 
 impl<D: Disk> LogDevice<D> {
     /// The next piece to be read, if space is to be given back and there is time for it.
@@ -35,17 +35,14 @@ impl<D: Disk> LogDevice<D> {
         if self.pending_bytes > PENDING_BYTES_MAX {
             return None;
         }
-        if self.lister.is_out() || self.moving.as_ref().is_some_and(|moving| moving.reading) {
-            return None;
-        }
-        if let Some(job) = self.list_job() {
-            return Some(job);
-        }
         loop {
             if self.moving.is_none() {
                 self.moving = Some(self.choose()?);
             }
             let moving = self.moving.as_mut()?;
+            if moving.reading {
+                return None;
+            }
             moving.reading = true;
             match self.job() {
                 Some(job) => return Some(job),

@@ -46,7 +46,7 @@ pub fn open<D: Disk>(disk: D, shards: u16, options: Options) -> Result<Opened<D>
         ..Recovered::default()
     };
     let bounds = Bounds { file_bytes: options.file_bytes, large_bytes: options.large_bytes };
-    let mut devices: Vec<_> = (0..shards).map(|_| LogDevice::new(disk.clone(), bounds)).collect();
+    let mut devices: Vec<_> = (0..shards).map(|_| LogDevice::new(bounds)).collect();
     let mut writer = LogWriter::new(disk.clone(), log, options, shards);
     for partition in partitions(&disk, &outcome)? {
         let (dirty, reached, last) = known(outcome.vnodes.remove(&partition));

@@ -9,9 +9,11 @@ use ombak_base::{Disk, DiskFile, OpenMode, Partition};
 use super::behind::Behind;
 use super::commit::GivenUp;
 use super::damage::{Damage, Flaw};
+use super::header::HEADER_BYTES;
 use super::index::{Index, Location};
-use super::keys::{self, KeyList, ListOf, Listed};
+use super::keys::Section;
 use super::large::Larges;
+use super::lister::{Lister, Lists, listed};
 use super::manifest::FIRSTS_FILE;
 use super::record::Pointer;
 use super::scan::{Found, Seen, Value, scan};
@@ -71,15 +73,17 @@ pub(crate) fn revive<D: Disk>(
     let mut lengths = BTreeMap::new();
     let mut ends_clean = true;
     let last = files.last_key_value().map(|(number, _)| *number);
+    let mut lists = Lists::read(disk, partition).map_err(StoreError::io(directory(partition)))?;
+    let mut unfinished = None;
     for (number, (file, len)) in &files {
-        let is_last = last == Some(*number);
-        let found = match keys::read(disk, partition, *number, *len) {
-            Some(listed) => revival.take_list(listed),
-            None => revival.scan(disk, *number, file, *len, is_last)?,
-        };
+        let (found, section) = revival.read(*number, file, *len, &mut lists);
         ends_clean = found.ends_clean;
         revival.judge(*number, &found, &lengths);
         lengths.insert(*number, *len);
+        match last == Some(*number) {
+            true => unfinished = Some(section),
+            false => lists.add(disk, section).map_err(StoreError::io(directory(partition)))?,
+        }
     }
     let end = lengths.last_key_value().map_or((0, 0), |(number, len)| (*number, *len));
     if reached > end {
@@ -97,7 +101,11 @@ pub(crate) fn revive<D: Disk>(
     let Revival { first, index, larges, mut damage, flawed, .. } = revival;
     damage.extend(flawed.into_values());
     let vnode = Vnode::reopen(partition, index, larges, data, large);
-    let behind = Behind::reopen(partition, end, dirty);
+    let lister = match unfinished {
+        Some(section) => lists.lister(section),
+        None => Lister::new(partition),
+    };
+    let behind = Behind::reopen(partition, end, dirty, lister);
     Ok(Revived { first, vnode, behind, damage, leftovers })
 }
 
@@ -161,36 +169,28 @@ impl<F: DiskFile> Revival<F> {
         unknown.map(|number| GivenUp::Large(*number)).collect()
     }
 
-    /// Takes what the list of a file's keys says.
-    fn take_list(&mut self, (previous_len, seen): Listed) -> Found {
-        seen.into_iter().for_each(|seen| self.visit(seen));
-        Found { previous_len: Some(previous_len), gaps: Vec::new(), ends_clean: true }
-    }
-
-    /// Reads a file of records, and lists its keys for the next start if it takes no more and nothing is wrong with it.
-    fn scan<D: Disk<File = F>>(
-        &mut self,
-        disk: &D,
-        number: u32,
-        file: &F,
-        len: u64,
-        is_last: bool,
-    ) -> Result<Found, StoreError> {
-        let mut list = KeyList::default();
-        let found = scan(self.partition, number, file, len, |seen| {
-            list.push(&seen);
+    /// Takes what is listed of a file of records, and reads the rest: that is to be listed.
+    fn read(&mut self, number: u32, file: &F, len: u64, lists: &mut Lists) -> (Found, Section) {
+        let known = lists.take(number, len, |seen| self.visit(seen));
+        let from = u64::from(known.to);
+        let mut rest = Section::behind(known);
+        let mut found = scan(self.partition, number, file, len, from, |seen| {
+            match listed(&seen) {
+                Some(record) => rest.push(record),
+                None => rest.give_up(),
+            }
             self.visit(seen);
         });
-        if let Some(previous_len) = found.previous_len
-            && found.gaps.is_empty()
-            && found.ends_clean
-            && !is_last
-        {
-            let of = ListOf { partition: self.partition, file: number, len, previous_len };
-            let path = keys::path(of.partition, number);
-            list.write(disk, of).map_err(StoreError::io(&path))?;
+        if from > HEADER_BYTES as u64 {
+            found.previous_len = Some(known.previous_len);
         }
-        Ok(found)
+        match found.previous_len {
+            Some(previous_len) if found.gaps.is_empty() && found.ends_clean => {
+                rest.is_of(previous_len);
+            }
+            _ => rest.give_up(),
+        }
+        (found, rest)
     }
 
     fn visit(&mut self, seen: Seen) {

@@ -43,12 +43,14 @@ pub(crate) struct Found {
     pub(crate) ends_clean: bool,
 }
 
-/// Reads file number `file` of a partition, of `len` bytes, and hands every record to `visit`.
+/// Reads file number `file` of a partition, of `len` bytes, and hands every record to `visit`. What stands before `from`
+/// is known: if that is not the beginning, neither is the header looked at.
 pub(crate) fn scan<F: DiskFile>(
     partition: Partition,
     number: u32,
     file: &F,
     len: u64,
+    from: u64,
     mut visit: impl FnMut(Seen),
 ) -> Found {
     let mut found = Found { ends_clean: true, ..Found::default() };
@@ -56,13 +58,15 @@ pub(crate) fn scan<F: DiskFile>(
         return found;
     }
     let mut window = Window::new(file, len);
-    let header = Header::decode(window.get(0, HEADER_BYTES));
-    let header = header.filter(|h| h.partition == partition && h.file == number);
-    found.previous_len = header.map(|header| header.previous_len);
-    let mut at = HEADER_BYTES as u64;
-    if header.is_none() {
-        found.gaps.push((0, at.min(len)));
-        found.ends_clean = len >= at;
+    let mut at = from.max(HEADER_BYTES as u64);
+    if from <= HEADER_BYTES as u64 {
+        let header = Header::decode(window.get(0, HEADER_BYTES));
+        let header = header.filter(|h| h.partition == partition && h.file == number);
+        found.previous_len = header.map(|header| header.previous_len);
+        if header.is_none() {
+            found.gaps.push((0, at.min(len)));
+            found.ends_clean = len >= at;
+        }
     }
     while at < len {
         let place = Place { partition, file: number, offset: at as u32 };

@@ -23,7 +23,7 @@ use std::io::{self, IoSlice};
 use ombak_base::{Disk, DiskFile, OpenMode, Partition};
 
 use super::format::{self, FORMAT_FILE};
-use super::keys;
+use super::lister;
 use super::manifest::{self, FIRSTS_FILE};
 use super::read::read_full;
 use super::strand::{Kind, VNODES, directory};
@@ -148,8 +148,10 @@ impl<D: Disk> Making<D> {
                 let len = |name| disk.open(&format!("{dir}/{name}"), OpenMode::Read)?.len();
                 let cut_at = if is_last { Some(len(name)?) } else { None };
                 self.add(disk, &dir, name, cut_at)?;
-            } else if number(name, keys::SUFFIX).is_some_and(|file| file >= first && file < end.0) {
-                self.add(disk, &dir, name, None)?;
+            } else if number(name, lister::SUFFIX).is_some() {
+                // It goes on growing. What it lists beyond the files is passed over.
+                let len = disk.open(&format!("{dir}/{name}"), OpenMode::Read)?.len()?;
+                self.add(disk, &dir, name, Some(len))?;
             }
         }
         self.dirs.push(dir);

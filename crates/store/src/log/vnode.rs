@@ -59,8 +59,6 @@ pub(crate) struct Vnode<F> {
     large: Strand<F>,
     /// Files of which something cannot be read: they are kept as they are until the next start.
     kept: BTreeSet<(Kind, u32)>,
-    /// Files of records that were ended in this life: their keys are to be listed.
-    unlisted: BTreeSet<u32>,
 }
 
 impl<F: DiskFile> Vnode<F> {
@@ -78,15 +76,7 @@ impl<F: DiskFile> Vnode<F> {
         data: Strand<F>,
         large: Strand<F>,
     ) -> Vnode<F> {
-        Vnode {
-            partition,
-            index,
-            larges,
-            data,
-            large,
-            kept: BTreeSet::new(),
-            unlisted: BTreeSet::new(),
-        }
+        Vnode { partition, index, larges, data, large, kept: BTreeSet::new() }
     }
 
     /// Puts or removes, and returns what must become durable. The record is written to `chunk`, once, and shared.
@@ -177,7 +167,6 @@ impl<F: DiskFile> Vnode<F> {
         let (_, end) = self.data.end();
         let most = bounds.file_bytes_for(self.index.live_bytes());
         if end > 0 && end + len as u64 > most {
-            self.unlisted.insert(self.data.end().0);
             self.data.roll();
         }
         self.data.end()
@@ -370,7 +359,6 @@ impl<F: DiskFile> Vnode<F> {
         match kind {
             Kind::Data => {
                 self.data.forget(file);
-                self.unlisted.remove(&file);
                 GivenUp::Before(file + 1)
             }
             Kind::Large => {
@@ -394,14 +382,6 @@ impl<F: DiskFile> Vnode<F> {
     /// Whether nothing in a file of large values is alive.
     pub(crate) fn is_dead_large(&self, file: u32) -> bool {
         self.larges.live_in(file) == 0
-    }
-
-    /// A file whose keys are to be listed, with its length. It is not asked for again.
-    pub(crate) fn take_unlisted(&mut self) -> Option<(u32, u64, Arc<F>)> {
-        let ended = self.data.closed().find(|(file, ..)| self.unlisted.contains(file));
-        let (file, len, handle) = ended.map(|(file, len, handle)| (file, len, handle.clone()))?;
-        self.unlisted.remove(&file);
-        Some((file, len, handle))
     }
 
     /// Something in the file cannot be read: it stays.

@@ -40,6 +40,11 @@ impl<'a, F: DiskFile> Window<'a, F> {
         &self.buffer[start..start + len]
     }
 
+    /// Whether what stands before `end` is there without another read.
+    pub(crate) fn reaches(&self, end: u64) -> bool {
+        end.min(self.len) <= self.at + self.buffer.len() as u64
+    }
+
     /// As [`get`](Window::get), sharing the piece that was read.
     pub(crate) fn share(&mut self, offset: u64, len: usize) -> Bytes {
         let len = self.get(offset, len).len();

@@ -30,7 +30,7 @@ fn scanned(bytes: &[u8]) -> (Vec<u8>, Vec<u8>, Found) {
     let file = disk.open("file", OpenMode::Cached).unwrap();
     file.write_at(&[IoSlice::new(bytes)], 0).unwrap();
     let (mut sound, mut flawed) = (Vec::new(), Vec::new());
-    let found = scan(PARTITION, 0, &file, bytes.len() as u64, |seen| match seen.value {
+    let found = scan(PARTITION, 0, &file, bytes.len() as u64, 0, |seen| match seen.value {
         Some(_) => sound.push(seen.key[0]),
         None => flawed.push(seen.key[0]),
     });
@@ -92,7 +92,7 @@ fn a_file_of_another_partition_holds_nothing() {
     let disk = SimDisk::new();
     let file = disk.open("file", OpenMode::Cached).unwrap();
     file.write_at(&[IoSlice::new(&bytes)], 0).unwrap();
-    let found = scan(Partition(4), 0, &file, bytes.len() as u64, |_| panic!("a record"));
+    let found = scan(Partition(4), 0, &file, bytes.len() as u64, 0, |_| panic!("a record"));
     assert_eq!(found.gaps, [(0, 32), (32, bytes.len() as u64)]);
 }
 

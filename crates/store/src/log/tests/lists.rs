@@ -19,16 +19,15 @@ fn names(node: &Node, suffix: &str) -> Vec<String> {
 }
 
 #[test]
-fn every_file_but_the_last_is_listed() {
+fn what_is_in_files_is_listed_but_for_the_last_few() {
     let node = filled();
-    let (data, lists) = (names(&node, ".data"), names(&node, ".keys"));
-    assert!(data.len() > 3);
-    assert_eq!(lists.len(), data.len() - 1);
-    let bytes = |suffix: &str| {
-        let files = node.disk.files().into_iter();
-        files.filter(|(path, _)| path.ends_with(suffix)).map(|(_, len)| len).sum::<u64>()
-    };
-    assert!(40 * bytes(".keys") < bytes(".data"), "{} of {}", bytes(".keys"), bytes(".data"));
+    assert!(names(&node, ".data").len() > 3);
+    assert_eq!(names(&node, ".keys"), ["vnodes/0/0.keys"], "to create a file is dear");
+    let list = Bytes::from(node.disk.contents("vnodes/0/0.keys").unwrap());
+    let (sections, _) = keys::decode(P, &list);
+    let listed: usize = sections.iter().map(|(_, records)| records.len()).sum();
+    assert!(listed > KEYS / 2, "{listed}");
+    assert!(40 * list.len() < listed * 1024, "{} bytes", list.len());
 }
 
 #[test]
@@ -84,15 +83,41 @@ fn removals_and_large_values_are_listed() {
 }
 
 #[test]
-fn a_file_takes_its_list_along_when_it_is_given_up() {
+fn a_list_goes_when_all_its_files_are_given_up() {
     let mut node = filled();
-    (0..3 * KEYS).for_each(|key| {
+    for key in 0..20 * KEYS {
         node.put(&format!("key{}", key % KEYS), vec![9; 1024]);
-        assert!(node.try_to_rest());
-    });
+        if key % 16 == 0 {
+            assert!(node.try_to_rest());
+        }
+    }
+    assert!(node.try_to_rest());
     let number = |path: &String| path.split(['/', '.']).nth(2).unwrap().parse::<u32>().unwrap();
-    let numbers = |suffix: &str| names(&node, suffix).iter().map(number).collect::<Vec<_>>();
-    let (data, lists) = (numbers(".data"), numbers(".keys"));
-    assert!(!data.contains(&0), "{data:?}");
-    assert!(lists.iter().all(|list| data.contains(list)), "{lists:?} of {data:?}");
+    let first = names(&node, ".data").iter().map(number).min().unwrap();
+    let lists: Vec<u32> = names(&node, ".keys").iter().map(number).collect();
+    assert!(first > 32 && !lists.is_empty() && lists.len() < 4, "{first} {lists:?}");
+    assert!(lists.iter().all(|list| *list >= first / 16), "{first} {lists:?}");
+    node = node.restart();
+    assert_eq!(node.recovered.damage, []);
+    (0..KEYS).for_each(|key| node.expect(&format!("key{key}"), vec![9; 1024]));
+}
+
+/// Again and again: what one start has listed, and what was listed while running, adds up.
+#[test]
+fn lists_go_on_through_restarts() {
+    let mut node = filled();
+    for round in 0..6u8 {
+        node = if round % 2 == 0 { node.restart() } else { node.lose_power() };
+        assert_eq!(node.recovered.damage, []);
+        (0..100).for_each(|key| node.put(&format!("round{round}/{key}"), vec![round; 1024]));
+        assert!(node.try_to_rest());
+        node.checkpoint();
+    }
+    let list = Bytes::from(node.disk.contents("vnodes/0/0.keys").unwrap());
+    let (sections, end) = keys::decode(P, &list);
+    assert_eq!(end, list.len() as u64);
+    let listed: usize = sections.iter().map(|(_, records)| records.len()).sum();
+    assert!(listed > KEYS + 400, "{listed}");
+    node = node.restart();
+    assert_eq!(node.recovered.keys, KEYS as u64 + 600);
 }
