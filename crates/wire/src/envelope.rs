@@ -99,6 +99,8 @@ messages! {
     32 SetBucketType(RpbSetBucketTypeReq) [2],
     /// Asks where a key lives.
     33 GetBucketKeyPreflist(RpbGetBucketKeyPreflistReq),
+    /// Asks who owns which partition. Ombak's own: a Riak answers that it does not know the code.
+    240 Rows,
 }
 
 messages! {
@@ -132,6 +134,8 @@ messages! {
     30 ResetBucket,
     /// Where the key lives.
     34 GetBucketKeyPreflist(RpbGetBucketKeyPreflistResp),
+    /// Who owns which partition. Ombak's own.
+    241 Rows(OmbakRowsResp) [5],
 }
 
 impl Response {
@@ -141,9 +145,10 @@ impl Response {
     }
 }
 
-/// A client chose its server, and a listing may be as long as it is.
-fn trusted(_body: &[u8], _inside: &[u32]) -> Result<(), WireError> {
-    Ok(())
+/// A client chose its server, and a listing may be as long as it is. Of the answers, only those are counted that name
+/// messages inside.
+fn trusted(body: &[u8], inside: &[u32]) -> Result<(), WireError> {
+    if inside.is_empty() { Ok(()) } else { check_fields(body, inside) }
 }
 
 fn append(message: &impl Message, out: &mut Vec<u8>) {

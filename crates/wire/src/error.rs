@@ -20,6 +20,9 @@ pub enum WireError {
     /// A required field is not there.
     #[error("the message lacks its required field `{0}`")]
     Missing(&'static str),
+    /// A field of Ombak's own messages has a value that none can have.
+    #[error("the field `{0}` has a value that it cannot have")]
+    Invalid(&'static str),
     /// More than [`FIELDS_MAX`](crate::FIELDS_MAX) fields.
     #[error("the message has more than {max} fields", max = crate::FIELDS_MAX)]
     TooManyFields,

@@ -7,12 +7,14 @@ mod bucket;
 mod kv;
 mod object;
 mod props;
+mod rows;
 mod server;
 
 pub use bucket::*;
 pub use kv::*;
 pub use object::*;
 pub use props::*;
+pub use rows::*;
 pub use server::*;
 
 use crate::WireError;

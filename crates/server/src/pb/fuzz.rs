@@ -47,7 +47,7 @@ mod tests {
 
     /// Frames of known codes with bodies that look like small fields.
     fn likely_stream() -> impl Strategy<Value = Vec<u8>> {
-        let codes = &[1u8, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 29, 31, 33, 110, 255][..];
+        let codes = &[1u8, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 29, 31, 33, 110, 240, 255][..];
         let field = (1u8..20, prop::sample::select(&[0u8, 2][..]), vec(0u8..12, 0..6));
         let frame = (prop::sample::select(codes), vec(field, 0..8));
         vec(frame, 0..8).prop_map(|frames| {

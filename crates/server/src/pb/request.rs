@@ -1,14 +1,16 @@
 //! What a client's message asks of the shard.
 
 use bytes::Bytes;
+use ombak_base::{NodeId, Partition};
+use ombak_cluster::{Member, Topology};
 use ombak_kv::{
     BucketId, DeleteOp, GetOp, Listing, Operation, PutOp, Quorum, Quorums, Request as KvRequest,
     RequestError, Return, validate_key,
 };
 use ombak_node::Request as ShardRequest;
 use ombak_wire::{
-    Request, Response, RpbDelReq, RpbGetBucketKeyPreflistReq, RpbGetClientIdResp, RpbGetReq,
-    RpbGetServerInfoResp, RpbPutReq, quorum,
+    OmbakRow, OmbakRowsResp, Request, Response, RpbDelReq, RpbGetBucketKeyPreflistReq,
+    RpbGetClientIdResp, RpbGetReq, RpbGetServerInfoResp, RpbPutReq, quorum,
 };
 
 use super::answer::Wants;
@@ -34,6 +36,7 @@ impl Common {
             Request::GetClientId => Plan::Say(client_id()),
             Request::SetClientId(_) => Plan::Say(Response::SetClientId),
             Request::GetServerInfo => Plan::Say(self.server_info()),
+            Request::Rows => Plan::Say(rows(&self.topology, self.me)),
             Request::Get(get) => plan_get(get),
             Request::Put(put) => plan_put(put),
             Request::Del(delete) => plan_delete(delete),
@@ -47,6 +50,19 @@ impl Common {
         let server_version = Some(Bytes::from_static(RIAK_VERSION.as_bytes()));
         Response::GetServerInfo(RpbGetServerInfoResp { node: Some(node), server_version })
     }
+}
+
+fn rows(topology: &Topology, me: NodeId) -> Response {
+    let ring = &topology.ring;
+    let row = |partition| ring.row(Partition(partition)).iter().map(|node| node.0).collect();
+    let name = |member: &Member| Bytes::copy_from_slice(member.name.as_bytes());
+    Response::Rows(OmbakRowsResp {
+        epoch: Some(topology.epoch.0),
+        ring_size: Some(ring.size()),
+        members: topology.members.iter().map(name).collect(),
+        node: Some(me.0),
+        rows: (0..ring.size()).map(|partition| OmbakRow { owners: row(partition) }).collect(),
+    })
 }
 
 fn client_id() -> Response {

@@ -66,6 +66,47 @@ fn responses_have_these_bytes_for_ever() {
     assert_eq!(response_hex(&Response::Get(RpbGetResp::default())), "000000010a");
 }
 
+fn rows() -> OmbakRowsResp {
+    let row = |owners: &[u32]| OmbakRow { owners: owners.into() };
+    OmbakRowsResp {
+        epoch: Some(300),
+        ring_size: Some(2),
+        members: ["a@h", "b@h"].map(|name| Bytes::from_static(name.as_bytes())).into(),
+        node: Some(1),
+        rows: vec![row(&[0, 1]), row(&[1, 0])],
+    }
+}
+
+#[test]
+fn ombaks_own_messages_have_these_bytes_for_ever() {
+    assert_eq!(request_hex(&Request::Rows), "00000001f0");
+    assert_eq!(
+        response_hex(&Response::Rows(rows())),
+        "0000001ef108ac0210021a036140681a0362406820012a040a0200012a040a020100"
+    );
+}
+
+#[test]
+fn rows_that_cannot_be_are_refused() {
+    let refused = |change: fn(&mut OmbakRowsResp)| {
+        let mut rows = rows();
+        change(&mut rows);
+        Response::decode(241, rows.encode_to_vec().into()).unwrap_err()
+    };
+    assert_eq!(refused(|rows| rows.epoch = None), WireError::Missing("epoch"));
+    assert_eq!(refused(|rows| rows.node = None), WireError::Missing("node"));
+    assert_eq!(refused(|rows| rows.node = Some(2)), WireError::Invalid("node"));
+    assert_eq!(refused(|rows| rows.ring_size = Some(3)), WireError::Invalid("ring_size"));
+    assert_eq!(refused(|rows| rows.ring_size = Some(1 << 31)), WireError::Invalid("ring_size"));
+    assert_eq!(refused(|rows| rows.ring_size = Some(4)), WireError::Invalid("rows"));
+    assert_eq!(refused(|rows| rows.rows[0].owners[1] = 2), WireError::Invalid("owners"));
+    assert_eq!(refused(|rows| rows.rows[0].owners.push(1)), WireError::Invalid("owners"));
+    let many = vec![OmbakRow::default(); crate::FIELDS_MAX];
+    let many = OmbakRowsResp { rows: many, ..rows() };
+    let decoded = Response::decode(241, many.encode_to_vec().into());
+    assert_eq!(decoded, Err(WireError::TooManyFields));
+}
+
 #[test]
 fn frames_are_appended() {
     let mut out = vec![0xff];

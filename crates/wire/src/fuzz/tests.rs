@@ -4,9 +4,9 @@ use proptest::prelude::*;
 use super::*;
 use crate::*;
 
-const CODES: [u8; 30] = [
+const CODES: [u8; 32] = [
     0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 29, 30, 31,
-    32, 33, 34, 111,
+    32, 33, 34, 111, 240, 241,
 ];
 
 fn code() -> impl Strategy<Value = u8> {
@@ -52,6 +52,20 @@ fn put_message() -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
+/// The code and the body of a table of rows.
+fn rows() -> impl Strategy<Value = Vec<u8>> {
+    let row = || vec(0u32..3, 0..4).prop_map(|owners| OmbakRow { owners });
+    let rows = (0u32..4).prop_flat_map(move |bits| vec(row(), 1 << bits));
+    (any::<u64>(), rows, 0u32..3).prop_map(|(epoch, rows, node)| {
+        let members = ["a", "b", "c"].map(|name| Bytes::from_static(name.as_bytes())).into();
+        let ring_size = Some(rows.len() as u32);
+        let rows = OmbakRowsResp { epoch: Some(epoch), ring_size, members, node: Some(node), rows };
+        let mut out = Vec::new();
+        Response::Rows(rows).encode_frame(&mut out);
+        out.split_off(4)
+    })
+}
+
 /// Replaces bytes at places given as fractions, and cuts the end off.
 fn mutate(
     mut bytes: Vec<u8>,
@@ -71,6 +85,15 @@ proptest! {
     fn any_bytes_as_a_message(code in code(), mut body in vec(any::<u8>(), 0..200)) {
         body.insert(0, code);
         message(&body);
+    }
+
+    #[test]
+    fn damaged_rows(
+        rows in rows(),
+        changes in vec((any::<prop::sample::Index>(), any::<u8>()), 0..6),
+        end in any::<prop::sample::Index>(),
+    ) {
+        message(&mutate(rows, changes, end));
     }
 
     /// Bytes that look like small fields get much further into a decoder than any bytes do.
