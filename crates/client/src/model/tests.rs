@@ -1,0 +1,129 @@
+use std::collections::BTreeSet;
+use std::fmt::Debug;
+
+use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::{RngSeed, TestCaseError, TestError, TestRunner};
+
+use super::plan::{Plan, any_plan};
+use super::planted::PLANTED;
+use super::run::{Failure, run};
+
+/// Plans of every build, drawn from these seeds. More: `PROPTEST_CASES=5000`, and other seeds: `PROPTEST_RNG_SEED=7`.
+const SEEDS: u64 = 4;
+const CASES: u32 = 500;
+
+/// The first failure of a seed's plans, as small as it can be made.
+pub fn search<P: Debug>(
+    seed: RngSeed,
+    cases: u32,
+    plans: &impl Strategy<Value = P>,
+    run: impl Fn(&P) -> Result<(), Failure>,
+) -> Option<(P, Failure)> {
+    let config =
+        ProptestConfig { rng_seed: seed, failure_persistence: None, ..ProptestConfig::default() };
+    let mut runner = TestRunner::new(ProptestConfig { cases, max_shrink_iters: 4_000, ..config });
+    let tried = runner
+        .run(plans, |plan| run(&plan).map_err(|failure| TestCaseError::fail(failure.to_string())));
+    match tried {
+        Ok(()) => None,
+        Err(TestError::Fail(reason, plan)) => {
+            let detail = format!("{reason}, but not again");
+            let again = Failure { rule: "a run is the same each time".into(), detail };
+            let failure = run(&plan).err().unwrap_or(again);
+            Some((plan, failure))
+        }
+        Err(TestError::Abort(reason)) => panic!("{reason}"),
+    }
+}
+
+/// The seeds of this build, or the one that the environment names.
+pub fn seeds() -> Vec<RngSeed> {
+    match ProptestConfig::default().rng_seed {
+        RngSeed::Random => (0..SEEDS).map(RngSeed::Fixed).collect(),
+        fixed => vec![fixed],
+    }
+}
+
+/// As many as the environment says, if it does.
+pub fn cases() -> u32 {
+    let asked = ProptestConfig::default().cases;
+    if asked == 256 { CASES } else { asked }
+}
+
+fn run_pool(plan: &Plan) -> Result<(), Failure> {
+    run(plan).map(drop)
+}
+
+#[test]
+fn the_pool_does_what_the_model_allows() {
+    for seed in seeds() {
+        if let Some((plan, failure)) = search(seed, cases(), &any_plan(), run_pool) {
+            panic!("seed {seed}: {failure}\nsmallest plan: {plan:#?}");
+        }
+    }
+}
+
+/// A model test that never waits, never fails and never cancels proves nothing.
+#[test]
+fn runs_do_what_they_are_there_for() {
+    let mut runner = TestRunner::deterministic();
+    let (mut answers, mut refusals, mut cuts) = (0, 0, 0);
+    for _ in 0..200 {
+        let plan = any_plan().new_tree(&mut runner).unwrap().current();
+        let tally = run(&plan).unwrap();
+        assert_eq!(run(&plan).unwrap(), tally, "the same plan gives the same run");
+        answers += tally.answers;
+        refusals += tally.refusals;
+        cuts += tally.cuts;
+    }
+    println!("{answers} answers, {refusals} refusals, {cuts} broken exchanges in 200 plans");
+    assert!(answers > 1_000 && refusals > 200 && cuts > 200);
+}
+
+/// The names that the production code of this crate plants, read from its text.
+#[test]
+fn every_planted_bug_is_listed() {
+    let mut found = BTreeSet::new();
+    let mut folders = vec![std::path::PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/src"))];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
+            let path = entry.path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let text = std::fs::read_to_string(&path).unwrap();
+            let names = text.split(concat!("planted", "!(\"")).skip(1);
+            found.extend(names.filter_map(|rest| Some(rest.split_once('"')?.0.to_owned())));
+        }
+    }
+    let listed: BTreeSet<String> = PLANTED.iter().map(|planted| planted.name.into()).collect();
+    assert_eq!(found, listed);
+    assert_eq!(listed.len(), PLANTED.len());
+}
+
+/// Each planted bug is found within so many plans, by a rule that it is meant to break.
+#[cfg(planted)]
+#[test]
+fn every_planted_bug_is_found() {
+    for planted in PLANTED {
+        ombak_base::property::plant(planted.name);
+        let found = (0..SEEDS).find_map(|seed| {
+            search(RngSeed::Fixed(seed), CASES, &any_plan(), run_pool).map(|found| (seed, found))
+        });
+        ombak_base::property::plant("");
+        let (seed, (plan, failure)) =
+            found.unwrap_or_else(|| panic!("{} was not found", planted.name));
+        let (callers, faults) = (plan.callers.len(), plan.faults.len());
+        println!(
+            "{}: seed {seed}, shrunk to {callers} callers and {faults} faults: {failure}",
+            planted.name
+        );
+        assert!(
+            planted.breaks.contains(&failure.rule.as_str()),
+            "{} broke something else: {failure}",
+            planted.name
+        );
+    }
+}
