@@ -7,6 +7,7 @@
 //! | `rules` | the model: what a pool may do, said without looking at how it does it |
 //! | `plan` | what callers do and what goes wrong, in a form that shrinks |
 //! | `run` | one plan, to its end |
+//! | `calls` | the same for whole requests through several nodes: retries, what may have been done |
 //! | `planted` | the bugs that are planted in the pool |
 //!
 //! Everything between the callers and the sockets is the code of production: the machine, its host, the futures, the
@@ -14,6 +15,7 @@
 
 #![expect(clippy::disallowed_types, reason = "a test's host: the clock and the tasks are shared")]
 
+mod calls;
 mod plan;
 mod planted;
 mod rules;

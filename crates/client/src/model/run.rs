@@ -197,7 +197,7 @@ pub fn catch_broken() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         on_broken(|broken| match RUNS.with_borrow(|runs| *runs) {
-            true => BROKEN.with_borrow_mut(|first| drop(first.get_or_insert(broken.clone()))),
+            true => BROKEN.with_borrow_mut(|first| *first = first.take().or(Some(broken.clone()))),
             false => panic!("{broken}"),
         });
     });

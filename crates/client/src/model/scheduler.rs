@@ -145,6 +145,8 @@ impl Scheduler {
                 return Err("the pool is busy for ever".into());
             }
         }
+        self.handle.with(|shared| shared.now = until);
+        passed(until);
         Ok(())
     }
 
