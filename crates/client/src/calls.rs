@@ -7,7 +7,7 @@
 //! |---|---|---|
 //! | no connection: the node is down, or all connections are in use | next node, at once and for free | the same |
 //! | the node has said that it had not begun | again, if the retry budget allows | the same |
-//! | the connection broke before anything was sent | again, if the budget allows | the same |
+//! | the connection broke before all of it was sent | again, if the budget allows | the same |
 //! | it broke later, or no answer came | again, if the budget allows | [`Error::Unknown`] |
 //! | any other answer | it is the answer | the same |
 

@@ -16,7 +16,7 @@ const READ_BYTES_MAX: usize = 1024 * 1024;
 /// Why an exchange has no answer. The connection is of no use any more.
 #[derive(Debug)]
 pub(crate) struct Cut {
-    /// Whether any of the request may have reached the node.
+    /// Whether all of the request may have reached the node.
     pub sent: bool,
     /// What happened.
     pub why: io::Error,
@@ -35,6 +35,12 @@ pub(crate) struct Connection<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     pub fn new(stream: S) -> Connection<S> {
         Connection { stream, input: BytesMut::new(), open: false }
+    }
+
+    /// What it is made of.
+    #[cfg(test)]
+    pub fn stream(&self) -> &S {
+        &self.stream
     }
 
     /// Whether nothing is under way and nothing is left over.
@@ -73,7 +79,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 
     async fn send(&mut self, mut frame: &[u8]) -> Result<(), Cut> {
-        let whole = frame.len();
+        // A node does nothing before it has the whole frame.
+        let not_sent = |why| Cut { sent: false, why };
         while !frame.is_empty() {
             let stream = &mut self.stream;
             let written = poll_fn(|cx| Pin::new(&mut *stream).poll_write(cx, frame)).await;
@@ -81,8 +88,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 0 => Err(io::ErrorKind::WriteZero.into()),
                 written => Ok(written),
             });
-            let sent = frame.len() < whole;
-            frame = &frame[written.map_err(|why| Cut { sent, why })?..];
+            frame = &frame[written.map_err(not_sent)?..];
         }
         let stream = &mut self.stream;
         let flushed = poll_fn(|cx| Pin::new(&mut *stream).poll_flush(cx)).await;

@@ -53,7 +53,7 @@ pub(crate) enum Failure {
     NotBegun(String),
     /// The connection broke, or no answer came.
     Lost {
-        /// Whether the node can have heard any of the request.
+        /// Whether the node can have heard all of the request.
         sent: bool,
         why: String,
     },

@@ -170,3 +170,6 @@ impl<N: Net> Drop for Shared<N> {
         self.timers_changed.notify_one();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -23,3 +23,6 @@ mod run;
 mod scheduler;
 mod tests;
 mod world;
+
+pub(crate) use scheduler::Scheduler;
+pub(crate) use world::FakeNet;

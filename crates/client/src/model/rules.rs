@@ -17,6 +17,7 @@ pub const REASON: &str = "nobody is refused without a reason";
 pub const BACKOFF: &str = "a node that fails is left alone for a while";
 pub const NO_LEAK: &str = "nothing leaks";
 pub const OWN_ANSWER: &str = "an answer is the request's own";
+pub const TOLD: &str = "callers see what they should";
 pub const ANSWERED: &str = "everybody is answered";
 pub const ONCE: &str = "a write is done once";
 pub const BUDGET: &str = "retries are paid";

@@ -11,7 +11,7 @@ use ombak_sim::Rng;
 use ombak_wire::{Request, Response, RpbGetReq};
 
 use super::plan::{Caller, FAULTS_MS_MAX, Fault, Plan};
-use super::rules::{ANSWERED, NO_LEAK, OWN_ANSWER};
+use super::rules::{ANSWERED, FRESH, NO_LEAK, TOLD};
 use super::scheduler::Scheduler;
 use super::world::{FakeNet, Mood};
 use crate::host::PoolHost;
@@ -84,6 +84,9 @@ async fn call(net: FakeNet, pool: PoolHost<FakeNet>, plan: Caller, number: usize
     let Ok(mut lease) = pool.lease(net.now().plus_ms(plan.within_ms)).await else {
         return report.note(|tally| tally.refusals += 1);
     };
+    if lease.connection().stream().is_closed() {
+        report.note(|tally| tally.wrong.push(format!("{FRESH}: {number} got one that was closed")));
+    }
     for ask in 0..plan.asks {
         let key = Bytes::from(format!("{number}.{ask}"));
         let deadline = net.now().plus_ms(plan.answer_ms);
@@ -177,7 +180,7 @@ pub fn judge(net: &FakeNet, report: &Report, ended: Result<(), String>) -> Resul
         return broken_if(true, broken.name, &broken.to_string());
     }
     if let Some(wrong) = report.tally().wrong.first() {
-        return broken_if(true, OWN_ANSWER, wrong);
+        return broken_if(true, TOLD, wrong);
     }
     ended.or_else(|text| broken_if(true, ANSWERED, &text))
 }

@@ -150,6 +150,11 @@ impl Scheduler {
         Ok(())
     }
 
+    /// Tasks that are not over.
+    pub fn tasks(&self) -> usize {
+        self.tasks.len()
+    }
+
     /// Polls one task that can run, or, now and then, one that says it cannot: a future must bear that.
     fn poll_one(&mut self) -> bool {
         for task in self.handle.with(|shared| std::mem::take(&mut shared.spawned)) {
@@ -175,7 +180,8 @@ impl Scheduler {
             return;
         }
         running.polls_left = running.polls_left.map(|left| left - 1);
-        running.ready.0.store(false, Ordering::Relaxed);
+        // Only the waker of the last poll counts: a future may have moved to another task since the one before.
+        running.ready = Arc::new(Ready::default());
         let waker = Waker::from(running.ready.clone());
         if running.task.as_mut().poll(&mut Context::from_waker(&waker)).is_ready() {
             drop(self.tasks.swap_remove(at));

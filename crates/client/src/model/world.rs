@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::future::{Future, pending};
 use std::io;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
@@ -165,8 +166,9 @@ impl Net for FakeNet {
                 _ => {}
             }
             let (ours, theirs) = duplex(1 + net.below(64) as usize);
-            net.handle.spawn(serve(net.clone(), addr, theirs));
-            Ok(FakeStream { inner: ours, _live: live })
+            let closed = Arc::new(AtomicBool::new(false));
+            net.handle.spawn(serve(net.clone(), addr, theirs, closed.clone()));
+            Ok(FakeStream { inner: ours, closed, _live: live })
         }
     }
 
@@ -220,7 +222,15 @@ impl Drop for Live {
 /// The client's end of a connection.
 pub struct FakeStream {
     inner: DuplexStream,
+    closed: Arc<AtomicBool>,
     _live: Live,
+}
+
+impl FakeStream {
+    /// Whether the node has closed it.
+    pub fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Relaxed)
+    }
 }
 
 impl AsyncRead for FakeStream {
@@ -252,19 +262,20 @@ impl AsyncWrite for FakeStream {
 }
 
 /// A node's end of a connection, until either side ends it.
-async fn serve(net: FakeNet, addr: String, mut stream: DuplexStream) {
+async fn serve(net: FakeNet, addr: String, mut stream: DuplexStream, closed: Arc<AtomicBool>) {
     let (generation, ended) = net.server(&addr, |server| (server.generation, server.ended.clone()));
     let over = ended.notified();
     if net.server(&addr, |server| server.generation) == generation {
         tokio::select! {
             biased;
             () = over => {}
-            () = answer_all(&net, &addr, &mut stream) => return,
+            () = answer_all(&net, &addr, &mut stream) => return closed.store(true, Ordering::Relaxed),
         }
     }
     if net.server(&addr, |server| server.ending) == Some(End::Forgotten) {
         pending::<()>().await;
     }
+    closed.store(true, Ordering::Relaxed);
 }
 
 async fn answer_all(net: &FakeNet, addr: &str, stream: &mut DuplexStream) {
