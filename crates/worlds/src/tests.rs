@@ -24,15 +24,20 @@ fn the_same_seed_gives_the_same_run() {
     }
 }
 
-/// The names that the production code plants, read from its text.
+/// The names that the production code plants, read from its text. The client's pool runs in no simulated cluster: the
+/// bugs that are planted there belong to the test of that crate.
 #[test]
 fn every_planted_bug_is_listed() {
     let crates = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
     let mut found = std::collections::BTreeSet::new();
+    let client = std::path::Path::new(crates).join("client");
     let mut folders = vec![std::path::PathBuf::from(crates)];
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
             let path = entry.path();
+            if path == client {
+                continue;
+            }
             if path.is_dir() {
                 folders.push(path);
             } else if path.extension().is_some_and(|extension| extension == "rs") {
