@@ -240,12 +240,10 @@ impl<N: Net> Core<N> {
         self.addrs.iter().enumerate().map(status).collect()
     }
 
-    #[expect(clippy::disallowed_types, reason = "see `Lock`")]
     fn lock_rows(&self) -> std::sync::MutexGuard<'_, Rows> {
         self.rows.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    #[expect(clippy::disallowed_types, reason = "see `Lock`")]
     fn lock_budget(&self) -> std::sync::MutexGuard<'_, RetryBudget> {
         self.budget.lock().unwrap_or_else(PoisonError::into_inner)
     }

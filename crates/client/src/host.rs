@@ -124,7 +124,6 @@ impl<N: Net> PoolHost<N> {
 }
 
 impl<N: Net> Shared<N> {
-    #[expect(clippy::disallowed_types, reason = "see `Lock`")]
     fn lock(&self) -> std::sync::MutexGuard<'_, State<N>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

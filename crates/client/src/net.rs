@@ -8,16 +8,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use ombak_base::{Event, Tick};
+use ombak_base::{ClientId, Event, Tick};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
 use crate::pool::{Message, Pool, Reply};
-use ombak_base::ClientId;
 
 /// What a pool was told, and what it has said, in this order.
+#[cfg_attr(not(test), expect(dead_code, reason = "production does not look"))]
 #[derive(Clone, Debug)]
 pub(crate) enum Seen<'a> {
     Event(&'a Event<Pool>),

@@ -65,6 +65,8 @@ fn a_caller_that_moves_to_another_task_is_woken_there() {
 #[test]
 fn a_dropped_pool_leaves_no_task_behind() {
     let (pool, mut scheduler) = pool();
+    scheduler.run_until(Tick::from_ms(10), &mut |_| {}).unwrap();
+    assert_eq!(scheduler.tasks(), 1, "the keeper");
     {
         let checkout = pin!(pool.lease(Tick::from_ms(1_000)));
         assert!(poll(checkout, Waker::noop()).is_pending());

@@ -151,9 +151,7 @@ impl Rules {
     fn heard(&mut self, now: Tick, message: Message) {
         match message {
             Message::Connected(conn) | Message::Checked(conn, true) => {
-                if self.conns.contains_key(&conn) {
-                    self.conns.insert(conn, Conn::Idle(now));
-                }
+                self.conns.entry(conn).and_modify(|state| *state = Conn::Idle(now));
             }
             Message::Failed(conn) => {
                 self.conns.remove(&conn);

@@ -22,7 +22,7 @@ pub fn search<P: Debug>(
 ) -> Option<(P, Failure)> {
     let config =
         ProptestConfig { rng_seed: seed, failure_persistence: None, ..ProptestConfig::default() };
-    let mut runner = TestRunner::new(ProptestConfig { cases, max_shrink_iters: 4_000, ..config });
+    let mut runner = TestRunner::new(ProptestConfig { cases, max_shrink_iters: 20_000, ..config });
     let tried = runner
         .run(plans, |plan| run(&plan).map_err(|failure| TestCaseError::fail(failure.to_string())));
     match tried {

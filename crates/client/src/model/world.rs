@@ -108,12 +108,11 @@ impl FakeNet {
 
     /// The first rule that was broken.
     pub fn broken(&self) -> Option<(&'static str, String)> {
-        let servers = self.with(|world| {
+        self.with(|world| {
             let broken =
                 |server: &Server| server.rules.as_ref().and_then(|rules| rules.broken.clone());
             world.servers.values().find_map(broken)
-        });
-        servers
+        })
     }
 
     pub fn time_passed(&self, now: Tick) {
@@ -191,7 +190,9 @@ impl Net for FakeNet {
 
     fn saw(&self, addr: &str, now: Tick, seen: Seen<'_>) {
         self.server(addr, |server| {
-            server.rules.as_mut().map(|rules| rules.saw(now, seen));
+            if let Some(rules) = &mut server.rules {
+                rules.saw(now, seen);
+            }
         });
     }
 }
@@ -207,7 +208,9 @@ impl Live {
         net.server(addr, |server| {
             server.live += 1;
             let live = server.live;
-            server.rules.as_mut().map(|rules| rules.count_sockets(live));
+            if let Some(rules) = &mut server.rules {
+                rules.count_sockets(live);
+            }
         });
         Live { net: net.clone(), addr: addr.into() }
     }

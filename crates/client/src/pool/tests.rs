@@ -228,8 +228,8 @@ fn pauses_grow_with_failures_and_end_with_an_answer() {
     s.check_in(5, 5, Returned::Clean);
     assert_eq!(s.checkout(7), []);
     assert_eq!(s.hear(Failed, 6), [], "another connection is coming back");
-    assert_eq!(s.pool.is_down(s.now.plus_ms(9)), true, "the count of failures began anew");
-    assert_eq!(s.pool.is_down(s.now.plus_ms(10)), false);
+    assert!(s.pool.is_down(s.now.plus_ms(9)), "the count of failures began anew");
+    assert!(!s.pool.is_down(s.now.plus_ms(10)));
 }
 
 #[test]
