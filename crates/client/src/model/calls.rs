@@ -13,7 +13,7 @@ use super::plan::{FAULTS_MS_MAX, Fault, any_fault};
 use super::rules::{ANSWERED, BUDGET, ON_TIME, ONCE, OWN_ANSWER};
 use super::run::{Failure, Report, broken_if, catch_broken, get, is_answer, judge, start_fault};
 use super::scheduler::Scheduler;
-use super::tests::{cases, search, seeds};
+use super::tests::{Scheduled, cases, search, seeds};
 use super::world::{FakeNet, Mood};
 use crate::calls::{Ask, Core};
 use crate::net::Net;
@@ -86,6 +86,16 @@ fn options(plan: &Plan) -> Options {
         retries_max: plan.retries_max,
         retries_per_thousand: 100,
         rows_ms: 150,
+    }
+}
+
+impl Scheduled for Plan {
+    fn run(&self) -> Result<(), Failure> {
+        run(self)
+    }
+
+    fn schedule(&mut self) -> &mut u64 {
+        &mut self.schedule
     }
 }
 
@@ -189,7 +199,7 @@ fn verdict(
 #[test]
 fn callers_are_told_what_has_happened() {
     for seed in seeds() {
-        if let Some((plan, failure)) = search(seed, cases(), &any_plan(), run) {
+        if let Some((plan, failure)) = search(seed, cases(), &any_plan()) {
             panic!("seed {seed}: {failure}\nsmallest plan: {plan:#?}");
         }
     }
