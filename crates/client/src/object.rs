@@ -152,13 +152,14 @@ fn text_field(text: &str) -> Bytes {
 ///
 /// ```
 /// # use ombak_client::{Object, Value};
-/// # let mut cart = Object::new("carts", "alice", "milk\nbread");
+/// # let both = vec!["milk\nbread".into(), "eggs\nmilk".into()];
+/// # let mut cart = Object::new("carts", "alice", "").with_values(both);
 /// cart.resolve(|values| {
 ///     let lines = values.iter().filter_map(Value::text).flat_map(str::lines);
 ///     let all: std::collections::BTreeSet<&str> = lines.collect();
 ///     Value::from(Vec::from_iter(all).join("\n"))
 /// });
-/// assert_eq!(cart.value()?.text(), Some("bread\nmilk"));
+/// assert_eq!(cart.value()?.text(), Some("bread\neggs\nmilk"));
 /// # Ok::<(), ombak_client::Error>(())
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -186,6 +187,12 @@ impl Object {
     /// The same object, by someone who has seen what `context` says.
     pub fn with_context(mut self, context: Context) -> Object {
         self.context = context;
+        self
+    }
+
+    /// The same object with these values, as a read might give it: to test how a program merges.
+    pub fn with_values(mut self, values: Vec<Value>) -> Object {
+        self.values = values;
         self
     }
 
