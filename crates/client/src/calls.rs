@@ -19,6 +19,7 @@ use std::sync::{Arc, PoisonError};
 use std::task::Poll;
 
 use ombak_base::Tick;
+use ombak_base::limits::FRAME_BYTES_MAX;
 use ombak_cluster::hash::Point;
 use ombak_wire::{Request, Response};
 
@@ -45,13 +46,16 @@ pub(crate) struct Ask {
     pub repeatable: bool,
     /// Whether it may change anything.
     pub is_write: bool,
+    /// A node may be silent for as long as there is time, and still be at it.
+    pub is_slow: bool,
     pub timeout_ms: Option<u32>,
 }
 
 impl Ask {
     /// A request that changes nothing and concerns no key.
     pub fn read(request: Request) -> Ask {
-        Ask { request, point: None, repeatable: true, is_write: false, timeout_ms: None }
+        let (point, timeout_ms) = (None, None);
+        Ask { request, point, repeatable: true, is_write: false, is_slow: false, timeout_ms }
     }
 
     /// A request that changes something.
@@ -115,12 +119,13 @@ impl<N: Net> Core<N> {
     pub async fn open(self: &Arc<Self>, ask: &Ask) -> Result<Answer<N>, Error> {
         let timeout_ms = ask.timeout_ms.unwrap_or(self.options.timeout_ms);
         let deadline = self.net.now().plus_ms(timeout_ms.into());
+        let frame = frame(&ask.request)?;
         self.lock_budget().earn();
         self.rows_when_due();
         let order = self.order(ask);
         let mut without_connection = BTreeSet::new();
         for &node in order.iter().cycle() {
-            let failure = match self.attempt(node, ask, deadline).await {
+            let failure = match self.attempt(node, ask, &frame, deadline).await {
                 Ok(answer) => return Ok(answer),
                 Err(failure) => failure,
             };
@@ -145,13 +150,20 @@ impl<N: Net> Core<N> {
     }
 
     /// Asks one node once.
-    async fn attempt(&self, node: usize, ask: &Ask, deadline: Tick) -> Result<Answer<N>, Failure> {
+    async fn attempt(
+        &self,
+        node: usize,
+        ask: &Ask,
+        frame: &[u8],
+        deadline: Tick,
+    ) -> Result<Answer<N>, Failure> {
         let soon = |ms: u32| deadline.min(self.net.now().plus_ms(ms.into()));
         let leased = self.pools[node].lease(soon(self.options.checkout_ms)).await;
         let mut lease = leased.map_err(Failure::NoConnection)?;
         // A write is waited for as long as there is time: to ask another node for it is out of the question.
-        let until = if ask.repeatable { soon(self.options.attempt_ms) } else { deadline };
-        match within(&self.net, until, lease.connection().ask(&ask.request)).await {
+        let elsewhere = ask.repeatable && !ask.is_slow;
+        let until = if elsewhere { soon(self.options.attempt_ms) } else { deadline };
+        match within(&self.net, until, lease.connection().ask_frame(frame)).await {
             Some(Ok(Response::Error(error))) => {
                 lease.connection().close_exchange();
                 let text = error.errmsg.unwrap_or_default();
@@ -184,7 +196,9 @@ impl<N: Net> Core<N> {
 
     async fn learn_from(&self, node: usize) -> bool {
         let deadline = self.net.now().plus_ms(self.options.attempt_ms.into());
-        match self.attempt(node, &Ask::read(Request::Rows), deadline).await {
+        let ask = Ask::read(Request::Rows);
+        let Ok(frame) = frame(&ask.request) else { return false };
+        match self.attempt(node, &ask, &frame, deadline).await {
             Ok((Response::Rows(rows), mut lease)) => {
                 lease.connection().close_exchange();
                 self.lock_rows().learn(node, rows);
@@ -268,6 +282,17 @@ pub struct NodeStatus {
 
 pub(crate) fn unexpected(response: &Response) -> Error {
     Error::Protocol(format!("message {} is none that answers it", response.code()))
+}
+
+/// A request as bytes. One that no node would take to its end is not sent to any.
+fn frame(request: &Request) -> Result<Vec<u8>, Error> {
+    let mut frame = Vec::new();
+    request.encode_frame(&mut frame);
+    if frame.len() > FRAME_BYTES_MAX {
+        let text = format!("a request of {} bytes is longer than {FRAME_BYTES_MAX}", frame.len());
+        return Err(Error::Refused(text));
+    }
+    Ok(frame)
 }
 
 /// Waits for all of them at once.

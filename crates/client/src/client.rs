@@ -236,7 +236,8 @@ impl Client {
     async fn list(&self, request: Request) -> Result<Listing, Error> {
         // A node that has much to read says nothing for long.
         let part_ms = self.options.timeout_ms.into();
-        let parts = listing::open(&self.core, Ask::read(request), part_ms).await?;
+        let ask = Ask { is_slow: true, ..Ask::read(request) };
+        let parts = listing::open(&self.core, ask, part_ms).await?;
         Ok(Listing::new(parts))
     }
 

@@ -30,11 +30,13 @@ pub(crate) struct Connection<S> {
     /// An exchange has begun and is not over. If it never is, its answer may still come, and must not be taken for that
     /// of another request: such a connection is closed.
     open: bool,
+    /// An exchange has ended well.
+    has_worked: bool,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     pub fn new(stream: S) -> Connection<S> {
-        Connection { stream, input: BytesMut::new(), open: false }
+        Connection { stream, input: BytesMut::new(), open: false, has_worked: false }
     }
 
     /// What it is made of.
@@ -48,13 +50,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         !self.open && self.input.is_empty()
     }
 
+    /// Whether the node has ever answered on it.
+    pub fn has_worked(&self) -> bool {
+        self.has_worked
+    }
+
     /// Sends a request and takes the first frame of its answer. [`close_exchange`](Self::close_exchange) says that it was
     /// the last; whoever is cancelled before leaves an open exchange.
     pub async fn ask(&mut self, request: &Request) -> Result<Response, Cut> {
-        self.open = true;
         let mut frame = Vec::new();
         request.encode_frame(&mut frame);
-        self.send(&frame).await?;
+        self.ask_frame(&frame).await
+    }
+
+    /// The same with the request as bytes.
+    pub async fn ask_frame(&mut self, frame: &[u8]) -> Result<Response, Cut> {
+        self.open = true;
+        self.send(frame).await?;
         self.next().await
     }
 
@@ -66,6 +78,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// The answer is complete.
     pub fn close_exchange(&mut self) {
         self.open = false;
+        self.has_worked = true;
     }
 
     /// Whether the other side has kept silent and has not closed, as it should between two exchanges.

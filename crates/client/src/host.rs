@@ -98,11 +98,12 @@ impl<N: Net> PoolHost<N> {
     pub async fn lease(&self, deadline: Tick) -> Result<Lease<N>, Refusal> {
         loop {
             let mut lease = Checkout::new(self.shared.clone(), deadline).await?;
-            // The node may have closed it while it was parked.
             if lease.connection().is_quiet().await {
                 return Ok(lease);
             }
-            lease.cut();
+            // The node has closed it while it was parked. One that closes what it has just accepted is not well, and to try
+            // again at once would do it no good.
+            if lease.connection().has_worked() { lease.cut() } else { lease.broken() }
         }
     }
 

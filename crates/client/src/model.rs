@@ -25,4 +25,4 @@ mod tests;
 mod world;
 
 pub(crate) use scheduler::Scheduler;
-pub(crate) use world::FakeNet;
+pub(crate) use world::{FakeNet, Mood};

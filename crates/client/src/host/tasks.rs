@@ -38,7 +38,9 @@ pub(super) fn check<N: Net>(
     shared.net.spawn(async move {
         let answer = within(&net, deadline, connection.ask(&Request::Ping)).await;
         let alive = matches!(answer, Some(Ok(Response::Ping)));
-        connection.close_exchange();
+        if alive {
+            connection.close_exchange();
+        }
         let connection = (alive && connection.is_clean()).then_some(connection);
         tell(&pool, conn, connection, |alive| Message::Checked(conn, alive));
     });

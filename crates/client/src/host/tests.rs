@@ -10,7 +10,7 @@ use ombak_sim::Rng;
 use ombak_wire::Request as WireRequest;
 
 use super::*;
-use crate::model::{FakeNet, Scheduler};
+use crate::model::{FakeNet, Mood, Scheduler};
 
 #[derive(Default)]
 struct Count(AtomicU32);
@@ -60,6 +60,23 @@ fn a_caller_that_moves_to_another_task_is_woken_there() {
     scheduler.run_until(Tick::from_ms(50), &mut |_| {}).unwrap();
     let woken = |count: &Count| count.0.load(Ordering::Relaxed);
     assert_eq!((woken(&before), woken(&after)), (0, 1));
+}
+
+/// Cutting such connections off without blame would open one after the other, as fast as they come.
+#[test]
+fn a_node_that_closes_what_it_accepts_is_left_alone() {
+    let (pool, mut scheduler) = pool();
+    pool.shared.net.set_mood("node:1", Mood::Full);
+    let mut checkout = pin!(pool.lease(Tick::from_ms(1_000)));
+    for ms in 1..=60 {
+        if let Poll::Ready(told) = poll(checkout.as_mut(), Waker::noop()) {
+            assert!(matches!(told, Err(Refusal::Down(_))));
+            assert!(pool.is_down());
+            return;
+        }
+        scheduler.run_until(Tick::from_ms(ms), &mut |_| {}).unwrap();
+    }
+    panic!("it is still tried");
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use ombak_base::Tick;
+use ombak_cluster::hash::key_point;
 use ombak_sim::Rng;
 use ombak_wire::{Request, Response, RpbContent, RpbPutReq};
 use proptest::collection::vec;
@@ -162,8 +163,9 @@ async fn call(core: Arc<Core<FakeNet>>, plan: Caller, number: usize, report: Rep
 }
 
 fn ask(plan: &Caller, key: &Bytes) -> Ask {
+    let (point, timeout_ms) = (Some(key_point(b"", b"b", key)), Some(plan.timeout_ms));
     if plan.kind == Kind::Get {
-        return Ask { timeout_ms: Some(plan.timeout_ms), ..Ask::read(get(key.clone())) };
+        return Ask { point, timeout_ms, ..Ask::read(get(key.clone())) };
     }
     let put = RpbPutReq {
         bucket: Some(Bytes::from_static(b"b")),
@@ -172,7 +174,7 @@ fn ask(plan: &Caller, key: &Bytes) -> Ask {
         ..RpbPutReq::default()
     };
     let repeatable = plan.kind == Kind::Repeatable;
-    Ask { repeatable, timeout_ms: Some(plan.timeout_ms), ..Ask::write(Request::Put(put)) }
+    Ask { point, repeatable, timeout_ms, ..Ask::write(Request::Put(put)) }
 }
 
 /// What is wrong with what the caller was told, given how often its write was done.

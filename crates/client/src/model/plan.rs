@@ -97,6 +97,7 @@ pub fn any_fault() -> impl Strategy<Value = Fault> {
         1 => Just(Mood::Silent),
         1 => Just(Mood::Torn),
         1 => Just(Mood::Busy),
+        1 => Just(Mood::Full),
     ];
     let end = prop_oneof![Just(None), Just(Some(End::Closed)), Just(Some(End::Forgotten))];
     (0..FAULTS_MS_MAX, mood, end).prop_map(|(at_ms, mood, end)| Fault { at_ms, mood, end })

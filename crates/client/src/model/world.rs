@@ -11,7 +11,9 @@ use std::task::{Context, Poll};
 use bytes::{Bytes, BytesMut};
 use ombak_base::Tick;
 use ombak_sim::Rng;
-use ombak_wire::{Request, Response, RpbContent, RpbGetResp, RpbPutResp, split_frame};
+use ombak_wire::{
+    OmbakRow, OmbakRowsResp, Request, Response, RpbContent, RpbGetResp, RpbPutResp, split_frame,
+};
 use tokio::io::{
     AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf, duplex,
 };
@@ -35,6 +37,8 @@ pub enum Mood {
     Torn,
     /// Everything is refused: `overload`.
     Busy,
+    /// Connections are closed as soon as they are accepted.
+    Full,
 }
 
 /// What becomes of the connections that a node has.
@@ -282,14 +286,19 @@ async fn serve(net: FakeNet, addr: String, mut stream: DuplexStream, closed: Arc
 }
 
 async fn answer_all(net: &FakeNet, addr: &str, stream: &mut DuplexStream) {
+    if net.server(addr, |server| server.mood) == Mood::Full {
+        return;
+    }
     let mut input = BytesMut::new();
     loop {
         while let Ok(Some((code, body))) = split_frame(&mut input) {
             let Ok(request) = Request::decode(code, body) else { return };
+            let names: Vec<String> = net.with(|world| world.servers.keys().cloned().collect());
             net.pause(net.below(6)).await;
             let mood = net.server(addr, |server| server.mood);
             let mut frame = Vec::new();
-            net.server(addr, |server| server.answer(request)).encode_frame(&mut frame);
+            net.server(addr, |server| server.answer(request, addr, &names))
+                .encode_frame(&mut frame);
             match mood {
                 Mood::Silent => pending().await,
                 Mood::Torn => {
@@ -309,7 +318,7 @@ async fn answer_all(net: &FakeNet, addr: &str, stream: &mut DuplexStream) {
 
 impl Server {
     /// A key's value is the key, so that each answer tells whose it is.
-    fn answer(&mut self, request: Request) -> Response {
+    fn answer(&mut self, request: Request, addr: &str, names: &[String]) -> Response {
         self.requests += u64::from(matches!(request, Request::Get(_) | Request::Put(_)));
         match request {
             Request::Ping => Response::Ping,
@@ -322,7 +331,21 @@ impl Server {
                 *self.puts.entry(put.key.unwrap_or_default()).or_default() += 1;
                 Response::Put(RpbPutResp::default())
             }
+            Request::Rows => Response::Rows(rows(addr, names)),
             other => Response::error(format!("Unknown message code: {}", other.code())),
         }
+    }
+}
+
+/// Every node owns every partition, and is the first owner of some.
+fn rows(addr: &str, names: &[String]) -> OmbakRowsResp {
+    let nodes = names.len() as u32;
+    let row = |first: u32| (0..nodes).map(|at| (first + at) % nodes).collect();
+    OmbakRowsResp {
+        epoch: Some(1),
+        ring_size: Some(4),
+        members: names.iter().map(|name| Bytes::copy_from_slice(name.as_bytes())).collect(),
+        node: names.iter().position(|name| name == addr).map(|at| at as u32),
+        rows: (0..4).map(|first| OmbakRow { owners: row(first) }).collect(),
     }
 }
