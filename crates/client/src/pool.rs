@@ -24,6 +24,8 @@
 //! - **The node is down.** After a failure the next attempt waits: `backoff_ms`, doubled with each failure in a row, up to
 //!   `backoff_ms_max`, less a random part of up to one half, so that many clients do not come back in step. Then one
 //!   attempt is made at a time. Callers are told at once if there is nothing to wait for, so that they go elsewhere.
+//! - **The node hangs.** Its system still accepts connections. So while there is doubt, a new connection is asked before it
+//!   is granted, as an old one is: a probe costs a ping, and not somebody's write.
 //! - **Too many ask.** The line has an end; behind it callers are refused at once.
 //!
 //! # Who calls what, when
@@ -50,7 +52,10 @@ enum Slot {
     Idle {
         since: Tick,
     },
-    Checking,
+    /// `is_new`: it was just opened, and the node is in doubt.
+    Checking {
+        is_new: bool,
+    },
     /// `since`: when it was last known to work.
     Lent {
         to: ClientId,
@@ -80,6 +85,8 @@ pub struct Pool {
     newest: ConnId,
     /// In a row, since the node was last known to be alive.
     failures: u32,
+    /// There were failures, or a check was not answered, and no answer since.
+    doubt: bool,
     /// While there are failures: when to try again.
     retry_at: Tick,
     ended: bool,
@@ -135,6 +142,7 @@ impl Pool {
             waiting: VecDeque::new(),
             newest: ConnId::default(),
             failures: 0,
+            doubt: false,
             retry_at: Tick::default(),
             ended: false,
         }
@@ -197,7 +205,7 @@ impl Pool {
             return fx.probe("a check-in of what is not lent");
         }
         if how == Returned::Clean {
-            self.failures = 0;
+            self.trust();
             self.rest(conn, now, fx);
         } else {
             self.drop_slot(conn, fx);
@@ -228,25 +236,32 @@ impl Pool {
     }
 
     fn heard(&mut self, now: Tick, message: Message, fx: &mut impl Effects<Pool>) {
-        let (conn, expected) = match message {
-            Message::Connected(conn) | Message::Failed(conn) => (conn, Slot::Connecting),
-            Message::Checked(conn, _) => (conn, Slot::Checking),
-            _ => return,
-        };
-        if self.slots.get(&conn) != Some(&expected) {
-            // It came too late: the pool has ended.
-            if matches!(message, Message::Connected(_) | Message::Checked(_, true)) {
-                close(conn, fx);
-            }
+        let (Message::Connected(conn) | Message::Failed(conn) | Message::Checked(conn, _)) =
+            message
+        else {
             return;
-        }
-        match message {
-            Message::Connected(_) | Message::Checked(_, true) => self.rest(conn, now, fx),
-            Message::Checked(_, _) => drop(self.slots.remove(&conn)),
-            _ => {
+        };
+        match (message, self.slots.get(&conn).copied()) {
+            (Message::Connected(_), Some(Slot::Connecting)) if self.doubt => {
+                self.ask(conn, true, fx);
+            }
+            (Message::Connected(_), Some(Slot::Connecting)) => self.rest(conn, now, fx),
+            (Message::Checked(_, true), Some(Slot::Checking { .. })) => {
+                self.trust();
+                self.rest(conn, now, fx);
+            }
+            // One that has idled may just have been forgotten.
+            (Message::Checked(_, false), Some(Slot::Checking { is_new: false })) => {
+                self.slots.remove(&conn);
+                self.doubt = true;
+            }
+            (Message::Checked(_, false), Some(Slot::Checking { is_new: true }))
+            | (Message::Failed(_), Some(Slot::Connecting)) => {
                 self.slots.remove(&conn);
                 self.failed(now, fx);
             }
+            // It came too late: the pool has ended.
+            _ => return close(conn, fx),
         }
         self.serve(now, fx);
         self.give_up_without_hope(fx);
@@ -272,8 +287,7 @@ impl Pool {
                 fx.reply(client, Reply::Granted(conn), Stamp::NONE);
             } else if self.coming() < self.waiting.len() {
                 self.idle.pop();
-                self.slots.insert(conn, Slot::Checking);
-                say(Message::Check(conn, self.options.check_ms), fx);
+                self.ask(conn, false, fx);
             } else {
                 break;
             }
@@ -286,17 +300,31 @@ impl Pool {
     }
 
     fn may_connect(&self, now: Tick) -> bool {
-        let connecting = self.slots.values().filter(|slot| **slot == Slot::Connecting).count();
+        let count = |is: fn(&Slot) -> bool| self.slots.values().filter(|slot| is(slot)).count();
+        let connecting = count(|slot| *slot == Slot::Connecting);
+        let trying = connecting + count(|slot| *slot == Slot::Checking { is_new: true });
         let known = if planted!("over-admission") { connecting } else { 0 };
         let room = self.slots.len() - known < self.options.connections_max;
         // After a failure one attempt at a time shows whether the node is back.
-        room && (self.failures == 0 || (now >= self.retry_at && connecting == 0))
+        room && (self.failures == 0 || (now >= self.retry_at && trying == 0))
     }
 
     /// Connections that will be idle soon, if all goes well.
     fn coming(&self) -> usize {
-        let coming = |slot: &&Slot| matches!(slot, Slot::Connecting | Slot::Checking);
+        let coming = |slot: &&Slot| matches!(slot, Slot::Connecting | Slot::Checking { .. });
         self.slots.values().filter(coming).count()
+    }
+
+    /// Whether the node is there.
+    fn ask(&mut self, conn: ConnId, is_new: bool, fx: &mut impl Effects<Pool>) {
+        self.slots.insert(conn, Slot::Checking { is_new });
+        say(Message::Check(conn, self.options.check_ms), fx);
+    }
+
+    /// The node has answered.
+    fn trust(&mut self) {
+        self.failures = 0;
+        self.doubt = false;
     }
 
     /// The connection is nobody's now. It was last known to work at `since`.
@@ -337,6 +365,7 @@ impl Pool {
         let doubled = self.options.backoff_ms.saturating_mul(1 << self.failures.min(32));
         let most_us = doubled.min(self.options.backoff_ms_max).saturating_mul(1_000);
         self.failures = self.failures.saturating_add(1);
+        self.doubt = true;
         self.retry_at = now + (most_us - fx.choose(most_us / 2 + 1));
         fx.arm(Timer::Retry, self.retry_at);
     }

@@ -1,6 +1,6 @@
 //! The model: what a pool may do, by what it was told. It shares no code with the pool, and knows no queue and no slot.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ombak_base::{ClientId, Event, Tick};
 
@@ -15,6 +15,7 @@ pub const SERVED: &str = "nobody waits beside an idle connection";
 pub const ON_TIME: &str = "nobody waits longer than it said";
 pub const REASON: &str = "nobody is refused without a reason";
 pub const BACKOFF: &str = "a node that fails is left alone for a while";
+pub const ASKED: &str = "a node that failed is asked before it is used again";
 pub const NO_LEAK: &str = "nothing leaks";
 pub const OWN_ANSWER: &str = "an answer is the request's own";
 pub const TOLD: &str = "callers see what they should";
@@ -27,6 +28,8 @@ pub const BUDGET: &str = "retries are paid";
 enum Conn {
     Connecting,
     Checking,
+    /// In the moment in which it was opened.
+    CheckingNew,
     /// Worked at that time.
     Idle(Tick),
     Lent(ClientId, Tick),
@@ -39,6 +42,10 @@ pub struct Rules {
     waiting: BTreeMap<ClientId, Tick>,
     conns: BTreeMap<ConnId, Conn>,
     failures: u32,
+    /// Opened since the node failed, and not answered on.
+    untried: BTreeSet<ConnId>,
+    /// Opened by the last event.
+    opened: Option<ConnId>,
     /// Nothing may be opened before.
     alone_until: Tick,
     ended: bool,
@@ -52,6 +59,8 @@ impl Rules {
             waiting: BTreeMap::new(),
             conns: BTreeMap::new(),
             failures: 0,
+            untried: BTreeSet::new(),
+            opened: None,
             alone_until: Tick::default(),
             ended: false,
             broken: None,
@@ -106,6 +115,7 @@ impl Rules {
     }
 
     fn event(&mut self, now: Tick, event: &Event<Pool>) {
+        self.opened = None;
         match *event {
             Event::Request { client, request: Request::Checkout { within_ms } } => {
                 self.waiting.insert(client, now.plus_ms(within_ms));
@@ -127,6 +137,7 @@ impl Rules {
         match how {
             Returned::Clean => {
                 self.failures = 0;
+                self.untried.clear();
                 self.conns.insert(conn, Conn::Idle(now));
             }
             Returned::Cut => drop(self.conns.remove(&conn)),
@@ -150,14 +161,26 @@ impl Rules {
 
     fn heard(&mut self, now: Tick, message: Message) {
         match message {
-            Message::Connected(conn) | Message::Checked(conn, true) => {
+            Message::Connected(conn) => {
                 self.conns.entry(conn).and_modify(|state| *state = Conn::Idle(now));
+                self.untried.extend((self.failures > 0).then_some(conn));
+                self.opened = Some(conn);
+            }
+            Message::Checked(conn, true) => {
+                self.conns.entry(conn).and_modify(|state| *state = Conn::Idle(now));
+                self.failures = 0;
+                self.untried.clear();
             }
             Message::Failed(conn) => {
                 self.conns.remove(&conn);
                 self.failed(now);
             }
-            Message::Checked(conn, false) => drop(self.conns.remove(&conn)),
+            Message::Checked(conn, false) => {
+                let state = self.conns.remove(&conn);
+                if state == Some(Conn::CheckingNew) {
+                    self.failed(now);
+                }
+            }
             _ => {}
         }
     }
@@ -175,6 +198,8 @@ impl Rules {
         self.rule(waits, ONE_HOLDER, || format!("{client} has not asked for {conn:?}"));
         let earlier = self.waiting.keys().find(|other| **other < client).copied();
         self.rule(earlier.is_none(), IN_ORDER, || format!("{client} before {earlier:?}"));
+        let untried = self.untried.contains(&conn);
+        self.rule(!untried, ASKED, || format!("{conn:?} at {now:?}"));
         let state = self.conns.get(&conn).copied();
         match state {
             Some(Conn::Idle(since)) => {
@@ -211,7 +236,9 @@ impl Rules {
                 self.rule(count <= self.options.connections_max, BOUNDED, || format!("{count}"));
             }
             Message::Check(conn, _) => {
-                let idle = matches!(self.conns.insert(conn, Conn::Checking), Some(Conn::Idle(_)));
+                let is_new = self.opened == Some(conn);
+                let checking = if is_new { Conn::CheckingNew } else { Conn::Checking };
+                let idle = matches!(self.conns.insert(conn, checking), Some(Conn::Idle(_)));
                 self.rule(idle, ONE_HOLDER, || format!("{conn:?} is checked and not idle"));
             }
             Message::Close(conn) => {

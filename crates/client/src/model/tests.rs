@@ -105,7 +105,7 @@ fn runs_do_what_they_are_there_for() {
         cuts += tally.cuts;
     }
     println!("{answers} answers, {refusals} refusals, {cuts} broken exchanges in 200 plans");
-    assert!(answers > 1_000 && refusals > 200 && cuts > 200);
+    assert!(answers > 1_000 && refusals > 200 && cuts > 100);
 }
 
 /// The names that the production code of this crate plants, read from its text.

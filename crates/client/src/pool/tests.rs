@@ -191,6 +191,8 @@ fn what_has_idled_is_checked_before_it_is_lent() {
     s.pass(100);
     assert_eq!(s.checkout(4), [Asked(Check(ConnId(1), 20))]);
     assert_eq!(s.hear(|conn| Checked(conn, false), 1), [connect(2)]);
+    assert_eq!(s.hear(Connected, 2), [Asked(Check(ConnId(2), 20))], "the node is in doubt");
+    assert_eq!(s.hear(|conn| Checked(conn, true), 2), [granted(4, 2)]);
 }
 
 #[test]
@@ -224,7 +226,8 @@ fn pauses_grow_with_failures_and_end_with_an_answer() {
     s.checkout(5);
     s.checkout(6);
     assert_eq!(s.pool.connections(), 1, "one attempt shows whether the node is back");
-    assert_eq!(s.hear(Connected, 5), [granted(5, 5), connect(6)]);
+    assert_eq!(s.hear(Connected, 5), [Asked(Check(ConnId(5), 20))]);
+    assert_eq!(s.hear(|conn| Checked(conn, true), 5), [granted(5, 5), connect(6)]);
     s.check_in(5, 5, Returned::Clean);
     assert_eq!(s.checkout(7), []);
     assert_eq!(s.hear(Failed, 6), [], "another connection is coming back");
@@ -243,6 +246,25 @@ fn a_broken_connection_is_replaced_after_the_pause_for_who_still_waits() {
     assert_eq!(s.check_in(1, 1, Returned::Broken), [Asked(Close(ConnId(1)))]);
     assert_eq!(s.pass(9), []);
     assert_eq!(s.pass(1), [connect(3)]);
+}
+
+#[test]
+fn a_node_that_accepts_and_does_not_answer_costs_nobody_a_request() {
+    let mut s = Script::new(2);
+    s.checkout(1);
+    s.hear(Connected, 1);
+    s.check_in(1, 1, Returned::Broken);
+    s.pass(10);
+    s.checkout(2);
+    assert_eq!(s.hear(Connected, 2), [Asked(Check(ConnId(2), 20))]);
+    let again = s.now.plus_ms(20);
+    assert_eq!(s.hear(|conn| Checked(conn, false), 2), [refused(2, Down(again))]);
+    s.pass(20);
+    s.checkout(3);
+    s.hear(Connected, 3);
+    assert_eq!(s.hear(|conn| Checked(conn, true), 3), [granted(3, 3)]);
+    s.checkout(4);
+    assert_eq!(s.hear(Connected, 4), [granted(4, 4)], "it has answered");
 }
 
 #[test]
