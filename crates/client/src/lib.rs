@@ -23,7 +23,7 @@
 //!
 //! Both parts, as they are, run under a scheduler that polls tasks in any order, drops callers at any poll and breaks
 //! nodes at any time, beside a model that says what a pool may do without looking at how (`src/model.rs`). What it finds
-//! shrinks to one or two callers. Six bugs of the kind that pools have are planted in the code, and it must find each.
+//! shrinks to a few callers. Six bugs of the kind that pools have are planted in the code, and it must find each.
 //!
 //! # What is promised
 //!

@@ -14,7 +14,7 @@ use super::plan::{FAULTS_MS_MAX, Fault, any_fault};
 use super::rules::{ANSWERED, BUDGET, ON_TIME, ONCE, OWN_ANSWER};
 use super::run::{Failure, Report, broken_if, catch_broken, get, is_answer, judge, start_fault};
 use super::scheduler::Scheduler;
-use super::tests::{Scheduled, cases, search, seeds};
+use super::tests::{Scheduled, cases, search, seeds, without_one};
 use super::world::{FakeNet, Mood};
 use crate::calls::{Ask, Core};
 use crate::net::Net;
@@ -97,6 +97,13 @@ impl Scheduled for Plan {
 
     fn schedule(&mut self) -> &mut u64 {
         &mut self.schedule
+    }
+
+    fn smaller(&self) -> Vec<Plan> {
+        let callers = without_one(&self.callers);
+        let fewer = callers.map(|callers| Plan { callers, ..self.clone() });
+        let faults = without_one(&self.faults);
+        fewer.chain(faults.map(|faults| Plan { faults, ..self.clone() })).collect()
     }
 }
 
