@@ -10,11 +10,11 @@ use ombak_wire::{Request, Response, RpbContent, RpbPutReq};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::plan::{FAULTS_MS_MAX, Fault, any_fault};
+use super::plan::{FAULTS_MS_MAX, Fault, any_fault, small_times};
 use super::rules::{ANSWERED, BUDGET, ON_TIME, ONCE, OWN_ANSWER};
 use super::run::{Failure, Report, broken_if, catch_broken, get, is_answer, judge, start_fault};
 use super::scheduler::Scheduler;
-use super::tests::{Scheduled, cases, search, seeds, without_one};
+use super::tests::{Scheduled, cases, fewer, search, seeds};
 use super::world::{FakeNet, Mood};
 use crate::calls::{Ask, Core};
 use crate::net::Net;
@@ -69,16 +69,8 @@ fn any_plan() -> impl Strategy<Value = Plan> {
 }
 
 fn options(plan: &Plan) -> Options {
-    let pool = PoolOptions {
-        connections_max: plan.connections_max,
-        waiters_max: 4,
-        connect_ms: 30,
-        check_after_ms: 60,
-        check_ms: 20,
-        idle_ms_max: 400,
-        backoff_ms: 10,
-        backoff_ms_max: 100,
-    };
+    let (connections_max, waiters_max) = (plan.connections_max, 4);
+    let pool = PoolOptions { connections_max, waiters_max, ..small_times() };
     Options {
         pool,
         timeout_ms: 200,
@@ -100,10 +92,8 @@ impl Scheduled for Plan {
     }
 
     fn smaller(&self) -> Vec<Plan> {
-        let callers = without_one(&self.callers);
-        let fewer = callers.map(|callers| Plan { callers, ..self.clone() });
-        let faults = without_one(&self.faults);
-        fewer.chain(faults.map(|faults| Plan { faults, ..self.clone() })).collect()
+        let fewer = fewer(&self.callers, &self.faults);
+        fewer.map(|(callers, faults)| Plan { callers, faults, ..self.clone() }).collect()
     }
 }
 

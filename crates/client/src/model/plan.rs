@@ -45,18 +45,25 @@ pub struct Fault {
 }
 
 impl Plan {
-    /// Small times, so that everything meets everything.
     pub fn options(&self) -> PoolOptions {
         PoolOptions {
             connections_max: self.connections_max,
             waiters_max: self.waiters_max,
-            connect_ms: 30,
-            check_after_ms: 60,
-            check_ms: 20,
-            idle_ms_max: 400,
-            backoff_ms: 10,
-            backoff_ms_max: 100,
+            ..small_times()
         }
+    }
+}
+
+/// So that everything meets everything.
+pub fn small_times() -> PoolOptions {
+    PoolOptions {
+        connect_ms: 30,
+        check_after_ms: 60,
+        check_ms: 20,
+        idle_ms_max: 400,
+        backoff_ms: 10,
+        backoff_ms_max: 100,
+        ..PoolOptions::default()
     }
 }
 

@@ -45,15 +45,22 @@ impl Scheduled for Plan {
     }
 
     fn smaller(&self) -> Vec<Plan> {
-        let callers = without_one(&self.callers);
-        let fewer = callers.map(|callers| Plan { callers, ..self.clone() });
-        let faults = without_one(&self.faults);
-        fewer.chain(faults.map(|faults| Plan { faults, ..self.clone() })).collect()
+        let fewer = fewer(&self.callers, &self.faults);
+        fewer.map(|(callers, faults)| Plan { callers, faults, ..self.clone() }).collect()
     }
 }
 
-/// All lists that lack one entry of this one.
-pub fn without_one<T: Clone>(list: &[T]) -> impl Iterator<Item = Vec<T>> {
+/// The same callers and faults without one of them, in all ways.
+pub fn fewer<C: Clone, F: Clone>(
+    callers: &[C],
+    faults: &[F],
+) -> impl Iterator<Item = (Vec<C>, Vec<F>)> {
+    let fewer_callers = without_one(callers).map(|callers| (callers, faults.to_vec()));
+    let fewer_faults = without_one(faults).map(|faults| (callers.to_vec(), faults));
+    fewer_callers.chain(fewer_faults)
+}
+
+fn without_one<T: Clone>(list: &[T]) -> impl Iterator<Item = Vec<T>> {
     (0..list.len()).map(|at| [&list[..at], &list[at + 1..]].concat())
 }
 
