@@ -112,6 +112,40 @@ pub enum Upkeep<N> {
 /// See [`Upkeep::Run`].
 pub type UpkeepJob<N> = Box<dyn FnOnce() -> N + Send>;
 
+/// What a device holds and has done since it was opened, for operators. Its fields are totals of the shard.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub struct DeviceUsage {
+    /// Keys with a value.
+    pub keys: u64,
+    /// Bytes of the records that those keys point at (values in files of their own not included).
+    pub live_bytes: u64,
+    /// Bytes of all files, what was overwritten and removed included.
+    pub file_bytes: u64,
+    /// Bytes of values that are held in memory because no file has them yet.
+    pub memory_bytes: u64,
+    /// Records that compaction has stored again.
+    pub moved_records: u64,
+    /// Their bytes.
+    pub moved_bytes: u64,
+}
+
+/// What a writer holds and has done since it was opened, for operators.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub struct WriterUsage {
+    /// Bytes of the commit log that cannot be reused yet.
+    pub log_used_bytes: u64,
+    /// Bytes that the commit log may take.
+    pub log_bytes_max: u64,
+    /// Bytes of records that were given to the commit log.
+    pub log_written_bytes: u64,
+    /// Bytes that are durable in the commit log and that no vnode's file has yet.
+    pub gathered_bytes: u64,
+    /// Checkpoints that were begun.
+    pub checkpoints: u64,
+    /// Files that were removed, because what was alive in them is elsewhere.
+    pub files_removed: u64,
+}
+
 /// One shard's storage.
 ///
 /// Call order: any number of `load`, `peek`, `store` and `scan`, then `take_commit` at the end of the loop turn; what it
@@ -143,6 +177,10 @@ pub trait Device {
     fn durable(&self) -> Stamp;
     /// Bytes taken by `store` that are not durable yet; hosts refuse work above a bound.
     fn pending_bytes(&self) -> u64;
+    /// What it holds. May look at every vnode: not for every turn.
+    fn usage(&self) -> DeviceUsage {
+        DeviceUsage::default()
+    }
 }
 
 /// The half that makes things durable: one for all shards of a node.
@@ -162,4 +200,9 @@ pub trait Writer: Send {
 
     /// Does a bounded piece of what can wait (flushing, checkpoints, recycling). `false`: nothing is left to do.
     fn tidy(&mut self, notices: &mut Vec<(ShardId, Self::Notice)>) -> io::Result<bool>;
+
+    /// What it holds and has done.
+    fn usage(&self) -> WriterUsage {
+        WriterUsage::default()
+    }
 }

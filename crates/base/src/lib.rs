@@ -17,13 +17,14 @@ mod fnv;
 mod ids;
 pub mod limits;
 mod machine;
+mod passing;
 pub mod property;
 mod time;
 
 pub use codec::{DecodeError, Reader, Wire, put_bytes, put_varint};
 pub use device::{
-    Chunk, Device, DeviceError, Entry, Load, Peek, ReadJob, Scan, ScanEntry, Upkeep, UpkeepJob,
-    Writer,
+    Chunk, Device, DeviceError, DeviceUsage, Entry, Load, Peek, ReadJob, Scan, ScanEntry, Upkeep,
+    UpkeepJob, Writer, WriterUsage,
 };
 pub use disk::{Disk, DiskFile, OpenMode};
 pub use fnv::{FNV_START, fnv1a};
@@ -32,4 +33,5 @@ pub use ids::{
     ShardId, Stamp, Ticket,
 };
 pub use machine::{Effects, Event, Machine, Refused};
+pub use passing::{PLACES_MAX, Passing, Place};
 pub use time::{Now, Tick};

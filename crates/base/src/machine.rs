@@ -6,8 +6,8 @@ use std::hash::Hash;
 use bytes::Bytes;
 
 use crate::{
-    Address, Chunk, ClientId, DeviceError, Entry, NodeId, Now, Partition, Peek, Scan, Stamp, Tick,
-    Ticket, Wire,
+    Address, Chunk, ClientId, DeviceError, Entry, NodeId, Now, Partition, Passing, Peek, Place,
+    RequestId, Scan, Stamp, Tick, Ticket, Wire,
 };
 
 /// A deterministic state machine: same state, same time, same event, same choices give the same next state and the
@@ -127,4 +127,16 @@ pub trait Effects<M: Machine> {
     fn scan(&mut self, ticket: Ticket, scan: Scan);
     /// Says that an interesting place in the code was reached.
     fn probe(&mut self, name: &'static str);
+    /// Says that the request of `client` is this operation, here and wherever it goes. Hosts may ignore it.
+    fn named(&mut self, client: ClientId, request: RequestId) {
+        let _ = (client, request);
+    }
+    /// Says that an operation passes a place: hosts may count it, and log it for who follows that operation.
+    fn pass(&mut self, passing: Passing) {
+        let _ = passing;
+    }
+    /// Says that something was done at a place, for hosts that count.
+    fn count(&mut self, place: Place) {
+        let _ = place;
+    }
 }

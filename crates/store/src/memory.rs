@@ -9,8 +9,8 @@ use std::io;
 
 use bytes::Bytes;
 use ombak_base::{
-    Chunk, Device, DeviceError, Entry, Load, Partition, Peek, Scan, ScanEntry, ShardId, Stamp,
-    Writer,
+    Chunk, Device, DeviceError, DeviceUsage, Entry, Load, Partition, Peek, Scan, ScanEntry,
+    ShardId, Stamp, Writer,
 };
 
 use crate::budget::{Budget, range_of};
@@ -23,6 +23,8 @@ type Entries = BTreeMap<Bytes, Entry>;
 pub struct Memory {
     partitions: BTreeMap<Partition, Entries>,
     last: Stamp,
+    /// Of all keys and values.
+    bytes: u64,
 }
 
 /// The other half of [`Memory`], which has nothing to do.
@@ -69,10 +71,13 @@ impl Device for Memory {
 
     fn store(&mut self, partition: Partition, key: &[u8], entry: Option<&Entry>) -> Stamp {
         let entries = self.partitions.entry(partition).or_default();
-        match entry {
+        let before = match entry {
             Some(entry) => entries.insert(Bytes::copy_from_slice(key), entry.clone()),
             None => entries.remove(key),
         };
+        let of = |entry: &Entry| (key.len() + entry.bytes.len()) as u64;
+        self.bytes += entry.map_or(0, of);
+        self.bytes -= before.as_ref().map_or(0, of);
         self.last = Stamp(self.last.0 + 1);
         self.last
     }
@@ -110,6 +115,12 @@ impl Device for Memory {
 
     fn pending_bytes(&self) -> u64 {
         0
+    }
+
+    fn usage(&self) -> DeviceUsage {
+        let keys = self.partitions.values().map(|entries| entries.len() as u64).sum();
+        let bytes = self.bytes;
+        DeviceUsage { keys, live_bytes: bytes, memory_bytes: bytes, ..DeviceUsage::default() }
     }
 }
 

@@ -3,8 +3,8 @@
 use std::io;
 
 use ombak_base::{
-    Chunk, Device, DeviceError, Disk, Entry, Load, Partition, Peek, Scan, ShardId, Stamp, Upkeep,
-    Writer,
+    Chunk, Device, DeviceError, DeviceUsage, Disk, Entry, Load, Partition, Peek, Scan, ShardId,
+    Stamp, Upkeep, Writer, WriterUsage,
 };
 
 use crate::error::StoreError;
@@ -132,6 +132,13 @@ impl<D: Disk> Device for Store<D> {
             Store::Log(log) => log.pending_bytes(),
         }
     }
+
+    fn usage(&self) -> DeviceUsage {
+        match self {
+            Store::Memory(memory) => memory.usage(),
+            Store::Log(log) => log.usage(),
+        }
+    }
 }
 
 impl<D: Disk> StoreWriter<D> {
@@ -179,6 +186,13 @@ impl<D: Disk> Writer for StoreWriter<D> {
         match self {
             StoreWriter::Memory(_) => Ok(false),
             StoreWriter::Log(log) => log.tidy(notices),
+        }
+    }
+
+    fn usage(&self) -> WriterUsage {
+        match self {
+            StoreWriter::Memory(_) => WriterUsage::default(),
+            StoreWriter::Log(log) => log.usage(),
         }
     }
 }

@@ -116,7 +116,7 @@ impl<F: DiskFile> Behind<F> {
         disk: &D,
         before: u32,
         larges: &BTreeSet<u32>,
-    ) -> io::Result<()> {
+    ) -> io::Result<u64> {
         let dir = directory(self.partition);
         let is_dropped = |name: &String| match name.split_once('.') {
             Some((number, "data")) => number.parse().is_ok_and(|number: u32| number < before),
@@ -126,13 +126,15 @@ impl<F: DiskFile> Behind<F> {
             Some((number, "large")) => number.parse().is_ok_and(|number| larges.contains(&number)),
             _ => false,
         };
+        let mut removed = 0;
         for name in disk.list(&dir)?.into_iter().filter(is_dropped) {
             disk.remove(&format!("{dir}/{name}"))?;
+            removed += 1;
         }
         self.dirty = self.dirty.split_off(&before);
         self.data.take_if(|(file, _)| *file < before);
         self.large.take_if(|(file, _)| larges.contains(file));
-        Ok(())
+        Ok(removed)
     }
 
     /// Writes a value to a file of large values. Not durable before the file is synced, and `sync_names`.

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::BytesMut;
 use ombak_base::{
-    Chunk, Device, DeviceError, Disk, Entry, Load, Partition, Peek, Scan, Stamp, Upkeep,
+    Chunk, Device, DeviceError, DeviceUsage, Disk, Entry, Load, Partition, Peek, Scan, Stamp,
+    Upkeep,
 };
 
 use super::commit::{Append, GivenUp, LogCommit, LogNotice, Notice};
@@ -36,6 +37,8 @@ pub struct LogDevice<D: Disk> {
     /// Commits that the writer has not reported, with their bytes.
     on_the_way: VecDeque<(Stamp, u64)>,
     pub(super) pending_bytes: u64,
+    /// What compaction has stored again: records, bytes.
+    moved: (u64, u64),
 }
 
 impl<D: Disk> LogDevice<D> {
@@ -54,6 +57,7 @@ impl<D: Disk> LogDevice<D> {
             durable: Stamp::NONE,
             on_the_way: VecDeque::new(),
             pending_bytes: 0,
+            moved: (0, 0),
         }
     }
 
@@ -86,6 +90,14 @@ impl<D: Disk> LogDevice<D> {
         self.turn.push(append);
         self.turn_bytes += bytes;
         self.pending_bytes += bytes;
+    }
+
+    /// What compaction stored again is counted, and goes with the next commit.
+    pub(super) fn take_moved(&mut self, append: Append) {
+        let large = append.large.as_ref().map_or(0, |large| large.bytes.len());
+        self.moved.0 += 1;
+        self.moved.1 += (append.bytes.len() + large) as u64;
+        self.take(append);
     }
 
     fn made_durable(&mut self, upto: Stamp) {
@@ -166,5 +178,17 @@ impl<D: Disk> Device for LogDevice<D> {
 
     fn pending_bytes(&self) -> u64 {
         self.pending_bytes
+    }
+
+    fn usage(&self) -> DeviceUsage {
+        let (moved_records, moved_bytes) = self.moved;
+        let mut usage = DeviceUsage { moved_records, moved_bytes, ..DeviceUsage::default() };
+        for status in self.vnodes.values().map(Vnode::status) {
+            usage.keys += status.keys;
+            usage.live_bytes += status.live_bytes;
+            usage.file_bytes += status.file_bytes + status.large_bytes;
+            usage.memory_bytes += status.memory_bytes;
+        }
+        usage
     }
 }

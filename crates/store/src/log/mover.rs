@@ -124,7 +124,7 @@ impl<D: Disk> LogDevice<D> {
             self.renew_chunk(moved.key.len());
             let Some(vnode) = self.vnodes.get_mut(&partition) else { return };
             match vnode.relocate(moved, self.bounds, &mut self.chunk) {
-                Ok(append) => append.into_iter().for_each(|append| self.take(append)),
+                Ok(append) => append.into_iter().for_each(|append| self.take_moved(append)),
                 Err(_) => then = Then::Damage,
             }
         }
@@ -146,7 +146,7 @@ impl<D: Disk> LogDevice<D> {
         self.renew_chunk(moved.key.len());
         let Some(vnode) = self.vnodes.get_mut(&partition) else { return };
         match vnode.relocate_large(moved, self.bounds, &mut self.chunk) {
-            Ok(append) => append.into_iter().for_each(|append| self.take(append)),
+            Ok(append) => append.into_iter().for_each(|append| self.take_moved(append)),
             Err(_) => self.stop_moving(partition, Kind::Large, file),
         }
     }

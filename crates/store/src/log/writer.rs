@@ -18,7 +18,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 
 use ombak_aries::{CommitLog, LogError, Lsn, StreamId};
-use ombak_base::{Disk, DiskFile, Partition, ShardId, Stamp, Writer};
+use ombak_base::{Disk, DiskFile, Partition, ShardId, Stamp, Writer, WriterUsage};
 
 use super::behind::{Behind, Written};
 use super::commit::{Append, GivenUp, LogCommit, LogNotice, Notice, bytes_head, end_record};
@@ -55,6 +55,16 @@ pub struct LogWriter<D: Disk> {
     checkpoint: Option<Partition>,
     poisoned: bool,
     snapshot: Option<Box<Making<D>>>,
+    /// Totals since the start.
+    done: Done,
+}
+
+/// What the writer has done since the start.
+#[derive(Default)]
+struct Done {
+    written_bytes: u64,
+    checkpoints: u64,
+    files_removed: u64,
 }
 
 /// Files of so many vnodes are removed together while there is other work: noting where vnodes begin takes syncs.
@@ -89,6 +99,7 @@ impl<D: Disk> LogWriter<D> {
             checkpoint: None,
             poisoned: false,
             snapshot: None,
+            done: Done::default(),
         }
     }
 
@@ -256,6 +267,7 @@ impl<D: Disk> LogWriter<D> {
         };
         let lsn = lsn.map_err(io::Error::other)?;
         self.since_checkpoint_bytes += append.bytes.len() as u64;
+        self.done.written_bytes += append.bytes.len() as u64;
         self.batch.push_back((lsn, append));
         Ok(())
     }
@@ -305,6 +317,7 @@ impl<D: Disk> LogWriter<D> {
     }
 
     fn begin_checkpoint(&mut self) {
+        self.done.checkpoints += 1;
         self.since_checkpoint_bytes = 0;
         self.checkpoint = self.vnodes.first_key_value().map(|(partition, _)| *partition);
     }
@@ -349,7 +362,7 @@ impl<D: Disk> LogWriter<D> {
         }
         for (partition, Dropping { before, larges }) in dropping {
             if let Some(behind) = self.vnodes.get_mut(&partition) {
-                behind.remove_files(&self.disk, before, &larges)?;
+                self.done.files_removed += behind.remove_files(&self.disk, before, &larges)?;
             }
         }
         Ok(())
@@ -448,5 +461,17 @@ impl<D: Disk> Writer for LogWriter<D> {
             // The log is none the worse for a failure here. If the disk is, the next write says so.
             Ok(writer.log.tidy().unwrap_or(false))
         })
+    }
+
+    fn usage(&self) -> WriterUsage {
+        let (log_used_bytes, log_bytes_max) = self.log_bytes();
+        WriterUsage {
+            log_used_bytes,
+            log_bytes_max,
+            log_written_bytes: self.done.written_bytes,
+            gathered_bytes: self.gathered_bytes,
+            checkpoints: self.done.checkpoints,
+            files_removed: self.done.files_removed,
+        }
     }
 }
