@@ -147,6 +147,15 @@ impl Operation {
         matches!(self, Operation::Get(_))
     }
 
+    /// As a log says it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Operation::Get(_) => "get",
+            Operation::Put(_) => "put",
+            Operation::Delete(_) => "delete",
+        }
+    }
+
     /// The bucket that it concerns.
     pub fn bucket(&self) -> &BucketId {
         match self {

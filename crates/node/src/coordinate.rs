@@ -14,13 +14,16 @@ mod reading;
 mod writing;
 
 use bytes::Bytes;
-use ombak_base::{Address, ClientId, Effects, NodeId, Now, Partition, RequestId, Stamp, Tick};
+use ombak_base::{
+    Address, ClientId, Effects, NodeId, Now, Partition, Passing, Place, RequestId, Stamp, Tick,
+};
 use ombak_cluster::{Fence, Header, Role};
 use ombak_kv::{Answer, GetCore, Operation, PutCore, Quorum, RequestError, storage_key};
 
 use self::writing::{acks_wanted, merge_of};
 use crate::entry::refused;
 use crate::message::{Ask, Message, Told};
+use crate::places;
 use crate::replica::Origin;
 use crate::shard::{Reply, Shard};
 
@@ -119,6 +122,17 @@ impl Op {
         self.primaries.iter_mut().for_each(|(node, old)| *old = fence(*node));
     }
 
+    fn pass<E: Effects<Shard>>(
+        &self,
+        place: Place,
+        peer: Option<Address>,
+        what: &'static str,
+        fx: &mut E,
+    ) {
+        let (request, partition) = (self.request, self.partition);
+        fx.pass(Passing { place, request, partition, peer, what });
+    }
+
     fn fence(&self, node: NodeId) -> Option<Fence> {
         self.primaries.iter().find(|(primary, _)| *primary == node).and_then(|(_, fence)| *fence)
     }
@@ -148,6 +162,7 @@ impl Shard {
             retries_left: 3,
             overloaded: false,
         });
+        op.pass(places::COORDINATED, None, op.operation.name(), fx);
         if let Err(error) = self.begin(now, op, fx) {
             self.deliver(asker, refused(retried, error), fx);
         }
@@ -264,6 +279,7 @@ impl Shard {
                 request: op.request,
             };
             let address = self.peers.address(node, op.partition);
+            op.pass(places::ASKED, Some(address), ask.name(), fx);
             fx.send(address, Message::Ask(id, header, props, ask), Stamp::NONE).is_ok()
         });
         if !sent {
@@ -287,6 +303,8 @@ impl Shard {
             self.ops.insert(id, op);
             return;
         }
+        let peer = (node != self.me()).then(|| self.peers.address(node, op.partition));
+        op.pass(places::HEARD, peer, told.name(), fx);
         match told {
             Told::PropsDiffer(export) => self.learn_and_ask_again(now, node, id, op, export, fx),
             told if matches!(op.stage, Stage::Reading(..)) => {
@@ -355,6 +373,7 @@ impl Shard {
         for id in late {
             let Some(mut op) = self.ops.remove(&id) else { continue };
             fx.probe("an operation ran out of time");
+            op.pass(places::TIMED_OUT, None, op.operation.name(), fx);
             let asker = std::mem::replace(&mut op.asker, Asker::Nobody);
             match &op.stage {
                 Stage::Reading(core, _) => {

@@ -6,7 +6,7 @@
 //! is delivered when another has long been acknowledged then removes nothing that was written since.
 
 use ombak_base::{
-    Address, ClientId, Effects, NodeId, Now, Partition, Refused, RequestId, Stamp, Tick,
+    Address, ClientId, Effects, NodeId, Now, Partition, Passing, Refused, RequestId, Stamp, Tick,
 };
 use ombak_cluster::{FENCE_WINDOW_MS, Fence, hash};
 use ombak_kv::{Answer, DeleteOp, Operation, RequestError, validate_key};
@@ -14,6 +14,7 @@ use ombak_kv::{Answer, DeleteOp, Operation, RequestError, validate_key};
 use crate::boot::shard_of;
 use crate::coordinate::{Asker, Task};
 use crate::message::Message;
+use crate::places;
 use crate::shard::{Reply, Shard};
 
 /// The time an operation has when the client gives none (Riak's).
@@ -94,6 +95,7 @@ impl Shard {
         }
         let request =
             RequestId(u128::from(fx.choose(u64::MAX)) << 64 | u128::from(fx.choose(u64::MAX)));
+        fx.named(client, request);
         let deadline = now.tick.plus_ms(timeout_ms(&operation));
         let task =
             Task { asker: Asker::Client(client), request, retried: false, operation, deadline };
@@ -145,6 +147,7 @@ impl Shard {
         validate_key(operation.key())?;
         if self.overloaded() {
             fx.probe("a request was refused for overload");
+            fx.count(places::OVERLOADED);
             return Err(RequestError::Overload);
         }
         Ok(())
@@ -214,6 +217,7 @@ impl Shard {
             };
             forward.tried.push(forward.to);
             if sent.is_ok() {
+                self.pass_on(&forward, fx);
                 self.forwards.insert(id, forward);
                 return self.arm_sweep(now, fx);
             }
@@ -226,6 +230,17 @@ impl Shard {
                 }
             }
         }
+    }
+
+    fn pass_on<E: Effects<Shard>>(&self, forward: &Forward, fx: &mut E) {
+        let to_other = forward.to != self.me();
+        fx.pass(Passing {
+            place: if to_other { places::FORWARDED } else { places::HANDED },
+            request: forward.request,
+            partition: forward.partition,
+            peer: Some(self.peers.address(forward.to, forward.partition)),
+            what: forward.operation.name(),
+        });
     }
 
     /// Another shard's client asks this shard to coordinate.
@@ -278,6 +293,9 @@ impl Shard {
             return self.retry_forward(now, id, false, fx);
         };
         let Some(mut forward) = self.forwards.remove(&id) else { return };
+        let Forward { request, partition, .. } = forward;
+        let (place, peer, what) = (places::ANSWERED, Some(from), forward.operation.name());
+        fx.pass(Passing { place, request, partition, peer, what });
         match (forward.then.take(), *answer) {
             (Some(delete), Answer::Object(read)) => {
                 let delete = DeleteOp { context: Some(read.context), ..delete };
@@ -312,6 +330,7 @@ impl Shard {
         // A read leaves nothing.
         forward.retried |= maybe_done && !forward.operation.is_get();
         fx.probe("an operation was tried at another primary");
+        fx.count(places::RETRIED);
         match self.next_coordinator(forward.partition, &forward.operation, &forward.tried) {
             Some(next)
                 if next == self.me() && self.local_address(forward.partition) == self.config.me =>

@@ -22,6 +22,7 @@ mod members;
 mod message;
 mod once;
 mod owed;
+pub mod places;
 mod reaping;
 mod repair;
 mod replica;

@@ -4,6 +4,7 @@
 //! form and are shared with the receive buffer, never copied. A new field is a new message or a new protocol version
 //! (see [`ombak_cluster::Hello`]); the bytes of this one are golden in the tests.
 
+mod names;
 mod operation;
 
 use bytes::Bytes;

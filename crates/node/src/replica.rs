@@ -2,12 +2,14 @@
 
 use bytes::Bytes;
 use ombak_base::{
-    Address, DeviceError, Effects, Entry, NodeId, Now, Partition, Stamp, Ticket, always, planted,
+    Address, DeviceError, Effects, Entry, NodeId, Now, Partition, Passing, Stamp, Ticket, always,
+    planted,
 };
 use ombak_cluster::{Done, Fencing, Header, VnodeError};
 use ombak_kv::{Command, CommandReply, key_of};
 
 use crate::message::{Acks, Ask, Message, Told};
+use crate::places;
 use crate::repair::ScanFor;
 use crate::shard::Shard;
 
@@ -38,8 +40,12 @@ impl Shard {
         ask: Ask,
         fx: &mut E,
     ) {
+        let Header { request, partition, .. } = header;
+        let (peer, what) = (Some(from), ask.name());
+        fx.pass(Passing { place: places::REPLICA, request, partition, peer, what });
         if let Err(fencing) = self.fence(&header, now) {
             fx.probe("a request was fenced off");
+            fx.count(places::FENCED);
             return self.tell(from, id, Told::Fenced(fencing), Stamp::NONE, fx);
         }
         always!(
@@ -114,6 +120,11 @@ impl Shard {
         origin: Origin,
         fx: &mut E,
     ) {
+        fx.count(match &command {
+            Command::Get { .. } => places::VNODE_GET,
+            Command::Reap(_) => places::VNODE_DELETE,
+            _ => places::VNODE_PUT,
+        });
         if let Some(done) = self.vnodes.submit(now, partition, key, command, origin, fx) {
             self.finished(now, done, fx);
         }

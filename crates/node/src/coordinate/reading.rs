@@ -12,6 +12,7 @@ use super::writing::merge_of;
 use super::{Asker, Named, Op, Stage};
 use crate::entry::refused;
 use crate::message::{Acks, Ask, Told};
+use crate::places;
 use crate::replica::Origin;
 use crate::shard::Shard;
 
@@ -164,8 +165,16 @@ impl Shard {
             return;
         }
         let lacking = |said: &&Said| !holds(said) && said.heard != Heard::Failed;
-        for Said { node, .. } in core.said().iter().filter(lacking) {
+        let mut lacking = core.said().iter().filter(lacking).peekable();
+        if lacking.peek().is_some() {
+            op.pass(places::READ_REPAIR, None, op.operation.name(), fx);
+        }
+        for Said { node, heard, .. } in lacking {
             fx.probe("a read repaired a replica");
+            fx.count(match heard {
+                Heard::Absent => places::REPAIR_NOT_FOUND,
+                _ => places::REPAIR_OUT_OF_DATE,
+            });
             let props = self.buckets.digest(op.operation.bucket());
             let ask = Ask::Merge(op.storage_key.clone(), merged.encode(), Acks::Taken, None);
             self.ask(now, 0, op, *node, props, ask, fx);

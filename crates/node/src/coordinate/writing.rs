@@ -13,6 +13,7 @@ use ombak_kv::{
 use super::{Asker, Named, Op, Stage, Task};
 use crate::entry::refused;
 use crate::message::{Acks, Ask, Message, Told};
+use crate::places;
 use crate::replica::Origin;
 use crate::shard::Shard;
 
@@ -223,6 +224,7 @@ impl Shard {
         fx: &mut E,
     ) {
         fx.probe("a tombstone was reaped");
+        op.pass(places::REAPED, None, "tombstone", fx);
         let props = self.buckets.digest(op.operation.bucket());
         for (node, _) in &op.primaries {
             let ask = Ask::Reap(op.storage_key.clone(), tombstone.clone());

@@ -1,0 +1,51 @@
+//! Where operations pass, for hosts that count and for logs that follow one operation through all nodes.
+
+use ombak_base::Place;
+
+macro_rules! places {
+    ($($(#[$doc:meta])* $constant:ident = $number:literal, $name:literal;)*) => {
+        $($(#[$doc])* pub const $constant: Place = Place { number: $number, name: $name };)*
+
+        /// All of them.
+        pub const ALL: &[Place] = &[$($constant,)*];
+    };
+}
+
+places! {
+    /// The entry hands an operation to another shard of its node.
+    HANDED = 0, "handed over";
+    /// The entry sends a write to another node, whose replica names it.
+    FORWARDED = 1, "forwarded";
+    /// A shard begins to coordinate.
+    COORDINATED = 2, "coordinates";
+    /// The coordinator asks another node's replica.
+    ASKED = 3, "asks";
+    /// A replica is asked by another shard.
+    REPLICA = 4, "was asked";
+    /// The coordinator hears a replica.
+    HEARD = 5, "heard";
+    /// The entry hears the coordinator, which is another shard.
+    ANSWERED = 6, "heard the coordinator";
+    /// A vnode reads.
+    VNODE_GET = 7, "vnode get";
+    /// A vnode writes, as a coordinator or as a replica.
+    VNODE_PUT = 8, "vnode put";
+    /// A vnode forgets a tombstone.
+    VNODE_DELETE = 9, "vnode delete";
+    /// A read found differences between replicas.
+    READ_REPAIR = 10, "repairs";
+    /// A replica that had nothing is given the object.
+    REPAIR_NOT_FOUND = 11, "repairs a replica that had nothing";
+    /// A replica that had something else is given the object.
+    REPAIR_OUT_OF_DATE = 12, "repairs a replica that was behind";
+    /// An operation goes to another primary, because the one before is lost or cannot.
+    RETRIED = 13, "tries another primary";
+    /// An operation ran out of time.
+    TIMED_OUT = 14, "ran out of time";
+    /// A tombstone that all primaries hold is reaped.
+    REAPED = 15, "reaps";
+    /// A request was refused for overload.
+    OVERLOADED = 16, "overload";
+    /// A replica refused a request: wrong partition, older epoch, or too late.
+    FENCED = 17, "fenced off";
+}
