@@ -13,7 +13,7 @@ use ombak_base::{ClientId, Device, Event, Machine, Tick};
 
 use crate::config::Limits;
 use crate::face::{Answer, Face, Refusal, Requests};
-use crate::host::{Host, Origin, Own};
+use crate::host::{Host, Origin, Own, Whom};
 use crate::output::Output;
 use crate::slab::{Key, Slab};
 use crate::sockets::{self, Kind, Readiness};
@@ -162,6 +162,7 @@ impl<M: Machine, D: Device, F: Face<M>> Host<M, D, F> {
     /// Takes an accepted connection.
     pub fn adopt_client(&mut self, stream: TcpStream, face: usize) {
         sockets::tune(&stream);
+        self.counted.clients_accepted += 1;
         let state = self.clients.faces[face].open();
         let key = self.clients.slab.insert(Client {
             stream,
@@ -311,17 +312,23 @@ impl<M: Machine, D: Device, F: Face<M>> Host<M, D, F> {
     }
 
     /// Gives a request its id.
-    pub fn admit(&mut self, connection: Key, slot: u64) -> ClientId {
-        self.counted.requests += 1;
+    pub fn admit(&mut self, connection: Key, slot: u64, request: &M::Request) -> ClientId {
         if let Some(client) = self.clients.slab.get_mut(connection) {
             client.outstanding += 1;
         }
-        ClientId(self.requests.insert(Origin::Client { connection, slot }).bits())
+        let origin = Origin::new(Whom::Client { connection, slot }, F::operation(request));
+        ClientId(self.begin(origin).bits())
     }
 
-    /// Gives the face a part of an answer.
-    pub fn answer_client(&mut self, request: Key, connection: Key, slot: u64, reply: M::Reply) {
-        let Some(client) = self.clients.slab.get_mut(connection) else { return };
+    /// Gives the face a part of an answer. `true`: it was the last.
+    pub fn answer_client(
+        &mut self,
+        request: Key,
+        connection: Key,
+        slot: u64,
+        reply: M::Reply,
+    ) -> bool {
+        let Some(client) = self.clients.slab.get_mut(connection) else { return false };
         let face = &self.clients.faces[client.face];
         let before = client.output.len();
         let mut out = Requests::new(client.output.buffer(), &mut self.clients.asked);
@@ -334,7 +341,6 @@ impl<M: Machine, D: Device, F: Face<M>> Host<M, D, F> {
             Answer::Last | Answer::Stop | Answer::Close => {
                 client.outstanding -= 1;
                 client.closing |= answer == Answer::Close;
-                self.requests.remove(request);
             }
         }
         if answer == Answer::Stop {
@@ -347,12 +353,13 @@ impl<M: Machine, D: Device, F: Face<M>> Host<M, D, F> {
         if !self.clients.asked.is_empty() {
             self.admit_released(connection);
         }
+        answer != Answer::More
     }
 
     fn admit_released(&mut self, connection: Key) {
         let mut asked = std::mem::take(&mut self.clients.asked);
         for (slot, request) in asked.drain(..) {
-            let client = self.admit(connection, slot);
+            let client = self.admit(connection, slot, &request);
             self.soon.push_back(Event::Request { client, request });
         }
         self.clients.asked = asked;
@@ -417,12 +424,12 @@ impl<M: Machine, D: Device, F: Face<M>> Host<M, D, F> {
             .requests
             .iter()
             .filter(|(_, origin)| {
-                matches!(origin, Origin::Client { connection, .. } if *connection == of)
+                matches!(origin.whom, Whom::Client { connection, .. } if connection == of)
             })
             .map(|(request, _)| request)
             .collect();
         for request in gone {
-            self.requests.remove(request);
+            self.abandon(request);
             self.soon.push_back(Event::Gone(ClientId(request.bits())));
         }
     }

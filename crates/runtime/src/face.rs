@@ -5,6 +5,8 @@ use std::fmt::Debug;
 use bytes::BytesMut;
 use ombak_base::Machine;
 
+use crate::meters::Outcome;
+
 /// A protocol that clients speak on a TCP connection, such as Riak's Protocol Buffers. Every shard has its own clone
 /// and calls it on its own thread; a connection stays on the shard that it was given to.
 ///
@@ -42,6 +44,24 @@ pub trait Face<M: Machine>: Clone + Send + 'static {
         reply: M::Reply,
         out: &mut Requests<'_, M>,
     ) -> Answer;
+
+    /// Numbers the kind of operation, below [`OPERATIONS_MAX`](crate::OPERATIONS_MAX): each is measured apart.
+    fn operation(request: &M::Request) -> u8 {
+        let _ = request;
+        0
+    }
+
+    /// What a log calls a kind of operation.
+    fn operation_name(operation: u8) -> &'static str {
+        let _ = operation;
+        "request"
+    }
+
+    /// What is counted of an answer, or of the last part of one.
+    fn outcome(reply: &M::Reply) -> Outcome {
+        let _ = reply;
+        Outcome::default()
+    }
 
     /// The connection's input is given up, in the middle of a frame: says so in the protocol's way. As for
     /// [`receive`](Face::receive), after `Err(Close)` the connection closes; after `Ok` it is not read any more, and

@@ -5,29 +5,50 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use ombak_base::{
-    Address, ClientId, Device, Effects, Entry, Event, Load, Machine, NodeId, Now, Partition, Peek,
-    Refused, Scan, ShardId, Stamp, Tick, Ticket,
+    Address, ClientId, Device, Effects, Entry, Event, Load, Machine, NodeId, Now, Partition,
+    Passing, Peek, Place, Refused, RequestId, Scan, ShardId, Stamp, Tick, Ticket,
 };
 
 use crate::chance::Chance;
 use crate::clients::Clients;
 use crate::config::Limits;
-use crate::counters::ShardCounters;
+use crate::counters::{ShardBoard, ShardCounters};
 use crate::face::Face;
 use crate::handle::{Flow, Sink};
 use crate::held::Held;
 use crate::links::{Links, Route};
 use crate::locals::Locals;
+use crate::meters::Outcome;
 use crate::queue::{Rejected, Sender};
 use crate::reader::{Job, Work};
 use crate::running::Shared;
 use crate::slab::{Key, Slab};
+use crate::stores::Stores;
 use crate::timers::Timers;
 
-/// Where the answer to a request goes. The key of its place in the slab is the machine's [`ClientId`].
-pub(crate) enum Origin<R> {
+/// Lines that follow one operation, by its request id, through all nodes: `--log info,ombak::request=debug`.
+const FOLLOW: &str = "ombak::request";
+
+/// Where the answer to a request goes.
+pub(crate) enum Whom<R> {
     Client { connection: Key, slot: u64 },
     Local { id: u64, sink: Sink<R> },
+}
+
+/// A request that is not over. The key of its place in the slab is the machine's [`ClientId`].
+pub(crate) struct Origin<R> {
+    pub whom: Whom<R>,
+    /// The face's number for the kind of operation.
+    operation: u8,
+    since: Tick,
+    /// What the machine calls it; 0 if it has not said.
+    request: RequestId,
+}
+
+impl<R> Origin<R> {
+    pub fn new(whom: Whom<R>, operation: u8) -> Origin<R> {
+        Origin { whom, operation, since: Tick::default(), request: RequestId::default() }
+    }
 }
 
 /// An effect that waits for a stamp.
@@ -76,6 +97,8 @@ pub(crate) struct Host<M: Machine, D: Device, F: Face<M>> {
     pub limits: Limits,
     pub shared: Arc<Shared>,
     pub counted: ShardCounters,
+    pub board: Arc<ShardBoard>,
+    pub stores: Stores,
 }
 
 impl<M: Machine, D: Device, F: Face<M>> Effects<M> for Host<M, D, F> {
@@ -110,13 +133,20 @@ impl<M: Machine, D: Device, F: Face<M>> Effects<M> for Host<M, D, F> {
 
     fn load(&mut self, ticket: Ticket, partition: Partition, key: &Bytes) {
         let entry = match self.device.load(partition, key) {
-            Load::Ready(entry) => entry,
+            Load::Ready(entry) => {
+                self.board.meters.loads.record(0, 1);
+                entry
+            }
             Load::Blocked(job) => {
                 self.counted.loads_blocked += 1;
-                let work = Work { shard: self.own.shard, job: Job::Read(ticket, job) };
+                let work =
+                    Work { shard: self.own.shard, job: Job::Read(ticket, job, self.now.tick) };
                 match self.work.try_send(work) {
                     // Slower for everybody on this shard, which is the bound: reads cannot pile up.
-                    Err(Rejected::Full(Work { job: Job::Read(_, job), .. })) => job(),
+                    Err(Rejected::Full(Work { job: Job::Read(_, job, _), .. })) => {
+                        self.board.meters.loads.record(0, 1);
+                        job()
+                    }
                     _ => return,
                 }
             }
@@ -129,7 +159,9 @@ impl<M: Machine, D: Device, F: Face<M>> Effects<M> for Host<M, D, F> {
     }
 
     fn store(&mut self, partition: Partition, key: &Bytes, entry: Option<Entry>) -> Stamp {
-        self.device.store(partition, key, entry.as_ref())
+        let stamp = self.device.store(partition, key, entry.as_ref());
+        self.stores.stored(stamp, self.now.tick);
+        stamp
     }
 
     fn scan(&mut self, ticket: Ticket, scan: Scan) {
@@ -137,10 +169,80 @@ impl<M: Machine, D: Device, F: Face<M>> Effects<M> for Host<M, D, F> {
         self.later.push_back(Event::Scanned { ticket, chunk });
     }
 
-    fn probe(&mut self, _name: &'static str) {}
+    fn probe(&mut self, name: &'static str) {
+        tracing::trace!(target: FOLLOW, shard = %self.own.shard, "{name}");
+    }
+
+    fn named(&mut self, client: ClientId, request: RequestId) {
+        let Some(origin) = self.requests.get_mut(Key::from_bits(client.0)) else { return };
+        origin.request = request;
+        let operation = F::operation_name(origin.operation);
+        tracing::debug!(target: FOLLOW, %request, node = %self.own.node, shard = %self.own.shard, "entered: {operation}");
+    }
+
+    fn pass(&mut self, passing: Passing) {
+        self.count(passing.place);
+        if tracing::enabled!(target: FOLLOW, tracing::Level::DEBUG) {
+            self.log_passing(&passing);
+        }
+    }
+
+    fn count(&mut self, place: Place) {
+        self.board.meters.pass(place.number);
+    }
 }
 
 impl<M: Machine, D: Device, F: Face<M>> Host<M, D, F> {
+    #[cold]
+    fn log_passing(&self, passing: &Passing) {
+        let Passing { place, request, partition, peer, what } = passing;
+        let (node, shard, place) = (self.own.node, self.own.shard, place.name);
+        match peer {
+            Some(Address { node: peer, shard: at }) => {
+                tracing::debug!(target: FOLLOW, %request, %node, %shard, %partition, %peer, %at, "{place}: {what}");
+            }
+            None => {
+                tracing::debug!(target: FOLLOW, %request, %node, %shard, %partition, "{place}: {what}");
+            }
+        }
+    }
+
+    /// A request has come: it is under way from now on.
+    pub fn begin(&mut self, origin: Origin<M::Reply>) -> Key {
+        self.counted.requests += 1;
+        self.board.meters.operation(origin.operation).begin();
+        self.requests.insert(Origin { since: self.now.tick, ..origin })
+    }
+
+    /// The last of the answer has been given.
+    pub fn finish(&mut self, request: Key, outcome: Outcome) -> Option<Whom<M::Reply>> {
+        let Origin { whom, operation, since, request } = self.requests.remove(request)?;
+        let us = self.now.tick.since(since);
+        self.board.meters.operation(operation).finish(us, outcome);
+        if request != RequestId::default() {
+            let (shard, failed) = (self.own.shard, outcome.failed);
+            tracing::debug!(target: FOLLOW, %request, node = %self.own.node, %shard, us, failed, "answered");
+        }
+        Some(whom)
+    }
+
+    /// Nobody waits for the answer any more.
+    pub fn abandon(&mut self, request: Key) -> Option<Whom<M::Reply>> {
+        let Origin { whom, operation, .. } = self.requests.remove(request)?;
+        self.board.meters.operation(operation).abandon();
+        Some(whom)
+    }
+
+    pub fn count_usage(&mut self) {
+        let usage = self.device.usage();
+        self.counted.keys = usage.keys;
+        self.counted.live_bytes = usage.live_bytes;
+        self.counted.file_bytes = usage.file_bytes;
+        self.counted.memory_bytes = usage.memory_bytes;
+        self.counted.moved_records = usage.moved_records;
+        self.counted.moved_bytes = usage.moved_bytes;
+    }
+
     fn route(&mut self, to: Address) -> Result<Route, Refused> {
         let route = if to.node == self.own.node {
             self.locals.route(to.shard)
@@ -188,6 +290,7 @@ impl<M: Machine, D: Device, F: Face<M>> Host<M, D, F> {
         }
         let durable = self.device.durable();
         self.durable = durable;
+        self.stores.durable(durable, self.now.tick, &self.board.meters.stores);
         while let Some(waiting) = self.held.pop(durable) {
             match waiting {
                 Waiting::Reply { to, reply } => self.deliver(to, reply),
@@ -208,22 +311,30 @@ impl<M: Machine, D: Device, F: Face<M>> Host<M, D, F> {
     pub fn fail(&mut self) {
         self.failed = true;
         self.held.clear();
+        self.stores.clear();
     }
 
     /// Gives a part of an answer to whoever asked. One who has gone has been reported to the machine.
     fn deliver(&mut self, to: ClientId, reply: M::Reply) {
         self.counted.replies += 1;
         let key = Key::from_bits(to.0);
-        match self.requests.get_mut(key) {
+        let outcome = F::outcome(&reply);
+        match self.requests.get_mut(key).map(|origin| &mut origin.whom) {
             None => {}
-            Some(Origin::Client { connection, slot }) => {
+            Some(Whom::Client { connection, slot }) => {
                 let (connection, slot) = (*connection, *slot);
-                self.answer_client(key, connection, slot, reply);
+                if self.answer_client(key, connection, slot, reply) {
+                    self.finish(key, outcome);
+                }
             }
-            Some(Origin::Local { sink, .. }) => match sink(reply) {
+            Some(Whom::Local { sink, .. }) => match sink(reply) {
                 Flow::Wait => {}
                 Flow::More => self.soon.push_back(Event::More(to)),
-                Flow::Last => self.forget_local(key),
+                Flow::Last => {
+                    if let Some(Whom::Local { id, .. }) = self.finish(key, outcome) {
+                        self.local_requests.remove(&id);
+                    }
+                }
                 Flow::Stop => {
                     self.forget_local(key);
                     self.soon.push_back(Event::Gone(to));
@@ -233,7 +344,7 @@ impl<M: Machine, D: Device, F: Face<M>> Host<M, D, F> {
     }
 
     pub fn forget_local(&mut self, key: Key) {
-        if let Some(Origin::Local { id, .. }) = self.requests.remove(key) {
+        if let Some(Whom::Local { id, .. }) = self.abandon(key) {
             self.local_requests.remove(&id);
         }
     }

@@ -3,10 +3,11 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use ombak_base::{Machine, ShardId, Writer};
 
-use crate::counters::{LogCells, LogCounters};
+use crate::counters::{LogBoard, LogCounters};
 use crate::errands::ErrandList;
 use crate::queue::{Bell, Receiver, Sender};
 use crate::running::Shared;
@@ -26,7 +27,7 @@ pub(crate) struct LogThread<M: Machine, W: Writer> {
     pub untidy: bool,
     pub bell: Arc<Bell>,
     pub shared: Arc<Shared>,
-    pub cells: Arc<LogCells>,
+    pub board: Arc<LogBoard>,
 }
 
 impl<M: Machine, W: Writer> LogThread<M, W> {
@@ -39,6 +40,8 @@ impl<M: Machine, W: Writer> LogThread<M, W> {
         }
         if let Err(error) = self.serve(&mut counted) {
             tracing::error!(%error, "the log failed: nothing more will be made durable, nothing more acknowledged");
+            counted.failed = 1;
+            self.board.cells.publish(&counted);
             for shard in &self.shards {
                 shard.send(Input::DeviceFailed);
             }
@@ -60,16 +63,20 @@ impl<M: Machine, W: Writer> LogThread<M, W> {
             if !idle {
                 counted.writes += 1;
                 counted.commits += commits.len() as u64;
+                let begun = Instant::now();
                 self.writer.write(commits, &mut notices)?;
+                self.board.syncs.record(micros_since(begun), 1);
                 self.publish(&mut notices);
                 self.untidy = true;
             }
             if self.untidy && (idle || counted.writes.is_multiple_of(WRITES_PER_TIDY)) {
                 counted.tidies += 1;
+                let begun = Instant::now();
                 self.untidy = self.writer.tidy(&mut notices)?;
+                counted.tidy_us += micros_since(begun);
                 self.publish(&mut notices);
             }
-            self.cells.publish(counted);
+            self.count(counted);
             if idle && !self.untidy && !self.wait() {
                 return Ok(());
             }
@@ -81,6 +88,17 @@ impl<M: Machine, W: Writer> LogThread<M, W> {
             errand(&mut self.writer);
             self.untidy = true;
         }
+    }
+
+    fn count(&self, counted: &mut LogCounters) {
+        let usage = self.writer.usage();
+        counted.log_used_bytes = usage.log_used_bytes;
+        counted.log_bytes_max = usage.log_bytes_max;
+        counted.log_written_bytes = usage.log_written_bytes;
+        counted.gathered_bytes = usage.gathered_bytes;
+        counted.checkpoints = usage.checkpoints;
+        counted.files_removed = usage.files_removed;
+        self.board.cells.publish(counted);
     }
 
     fn take_commits(&mut self) -> Vec<(ShardId, W::Commit)> {
@@ -121,4 +139,9 @@ impl<M: Machine, W: Writer> LogThread<M, W> {
         self.bell.rise();
         !finished || !self.commits.is_empty()
     }
+}
+
+/// The log thread waits for the disk: two readings of the clock are nothing beside that.
+fn micros_since(begun: Instant) -> u64 {
+    u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX)
 }

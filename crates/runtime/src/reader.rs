@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use ombak_base::{Machine, ReadJob, ShardId, Ticket, UpkeepJob};
+use ombak_base::{Machine, ReadJob, ShardId, Tick, Ticket, UpkeepJob};
 
 use crate::queue::{Bell, Receiver, Sender};
 use crate::running::Shared;
@@ -16,14 +16,15 @@ pub(crate) struct Work<N> {
 }
 
 pub(crate) enum Job<N> {
-    Read(Ticket, ReadJob),
+    /// A read, and when it was asked for.
+    Read(Ticket, ReadJob, Tick),
     Upkeep(UpkeepJob<N>),
 }
 
 impl<N> Job<N> {
     pub fn run<M: Machine>(self) -> Input<M, N> {
         match self {
-            Job::Read(ticket, job) => Input::Loaded { ticket, entry: job() },
+            Job::Read(ticket, job, since) => Input::Loaded { ticket, entry: job(), since },
             Job::Upkeep(job) => Input::Notice(job()),
         }
     }

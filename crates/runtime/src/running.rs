@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use crate::config::{Hosted, RuntimeError};
-use crate::counters::{Counters, LogCells, ShardCells};
+use crate::counters::{Counters, Gauges, LogBoard, ShardBoard};
 use crate::handle::Handle;
 use crate::queue::Bell;
 
@@ -74,8 +74,7 @@ pub struct Running<M: Hosted> {
     stopper: Stopper,
     shards: Vec<JoinHandle<()>>,
     helpers: Vec<JoinHandle<()>>,
-    shard_cells: Vec<Arc<ShardCells>>,
-    log_cells: Arc<LogCells>,
+    gauges: Gauges,
 }
 
 /// Asks a node to stop, from any thread.
@@ -96,10 +95,11 @@ impl<M: Hosted> Running<M> {
     pub(crate) fn new(
         handle: Handle<M>,
         shared: Arc<Shared>,
-        shard_cells: Vec<Arc<ShardCells>>,
+        boards: &[Arc<ShardBoard>],
     ) -> Running<M> {
-        let (shards, helpers, log_cells) = (Vec::new(), Vec::new(), Arc::default());
-        Running { handle, stopper: Stopper { shared }, shards, helpers, shard_cells, log_cells }
+        let (shards, helpers) = (Vec::new(), Vec::new());
+        let gauges = Gauges { shards: boards.into(), log: Arc::default() };
+        Running { handle, stopper: Stopper { shared }, shards, helpers, gauges }
     }
 
     pub(crate) fn start_shard(
@@ -125,8 +125,8 @@ impl<M: Hosted> Running<M> {
         Ok(())
     }
 
-    pub(crate) fn log_cells(&self) -> Arc<LogCells> {
-        self.log_cells.clone()
+    pub(crate) fn log_board(&self) -> Arc<LogBoard> {
+        self.gauges.log.clone()
     }
 
     /// For clients in this process.
@@ -141,10 +141,12 @@ impl<M: Hosted> Running<M> {
 
     /// What the node counts.
     pub fn counters(&self) -> Counters {
-        Counters {
-            shards: self.shard_cells.iter().map(|cells| cells.snapshot()).collect(),
-            log: self.log_cells.snapshot(),
-        }
+        self.gauges.read()
+    }
+
+    /// Reads what the node counts, from elsewhere.
+    pub fn gauges(&self) -> Gauges {
+        self.gauges.clone()
     }
 
     /// Stops, and waits until every thread has ended.

@@ -14,12 +14,11 @@ use ombak_base::{
 
 use crate::clients::Received;
 use crate::config::RuntimeError;
-use crate::counters::ShardCells;
 use crate::doors::Doors;
 use crate::face::Face;
 use crate::frames::Frame;
 use crate::handle::Ask;
-use crate::host::{Host, Origin, Own};
+use crate::host::{Host, Origin, Own, Whom};
 use crate::locals::Batch;
 use crate::peers::{Arrived, Peers};
 use crate::queue::{Bell, Receiver, Rejected, Sender};
@@ -31,6 +30,8 @@ use crate::sockets::{self, Kind, Readiness};
 const SOON_MAX: usize = 1024;
 /// Inputs and timers taken from their queues in one turn.
 const INPUTS_MAX: usize = 1024;
+/// How often the device is asked what it holds.
+const USAGE_MS: u64 = 1_000;
 /// One read takes so much at most: enough to empty a socket of small frames, and a fair share of a turn.
 pub(crate) const SCRATCH_BYTES: usize = 128 * 1024;
 
@@ -38,7 +39,7 @@ pub(crate) const SCRATCH_BYTES: usize = 128 * 1024;
 pub(crate) enum Input<M: Machine, N> {
     Batch(Batch<M::Message>),
     Notice(N),
-    Loaded { ticket: Ticket, entry: Result<Option<Entry>, DeviceError> },
+    Loaded { ticket: Ticket, entry: Result<Option<Entry>, DeviceError>, since: Tick },
     DeviceFailed,
     Client { stream: TcpStream, face: usize },
     Peer { stream: TcpStream, origin: Address },
@@ -79,7 +80,8 @@ pub(crate) struct Shard<M: Machine, D: Device, F: Face<M>> {
     pub log: Sender<(ShardId, D::Commit)>,
     /// Commits that the log thread had no room for.
     pub commits: VecDeque<D::Commit>,
-    pub cells: Arc<ShardCells>,
+    /// When the device is next asked what it holds.
+    pub usage_due: Tick,
     pub start: Instant,
     pub scratch: Box<[u8]>,
     pub quiet_doors: Quiet,
@@ -268,7 +270,10 @@ impl<M: Machine, D: Device, F: Face<M>> Shard<M, D, F> {
     fn take_input(&mut self, input: Input<M, D::Notice>) {
         match input {
             Input::Notice(notice) => self.host.device.notice(notice),
-            Input::Loaded { ticket, entry } => self.take(Event::Loaded { ticket, entry }),
+            Input::Loaded { ticket, entry, since } => {
+                self.host.board.meters.loads.record(self.host.now.tick.since(since), 1);
+                self.take(Event::Loaded { ticket, entry });
+            }
             Input::Client { stream, face } => self.host.adopt_client(stream, face),
             Input::Peer { stream, origin } => self.adopt_peer(stream, origin),
             Input::Batch(batch) => {
@@ -299,8 +304,8 @@ impl<M: Machine, D: Device, F: Face<M>> Shard<M, D, F> {
     fn take_ask(&mut self, ask: Ask<M>) {
         match ask {
             Ask::Request { id, request, sink } => {
-                self.host.counted.requests += 1;
-                let key = self.host.requests.insert(Origin::Local { id, sink });
+                let origin = Origin::new(Whom::Local { id, sink }, F::operation(&request));
+                let key = self.host.begin(origin);
                 self.host.local_requests.insert(id, key);
                 self.take(Event::Request { client: ClientId(key.bits()), request });
             }
@@ -339,7 +344,7 @@ impl<M: Machine, D: Device, F: Face<M>> Shard<M, D, F> {
     fn ask_all(&mut self, connection: Key) {
         let mut asked = self.host.receive(connection);
         for (slot, request) in asked.drain(..) {
-            let client = self.host.admit(connection, slot);
+            let client = self.host.admit(connection, slot, &request);
             self.take(Event::Request { client, request });
         }
         self.host.reuse_asked(asked);
@@ -496,6 +501,10 @@ impl<M: Machine, D: Device, F: Face<M>> Shard<M, D, F> {
         host.counted.timers = host.timers.len() as u64;
         host.counted.commits_waiting = self.commits.len() as u64;
         host.counted.pending_bytes = host.device.pending_bytes();
-        self.cells.publish(&host.counted);
+        if host.now.tick >= self.usage_due {
+            self.usage_due = host.now.tick.plus_ms(USAGE_MS);
+            host.count_usage();
+        }
+        host.board.cells.publish(&host.counted);
     }
 }

@@ -7,12 +7,12 @@ use std::time::Instant;
 
 use mio::{Events, Poll, Token, Waker};
 use ombak_base::limits::SHARDS_MAX;
-use ombak_base::{Address, Device, Machine, Now, ShardId, Writer};
+use ombak_base::{Address, Device, Machine, Now, ShardId, Tick, Writer};
 
 use crate::chance::Chance;
 use crate::clients::Clients;
 use crate::config::{Boot, Config, Hosted, RuntimeError};
-use crate::counters::{ShardCells, ShardCounters};
+use crate::counters::{ShardBoard, ShardCounters};
 use crate::doors::Doors;
 use crate::face::Face;
 use crate::greeting::HELLO_BYTES_MAX;
@@ -29,6 +29,7 @@ use crate::running::{Running, Shared};
 use crate::shard::{Input, Quiet, SCRATCH_BYTES, Shard};
 use crate::slab::Slab;
 use crate::sockets::{Kind, token};
+use crate::stores::Stores;
 use crate::timers::Timers;
 
 /// Inputs waiting for a shard: batches of other shards, notices, reads, connections.
@@ -52,7 +53,7 @@ struct Common<M: Machine, D: Device, F> {
     log: Sender<(ShardId, D::Commit)>,
     work: Sender<Work<D::Notice>>,
     shared: Arc<Shared>,
-    cells: Vec<Arc<ShardCells>>,
+    boards: Vec<Arc<ShardBoard>>,
     start: Instant,
 }
 
@@ -84,8 +85,8 @@ where
     let doors = Doors::open(peer_listener, listeners, config.handshake.clone(), registry)?;
 
     let (inboxes, asks, ends) = connect(polls, config.limits.asks_max);
-    let cells: Vec<Arc<ShardCells>> = (0..count).map(|_| Arc::default()).collect();
-    let mut running = Running::new(Handle::new(asks), shared.clone(), cells.clone());
+    let boards: Vec<Arc<ShardBoard>> = (0..count).map(|_| Arc::default()).collect();
+    let mut running = Running::new(Handle::new(asks), shared.clone(), &boards);
     let log_thread = LogThread {
         writer: boot.writer,
         commits,
@@ -94,13 +95,13 @@ where
         untidy: true,
         bell: log_bell,
         shared: shared.clone(),
-        cells: running.log_cells(),
+        board: running.log_board(),
     };
     let reader =
         Reader { work: jobs, shards: inboxes.clone(), bell: read_bell, shared: shared.clone() };
 
     let start = Instant::now();
-    let common = Common { config, faces, inboxes, log, work, shared, cells, start };
+    let common = Common { config, faces, inboxes, log, work, shared, boards, start };
     let mut shards = Vec::new();
     for ((machine, device), ends) in boot.shards.into_iter().zip(ends) {
         shards.push(common.shard(shards.len(), machine, device, ends)?);
@@ -170,6 +171,7 @@ impl<M: Machine, D: Device, F: Face<M>> Common<M, D, F> {
         Ok(Shard {
             machine,
             host: self.host(ShardId(index as u16), device, registry),
+            usage_due: Tick::default(),
             peers: Peers::default(),
             doors: None,
             poll: ends.poll,
@@ -180,7 +182,6 @@ impl<M: Machine, D: Device, F: Face<M>> Common<M, D, F> {
             neighbours: self.inboxes.clone(),
             log: self.log.clone(),
             commits: VecDeque::new(),
-            cells: self.cells[index].clone(),
             start: self.start,
             scratch: vec![0; SCRATCH_BYTES].into_boxed_slice(),
             quiet_doors: Quiet::default(),
@@ -213,6 +214,8 @@ impl<M: Machine, D: Device, F: Face<M>> Common<M, D, F> {
             limits: limits.clone(),
             shared: self.shared.clone(),
             counted: ShardCounters::default(),
+            board: self.boards[usize::from(shard.0)].clone(),
+            stores: Stores::default(),
         }
     }
 }
