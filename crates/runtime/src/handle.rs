@@ -6,13 +6,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
-use ombak_base::{Machine, ShardId};
+use ombak_base::{Machine, RequestId, ShardId};
 
 use crate::queue::{Rejected, Sender};
 
 /// Takes the parts of one answer, on the shard's thread: it must not wait. It is dropped when the request is over,
 /// or when the node stops; a channel's sending end in it tells the other end so.
-pub type Sink<R> = Box<dyn FnMut(R) -> Flow + Send>;
+///
+/// With each part comes what the machine calls the request; 0 if it has not said.
+pub type Sink<R> = Box<dyn FnMut(R, RequestId) -> Flow + Send>;
 
 /// What a [`Sink`] wants after a part.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -132,7 +134,7 @@ impl<M: Machine<Reply: Send + 'static>> Handle<M> {
         within: Duration,
     ) -> Result<M::Reply, AskError> {
         let (sender, receiver) = mpsc::sync_channel(1);
-        let sink = move |reply| {
+        let sink = move |reply, _| {
             // Nobody listens any more once `within` is over.
             let _ = sender.try_send(reply);
             Flow::Last

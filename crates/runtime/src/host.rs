@@ -319,15 +319,15 @@ impl<M: Machine, D: Device, F: Face<M>> Host<M, D, F> {
         self.counted.replies += 1;
         let key = Key::from_bits(to.0);
         let outcome = F::outcome(&reply);
-        match self.requests.get_mut(key).map(|origin| &mut origin.whom) {
-            None => {}
-            Some(Whom::Client { connection, slot }) => {
+        let Some(origin) = self.requests.get_mut(key) else { return };
+        match &mut origin.whom {
+            Whom::Client { connection, slot } => {
                 let (connection, slot) = (*connection, *slot);
                 if self.answer_client(key, connection, slot, reply) {
                     self.finish(key, outcome);
                 }
             }
-            Some(Whom::Local { sink, .. }) => match sink(reply) {
+            Whom::Local { sink, .. } => match sink(reply, origin.request) {
                 Flow::Wait => {}
                 Flow::More => self.soon.push_back(Event::More(to)),
                 Flow::Last => {

@@ -11,7 +11,9 @@
 //! | `object`, `conditions`, `headers`, `links`, `siblings` | one key |
 //! | `walk` | from one key to others, along links |
 //! | `buckets`, `props` | listings and bucket properties |
-//! | `about`, `admin` | ping, stats, the list of resources; status, ring, repair, snapshot |
+//! | `about`, `admin` | ping, the list of resources; status, ring, repair, snapshot |
+//! | `measured` | stats, metrics, numbers |
+//! | `named` | the request's id, for the answer |
 //! | `query`, `accept`, `body`, `reply` | what all of them need |
 
 mod about;
@@ -24,6 +26,8 @@ mod conditions;
 pub mod fuzz;
 mod headers;
 mod links;
+mod measured;
+mod named;
 mod object;
 mod props;
 mod query;
@@ -33,20 +37,21 @@ mod server;
 mod siblings;
 mod walk;
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use hyper::body::Incoming;
 use hyper::{Method, Request, Response, StatusCode};
 use ombak_base::NodeId;
 use ombak_cluster::Topology;
 use ombak_node::Shard;
-use ombak_runtime::Handle;
+use ombak_runtime::{Gauges, Handle};
 use ombak_store::log::Recovered;
 use tokio::sync::Semaphore;
 
 use crate::Backend;
-use crate::counts::{AllCounts, Counts};
+use crate::metrics::NodeFacts;
+use crate::metrics::window::Window;
 use crate::snapshots::Snapshots;
 pub(crate) use body::ALL_BODIES_BYTES_MAX;
 use body::Body;
@@ -63,11 +68,14 @@ pub(crate) struct Site {
     pub backend: Backend,
     pub snapshots: Snapshots,
     pub recovered: Recovered,
-    pub counts: AllCounts,
-    /// What came by HTTP.
-    pub own_counts: Arc<Counts>,
     /// A client that is silent for so long within a request has gone away.
     pub patience: Duration,
+    /// What the threads of the node count.
+    pub gauges: Gauges,
+    /// What they had counted, a minute back. Only this thread ever takes the lock.
+    pub window: Mutex<Window>,
+    pub start: Instant,
+    pub facts: NodeFacts,
     /// Bytes of request bodies that may be in memory.
     pub body_room: Arc<Semaphore>,
 }
@@ -75,8 +83,8 @@ pub(crate) struct Site {
 impl Site {
     /// Answers a request. Nothing that a client sends makes it fail.
     async fn serve(&self, request: Request<Incoming>) -> Response<Body> {
-        let outcome = self.route(request).await;
-        outcome.unwrap_or_else(|refusal| *refusal.0)
+        let answer = async { self.route(request).await.unwrap_or_else(|refusal| *refusal.0) };
+        named::showing(answer).await
     }
 
     async fn route(&self, request: Request<Incoming>) -> Outcome {
@@ -92,7 +100,9 @@ impl Site {
         match route.resource {
             Resource::Ping => Ok(about::ping()),
             Resource::Root => about::root(request.headers()),
-            Resource::Stats => about::stats(self, request.headers()),
+            Resource::Stats => self.stats(request.headers()).await,
+            Resource::Metrics => self.metrics().await,
+            Resource::Numbers => self.numbers().await,
             Resource::Buckets => self.buckets(&route, &request).await,
             Resource::OldBucket => self.old_bucket(&route, request).await,
             Resource::Keys => self.keys(&route, request).await,

@@ -30,7 +30,6 @@
 //!   or the answer is an error that says so.
 //! - Nothing that a client sends panics, or ends another client's connection.
 
-mod counts;
 mod directory;
 mod error;
 #[doc(hidden)]
@@ -38,6 +37,7 @@ pub mod fuzz;
 mod http;
 pub mod inspect;
 mod listeners;
+mod metrics;
 mod node;
 mod options;
 mod pb;

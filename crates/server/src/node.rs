@@ -1,27 +1,27 @@
 //! Starting a node and stopping it.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use ombak_aries::OsDisk;
-use ombak_base::{Address, DirectoryId, NodeId, ShardId};
+use ombak_base::{Address, DirectoryId, NodeId, Partition, ShardId};
 use ombak_cluster::Topology;
 use ombak_node::{DeleteMode, Reply, Request, Shard};
 use ombak_runtime::{Boot, Config, ErrandList, Running, RuntimeError, Stopper};
 use ombak_store::StoreWriter;
 use ombak_store::log::Recovered;
 
-use crate::counts::AllCounts;
 use crate::directory::{Directory, Identity};
 use crate::http::{ALL_BODIES_BYTES_MAX, HttpThread, Site};
 use crate::listeners::Addresses;
+use crate::metrics::NodeFacts;
 use crate::options::NAME_BYTES_MAX;
 use crate::pb::PbFace;
 use crate::peer::PeerHandshake;
 use crate::random::random_u64;
 use crate::snapshots::Snapshots;
 use crate::storage::Storage;
-use crate::{Listeners, Options, StartError};
+use crate::{Backend, Listeners, Options, StartError};
 
 /// How long a node that is alone is waited for: it has its own disk to wait for, and nobody else.
 const READY_WITHIN: Duration = Duration::from_secs(10);
@@ -60,13 +60,12 @@ impl Node {
         let delete_mode = options.delete_mode;
         let place = Place { topology: Arc::new(topology), me, id, shards, boot, delete_mode };
         let Listeners { peer, pb, http } = listeners;
-        let counts = AllCounts::default();
-        let face = PbFace::new(place.topology.clone(), me, &counts);
+        let face = PbFace::new(place.topology.clone(), me);
         let recovered = storage.recovered.clone();
         let (errands, list) = ombak_runtime::errands();
         let snapshots = Snapshots::new(directory.as_ref(), errands)?;
         let running = place.run(&options, storage, peer, vec![(pb, face)], list)?;
-        let site = site(&options, &place, &running, recovered, counts, snapshots);
+        let site = site(&options, &place, &running, recovered, snapshots);
         let http = HttpThread::start(http, site, running.stopper()).map_err(StartError::Http)?;
         tracing::info!(node = options.name, pb = %addresses.pb, http = %addresses.http, shards, "the node is up");
         let node = Node { http, running, addresses, shards, _directory: directory };
@@ -187,7 +186,6 @@ fn site(
     place: &Place,
     running: &Running<Shard>,
     recovered: Recovered,
-    counts: AllCounts,
     snapshots: Snapshots,
 ) -> Site {
     Site {
@@ -198,10 +196,39 @@ fn site(
         backend: options.backend,
         snapshots,
         recovered,
-        own_counts: counts.add(),
-        counts,
         patience: Duration::from_millis(options.limits.unfinished_ms),
+        gauges: running.gauges(),
+        window: Mutex::default(),
+        start: Instant::now(),
+        facts: facts(options, place),
         body_room: Arc::new(tokio::sync::Semaphore::new(ALL_BODIES_BYTES_MAX)),
+    }
+}
+
+/// What a node's numbers say of it that does not change.
+fn facts(options: &Options, place: &Place) -> NodeFacts {
+    let topology = &place.topology;
+    let ring = &topology.ring;
+    let mut first_of = vec![0; topology.members.len()];
+    for partition in (0..ring.size()).map(Partition) {
+        if let Some(node) = ring.row(partition).first()
+            && let Some(count) = first_of.get_mut(node.0 as usize)
+        {
+            *count += 1;
+        }
+    }
+    NodeFacts {
+        name: options.name.clone(),
+        members: topology.members.iter().map(|member| member.name.clone()).collect(),
+        ring_size: ring.size(),
+        epoch: topology.epoch.0,
+        first_of,
+        vnodes: ring.partitions_of(place.me).count(),
+        backend: match options.backend {
+            Backend::Memory => "riak_kv_memory_backend",
+            Backend::Log => "ombak_log_backend",
+        },
+        dir: options.dir.clone(),
     }
 }
 

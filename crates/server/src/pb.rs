@@ -24,11 +24,11 @@ use bytes::{Bytes, BytesMut};
 use ombak_base::NodeId;
 use ombak_cluster::Topology;
 use ombak_node::{Reply, Shard};
-use ombak_runtime::{Answer, Close, Face, Refusal, Requests};
+use ombak_runtime::{Answer, Close, Face, Outcome, Refusal, Requests};
 use ombak_wire::{FrameError, Request, Response, WireError, split_frame};
 
-use crate::counts::{AllCounts, Counts, count};
-use queue::{Queue, Touches};
+use crate::metrics;
+use queue::Queue;
 use request::Plan;
 
 /// The version that clients choose features by: the last Riak that this follows.
@@ -44,24 +44,14 @@ pub(crate) struct Common {
 }
 
 /// The face: one clone per shard.
+#[derive(Clone)]
 pub struct PbFace {
     common: Arc<Common>,
-    counts: Arc<Counts>,
-    all_counts: AllCounts,
-}
-
-impl Clone for PbFace {
-    /// A clone counts for itself.
-    fn clone(&self) -> PbFace {
-        let (common, all_counts) = (self.common.clone(), self.all_counts.clone());
-        PbFace { common, counts: all_counts.add(), all_counts }
-    }
 }
 
 impl PbFace {
-    pub(crate) fn new(topology: Arc<Topology>, me: NodeId, all_counts: &AllCounts) -> PbFace {
-        let common = Arc::new(Common { topology, me });
-        PbFace { common, counts: all_counts.add(), all_counts: all_counts.clone() }
+    pub(crate) fn new(topology: Arc<Topology>, me: NodeId) -> PbFace {
+        PbFace { common: Arc::new(Common { topology, me }) }
     }
 
     fn frame(&self, queue: &mut Queue, code: u8, body: Bytes, out: &mut Requests<'_, Shard>) {
@@ -70,7 +60,6 @@ impl PbFace {
             Ok(request) => match self.common.plan(request) {
                 Plan::Say(response) => queue.say(&response, out),
                 Plan::Ask { request, wants, touches } => {
-                    self.count(touches);
                     queue.ask(request, wants, touches, body_bytes, out);
                 }
             },
@@ -80,21 +69,12 @@ impl PbFace {
             Err(error) => queue.say(&Response::error(error.to_string()), out),
         }
     }
-
-    fn count(&self, touches: Touches) {
-        match touches {
-            Touches::Read(_) => count(&self.counts.gets),
-            Touches::Write(_) => count(&self.counts.puts),
-            Touches::All => {}
-        }
-    }
 }
 
 impl Face<Shard> for PbFace {
     type Connection = Queue;
 
     fn open(&self) -> Queue {
-        count(&self.counts.pb_connects);
         Queue::default()
     }
 
@@ -129,6 +109,18 @@ impl Face<Shard> for PbFace {
             // Nothing here asks for these.
             Reply::Status(_) | Reply::Repaired(_) => Answer::Close,
         }
+    }
+
+    fn operation(request: &ombak_node::Request) -> u8 {
+        metrics::operation(request)
+    }
+
+    fn operation_name(operation: u8) -> &'static str {
+        metrics::operation_name(operation)
+    }
+
+    fn outcome(reply: &Reply) -> Outcome {
+        metrics::outcome(reply)
     }
 
     fn refuse(

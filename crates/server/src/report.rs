@@ -1,8 +1,13 @@
 //! What `/ombak/status`, `/ombak/ring` and `/ombak/repair` answer: JSON of these types, for the command line and for
 //! whoever watches a node. Fields are only ever added.
 
+pub use ombak_runtime::Histogram;
 use ombak_store::log::Damage;
 use serde::{Deserialize, Serialize};
+
+pub use crate::metrics::numbers::{
+    HistogramReport, LogNumbers, Numbers, OperationNumbers, StoreNumbers,
+};
 
 /// A node, as it sees itself and the others.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]

@@ -93,7 +93,7 @@ fn a_local_stream_goes_on_when_its_client_says_so() {
     let node = Plan::new(0).alone();
     for flow in [Flow::More, Flow::Wait] {
         let (sender, parts) = mpsc::channel();
-        let sink = move |told| {
+        let sink = move |told, _| {
             let last = matches!(told, Told::Part(_, true));
             sender.send(told).unwrap();
             if last { Flow::Last } else { flow }
@@ -115,7 +115,7 @@ fn a_local_stream_goes_on_when_its_client_says_so() {
 fn a_local_stream_can_be_stopped() {
     let node = Plan::new(0).alone();
     let watch = node.watch();
-    let sink = |_| Flow::Stop;
+    let sink = |_, _| Flow::Stop;
     node.handle.send(ShardId(0), Ask::Stream(1000), Box::new(sink)).unwrap();
     watch.until("gone");
     node.wait_for("the stream to be forgotten", |c| c.shards[0].outstanding == 1);

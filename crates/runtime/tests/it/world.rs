@@ -128,7 +128,7 @@ impl Node {
         into: &mpsc::Sender<(&'static str, Told)>,
     ) {
         let into = into.clone();
-        let sink = move |told| {
+        let sink = move |told, _| {
             let _ = into.send((name, told));
             Flow::Wait
         };

@@ -2,14 +2,10 @@
 
 use hyper::header::{HeaderMap, HeaderValue, LINK};
 use hyper::{Response, StatusCode};
-use serde_json::{Map, Value, json};
 
-use super::Site;
 use super::accept::quality;
 use super::body::Body;
 use super::reply::{Outcome, html_error, reply, vary};
-use crate::Backend;
-use crate::pb::RIAK_VERSION;
 
 /// Resources by Riak's names, which clients look up here; only those that there are.
 const RESOURCES: &[(&str, &str)] = &[
@@ -60,57 +56,4 @@ pub(crate) fn root(headers: &HeaderMap) -> Outcome {
     }
     vary(&mut response, "Accept");
     Ok(response)
-}
-
-/// Numbers for monitoring, by Riak's names where Riak has them.
-pub(crate) fn stats(site: &Site, headers: &HeaderMap) -> Outcome {
-    let (json, plain) = (quality(headers, "application/json"), quality(headers, "text/plain"));
-    if json == 0 && plain == 0 {
-        return Ok(html_error(StatusCode::NOT_ACCEPTABLE));
-    }
-    let stats = Value::Object(all_stats(site));
-    let mut response = if json >= plain {
-        reply(StatusCode::OK, "application/json", stats.to_string())
-    } else {
-        let text = serde_json::to_string_pretty(&stats).unwrap_or_default();
-        reply(StatusCode::OK, "text/plain", text)
-    };
-    vary(&mut response, "Accept, Accept-Encoding");
-    Ok(response)
-}
-
-fn all_stats(site: &Site) -> Map<String, Value> {
-    let topology = &site.topology;
-    let members: Vec<&str> = topology.members.iter().map(|member| member.name.as_str()).collect();
-    let me = topology.name(site.me);
-    let others: Vec<&str> = members.iter().copied().filter(|name| *name != me).collect();
-    let totals = site.counts.totals();
-    let backend = match site.backend {
-        Backend::Memory => "riak_kv_memory_backend",
-        Backend::Log => "ombak_log_backend",
-    };
-    let stats = json!({
-        "nodename": me,
-        "connected_nodes": others,
-        "ring_members": members,
-        "ring_num_partitions": topology.ring.size(),
-        "ring_creation_size": topology.ring.size(),
-        "riak_kv_vnodes_running": topology.ring.partitions_of(site.me).count(),
-        "node_gets_total": totals.gets,
-        "node_puts_total": totals.puts,
-        "pbc_connects_total": totals.pb_connects,
-        "storage_backend": backend,
-        "sys_logical_processors": site.shards,
-        "sys_process_count": site.shards,
-        "sys_wordsize": usize::BITS / 8,
-        "riak_kv_version": RIAK_VERSION,
-        "riak_core_version": RIAK_VERSION,
-        "riak_api_version": RIAK_VERSION,
-        "riak_pb_version": RIAK_VERSION,
-        "ombak_version": env!("CARGO_PKG_VERSION"),
-    });
-    match stats {
-        Value::Object(stats) => stats,
-        _ => Map::new(),
-    }
 }

@@ -4,7 +4,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use hyper::StatusCode;
-use ombak_base::ShardId;
+use ombak_base::{RequestId, ShardId};
 use ombak_cluster::hash;
 use ombak_kv::{Answer, BucketId, Listing, Operation, Request as KvRequest};
 use ombak_node::{Reply, Request, Shard};
@@ -12,14 +12,18 @@ use ombak_runtime::{AskError, Asked, Flow, Handle};
 use tokio::sync::mpsc;
 use tokio::sync::oneshot::{self, Receiver};
 
-use super::Site;
 use super::reply::{Refusal, failed, text};
-use crate::counts::count;
+use super::{Site, named};
+
+/// An answer, and what the shard calls the request.
+type Answered = (Reply, RequestId);
 
 impl Site {
     /// Asks one shard for an answer of one part.
     pub async fn ask(&self, shard: ShardId, request: Request) -> Result<Reply, AskError> {
-        self.send(shard, request)?.await.map_err(|_| AskError::Stopped)
+        let (reply, request) = self.send(shard, request)?.await.map_err(|_| AskError::Stopped)?;
+        named::note(request);
+        Ok(reply)
     }
 
     /// Asks all shards at once.
@@ -28,18 +32,18 @@ impl Site {
         let asked = shards.map(|shard| self.send(shard, request.clone()));
         let mut answers = Vec::new();
         for answer in asked.collect::<Result<Vec<_>, AskError>>()? {
-            answers.push(answer.await.map_err(|_| AskError::Stopped)?);
+            answers.push(answer.await.map_err(|_| AskError::Stopped)?.0);
         }
         Ok(answers)
     }
 
-    fn send(&self, shard: ShardId, request: Request) -> Result<Receiver<Reply>, AskError> {
+    fn send(&self, shard: ShardId, request: Request) -> Result<Receiver<Answered>, AskError> {
         let (sender, receiver) = oneshot::channel();
         let mut sender = Some(sender);
-        let sink = move |reply| {
+        let sink = move |reply, request| {
             if let Some(sender) = sender.take() {
                 // Whoever asked may have gone away.
-                let _ = sender.send(reply);
+                let _ = sender.send((reply, request));
             }
             Flow::Last
         };
@@ -58,10 +62,6 @@ impl Site {
 
     /// Asks the shard that most likely coordinates the operation itself.
     pub async fn ask_key(&self, operation: Operation) -> Result<Answer, Refusal> {
-        count(match operation {
-            Operation::Get(_) => &self.own_counts.gets,
-            Operation::Put(_) | Operation::Delete(_) => &self.own_counts.puts,
-        });
         let shard = self.shard_of(operation.bucket(), operation.key());
         self.ask_kv(shard, KvRequest::Key(operation)).await
     }
@@ -76,7 +76,7 @@ impl Site {
     /// Begins a listing.
     pub fn list(&self, listing: Listing, timeout_ms: Option<u32>) -> Result<Parts, AskError> {
         let (sender, receiver) = mpsc::unbounded_channel();
-        let sink = move |reply| {
+        let sink = move |reply, _| {
             let flow = match &reply {
                 Reply::Kv(Answer::Listed(_, false)) => Flow::Wait,
                 _ => Flow::Last,

@@ -26,6 +26,8 @@ pub(crate) enum Resource {
     /// Objects that links lead to, from an object on.
     Walk,
     Preflist,
+    Metrics,
+    Numbers,
     Status,
     Ring,
     Repair,
@@ -72,6 +74,8 @@ impl Route {
             [] => new(Resource::Root),
             ["ping"] => new(Resource::Ping),
             ["stats"] => new(Resource::Stats),
+            ["metrics"] => new(Resource::Metrics),
+            ["ombak", "numbers"] => new(Resource::Numbers),
             ["ombak", "status"] => new(Resource::Status),
             ["ombak", "ring"] => new(Resource::Ring),
             ["ombak", "repair"] => new(Resource::Repair),
@@ -95,6 +99,7 @@ impl Route {
         let allowed = match self.resource {
             Resource::Root | Resource::Ping | Resource::Stats | Resource::Buckets => "GET, HEAD",
             Resource::Status | Resource::Ring | Resource::Preflist => "GET, HEAD",
+            Resource::Metrics | Resource::Numbers => "GET, HEAD",
             Resource::OldBucket => "HEAD, GET, PUT, POST",
             Resource::Keys => "HEAD, GET, POST",
             Resource::Props => "HEAD, GET, PUT, DELETE",

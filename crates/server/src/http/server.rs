@@ -25,6 +25,8 @@ const CONNECTIONS_MAX: usize = 1024;
 const HEAD_BYTES_MAX: usize = 512 * 1024;
 /// Connections that have not ended so long after a stop are cut.
 const STOP_TIMEOUT: Duration = Duration::from_secs(2);
+/// How often what the node counts is noted.
+const READING_EVERY: Duration = Duration::from_secs(1);
 /// After a failed accept (no more files, say), so that the thread does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -88,11 +90,17 @@ async fn run(
         .map_err(|source| RuntimeError::Io { what: "listening for HTTP", source })?;
     let (site, room) = (Arc::new(site), Arc::new(Semaphore::new(CONNECTIONS_MAX)));
     let mut connections = JoinSet::new();
+    let mut seconds = tokio::time::interval(READING_EVERY);
+    seconds.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         let accepted = tokio::select! {
             accepted = accept(&listener, &room) => accepted,
             () = told(&mut stopped) => break,
             Some(_) = connections.join_next() => continue,
+            _ = seconds.tick() => {
+                site.note();
+                continue;
+            }
         };
         if let Some((stream, permit)) = accepted {
             let (site, stopped) = (site.clone(), stopped.clone());

@@ -8,7 +8,7 @@ use ombak_kv::{Answer as KvAnswer, RequestError};
 pub fn pb_stream(input: &[u8]) {
     let Some((&piece, stream)) = input.split_first() else { return };
     let Ok(topology) = Topology::fixed(&["riak@127.0.0.1".into()], 16) else { return };
-    let face = PbFace::new(Arc::new(topology), NodeId(0), &AllCounts::default());
+    let face = PbFace::new(Arc::new(topology), NodeId(0));
     let mut queue = face.open();
     let (mut written, mut asked) = (Vec::new(), Vec::new());
     let mut input = BytesMut::new();

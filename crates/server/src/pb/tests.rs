@@ -10,7 +10,7 @@ use super::*;
 
 fn face() -> PbFace {
     let topology = Topology::fixed(&["riak@127.0.0.1".into()], 16).unwrap();
-    PbFace::new(Arc::new(topology), NodeId(0), &AllCounts::default())
+    PbFace::new(Arc::new(topology), NodeId(0))
 }
 
 /// A connection, and what has come of it.

@@ -97,7 +97,7 @@ impl Host for Threads {
 
     fn list(&mut self, request: Request) -> Listing {
         let (sender, parts) = mpsc::channel();
-        let sink = move |part: Option<Reply>| {
+        let sink = move |part: Option<Reply>, _| {
             let is_last = said_last(&part);
             part.into_iter().for_each(|part| sender.send(part).unwrap());
             if is_last { Flow::Last } else { Flow::Wait }

@@ -139,7 +139,7 @@ impl Crowd {
     /// Begins a listing, and goes away after its first part.
     fn leave_a_listing(&self) {
         let (sender, parts) = mpsc::channel();
-        let sink = move |part: Reply| {
+        let sink = move |part: Reply, _| {
             let _ = sender.send(is_last(&part));
             Flow::Wait
         };
