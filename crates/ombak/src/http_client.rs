@@ -196,7 +196,7 @@ impl Answer {
 }
 
 /// Checks the shape alone: a name is resolved when it is connected to.
-fn host_and_port(text: &str) -> Result<String, String> {
+pub fn host_and_port(text: &str) -> Result<String, String> {
     let (host, port) = text.rsplit_once(':').unwrap_or_default();
     let plain = |c: char| c.is_ascii_alphanumeric() || "-._[]:".contains(c);
     if !host.is_empty() && host.chars().all(plain) && port.parse::<u16>().is_ok() {

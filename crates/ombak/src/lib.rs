@@ -5,6 +5,7 @@
 //! | `demo` | a whole cluster on this machine, as child processes |
 //! | `start`, `config` | one node, and where its options come from |
 //! | `status`, `ring`, `repair` | how a node is, over its HTTP port |
+//! | `top` | what nodes do, second by second |
 //! | `object` | get, put and delete one key over HTTP |
 //! | `bucket` | which buckets there are, their keys and properties |
 //! | `bench` | how fast a server is |
@@ -33,6 +34,7 @@ mod snapshot;
 mod start;
 mod status;
 mod store;
+mod top;
 
 use std::io::ErrorKind;
 use std::process::ExitCode;
@@ -49,6 +51,7 @@ First steps:
   ombak get users alice
   curl http://127.0.0.1:8098/buckets/users/keys/alice
   ombak status                            who is up, and how the vnodes are
+  ombak top                               what the node is doing, each second
 
 Exit codes: 0 done, 1 not found, 2 wrong usage, 3 error.";
 
@@ -65,6 +68,7 @@ enum Command {
     Demo(demo::DemoArgs),
     Start(Box<start::StartArgs>),
     Status(status::StatusArgs),
+    Top(top::TopArgs),
     Ring(ring::RingArgs),
     Repair(repair::RepairArgs),
     Snapshot(snapshot::SnapshotArgs),
@@ -97,6 +101,7 @@ fn run(command: Command) -> Result<(), CliError> {
         Command::Demo(args) => demo::run(&args),
         Command::Start(args) => start::run(*args),
         Command::Status(args) => status::run(&args),
+        Command::Top(args) => top::run(&args),
         Command::Ring(args) => ring::run(&args),
         Command::Repair(args) => repair::run(&args),
         Command::Snapshot(args) => snapshot::run(&args),

@@ -70,7 +70,7 @@ fn wrong_usage_is_exit_code_2_and_says_what_is_right() {
 
 #[test]
 fn help_teaches() {
-    let all = "demo start status ring repair get put del bench";
+    let all = "demo start status top ring repair get put del bench";
     let inner = "sim run,store stat,store verify,bucket list,bucket props,bench compare";
     for command in all.split(' ').chain(inner.split(',')) {
         let finished = run(command.split(' ').chain(["--help"]));
