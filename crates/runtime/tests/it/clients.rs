@@ -72,7 +72,7 @@ fn the_machine_hears_of_clients_that_go() {
     watch.until("gone");
     node.wait_for("the request to be forgotten", |c| c.shards[0].outstanding == 1);
 
-    let asked = node.handle.send(ShardId(0), Ask::Never, Box::new(|_| Flow::Last)).unwrap();
+    let asked = node.handle.send(ShardId(0), Ask::Never, Box::new(|_, _| Flow::Last)).unwrap();
     node.handle.gone(asked);
     watch.until("gone");
 }
@@ -130,7 +130,7 @@ fn a_full_queue_is_an_overload_and_passes() {
     let (gate, (blocking, blocked)) = (Gate::default(), mpsc::channel());
     node.ask_into(Ask::Block(blocking, gate.clone()), "block", &sender);
     blocked.recv_timeout(DEADLINE).unwrap();
-    let ask = || node.handle.send(ShardId(0), Ask::Echo("x".into()), Box::new(|_| Flow::Last));
+    let ask = || node.handle.send(ShardId(0), Ask::Echo("x".into()), Box::new(|_, _| Flow::Last));
     let taken = (0..10).filter(|_| ask().is_ok()).count();
     assert_eq!(taken, 4);
     assert_eq!(ask().unwrap_err(), AskError::Overload);
