@@ -102,17 +102,20 @@ fn what_is_answered_stored_and_synced_is_measured() {
     plan.writer = ToyWriter::default();
     let gate = plan.writer.gate.clone();
     let node = plan.alone();
-    let (sender, answers) = mpsc::channel();
-    node.ask_into(put(0), "put", &sender);
-    node.wait_for("the put", |c| c.shards[0].held == 1);
-    let during = node.running.counters().meters;
-    assert_eq!((during.operations[0].active, during.operations[0].time.count()), (1, 0));
-    assert_eq!(during.stores.count(), 0, "not durable, so not measured yet");
-    gate.open();
-    drop(answers.recv_timeout(DEADLINE).unwrap());
+    std::thread::scope(|scope| {
+        let answer = scope.spawn(|| node.call(put(0)));
+        node.wait_for("the put", |c| c.shards[0].held == 1);
+        let during = node.running.counters().meters;
+        assert_eq!((during.operations[0].active, during.operations[0].time.count()), (1, 0));
+        assert_eq!(during.stores.count(), 0, "not durable, so not measured yet");
+        gate.open();
+        assert_eq!(answer.join().unwrap(), text("stored"));
+    });
     node.wait_for("the sync", |c| c.log.writes == 1 && c.syncs.count() == 1);
+    // Whoever asked hears before it is measured.
+    node.wait_for("the measurement", |c| c.meters.operations[0].time.count() == 1);
     let after = node.running.counters().meters;
-    assert_eq!((after.operations[0].active, after.operations[0].time.count()), (0, 1));
+    assert_eq!(after.operations[0].active, 0);
     assert_eq!(after.stores.count(), 1);
     assert!(after.operations[0].time.sum() >= after.stores.sum(), "the answer waited for it");
 }

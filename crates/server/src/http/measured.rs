@@ -58,17 +58,12 @@ impl Site {
     }
 
     async fn reading(&self) -> Reading {
-        // First: asking counts too, and must not be in what it asks for.
+        // First: an operation is counted right after its answer is given, and a shard that has answered this question has
+        // counted all that it answered before.
+        let shards = self.shard_status().await;
         let (total, up_ms) = (self.gauges.read(), self.up_ms());
         let minute = self.minute(up_ms, &total);
-        Reading {
-            node: self.facts.clone(),
-            total,
-            minute,
-            shards: self.shard_status().await,
-            process: Process::read(),
-            up_ms,
-        }
+        Reading { node: self.facts.clone(), total, minute, shards, process: Process::read(), up_ms }
     }
 
     fn minute(&self, up_ms: u64, total: &Counters) -> Minute {
