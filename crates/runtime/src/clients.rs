@@ -13,8 +13,9 @@ use ombak_base::{ClientId, Device, Event, Machine, Tick};
 
 use crate::config::Limits;
 use crate::face::{Answer, Face, Refusal, Requests};
-use crate::host::{Host, Origin, Own, Whom};
+use crate::host::{Host, Own};
 use crate::output::Output;
+use crate::requests::{Origin, Whom};
 use crate::slab::{Key, Slab};
 use crate::sockets::{self, Kind, Readiness};
 

@@ -14,42 +14,17 @@ use crate::clients::Clients;
 use crate::config::Limits;
 use crate::counters::{ShardBoard, ShardCounters};
 use crate::face::Face;
-use crate::handle::{Flow, Sink};
+use crate::handle::Flow;
 use crate::held::Held;
 use crate::links::{Links, Route};
 use crate::locals::Locals;
-use crate::meters::Outcome;
 use crate::queue::{Rejected, Sender};
 use crate::reader::{Job, Work};
+use crate::requests::{Origin, Whom};
 use crate::running::Shared;
 use crate::slab::{Key, Slab};
 use crate::stores::Stores;
 use crate::timers::Timers;
-
-/// Lines that follow one operation, by its request id, through all nodes: `--log info,ombak::request=debug`.
-const FOLLOW: &str = "ombak::request";
-
-/// Where the answer to a request goes.
-pub(crate) enum Whom<R> {
-    Client { connection: Key, slot: u64 },
-    Local { id: u64, sink: Sink<R> },
-}
-
-/// A request that is not over. The key of its place in the slab is the machine's [`ClientId`].
-pub(crate) struct Origin<R> {
-    pub whom: Whom<R>,
-    /// The face's number for the kind of operation.
-    operation: u8,
-    since: Tick,
-    /// What the machine calls it; 0 if it has not said.
-    request: RequestId,
-}
-
-impl<R> Origin<R> {
-    pub fn new(whom: Whom<R>, operation: u8) -> Origin<R> {
-        Origin { whom, operation, since: Tick::default(), request: RequestId::default() }
-    }
-}
 
 /// An effect that waits for a stamp.
 pub(crate) enum Waiting<M: Machine> {
@@ -170,21 +145,16 @@ impl<M: Machine, D: Device, F: Face<M>> Effects<M> for Host<M, D, F> {
     }
 
     fn probe(&mut self, name: &'static str) {
-        tracing::trace!(target: FOLLOW, shard = %self.own.shard, "{name}");
+        tracing::trace!( shard = %self.own.shard, "{name}");
     }
 
     fn named(&mut self, client: ClientId, request: RequestId) {
-        let Some(origin) = self.requests.get_mut(Key::from_bits(client.0)) else { return };
-        origin.request = request;
-        let operation = F::operation_name(origin.operation);
-        tracing::debug!(target: FOLLOW, %request, node = %self.own.node, shard = %self.own.shard, "entered: {operation}");
+        self.name(Key::from_bits(client.0), request);
     }
 
     fn pass(&mut self, passing: Passing) {
         self.count(passing.place);
-        if tracing::enabled!(target: FOLLOW, tracing::Level::DEBUG) {
-            self.log_passing(&passing);
-        }
+        self.follow(&passing);
     }
 
     fn count(&mut self, place: Place) {
@@ -193,46 +163,6 @@ impl<M: Machine, D: Device, F: Face<M>> Effects<M> for Host<M, D, F> {
 }
 
 impl<M: Machine, D: Device, F: Face<M>> Host<M, D, F> {
-    #[cold]
-    fn log_passing(&self, passing: &Passing) {
-        let Passing { place, request, partition, peer, what } = passing;
-        let (node, shard, place) = (self.own.node, self.own.shard, place.name);
-        match peer {
-            Some(Address { node: peer, shard: at }) => {
-                tracing::debug!(target: FOLLOW, %request, %node, %shard, %partition, %peer, %at, "{place}: {what}");
-            }
-            None => {
-                tracing::debug!(target: FOLLOW, %request, %node, %shard, %partition, "{place}: {what}");
-            }
-        }
-    }
-
-    /// A request has come: it is under way from now on.
-    pub fn begin(&mut self, origin: Origin<M::Reply>) -> Key {
-        self.counted.requests += 1;
-        self.board.meters.operation(origin.operation).begin();
-        self.requests.insert(Origin { since: self.now.tick, ..origin })
-    }
-
-    /// The last of the answer has been given.
-    pub fn finish(&mut self, request: Key, outcome: Outcome) -> Option<Whom<M::Reply>> {
-        let Origin { whom, operation, since, request } = self.requests.remove(request)?;
-        let us = self.now.tick.since(since);
-        self.board.meters.operation(operation).finish(us, outcome);
-        if request != RequestId::default() {
-            let (shard, failed) = (self.own.shard, outcome.failed);
-            tracing::debug!(target: FOLLOW, %request, node = %self.own.node, %shard, us, failed, "answered");
-        }
-        Some(whom)
-    }
-
-    /// Nobody waits for the answer any more.
-    pub fn abandon(&mut self, request: Key) -> Option<Whom<M::Reply>> {
-        let Origin { whom, operation, .. } = self.requests.remove(request)?;
-        self.board.meters.operation(operation).abandon();
-        Some(whom)
-    }
-
     pub fn count_usage(&mut self) {
         let usage = self.device.usage();
         self.counted.keys = usage.keys;

@@ -80,6 +80,7 @@ mod output;
 mod peers;
 mod queue;
 mod reader;
+mod requests;
 mod running;
 mod shard;
 mod slab;

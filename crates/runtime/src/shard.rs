@@ -18,11 +18,12 @@ use crate::doors::Doors;
 use crate::face::Face;
 use crate::frames::Frame;
 use crate::handle::Ask;
-use crate::host::{Host, Origin, Own, Whom};
+use crate::host::{Host, Own};
 use crate::locals::Batch;
 use crate::peers::{Arrived, Peers};
 use crate::queue::{Bell, Receiver, Rejected, Sender};
 use crate::reader::{Job, Work};
+use crate::requests::{Origin, Whom};
 use crate::slab::Key;
 use crate::sockets::{self, Kind, Readiness};
 
