@@ -217,7 +217,7 @@ fn an_unchanged_object_is_not_sent() {
 fn rows_are_those_of_the_topology() {
     let names = ["c@h", "a@h", "b@h"].map(String::from);
     let topology = Arc::new(Topology::fixed(&names, 8).unwrap());
-    let face = PbFace::new(topology.clone(), NodeId(2), &AllCounts::default());
+    let face = PbFace::new(topology.clone(), NodeId(2));
     let Plan::Say(Response::Rows(rows)) = face.common.plan(Request::Rows) else { panic!() };
     assert_eq!((rows.epoch, rows.ring_size, rows.node), (Some(1), Some(8), Some(2)));
     assert_eq!(rows.members, ["a@h", "b@h", "c@h"]);
