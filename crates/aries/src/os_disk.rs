@@ -130,6 +130,12 @@ impl Disk for OsDisk {
     fn sync_dir(&self, path: &str) -> io::Result<()> {
         File::open(self.path(path)?)?.sync_all()
     }
+
+    fn free_bytes(&self) -> io::Result<u64> {
+        let room = rustix::fs::statvfs(&*self.root)?;
+        // Not `f_bfree`: what is kept for root is not for us.
+        Ok(room.f_bavail.saturating_mul(room.f_frsize))
+    }
 }
 
 /// Makes a new directory's name durable, and those of the ones above that may be new as well. One that

@@ -192,6 +192,9 @@ pub trait Writer: Send {
 
     /// Makes all of `commits` durable with one write and one sync, and says so to each shard in `notices`. After an
     /// error nothing is durable any more, ever: the caller must not call again.
+    ///
+    /// What a disk had no room for is no error: the writer keeps it, in order, and every further call tries it first, one
+    /// without commits too. Only a notice says that something is durable.
     fn write(
         &mut self,
         commits: Vec<(ShardId, Self::Commit)>,
@@ -204,5 +207,12 @@ pub trait Writer: Send {
     /// What it holds and has done.
     fn usage(&self) -> WriterUsage {
         WriterUsage::default()
+    }
+
+    /// Whether there is no room for new data. The host tells its machines of every change
+    /// ([`Event::DeviceFull`](crate::Event::DeviceFull)), and goes on calling `write` and `tidy` now and then, so that
+    /// the end is noticed.
+    fn is_full(&self) -> bool {
+        false
     }
 }

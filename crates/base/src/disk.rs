@@ -33,6 +33,8 @@ pub trait Disk: Clone + Send + 'static {
     fn link(&self, from: &str, to: &str) -> io::Result<()>;
     /// Makes creations, removals, renames and links in a directory durable.
     fn sync_dir(&self, path: &str) -> io::Result<()>;
+    /// Bytes that files may still grow by, as far as the system knows.
+    fn free_bytes(&self) -> io::Result<u64>;
 }
 
 /// An open file. All methods take `&self`: positions are explicit, so threads can share it.

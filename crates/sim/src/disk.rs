@@ -21,7 +21,7 @@ mod inode;
 mod names;
 mod operate;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, ErrorKind, IoSlice};
 #[expect(clippy::disallowed_types, reason = "base::Disk asks for Send + Sync; this is a host")]
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -72,8 +72,11 @@ impl State {
         self.inodes.retain(|id, inode| inode.handles > 0 || known.contains_key(id));
     }
 
+    /// What a removed file took is free once it is closed, though a crash may bring it back.
     fn used_bytes(&self) -> u64 {
-        self.inodes.values().map(Inode::len).sum()
+        let named: BTreeSet<InodeId> = self.names.iter().map(|(_, inode)| inode).collect();
+        let there = |(id, inode): &(&InodeId, &Inode)| inode.handles > 0 || named.contains(id);
+        self.inodes.iter().filter(there).map(|(_, inode)| inode.len()).sum()
     }
 
     fn inode(&mut self, id: InodeId) -> io::Result<&mut Inode> {
@@ -192,6 +195,12 @@ impl Disk for SimDisk {
         state.names.sync_dir(path.trim_end_matches('/'));
         state.collect();
         Ok(())
+    }
+
+    fn free_bytes(&self) -> io::Result<u64> {
+        let state = self.live()?;
+        let capacity = state.faults.capacity_bytes.unwrap_or(u64::MAX);
+        Ok(capacity.saturating_sub(state.used_bytes()))
     }
 }
 

@@ -53,6 +53,7 @@ mod read;
 mod record;
 mod redo;
 mod revive;
+mod room;
 mod scan;
 mod snapshot;
 mod strand;

@@ -146,9 +146,9 @@ impl<D: Disk> StoreWriter<D> {
     pub fn checkpoint(
         &mut self,
         notices: &mut Vec<(ShardId, LogNotice<D::File>)>,
-    ) -> io::Result<()> {
+    ) -> io::Result<bool> {
         match self {
-            StoreWriter::Memory(_) => Ok(()),
+            StoreWriter::Memory(_) => Ok(true),
             StoreWriter::Log(log) => log.checkpoint(notices),
         }
     }
@@ -193,6 +193,14 @@ impl<D: Disk> Writer for StoreWriter<D> {
         match self {
             StoreWriter::Memory(_) => WriterUsage::default(),
             StoreWriter::Log(log) => log.usage(),
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        match self {
+            // Memory has no disk.
+            StoreWriter::Memory(_) => false,
+            StoreWriter::Log(log) => log.is_full(),
         }
     }
 }

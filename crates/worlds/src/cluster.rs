@@ -88,6 +88,7 @@ pub const SMALL_STORE: Options = Options {
     flush_bytes: 4 * 1024,
     memory_bytes_max: 64 * 1024,
     checkpoint_bytes: 64 * 1024,
+    reserve_bytes: 32 * 1024,
 };
 
 impl System for Cluster {

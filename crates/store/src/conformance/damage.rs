@@ -45,7 +45,7 @@ impl Rot {
             Op::Remove { partition, key } => self.store(*partition, key, None),
             Op::Write { .. } => self.write(),
             Op::Tidy => self.act(|writer, notices| writer.tidy(notices).map(|_| ())),
-            Op::Checkpoint => self.act(LogWriter::checkpoint),
+            Op::Checkpoint => self.act(|writer, notices| writer.checkpoint(notices).map(|_| ())),
             _ => {}
         }
     }
@@ -131,7 +131,7 @@ proptest! {
         ops.iter().for_each(|op| rot.apply(op));
         rot.write();
         if is_settled {
-            rot.act(LogWriter::checkpoint);
+            rot.act(|writer, notices| writer.checkpoint(notices).map(|_| ()));
         }
         rot.rot("vnodes/", &places);
         rot.check(|_| false);
@@ -170,7 +170,7 @@ proptest! {
         let mut rot = Rot::new();
         ops.iter().for_each(|op| rot.apply(op));
         rot.write();
-        rot.act(LogWriter::checkpoint);
+        rot.act(|writer, notices| writer.checkpoint(notices).map(|_| ()));
         let files: Vec<_> = rot.disk.files();
         let files: Vec<_> = files.iter().filter(|(path, _)| path.ends_with(".data")).collect();
         for (file, place) in places.iter().filter(|_| !files.is_empty()) {

@@ -12,7 +12,10 @@ use crate::log::NODE_PARTITION;
 pub enum Fault {
     /// The n-th write from now fails.
     Write(u64),
-    /// The n-th sync from now fails; whether the data has to be written again to be durable.
+    /// The n-th write from now fails, half done, for want of room.
+    NoRoom(u64),
+    /// The n-th sync from now fails; whether the data has to be written again to be durable (and then for want of room,
+    /// which must not be taken for a write that may be tried again).
     Sync(u64, bool),
     /// The power goes during the n-th change from now.
     CutPower(u64),
@@ -131,6 +134,7 @@ fn scan() -> impl Strategy<Value = Op> {
 fn fault() -> impl Strategy<Value = Fault> {
     prop_oneof![
         2 => (1..6u64).prop_map(Fault::Write),
+        4 => (1..9u64).prop_map(Fault::NoRoom),
         3 => (1..6u64, any::<bool>()).prop_map(|(n, drops)| Fault::Sync(n, drops)),
         2 => (1..30u64).prop_map(Fault::CutPower),
         4 => any::<bool>().prop_map(Fault::Cold),

@@ -57,6 +57,7 @@ pub fn small_options() -> Options {
         flush_bytes: 2048,
         memory_bytes_max: 8 * 1024,
         checkpoint_bytes: 64 * 1024,
+        reserve_bytes: 32 * 1024,
     }
 }
 
@@ -78,7 +79,8 @@ fn crash(disk: &SimDisk, seed: u64) {
 fn inject(disk: &SimDisk, fault: Fault) {
     match fault {
         Fault::Write(n) => disk.fail_write(n, ErrorKind::Other),
-        Fault::Sync(n, true) => disk.fail_sync(n, ErrorKind::Other, SyncFault::Drops),
+        Fault::NoRoom(n) => disk.fail_write(n, ErrorKind::StorageFull),
+        Fault::Sync(n, true) => disk.fail_sync(n, ErrorKind::StorageFull, SyncFault::Drops),
         Fault::Sync(n, false) => disk.fail_sync(n, ErrorKind::Other, SyncFault::Keeps),
         Fault::CutPower(n) => disk.cut_power(n),
         Fault::Cold(cold) => disk.set_cold(cold),
@@ -108,7 +110,7 @@ impl Subject for LogSubject {
     }
 
     fn checkpoint(writer: &mut Self::Writer, notices: &mut Notices<Self>) -> io::Result<()> {
-        writer.checkpoint(notices)
+        writer.checkpoint(notices).map(|_| ())
     }
 }
 
@@ -144,6 +146,6 @@ impl Subject for EitherSubject {
     }
 
     fn checkpoint(writer: &mut Self::Writer, notices: &mut Notices<Self>) -> io::Result<()> {
-        writer.checkpoint(notices)
+        writer.checkpoint(notices).map(|_| ())
     }
 }

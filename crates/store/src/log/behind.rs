@@ -9,6 +9,7 @@ use ombak_base::{Disk, DiskFile, OpenMode, Partition};
 
 use super::commit::LargeValue;
 use super::lister::{self, Lister};
+use super::room::{Stop, or_full};
 use super::strand::{Kind, VNODES, directory};
 use super::tail::Position;
 
@@ -83,17 +84,18 @@ impl<F: DiskFile> Behind<F> {
         self.gathered.is_empty() && self.dirty.is_empty()
     }
 
-    /// Writes what is gathered for one file, up to [`PIECES_MAX`] records; `None` when there is nothing.
+    /// Writes what is gathered for one file, up to [`PIECES_MAX`] records; `None` when there is nothing. Without room it
+    /// stays gathered, and goes to the same place again later.
     pub(crate) fn flush_some<D: Disk<File = F>>(
         &mut self,
         disk: &D,
-    ) -> io::Result<Option<Written<F>>> {
+    ) -> Result<Option<Written<F>>, Stop> {
         let Some(&((file, offset), _)) = self.gathered.front() else { return Ok(None) };
-        let handle = self.handle(disk, Kind::Data, file)?;
+        let handle = or_full(self.handle(disk, Kind::Data, file))?;
         let run = self.gathered.iter().take(PIECES_MAX).take_while(|(at, _)| at.0 == file);
         let pieces: Vec<IoSlice<'_>> = run.map(|(_, bytes)| IoSlice::new(bytes)).collect();
         let count = pieces.len();
-        handle.write_at(&pieces, offset)?;
+        or_full(handle.write_at(&pieces, offset))?;
         self.dirty.insert(file, handle.clone());
         self.lister.flushed(disk, self.gathered.iter().take(count));
         let len: u64 = self.gathered.drain(..count).map(|(_, bytes)| bytes.len() as u64).sum();
@@ -142,10 +144,10 @@ impl<F: DiskFile> Behind<F> {
         &mut self,
         disk: &D,
         value: &LargeValue,
-    ) -> io::Result<Written<F>> {
+    ) -> Result<Written<F>, Stop> {
         let (file, offset) = value.at;
-        let handle = self.handle(disk, Kind::Large, file)?;
-        handle.write_at(&[IoSlice::new(&value.bytes)], offset)?;
+        let handle = or_full(self.handle(disk, Kind::Large, file))?;
+        or_full(handle.write_at(&[IoSlice::new(&value.bytes)], offset))?;
         Ok(Written { upto: (file, offset + value.bytes.len() as u64), handle })
     }
 

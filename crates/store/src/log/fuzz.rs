@@ -201,6 +201,10 @@ impl Disk for Memory {
     fn sync_dir(&self, _path: &str) -> io::Result<()> {
         unwritable()
     }
+
+    fn free_bytes(&self) -> io::Result<u64> {
+        Ok(u64::MAX)
+    }
 }
 
 impl DiskFile for Memory {

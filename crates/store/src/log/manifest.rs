@@ -11,12 +11,12 @@
 //! ```
 
 use std::collections::BTreeMap;
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, IoSlice};
 
 use ombak_base::{Disk, DiskFile, OpenMode, Partition};
 
 use super::read::read_full;
-use super::write_whole;
+use super::room::{Stop, or_full};
 
 /// The file's name.
 pub(crate) const FIRSTS_FILE: &str = "firsts";
@@ -63,10 +63,13 @@ pub(crate) fn read<D: Disk>(disk: &D) -> Firsts {
 }
 
 /// Writes the file under another name, and renames it: it is there as it was or as it is to be.
-pub(crate) fn write<D: Disk>(disk: &D, firsts: &BTreeMap<Partition, u32>) -> io::Result<()> {
-    write_whole(disk, NEW_FILE, &encode(firsts))?;
-    disk.rename(NEW_FILE, FIRSTS_FILE)?;
-    disk.sync_dir("")
+pub(crate) fn write<D: Disk>(disk: &D, firsts: &BTreeMap<Partition, u32>) -> Result<(), Stop> {
+    let file = or_full(disk.open(NEW_FILE, OpenMode::Cached))?;
+    or_full(file.set_len(0))?;
+    or_full(file.write_at(&[IoSlice::new(&encode(firsts))], 0))?;
+    file.sync()?;
+    or_full(disk.rename(NEW_FILE, FIRSTS_FILE))?;
+    Ok(disk.sync_dir("")?)
 }
 
 pub(crate) fn encode(firsts: &BTreeMap<Partition, u32>) -> Vec<u8> {

@@ -24,6 +24,9 @@ pub struct Options {
     pub memory_bytes_max: u64,
     /// A checkpoint begins when so much was written since the last one: what a start may have to replay.
     pub checkpoint_bytes: u64,
+    /// With less than this free on the disk the store is full: new data is refused. Checkpoints, flushes and compaction,
+    /// which gives space back, go on within it.
+    pub reserve_bytes: u64,
 }
 
 impl Default for Options {
@@ -36,6 +39,7 @@ impl Default for Options {
             flush_bytes: 64 * 1024,
             memory_bytes_max: 32 * 1024 * 1024,
             checkpoint_bytes: 64 * 1024 * 1024,
+            reserve_bytes: 128 * 1024 * 1024,
         }
     }
 }

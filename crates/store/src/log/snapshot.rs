@@ -18,17 +18,20 @@
 //! one.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::io::{self, IoSlice};
+use std::io::{self, ErrorKind, IoSlice};
 
 use ombak_base::{Disk, DiskFile, OpenMode, Partition};
 
+use super::behind::Behind;
 use super::format::{self, FORMAT_FILE};
 use super::lister;
 use super::manifest::{self, FIRSTS_FILE};
 use super::read::read_full;
+use super::room::Stop;
 use super::strand::{Kind, VNODES, directory};
 use super::tail::Position;
 use super::write_whole;
+use super::writer::{LogWriter, Notices};
 
 /// So much is copied at once; commits wait meanwhile.
 const COPIED_BYTES: u64 = 1024 * 1024;
@@ -221,6 +224,62 @@ impl<D: Disk> Making<D> {
     pub(crate) fn end(self, result: io::Result<()>) {
         let Making { wanted, report, .. } = self;
         (wanted.done)(result.map(|()| report).map_err(SnapshotError::Io));
+    }
+}
+
+impl<D: Disk> LogWriter<D> {
+    /// Begins to copy everything that is durable into a directory of its own, which another node can be started on.
+    /// [`tidy`](ombak_base::Writer::tidy) goes on with it. A failure of the copy is told, and is none of the store.
+    pub fn begin_snapshot(&mut self, wanted: Snapshot) {
+        if self.poisoned {
+            let why = "storage has failed: a copy of it would lack what was acknowledged";
+            return (wanted.done)(Err(SnapshotError::Impossible(why)));
+        }
+        if self.snapshot.is_some() {
+            return (wanted.done)(Err(SnapshotError::Busy));
+        }
+        let first = self.vnodes.first_key_value().map(|(partition, _)| *partition);
+        match Making::begin(&self.disk, wanted, first) {
+            Ok(making) => self.snapshot = Some(Box::new(making)),
+            Err((wanted, error)) => (wanted.done)(Err(error)),
+        }
+    }
+
+    /// Goes on with a snapshot. What fails of the copy ends it; what fails of the store is an error.
+    pub(super) fn snapshot_some(
+        &mut self,
+        mut making: Box<Making<D>>,
+        notices: &mut Notices<D>,
+    ) -> Result<(), Stop> {
+        let step = match making.due() {
+            Some(partition) => match self.settle(partition, notices) {
+                Ok(()) => self.take_into(&mut making, partition),
+                Err(Stop::Full) => Err(ErrorKind::StorageFull.into()),
+                Err(failed) => return Err(failed),
+            },
+            None => making.go_on(&self.disk),
+        };
+        match step {
+            Ok(false) => self.snapshot = Some(making),
+            Ok(true) => making.end(Ok(())),
+            Err(error) => making.end(Err(error)),
+        }
+        Ok(())
+    }
+
+    /// Takes a settled vnode.
+    fn take_into(&self, making: &mut Making<D>, partition: Partition) -> io::Result<bool> {
+        let end = self.vnodes.get(&partition).map_or((0, 0), Behind::end);
+        let first = self.firsts.get(&partition).copied().unwrap_or(0);
+        let next = self.vnode_behind(partition);
+        making.take(&self.disk, partition, first, end, next).map(|()| false)
+    }
+
+    /// The store has failed: nothing will come of a snapshot.
+    pub(super) fn end_snapshot(&mut self) {
+        if let Some(making) = self.snapshot.take() {
+            making.end(Err(io::Error::other("storage has failed meanwhile")));
+        }
     }
 }
 

@@ -12,6 +12,8 @@ use ombak_sim::{Rng, SimDisk, SimFile};
 use super::*;
 use crate::StoreError;
 
+mod full;
+
 const P: Partition = Partition(0);
 
 struct Node {

@@ -13,6 +13,12 @@
 //! nothing, for the log has it. So `tidy` answers `false` as soon as no vnode has gathered `flush_bytes`, all together
 //! not more than `memory_bytes_max`, the log is not over half full, and less than `checkpoint_bytes` came since the
 //! last checkpoint. An idle node writes nothing.
+//!
+//! # When there is no room
+//!
+//! What was handed over and is not durable *waits* here, in order: records that the log has no segment for, and the
+//! stamps of their shards. The next call begins where this one stopped, so nothing is appended twice. What is gathered
+//! stays gathered. See `room` for what may be tried again and what may not.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
@@ -24,23 +30,29 @@ use super::behind::{Behind, Written};
 use super::commit::{Append, GivenUp, LogCommit, LogNotice, Notice, bytes_head, end_record};
 use super::manifest;
 use super::options::Options;
+use super::room::{Room, Stop};
 use super::shard_of;
-use super::snapshot::{Making, Snapshot, SnapshotError};
+use super::snapshot::Making;
 use super::strand::Kind;
 
 /// Writes the commit log and the vnodes' files. Made by [`log::open`](super::open) with its [`LogDevice`]s.
 ///
 /// After the first error of [`write`](Writer::write), [`tidy`](Writer::tidy) or
 /// [`checkpoint`](LogWriter::checkpoint) every later call fails: what was not durable may or may not be found by the
-/// next `open`. Devices go on answering reads.
+/// next `open`. Devices go on answering reads. That the disk is full is no error.
 ///
 /// [`LogDevice`]: super::LogDevice
 pub struct LogWriter<D: Disk> {
-    disk: D,
+    pub(super) disk: D,
     log: CommitLog<D>,
     options: Options,
     shards: u16,
-    vnodes: BTreeMap<Partition, Behind<D::File>>,
+    pub(super) vnodes: BTreeMap<Partition, Behind<D::File>>,
+    /// Handed over, not known to be durable.
+    waiting: Waiting,
+    room: Room,
+    /// The last piece of tidying found no room.
+    is_stuck: bool,
     /// Handed to the commit log, not known to be durable.
     batch: VecDeque<(Lsn, Append)>,
     /// Vnodes that have gathered enough for a write.
@@ -48,13 +60,13 @@ pub struct LogWriter<D: Disk> {
     /// Files that are not needed any more, still to be removed.
     dropping: BTreeMap<Partition, Dropping>,
     /// The first file of each vnode of which something was given up.
-    firsts: BTreeMap<Partition, u32>,
+    pub(super) firsts: BTreeMap<Partition, u32>,
     gathered_bytes: u64,
     since_checkpoint_bytes: u64,
     /// The vnode that a checkpoint, if one is under way, comes to next.
     checkpoint: Option<Partition>,
-    poisoned: bool,
-    snapshot: Option<Box<Making<D>>>,
+    pub(super) poisoned: bool,
+    pub(super) snapshot: Option<Box<Making<D>>>,
     /// Totals since the start.
     done: Done,
 }
@@ -65,6 +77,26 @@ struct Done {
     written_bytes: u64,
     checkpoints: u64,
     files_removed: u64,
+}
+
+/// What devices have handed over and have not been told of.
+#[derive(Default)]
+struct Waiting {
+    /// What the log does not have yet.
+    appends: VecDeque<Append>,
+    drops: Vec<(Partition, GivenUp)>,
+    /// What each shard hears once all of it is durable.
+    stamps: BTreeMap<ShardId, Stamp>,
+}
+
+impl Waiting {
+    fn take(&mut self, commits: Vec<(ShardId, LogCommit)>) {
+        for (shard, commit) in commits {
+            self.appends.extend(commit.appends);
+            self.drops.extend(commit.drops);
+            self.stamps.insert(shard, commit.last);
+        }
+    }
 }
 
 /// Files of so many vnodes are removed together while there is other work: noting where vnodes begin takes syncs.
@@ -80,16 +112,21 @@ struct Dropping {
 }
 
 /// What [`LogWriter`] hands back, with the shards that it is for.
-type Notices<D> = Vec<(ShardId, LogNotice<<D as Disk>::File>)>;
+pub(super) type Notices<D> = Vec<(ShardId, LogNotice<<D as Disk>::File>)>;
 
 impl<D: Disk> LogWriter<D> {
     pub(crate) fn new(disk: D, log: CommitLog<D>, options: Options, shards: u16) -> LogWriter<D> {
+        let mut room = Room::new(options.reserve_bytes);
+        room.look(&disk);
         LogWriter {
             disk,
             log,
             options,
             shards,
             vnodes: BTreeMap::new(),
+            waiting: Waiting::default(),
+            room,
+            is_stuck: false,
             batch: VecDeque::new(),
             ready: BTreeSet::new(),
             dropping: BTreeMap::new(),
@@ -127,59 +164,20 @@ impl<D: Disk> LogWriter<D> {
     }
 
     /// Puts everything into the vnodes' files, syncs them and empties the commit log: before a clean stop, so that
-    /// the next start has nothing to replay. Takes as long as it takes.
-    pub fn checkpoint(&mut self, notices: &mut Notices<D>) -> io::Result<()> {
-        self.guarded(|writer| {
+    /// the next start has nothing to replay. Takes as long as it takes. `false`: there was no room for all of it.
+    pub fn checkpoint(&mut self, notices: &mut Notices<D>) -> io::Result<bool> {
+        let done = self.guarded(|writer| {
             writer.begin_checkpoint();
             while writer.checkpoint.is_some() {
                 writer.checkpoint_some(notices)?;
             }
             writer.sync_log(notices)
-        })
+        });
+        unless_full(done.map(|()| true))
     }
 
-    /// Begins to copy everything that is durable into a directory of its own, which another node can be started on.
-    /// [`tidy`](Writer::tidy) goes on with it. A failure of the copy is told, and is none of the store.
-    pub fn begin_snapshot(&mut self, wanted: Snapshot) {
-        if self.poisoned {
-            let why = "storage has failed: a copy of it would lack what was acknowledged";
-            return (wanted.done)(Err(SnapshotError::Impossible(why)));
-        }
-        if self.snapshot.is_some() {
-            return (wanted.done)(Err(SnapshotError::Busy));
-        }
-        let first = self.vnodes.first_key_value().map(|(partition, _)| *partition);
-        match Making::begin(&self.disk, wanted, first) {
-            Ok(making) => self.snapshot = Some(Box::new(making)),
-            Err((wanted, error)) => (wanted.done)(Err(error)),
-        }
-    }
-
-    /// Goes on with a snapshot. What fails of the copy ends it; what fails of the store is an error.
-    fn snapshot_some(
-        &mut self,
-        mut making: Box<Making<D>>,
-        notices: &mut Notices<D>,
-    ) -> io::Result<()> {
-        let step = match making.due() {
-            Some(partition) => {
-                self.settle(partition, notices)?;
-                let end = self.vnodes.get(&partition).map_or((0, 0), Behind::end);
-                let first = self.firsts.get(&partition).copied().unwrap_or(0);
-                let next = self.vnode_behind(partition);
-                making.take(&self.disk, partition, first, end, next).map(|()| false)
-            }
-            None => making.go_on(&self.disk),
-        };
-        match step {
-            Ok(false) => self.snapshot = Some(making),
-            Ok(true) => making.end(Ok(())),
-            Err(error) => making.end(Err(error)),
-        }
-        Ok(())
-    }
-
-    fn vnode_behind(&self, partition: Partition) -> Option<Partition> {
+    /// The vnode that comes after this one.
+    pub(super) fn vnode_behind(&self, partition: Partition) -> Option<Partition> {
         let after = partition.0.checked_add(1).map(Partition)?;
         self.vnodes.range(after..).next().map(|(partition, _)| *partition)
     }
@@ -194,51 +192,45 @@ impl<D: Disk> LogWriter<D> {
         (self.log.used_bytes(), self.log.capacity())
     }
 
-    /// After an error, nothing is tried again.
-    fn guarded<T>(&mut self, act: impl FnOnce(&mut Self) -> io::Result<T>) -> io::Result<T> {
+    /// After a failure, nothing is tried again.
+    fn guarded<T>(&mut self, act: impl FnOnce(&mut Self) -> Result<T, Stop>) -> Result<T, Stop> {
         if self.poisoned {
-            return Err(io::Error::other("the store is poisoned: an earlier write or sync failed"));
+            let poisoned = "the store is poisoned: an earlier write or sync failed";
+            return Err(Stop::Failed(io::Error::other(poisoned)));
         }
         let result = act(self);
-        self.poisoned = result.is_err();
-        if self.poisoned
-            && let Some(making) = self.snapshot.take()
-        {
-            making.end(Err(io::Error::other("storage has failed meanwhile")));
+        self.poisoned = matches!(result, Err(Stop::Failed(_)));
+        if self.poisoned {
+            self.end_snapshot();
         }
         result
     }
 
-    fn write_all(
-        &mut self,
-        commits: Vec<(ShardId, LogCommit)>,
-        notices: &mut Notices<D>,
-    ) -> io::Result<()> {
-        let mut durable: BTreeMap<ShardId, Stamp> = BTreeMap::new();
-        self.write_large(&commits, notices)?;
-        let mut drops = Vec::new();
-        for (shard, commit) in commits {
-            durable.insert(shard, commit.last);
-            drops.extend(commit.drops);
-            for append in commit.appends {
-                self.append(append, notices)?;
+    /// Makes durable what waits, from where the last call had come to.
+    fn write_waiting(&mut self, notices: &mut Notices<D>) -> Result<(), Stop> {
+        self.write_large(notices)?;
+        while let Some(append) = self.waiting.appends.pop_front() {
+            match self.append(&append, notices) {
+                Ok(lsn) => self.batch.push_back((lsn, append)),
+                Err(stop) => {
+                    self.waiting.appends.push_front(append);
+                    return Err(stop);
+                }
             }
         }
         self.sync_log(notices)?;
+        let Waiting { drops, stamps, .. } = std::mem::take(&mut self.waiting);
         drops.into_iter().for_each(|(partition, drop)| self.will_drop(partition, drop));
-        let heard = durable.into_iter();
+        let heard = stamps.into_iter();
         notices.extend(heard.map(|(shard, stamp)| (shard, LogNotice(Notice::Durable(stamp)))));
         Ok(())
     }
 
-    /// Large values are in their files, synced, before the log says where they are.
-    fn write_large(
-        &mut self,
-        commits: &[(ShardId, LogCommit)],
-        notices: &mut Notices<D>,
-    ) -> io::Result<()> {
+    /// Large values are in their files, synced, before the log says where they are. Those of a call that found no room
+    /// are all written again: what it had written was not synced.
+    fn write_large(&mut self, notices: &mut Notices<D>) -> Result<(), Stop> {
         let mut written: BTreeMap<(Partition, u32), Written<D::File>> = BTreeMap::new();
-        for append in commits.iter().flat_map(|(_, commit)| &commit.appends) {
+        for append in &self.waiting.appends {
             let Some(value) = &append.large else { continue };
             let partition = append.partition;
             let behind = self.vnodes.entry(partition).or_insert_with(|| Behind::new(partition));
@@ -251,10 +243,11 @@ impl<D: Disk> LogWriter<D> {
             }
             self.notice(partition, Kind::Large, file, notices);
         }
+        self.waiting.appends.iter_mut().for_each(|append| append.large = None);
         Ok(())
     }
 
-    fn append(&mut self, append: Append, notices: &mut Notices<D>) -> io::Result<()> {
+    fn append(&mut self, append: &Append, notices: &mut Notices<D>) -> Result<Lsn, Stop> {
         let head = bytes_head(append.file, append.offset);
         let stream = StreamId(append.partition.0);
         let parts = [&head, &append.bytes[..]];
@@ -265,14 +258,13 @@ impl<D: Disk> LogWriter<D> {
             }
             other => other,
         };
-        let lsn = lsn.map_err(io::Error::other)?;
+        let lsn = lsn?;
         self.since_checkpoint_bytes += append.bytes.len() as u64;
         self.done.written_bytes += append.bytes.len() as u64;
-        self.batch.push_back((lsn, append));
-        Ok(())
+        Ok(lsn)
     }
 
-    fn sync_log(&mut self, notices: &mut Notices<D>) -> io::Result<()> {
+    fn sync_log(&mut self, notices: &mut Notices<D>) -> Result<(), Stop> {
         let synced = match self.log.sync() {
             Err(LogError::Full) => {
                 self.make_room(notices)?;
@@ -280,7 +272,7 @@ impl<D: Disk> LogWriter<D> {
             }
             other => other,
         };
-        synced.map_err(io::Error::other)?;
+        synced?;
         self.gather();
         Ok(())
     }
@@ -302,14 +294,17 @@ impl<D: Disk> LogWriter<D> {
 
     /// The log is full, because checkpoints lagged behind: does a whole one, now. Slow, and correct. Of the batch
     /// that found it full, some may be durable already (the log writes large batches in pieces); the rest stays in
-    /// the log's buffer.
-    fn make_room(&mut self, notices: &mut Notices<D>) -> io::Result<()> {
+    /// the log's buffer. A vnode whose file finds no room on the disk keeps its part of the log; others may free enough.
+    fn make_room(&mut self, notices: &mut Notices<D>) -> Result<(), Stop> {
         self.gather();
         let needed_from = Lsn(self.log.durable().0 + 1);
         let partitions: Vec<Partition> = self.vnodes.keys().copied().collect();
         for partition in partitions {
-            self.settle(partition, notices)?;
-            self.log.set_mark(StreamId(partition.0), needed_from);
+            match self.settle(partition, notices) {
+                Ok(()) => self.log.set_mark(StreamId(partition.0), needed_from),
+                Err(Stop::Full) => {}
+                failed => return failed,
+            }
         }
         self.checkpoint = None;
         self.since_checkpoint_bytes = 0;
@@ -322,13 +317,13 @@ impl<D: Disk> LogWriter<D> {
         self.checkpoint = self.vnodes.first_key_value().map(|(partition, _)| *partition);
     }
 
-    /// Checkpoints vnodes until one of them had something to sync.
-    fn checkpoint_some(&mut self, notices: &mut Notices<D>) -> io::Result<()> {
+    /// Checkpoints vnodes until one of them had something to sync. One that finds no room is the next to be tried.
+    fn checkpoint_some(&mut self, notices: &mut Notices<D>) -> Result<(), Stop> {
         while let Some(partition) = self.checkpoint {
-            self.checkpoint = self.vnode_behind(partition);
             let was_settled = self.vnodes.get(&partition).is_none_or(Behind::is_settled);
             self.settle(partition, notices)?;
             self.mark(partition)?;
+            self.checkpoint = self.vnode_behind(partition);
             if !was_settled {
                 break;
             }
@@ -337,30 +332,33 @@ impl<D: Disk> LogWriter<D> {
     }
 
     /// Puts everything that is gathered for a vnode into its files, and syncs them.
-    fn settle(&mut self, partition: Partition, notices: &mut Notices<D>) -> io::Result<()> {
+    pub(super) fn settle(
+        &mut self,
+        partition: Partition,
+        notices: &mut Notices<D>,
+    ) -> Result<(), Stop> {
         self.flush(partition, notices)?;
         match self.vnodes.get_mut(&partition) {
-            Some(behind) => behind.sync(&self.disk),
+            Some(behind) => Ok(behind.sync(&self.disk)?),
             None => Ok(()),
         }
     }
 
     /// Removes the files that are not needed. What was moved out of them is durable in the log. First it is noted where
-    /// each vnode begins now, which also tells a replay what to pass over.
-    fn drop_files(&mut self) -> io::Result<()> {
-        let dropping = std::mem::take(&mut self.dropping);
-        let mut is_new = false;
-        for (partition, Dropping { before, .. }) in &dropping {
-            let first = self.firsts.get(partition).copied().unwrap_or(0);
+    /// each vnode begins now, which also tells a replay what to pass over. As long as that finds no room, none is removed.
+    fn drop_files(&mut self) -> Result<(), Stop> {
+        let mut firsts = self.firsts.clone();
+        for (partition, Dropping { before, .. }) in &self.dropping {
+            let first = firsts.get(partition).copied().unwrap_or(0);
             if *before > first {
-                self.firsts.insert(*partition, *before);
-                is_new = true;
+                firsts.insert(*partition, *before);
             }
         }
-        if is_new {
-            manifest::write(&self.disk, &self.firsts)?;
+        if firsts != self.firsts {
+            manifest::write(&self.disk, &firsts)?;
+            self.firsts = firsts;
         }
-        for (partition, Dropping { before, larges }) in dropping {
+        for (partition, Dropping { before, larges }) in std::mem::take(&mut self.dropping) {
             if let Some(behind) = self.vnodes.get_mut(&partition) {
                 self.done.files_removed += behind.remove_files(&self.disk, before, &larges)?;
             }
@@ -370,26 +368,26 @@ impl<D: Disk> LogWriter<D> {
 
     /// Says in the log how far a settled vnode reaches, and that it needs nothing before that. Where there is no
     /// room to say it, the vnode merely cannot prove that later damage to the log is none of its own.
-    fn mark(&mut self, partition: Partition) -> io::Result<()> {
+    fn mark(&mut self, partition: Partition) -> Result<(), Stop> {
         let Some(behind) = self.vnodes.get(&partition) else { return Ok(()) };
         let (file, offset) = behind.end();
         let stream = StreamId(partition.0);
         match self.log.append(stream, &[&end_record(file, offset as u32)]) {
             Ok(lsn) => self.log.set_mark(stream, lsn),
             Err(LogError::Full) => self.log.set_mark(stream, Lsn(self.log.durable().0 + 1)),
-            Err(error) => return Err(io::Error::other(error)),
+            Err(error) => return Err(error.into()),
         }
         Ok(())
     }
 
-    fn flush(&mut self, partition: Partition, notices: &mut Notices<D>) -> io::Result<()> {
-        self.ready.remove(&partition);
+    fn flush(&mut self, partition: Partition, notices: &mut Notices<D>) -> Result<(), Stop> {
         while let Some(behind) = self.vnodes.get_mut(&partition) {
             let before = behind.gathered_bytes();
             let Some(written) = behind.flush_some(&self.disk)? else { break };
             self.gathered_bytes -= before - behind.gathered_bytes();
             self.notice(partition, Kind::Data, written, notices);
         }
+        self.ready.remove(&partition);
         Ok(())
     }
 
@@ -409,6 +407,33 @@ impl<D: Disk> LogWriter<D> {
         let owed = self.since_checkpoint_bytes;
         let half_full = || self.log.used_bytes() > self.log.capacity() / 2;
         owed >= self.options.checkpoint_bytes || (owed > 0 && half_full())
+    }
+
+    /// Does one piece of what can wait. `false`: nothing is left.
+    fn tidy_some(&mut self, notices: &mut Notices<D>) -> Result<bool, Stop> {
+        if let Some(partition) = self.due() {
+            return self.flush(partition, notices).map(|()| true);
+        }
+        if self.dropping.len() >= DROPS_AT_ONCE {
+            return self.drop_files().map(|()| true);
+        }
+        if let Some(making) = self.snapshot.take() {
+            return self.snapshot_some(making, notices).map(|()| true);
+        }
+        if self.checkpoint.is_none() && self.wants_checkpoint() {
+            self.begin_checkpoint();
+        }
+        if self.checkpoint.is_some() {
+            return self.checkpoint_some(notices).map(|()| true);
+        }
+        if !self.dropping.is_empty() {
+            return self.drop_files().map(|()| true);
+        }
+        match self.log.tidy() {
+            Err(LogError::Full) => Err(Stop::Full),
+            // The log is none the worse for another failure here. If the disk is, the next write says so.
+            done => Ok(done.unwrap_or(false)),
+        }
     }
 
     /// The vnode that most is gathered for.
@@ -435,32 +460,25 @@ impl<D: Disk> Writer for LogWriter<D> {
         commits: Vec<(ShardId, LogCommit)>,
         notices: &mut Notices<D>,
     ) -> io::Result<()> {
-        self.guarded(|writer| writer.write_all(commits, notices))
+        self.waiting.take(commits);
+        let done = self.guarded(|writer| writer.write_waiting(notices));
+        self.room.look(&self.disk);
+        unless_full(done)
     }
 
     fn tidy(&mut self, notices: &mut Notices<D>) -> io::Result<bool> {
-        self.guarded(|writer| {
-            if let Some(partition) = writer.due() {
-                return writer.flush(partition, notices).map(|()| true);
-            }
-            if writer.dropping.len() >= DROPS_AT_ONCE {
-                return writer.drop_files().map(|()| true);
-            }
-            if let Some(making) = writer.snapshot.take() {
-                return writer.snapshot_some(making, notices).map(|()| true);
-            }
-            if writer.checkpoint.is_none() && writer.wants_checkpoint() {
-                writer.begin_checkpoint();
-            }
-            if writer.checkpoint.is_some() {
-                return writer.checkpoint_some(notices).map(|()| true);
-            }
-            if !writer.dropping.is_empty() {
-                return writer.drop_files().map(|()| true);
-            }
-            // The log is none the worse for a failure here. If the disk is, the next write says so.
-            Ok(writer.log.tidy().unwrap_or(false))
-        })
+        let done = self.guarded(|writer| writer.tidy_some(notices));
+        self.is_stuck = matches!(done, Err(Stop::Full));
+        if self.is_stuck {
+            // Nothing can be written, but files that nobody needs can go.
+            unless_full(self.guarded(Self::drop_files))?;
+        }
+        self.room.look(&self.disk);
+        unless_full(done)
+    }
+
+    fn is_full(&self) -> bool {
+        self.room.is_low() || self.is_stuck || !self.waiting.stamps.is_empty()
     }
 
     fn usage(&self) -> WriterUsage {
@@ -473,5 +491,14 @@ impl<D: Disk> Writer for LogWriter<D> {
             checkpoints: self.done.checkpoints,
             files_removed: self.done.files_removed,
         }
+    }
+}
+
+/// Want of room is no error. It leaves nothing to do before there is some.
+fn unless_full<T: Default>(done: Result<T, Stop>) -> io::Result<T> {
+    match done {
+        Ok(done) => Ok(done),
+        Err(Stop::Full) => Ok(T::default()),
+        Err(Stop::Failed(error)) => Err(error),
     }
 }
