@@ -90,6 +90,9 @@ pub enum Event<M: Machine> {
     Damaged(Partition),
     /// Everything stamped up to here has been synced. Comes at most once a loop turn.
     Durable(Stamp),
+    /// Whether storage has room for new data, at each change. While it has none, stores are still taken and become
+    /// durable if they can; a machine should store nothing that it can refuse.
+    DeviceFull(bool),
     /// A write or a sync failed. Nothing more will become durable until the node is started again.
     DeviceFailed,
 }

@@ -107,6 +107,17 @@ pub enum RequestError {
     /// The node's storage failed; it takes no more writes until it is started again.
     #[error("storage failed: {0}")]
     Storage(String),
+    /// The disk of the node with that name is full. Nothing was done.
+    #[error(
+        "the disk of {0} is full: free space there or add a disk; writes come back by themselves"
+    )]
+    DiskFull(String),
+    /// Too few replicas took a write, as the first says, and the disk of the node that is named is full. It may still come
+    /// to be seen.
+    #[error(
+        "{0}: the disk of {1} is full: free space there or add a disk; writes come back by themselves"
+    )]
+    FewerForFullDisk(Box<RequestError>, String),
     /// What the node that coordinated said.
     #[error("{0}")]
     Elsewhere(String),

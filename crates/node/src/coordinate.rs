@@ -71,6 +71,8 @@ pub(crate) struct Op {
     retries_left: u8,
     /// Whether a replica had no room for it.
     overloaded: bool,
+    /// A replica that refused it because its disk is full.
+    full: Option<NodeId>,
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -161,6 +163,7 @@ impl Shard {
             operation,
             retries_left: 3,
             overloaded: false,
+            full: None,
         });
         op.pass(places::COORDINATED, None, op.operation.name(), fx);
         if let Err(error) = self.begin(now, op, fx) {

@@ -36,6 +36,8 @@ pub(crate) struct Forward {
     deadline: Tick,
     /// Whether a queue was full that led to one of those tried.
     was_full: bool,
+    /// One of those tried, or this node, has no room on its disk.
+    disk_full: Option<RequestError>,
 }
 
 impl Forward {
@@ -59,6 +61,7 @@ impl Forward {
             tried: Vec::new(),
             deadline,
             was_full: false,
+            disk_full: None,
         }
     }
 
@@ -71,11 +74,12 @@ impl Forward {
 
     /// What a client hears when there is no primary left to try.
     fn not_done(&self) -> RequestError {
-        match (self.retried, self.was_full) {
+        match &self.disk_full {
             // One that was tried may have done it: then the truth is that nobody knows.
-            (true, _) => RequestError::Timeout,
-            (false, true) => RequestError::Overload,
-            (false, false) => RequestError::NoCoordinator,
+            _ if self.retried => RequestError::Timeout,
+            Some(full) => full.clone(),
+            None if self.was_full => RequestError::Overload,
+            None => RequestError::NoCoordinator,
         }
     }
 }
@@ -109,17 +113,29 @@ impl Shard {
         match to {
             Some(node) if node == self.me() && here => self.coordinate(now, task, fx),
             Some(node) => {
-                let forward = Forward::new(client, task, partition, node);
+                let disk_full = self.no_room(partition, &task.operation);
+                let forward = Forward { disk_full, ..Forward::new(client, task, partition, node) };
                 match self.may_delete(&forward) {
                     Ok(()) => self.try_forward(now, forward, fx),
                     Err(error) => fx.reply(client, Reply::Kv(Answer::Failed(error)), Stamp::NONE),
                 }
             }
             None => {
-                let answer = Answer::Failed(RequestError::NoCoordinator);
+                let answer = Answer::Failed(self.no_coordinator(partition, &task.operation));
                 fx.reply(client, Reply::Kv(answer), Stamp::NONE);
             }
         }
+    }
+
+    /// Why nobody names a write.
+    fn no_coordinator(&self, partition: Partition, operation: &Operation) -> RequestError {
+        self.no_room(partition, operation).unwrap_or(RequestError::NoCoordinator)
+    }
+
+    /// That this node would name the write if its disk had room.
+    fn no_room(&self, partition: Partition, operation: &Operation) -> Option<RequestError> {
+        let is_it = self.full && !operation.is_get() && self.is_primary(partition, operation);
+        is_it.then(|| self.disk_full())
     }
 
     /// A deletion that is impossible is refused before anything is read.
@@ -169,7 +185,7 @@ impl Shard {
         self.config.topology.ring.primaries(partition, n_val).contains(&self.me())
     }
 
-    /// The primary that should name the write: this node if it is one, else the first live one not tried yet.
+    /// The primary that should name the write: this node if it is one and has room, else the first live one not tried yet.
     fn next_coordinator(
         &self,
         partition: Partition,
@@ -178,7 +194,9 @@ impl Shard {
     ) -> Option<NodeId> {
         let n_val = self.buckets.props(operation.bucket()).n_val();
         let primaries = self.config.topology.ring.primaries(partition, n_val);
-        let usable = |node: &&NodeId| !tried.contains(node) && self.peers.is_up(**node);
+        let has_room = |node: NodeId| operation.is_get() || !self.full || node != self.me();
+        let usable =
+            |node: &&NodeId| !tried.contains(node) && self.peers.is_up(**node) && has_room(**node);
         let me = primaries.iter().filter(usable).find(|node| **node == self.me());
         me.or_else(|| primaries.iter().find(usable)).copied()
     }
@@ -194,10 +212,13 @@ impl Shard {
         let partition = self.partition_of(&task.operation);
         let tried = vec![self.me()];
         let Some(to) = self.next_coordinator(partition, &task.operation, &tried) else {
-            let answer = Answer::Failed(RequestError::NoCoordinator);
+            let error = self.no_coordinator(partition, &task.operation);
+            let answer = refused(task.retried, error);
             return fx.reply(client, Reply::Kv(answer), Stamp::NONE);
         };
-        self.try_forward(now, Forward { tried, ..Forward::new(client, task, partition, to) }, fx);
+        let disk_full = self.no_room(partition, &task.operation);
+        let forward = Forward::new(client, task, partition, to);
+        self.try_forward(now, Forward { tried, disk_full, ..forward }, fx);
     }
 
     /// Sends to `forward.to`, or to the next primary as long as there is one.
@@ -292,6 +313,13 @@ impl Shard {
             // It has not been done there.
             return self.retry_forward(now, id, false, fx);
         };
+        if let Answer::Failed(full @ RequestError::DiskFull(_)) = &*answer {
+            // Nor has it there, for want of room.
+            if let Some(forward) = self.forwards.get_mut(&id) {
+                forward.disk_full = Some(full.clone());
+            }
+            return self.retry_forward(now, id, false, fx);
+        }
         let Some(mut forward) = self.forwards.remove(&id) else { return };
         let Forward { request, partition, .. } = forward;
         let (place, peer, what) = (places::ANSWERED, Some(from), forward.operation.name());
@@ -361,6 +389,7 @@ pub(crate) fn refused(retried: bool, error: RequestError) -> Answer {
     let says_not_done = matches!(
         error,
         RequestError::Overload
+            | RequestError::DiskFull(_)
             | RequestError::MatchFound
             | RequestError::Modified
             | RequestError::NotFound

@@ -90,6 +90,8 @@ pub enum Told {
     Overload,
     /// The device failed.
     Failed,
+    /// The disk is full: nothing was stored.
+    Full,
 }
 
 /// A message from shard to shard.
@@ -344,6 +346,7 @@ fn encode_told(told: &Told, out: &mut Vec<u8>) {
         }
         Told::Overload => out.push(12),
         Told::Failed => out.push(13),
+        Told::Full => out.push(17),
         Told::Same(complete) => out.push(if *complete { 14 } else { 16 }),
     }
 }
@@ -373,6 +376,7 @@ fn decode_told(reader: &mut Reader) -> Result<Told, DecodeError> {
         11 => Told::PropsDiffer(reader.bytes(PEER_FRAME_BYTES_MAX)?),
         12 => Told::Overload,
         13 => Told::Failed,
+        17 => Told::Full,
         14 | 16 => Told::Same(kind == 14),
         _ => return Err(DecodeError::Invalid("replica answer")),
     })

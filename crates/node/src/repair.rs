@@ -19,7 +19,9 @@ use crate::status::RepairReport;
 const ENTRIES_MAX: u32 = 512;
 const BYTES_MAX: u32 = 256 * 1024;
 /// Why nothing is repaired while nothing can be made durable.
-const STORAGE_FAILED: &str = "a write or sync failed on this node: start it again";
+pub(crate) const STORAGE_FAILED: &str = "a write or sync failed on this node: start it again";
+/// Why nothing is repaired while there is no room for it.
+pub(crate) const DISK_FULL: &str = "the disk of this node is full: free space, then try again";
 /// Tickets of scans, apart from those of loads.
 const SCAN: u64 = 1 << 63;
 
@@ -108,10 +110,11 @@ impl Shard {
         client: ClientId,
         fx: &mut E,
     ) {
-        let refused = match (&self.repair, self.failed) {
-            (_, true) => Some(STORAGE_FAILED),
-            (Some(_), false) => Some("a repair is running already"),
-            (None, false) => None,
+        let refused = match &self.repair {
+            _ if self.failed => Some(STORAGE_FAILED),
+            _ if self.full => Some(DISK_FULL),
+            Some(_) => Some("a repair is running already"),
+            None => None,
         };
         if let Some(refused) = refused {
             let report = RepairReport { refused: Some(refused.into()), ..Default::default() };
@@ -165,14 +168,14 @@ impl Shard {
         }
     }
 
-    /// Nothing becomes durable any more: the repair ends with what it had come to.
-    pub(crate) fn fail_repair<E: Effects<Shard>>(&mut self, fx: &mut E) {
+    /// Nothing becomes durable any more, or not for now: the repair ends with what it had come to.
+    pub(crate) fn fail_repair<E: Effects<Shard>>(&mut self, why: &'static str, fx: &mut E) {
         let Some(Repair { client, todo, current, mut report, .. }) = self.repair.take() else {
             return;
         };
         let rest = current.map(|copy| copy.partition).into_iter().chain(todo);
         let undone = std::mem::take(&mut report.completed).into_iter().chain(rest);
-        report.incomplete.extend(undone.map(|partition| (partition, STORAGE_FAILED.into())));
+        report.incomplete.extend(undone.map(|partition| (partition, why.into())));
         fx.reply(client, Reply::Repaired(report), Stamp::NONE);
     }
 

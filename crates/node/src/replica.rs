@@ -90,6 +90,13 @@ impl Shard {
         ask: Ask,
         fx: &mut E,
     ) {
+        // A reaping gives space back, and one that is refused by one replica alone is undone by read repair.
+        if self.full && matches!(ask, Ask::Merge(..)) && !self.failed {
+            fx.probe("a full disk refused a write");
+            let told =
+                if planted!("a full disk acknowledged") { Told::Durable(0) } else { Told::Full };
+            return self.answer(origin, told, Stamp::NONE, fx);
+        }
         let writes = matches!(ask, Ask::Merge(..) | Ask::Reap(..));
         if writes && (self.failed || self.overloaded()) {
             let told = if self.failed { Told::Failed } else { Told::Overload };

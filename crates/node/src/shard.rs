@@ -9,7 +9,7 @@ use ombak_base::{
 };
 use ombak_cluster::{Peers, Topology, Verdict, Vnode, VnodeMap};
 use ombak_kv::props::BucketMap;
-use ombak_kv::{Answer, Kv};
+use ombak_kv::{Answer, Kv, RequestError};
 
 use crate::boot::Boot;
 use crate::coordinate::Op;
@@ -19,7 +19,7 @@ use crate::members::HEARTBEAT_US;
 use crate::message::{Message, Told};
 use crate::once::Once;
 use crate::reaping::{DeleteMode, Waiting};
-use crate::repair::{Repair, ScanFor};
+use crate::repair::{DISK_FULL, Repair, STORAGE_FAILED, ScanFor};
 use crate::replica::Origin;
 use crate::spread::Spread;
 use crate::status::{RepairReport, ShardStatus};
@@ -119,6 +119,8 @@ pub struct Shard {
     pub(crate) stored: Stamp,
     pub(crate) durable: Stamp,
     pub(crate) failed: bool,
+    /// The disk is full: nothing that can be refused is stored.
+    pub(crate) full: bool,
     pub(crate) sweeping: bool,
     next_id: u64,
 }
@@ -150,6 +152,7 @@ impl Shard {
             stored: Stamp::NONE,
             durable: Stamp::NONE,
             failed: false,
+            full: false,
             sweeping: false,
             next_id: (config.boot & 0x3fff_ffff) << 32,
             config,
@@ -292,6 +295,21 @@ impl Shard {
         self.report_repair(fx);
     }
 
+    /// The disk is full, or not any more. What was stored before waits for room with the writer, and is acknowledged when
+    /// it is durable; what comes from now on is refused where it would be stored.
+    fn device_full<E: Effects<Shard>>(&mut self, full: bool, fx: &mut E) {
+        self.full = full;
+        fx.probe(if full { "a disk was full" } else { "a full disk had room again" });
+        if full {
+            self.fail_repair(DISK_FULL, fx);
+        }
+    }
+
+    /// That this node takes no writes for want of room.
+    pub(crate) fn disk_full(&self) -> RequestError {
+        RequestError::DiskFull(self.config.topology.name(self.me()).to_owned())
+    }
+
     /// Nothing will become durable any more: what waited for that has failed, here and at others. What the host had held
     /// back for them is lost, as with a link that breaks.
     fn device_failed<E: Effects<Shard>>(&mut self, now: Now, fx: &mut E) {
@@ -300,7 +318,7 @@ impl Shard {
             self.inbox.push_back((self.me(), id, Told::Failed));
         }
         self.fail_spreads(fx);
-        self.fail_repair(fx);
+        self.fail_repair(STORAGE_FAILED, fx);
         self.peers.answers_lost();
         for node in self.config.topology.nodes() {
             self.greet(now, self.peers.shards_of(node), fx);
@@ -365,6 +383,7 @@ impl Machine for Shard {
             Event::Scanned { ticket, chunk } => self.scanned(ticket, chunk, fx),
             Event::Durable(stamp) => self.synced(stamp, fx),
             Event::Damaged(partition) => self.damaged(partition, fx),
+            Event::DeviceFull(full) => self.device_full(full, fx),
             Event::DeviceFailed => self.device_failed(now, fx),
         }
         while let Some((node, id, told)) = self.inbox.pop_front() {

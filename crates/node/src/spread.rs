@@ -69,6 +69,9 @@ impl Shard {
         if self.overloaded() {
             return Err(RequestError::Overload);
         }
+        if self.full {
+            return Err(self.disk_full());
+        }
         if self.failed {
             return Err(RequestError::Storage("a write or sync failed on this node".into()));
         }

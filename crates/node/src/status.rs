@@ -49,6 +49,8 @@ pub struct ShardStatus {
     pub unsynced: u64,
     /// Whether storage has failed, so that no writes are taken.
     pub failed: bool,
+    /// Whether the disk is full, so that writes are refused until there is room.
+    pub full: bool,
 }
 
 /// What a repair came to.
@@ -87,6 +89,7 @@ impl Shard {
             loading: self.vnodes.waiting(),
             unsynced: self.stored.0.saturating_sub(self.durable.0),
             failed: self.failed,
+            full: self.full,
         }
     }
 }

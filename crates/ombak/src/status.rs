@@ -132,6 +132,13 @@ pub fn trouble(status: &Status, at: &str) -> Option<String> {
             "{node} takes no writes because its storage failed: its log says why; then start it again"
         ));
     }
+    if status.disk_full {
+        let free = status.disk_free_bytes.unwrap_or(0) / (1024 * 1024);
+        return Some(format!(
+            "{node} takes no writes because its disk is full ({free} MiB free): free space there or add a disk; writes \
+             come back by themselves"
+        ));
+    }
     let down = status.members.iter().filter(|member| !member.up || !member.connected);
     let down: Vec<&str> = down.map(|member| member.name.as_str()).collect();
     if !down.is_empty() {
@@ -173,6 +180,8 @@ mod tests {
             epoch: 1,
             ring_size: 2,
             storage_failed: false,
+            disk_full: false,
+            disk_free_bytes: None,
             members: vec![member("n1", true), member("n2", false)],
             shards: Vec::new(),
             vnodes: vec![vnode(0), vnode(1)],
@@ -190,6 +199,7 @@ mod tests {
             trouble(&status, at).unwrap()
         };
         assert!(after(|status| status.storage_failed = true).contains("no writes"));
+        assert!(after(|status| status.disk_full = true).contains("its disk is full (0 MiB free)"));
         assert!(after(|status| status.members[1].up = false).contains("n2"));
         assert!(after(|status| status.members[1].connected = false).contains("n2"));
         assert!(

@@ -54,6 +54,8 @@ pub(crate) struct Host<M: Machine, D: Device, F: Face<M>> {
     /// What the machine was told of that.
     pub told: Stamp,
     pub failed: bool,
+    /// Whether storage has room for new data.
+    pub is_full: bool,
     /// Events that a step brought about, taken right after it.
     pub soon: VecDeque<Event<M>>,
     /// Events that wait for the next turn: bulk work must not hold up what has arrived meanwhile.

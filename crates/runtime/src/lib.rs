@@ -52,6 +52,9 @@
 //!
 //! # Failure
 //!
+//! That the disk is full is told to every machine as `DeviceFull`, and that there is room again; meanwhile the log thread
+//! looks five times a second. What is held waits for it, reads go on.
+//!
 //! A failed write or sync is told to every machine as `DeviceFailed`; what was held is forgotten, what still waits
 //! for a stamp is never sent, reads go on. A panic on any thread ends the node, and [`Running::join`] says whose it
 //! was. Anything that a connection can do wrong ends that connection, is logged at most once a second, and disturbs

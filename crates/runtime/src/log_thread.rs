@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use ombak_base::{Machine, ShardId, Writer};
 
@@ -17,6 +17,8 @@ use crate::shard::Input;
 const WRITES_PER_TIDY: u64 = 8;
 /// Commits in one write; what is over waits for the next.
 const COMMITS_MAX: usize = 1024;
+/// How often a writer without room is asked to look again.
+const LOOK: Duration = Duration::from_millis(200);
 
 pub(crate) struct LogThread<M: Machine, W: Writer> {
     pub writer: W,
@@ -28,6 +30,8 @@ pub(crate) struct LogThread<M: Machine, W: Writer> {
     pub bell: Arc<Bell>,
     pub shared: Arc<Shared>,
     pub board: Arc<LogBoard>,
+    /// Whether the shards were told that there is no room.
+    pub is_full: bool,
 }
 
 impl<M: Machine, W: Writer> LogThread<M, W> {
@@ -46,6 +50,7 @@ impl<M: Machine, W: Writer> LogThread<M, W> {
                 shard.send(Input::DeviceFailed);
             }
             self.untidy = false;
+            self.is_full = false;
             while self.wait() {
                 self.untidy = false;
                 while self.commits.pop().is_some() {}
@@ -56,16 +61,20 @@ impl<M: Machine, W: Writer> LogThread<M, W> {
 
     fn serve(&mut self, counted: &mut LogCounters) -> io::Result<()> {
         let mut notices = Vec::new();
+        self.tell_of_room();
         loop {
             self.run_errands();
             let commits = self.take_commits();
             let idle = commits.is_empty();
-            if !idle {
-                counted.writes += 1;
+            // What waits for room is tried again.
+            if !idle || self.is_full {
+                counted.writes += u64::from(!idle);
                 counted.commits += commits.len() as u64;
                 let begun = Instant::now();
                 self.writer.write(commits, &mut notices)?;
-                self.board.syncs.record(micros_since(begun), 1);
+                if !idle {
+                    self.board.syncs.record(micros_since(begun), 1);
+                }
                 self.publish(&mut notices);
                 self.untidy = true;
             }
@@ -77,6 +86,7 @@ impl<M: Machine, W: Writer> LogThread<M, W> {
                 self.publish(&mut notices);
             }
             self.count(counted);
+            self.tell_of_room();
             if idle && !self.untidy && !self.wait() {
                 return Ok(());
             }
@@ -124,7 +134,23 @@ impl<M: Machine, W: Writer> LogThread<M, W> {
         }
     }
 
-    /// Sleeps until there is a commit or an errand. `false`: there will be none.
+    fn tell_of_room(&mut self) {
+        let is_full = self.writer.is_full();
+        if is_full == self.is_full {
+            return;
+        }
+        self.is_full = is_full;
+        if is_full {
+            tracing::warn!("the disk is full: writes are refused until there is room");
+        } else {
+            tracing::info!("there is room on the disk again: writes are taken");
+        }
+        for shard in &self.shards {
+            shard.send(Input::DeviceFull(is_full));
+        }
+    }
+
+    /// Sleeps until there is a commit or an errand, or it is time to look for room. `false`: there will be no commit.
     fn wait(&mut self) -> bool {
         let finished = self.shared.finished.load(Ordering::SeqCst);
         self.bell.lie_down();
@@ -134,7 +160,7 @@ impl<M: Machine, W: Writer> LogThread<M, W> {
             && !finished
             && !self.shared.finished.load(Ordering::SeqCst)
         {
-            self.bell.park();
+            if self.is_full { self.bell.park_for(LOOK) } else { self.bell.park() }
         }
         self.bell.rise();
         !finished || !self.commits.is_empty()

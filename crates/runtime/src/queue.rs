@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::sync::mpsc::{self, SyncSender, TrySendError};
 use std::sync::{Arc, OnceLock};
 use std::thread::{self, Thread};
+use std::time::Duration;
 
 enum Sleeper {
     Poll(mio::Waker),
@@ -73,6 +74,13 @@ impl Bell {
     pub fn park(&self) {
         while self.asleep.load(Ordering::Acquire) {
             thread::park();
+        }
+    }
+
+    /// As `park`, but not for longer than `most`, and perhaps for less.
+    pub fn park_for(&self, most: Duration) {
+        if self.asleep.load(Ordering::Acquire) {
+            thread::park_timeout(most);
         }
     }
 }

@@ -41,6 +41,7 @@ pub(crate) enum Input<M: Machine, N> {
     Batch(Batch<M::Message>),
     Notice(N),
     Loaded { ticket: Ticket, entry: Result<Option<Entry>, DeviceError>, since: Tick },
+    DeviceFull(bool),
     DeviceFailed,
     Client { stream: TcpStream, face: usize },
     Peer { stream: TcpStream, origin: Address },
@@ -196,14 +197,21 @@ impl<M: Machine, D: Device, F: Face<M>> Shard<M, D, F> {
 
     fn may_read_clients(&self) -> bool {
         self.commits.is_empty()
-            && self.host.device.pending_bytes() < self.host.limits.pending_bytes_clients
+            && self.may_pend(self.host.limits.pending_bytes_clients)
             && !self.stopping()
     }
 
     fn may_read_peers(&self) -> bool {
-        self.host.device.pending_bytes() < self.host.limits.pending_bytes_peers
+        self.may_pend(self.host.limits.pending_bytes_peers)
             && self.host.locals.has_room()
             && !self.stopping()
+    }
+
+    /// Whether more may come that is not durable at once. While there is no room, what waits for some does not get less,
+    /// and machines refuse to add to it: reads are not to wait for that.
+    fn may_pend(&self, bytes_max: u64) -> bool {
+        let bytes_max = if self.host.is_full { bytes_max.saturating_mul(2) } else { bytes_max };
+        self.host.device.pending_bytes() < bytes_max
     }
 
     fn note_sockets(&mut self) {
@@ -281,6 +289,10 @@ impl<M: Machine, D: Device, F: Face<M>> Shard<M, D, F> {
                 for (from, message) in batch {
                     self.take(Event::Message { from, message });
                 }
+            }
+            Input::DeviceFull(full) => {
+                self.host.is_full = full;
+                self.take(Event::DeviceFull(full));
             }
             Input::DeviceFailed => {
                 self.host.fail();

@@ -96,6 +96,7 @@ where
         bell: log_bell,
         shared: shared.clone(),
         board: running.log_board(),
+        is_full: false,
     };
     let reader =
         Reader { work: jobs, shards: inboxes.clone(), bell: read_bell, shared: shared.clone() };
@@ -198,6 +199,7 @@ impl<M: Machine, D: Device, F: Face<M>> Common<M, D, F> {
             told: device.durable(),
             device,
             failed: false,
+            is_full: false,
             soon: VecDeque::new(),
             later: VecDeque::new(),
             held: Held::default(),

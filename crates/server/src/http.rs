@@ -42,6 +42,7 @@ use std::time::{Duration, Instant};
 
 use hyper::body::Incoming;
 use hyper::{Method, Request, Response, StatusCode};
+use ombak_aries::OsDisk;
 use ombak_base::NodeId;
 use ombak_cluster::Topology;
 use ombak_node::Shard;
@@ -67,6 +68,8 @@ pub(crate) struct Site {
     pub shards: u16,
     pub backend: Backend,
     pub snapshots: Snapshots,
+    /// What data is kept on, if on anything.
+    pub disk: Option<OsDisk>,
     pub recovered: Recovered,
     /// A client that is silent for so long within a request has gone away.
     pub patience: Duration,

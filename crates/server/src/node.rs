@@ -65,7 +65,8 @@ impl Node {
         let (errands, list) = ombak_runtime::errands();
         let snapshots = Snapshots::new(directory.as_ref(), errands)?;
         let running = place.run(&options, storage, peer, vec![(pb, face)], list)?;
-        let site = site(&options, &place, &running, recovered, snapshots);
+        let disk = directory.as_ref().map(Directory::disk);
+        let site = site(&options, &place, &running, disk, recovered, snapshots);
         let http = HttpThread::start(http, site, running.stopper()).map_err(StartError::Http)?;
         tracing::info!(node = options.name, pb = %addresses.pb, http = %addresses.http, shards, "the node is up");
         let node = Node { http, running, addresses, shards, _directory: directory };
@@ -185,6 +186,7 @@ fn site(
     options: &Options,
     place: &Place,
     running: &Running<Shard>,
+    disk: Option<OsDisk>,
     recovered: Recovered,
     snapshots: Snapshots,
 ) -> Site {
@@ -195,6 +197,7 @@ fn site(
         shards: place.shards,
         backend: options.backend,
         snapshots,
+        disk,
         recovered,
         patience: Duration::from_millis(options.limits.unfinished_ms),
         gauges: running.gauges(),

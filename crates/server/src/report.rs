@@ -24,6 +24,12 @@ pub struct Status {
     pub ring_size: u32,
     /// Whether storage has failed, so that no writes are taken until the node is started again.
     pub storage_failed: bool,
+    /// Whether the disk is full, so that writes are refused until there is room.
+    #[serde(default)]
+    pub disk_full: bool,
+    /// Bytes that are free on the disk; none where nothing is kept on one.
+    #[serde(default)]
+    pub disk_free_bytes: Option<u64>,
     /// All members, this node among them.
     pub members: Vec<MemberReport>,
     /// This node's event loops.

@@ -15,7 +15,8 @@
 //! - **Storage.** Your own device and writer, over a [`SimDisk`] that forgets unsynced sectors, names and
 //!   lengths in a crash, and fails, fills up, rots or loses power on request. The writer runs as on a thread of
 //!   its own: what is committed while it waits is written together, devices hear of it later, and after an
-//!   error it is not called again: every shard gets `DeviceFailed`, and nothing more is released.
+//!   error it is not called again: every shard gets `DeviceFailed`, and nothing more is released. Of a full disk every
+//!   shard hears, and of room again; meanwhile the writer looks five times a second.
 //! - **Network.** Connections of which both sides hear, each at its time. Messages are encoded and decoded, and
 //!   keep their order between two shards; with [`Faults`], they are dropped, doubled and disordered. Partitions,
 //!   of both directions or one, stall what they meet (or lose it) and tell nobody. Resets lose what is in flight.
@@ -43,7 +44,7 @@
 //! ```
 //!
 //! Time since the world began, node and shard (no shard: the node as a whole), kind, detail. Events are traced
-//! where they are stepped: `start request more gone message up down timer loaded scanned durable failed`. The
+//! where they are stepped: `start request more gone message up down timer loaded scanned durable full failed`. The
 //! host adds `reply` (released to a client), `dropped`, `stalled` and `lost` (a message that did not arrive; `lost`
 //! for want of a connection), `refused` (a connection), `write` (commits, success), `tidy`, and what the
 //! scenario did: `boot crash pause resume wipe block reset`. To find where two runs part, print both and compare.

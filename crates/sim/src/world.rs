@@ -225,6 +225,7 @@ impl<S: System> World<S> {
             Inside::Write => self.write(node),
             Inside::Notices(notices) => self.notices(node, notices),
             Inside::Tidy => self.tidy(node),
+            Inside::Full(full) => self.turn_all(node, &Event::DeviceFull(full)),
             Inside::Failed => self.turn_all(node, &Event::DeviceFailed),
         }
     }

@@ -26,6 +26,10 @@ impl Shard {
         core: PutCore,
         fx: &mut E,
     ) -> Result<(), RequestError> {
+        if self.full {
+            self.coordinate_elsewhere(now, op, fx);
+            return Ok(());
+        }
         let (content, context, none_match, not_modified) = match &op.operation {
             Operation::Put(put) => {
                 (put.content.clone(), put.context.clone(), put.if_none_match, put.if_not_modified)
@@ -133,14 +137,14 @@ impl Shard {
         }
     }
 
-    /// The own vnode cannot name writes yet: another primary can.
+    /// The own vnode cannot name writes yet, or has no room for them: another primary can.
     pub(super) fn coordinate_elsewhere<E: Effects<Shard>>(
         &mut self,
         now: Now,
         op: Box<Op>,
         fx: &mut E,
     ) {
-        fx.probe("a vnode could not name a write yet");
+        fx.probe("a vnode could not name a write");
         match op.asker {
             Asker::Client(client) => {
                 let Op { asker, request, retried, operation, deadline, .. } = *op;
@@ -148,7 +152,8 @@ impl Shard {
                 self.forward_instead(now, client, task, fx);
             }
             Asker::Shard(address, id) => {
-                self.answer_shard(address, Message::Forwarded(id, None), Stamp::NONE, fx);
+                let full = self.full.then(|| Box::new(Answer::Failed(self.disk_full())));
+                self.answer_shard(address, Message::Forwarded(id, full), Stamp::NONE, fx);
             }
             Asker::Nobody => {}
         }
@@ -163,6 +168,9 @@ impl Shard {
         told: Told,
         fx: &mut E,
     ) {
+        if told == Told::Full {
+            op.full = Some(node);
+        }
         let (Stage::Writing(core, _) | Stage::Naming(core)) = &mut op.stage else { return };
         core.hear(
             node,
@@ -196,7 +204,7 @@ impl Shard {
             let asker = std::mem::replace(&mut op.asker, Asker::Nobody);
             let answer = match result {
                 Ok(()) => self.put_answer(&op),
-                Err(error) => Answer::Failed(error),
+                Err(error) => Answer::Failed(self.with_cause(&op, error)),
             };
             self.deliver(asker, answer, fx);
         }
@@ -213,6 +221,21 @@ impl Shard {
             }
         }
         self.ops.insert(id, op);
+    }
+
+    /// A quorum that was not reached because a disk is full says so.
+    fn with_cause(&self, op: &Op, error: RequestError) -> RequestError {
+        use RequestError as E;
+        match (op.full, &error) {
+            (
+                Some(node),
+                E::WUnsatisfied { .. } | E::DwUnsatisfied { .. } | E::PwUnsatisfied { .. },
+            ) => {
+                let name = self.config.topology.name(node).to_owned();
+                E::FewerForFullDisk(Box::new(error), name)
+            }
+            _ => error,
+        }
     }
 
     /// Every primary holds this tombstone, synced: each forgets it, if it still holds exactly that.

@@ -30,6 +30,7 @@ impl Told {
             Told::Fenced(_) => "fenced off",
             Told::PropsDiffer(_) => "other properties",
             Told::Overload => "overload",
+            Told::Full => "disk full",
             Told::Failed => "failed",
         }
     }

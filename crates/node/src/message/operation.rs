@@ -171,6 +171,9 @@ pub(super) fn decode_answer(reader: &mut Reader) -> Result<Answer, DecodeError> 
     })
 }
 
+/// The number of the one error that has another inside.
+const FEWER_FOR_FULL_DISK: u8 = 18;
+
 /// Errors that a coordinator can give. What only the entry can find out never travels.
 fn encode_error(error: &RequestError, out: &mut Vec<u8>) {
     use RequestError as E;
@@ -190,19 +193,45 @@ fn encode_error(error: &RequestError, out: &mut Vec<u8>) {
         E::TooLarge(most) => (13, *most as u64, 0),
         E::TooManySiblings(most) => (14, *most as u64, 0),
         E::NodesUnsatisfied { need, got } => (16, *need as u64, *got as u64),
+        E::DiskFull(_) => (17, 0, 0),
+        E::FewerForFullDisk(..) => (FEWER_FOR_FULL_DISK, 0, 0),
         _ => (15, 0, 0),
     };
     out.push(tag);
     put_varint(out, a);
     put_varint(out, b);
-    if tag == 15 {
-        put_bytes(out, error.to_string().as_bytes());
+    match error {
+        E::DiskFull(node) => put_bytes(out, node.as_bytes()),
+        E::FewerForFullDisk(fewer, node) => {
+            put_bytes(out, node.as_bytes());
+            encode_error(fewer, out);
+        }
+        _ if tag == 15 => put_bytes(out, error.to_string().as_bytes()),
+        _ => {}
     }
 }
 
 fn decode_error(reader: &mut Reader) -> Result<RequestError, DecodeError> {
+    let tag = reader.u8()?;
+    if tag != FEWER_FOR_FULL_DISK {
+        return decode_plain_error(tag, reader);
+    }
+    reader.varint()?;
+    reader.varint()?;
+    let node = text(reader)?;
+    // One level: what stands inside is a quorum that was not reached.
+    match reader.u8()? {
+        tag @ 4..=6 => {
+            let fewer = Box::new(decode_plain_error(tag, reader)?);
+            Ok(RequestError::FewerForFullDisk(fewer, node))
+        }
+        _ => Err(DecodeError::Invalid("error")),
+    }
+}
+
+fn decode_plain_error(tag: u8, reader: &mut Reader) -> Result<RequestError, DecodeError> {
     use RequestError as E;
-    let (tag, need, got) = (reader.u8()?, reader.varint()? as usize, reader.varint()? as usize);
+    let (need, got) = (reader.varint()? as usize, reader.varint()? as usize);
     Ok(match tag {
         1 => E::NValViolation(need as u32),
         2 => E::RUnsatisfied { need, got },
@@ -218,10 +247,15 @@ fn decode_error(reader: &mut Reader) -> Result<RequestError, DecodeError> {
         12 => E::BadContext,
         13 => E::TooLarge(need),
         14 => E::TooManySiblings(need),
+        15 => E::Elsewhere(text(reader)?),
         16 => E::NodesUnsatisfied { need, got },
-        15 => E::Elsewhere(String::from_utf8_lossy(&reader.bytes(4096)?).into_owned()),
+        17 => E::DiskFull(text(reader)?),
         _ => return Err(DecodeError::Invalid("error")),
     })
+}
+
+fn text(reader: &mut Reader) -> Result<String, DecodeError> {
+    Ok(String::from_utf8_lossy(&reader.bytes(4096)?).into_owned())
 }
 
 fn bytes(reader: &mut Reader) -> Result<Bytes, DecodeError> {

@@ -89,6 +89,8 @@ fn messages() -> Vec<Message> {
     let forwarded = |answer| Message::Forwarded(1, Some(Box::new(answer)));
     let ask = |ask| Message::Ask(1, header(), 9, ask);
     let told = |told| Message::Told(1, told);
+    let fewer = Box::new(RequestError::WUnsatisfied { need: 3, got: 2 });
+    let fewer = RequestError::FewerForFullDisk(fewer, "n2".into());
     vec![
         Message::Greeting(Greeting { boot: 1, tick: Tick(2), link: 4 }, 3),
         Message::Claims(vec![(Partition(1), claim), (Partition(2), claim)]),
@@ -140,6 +142,9 @@ fn messages() -> Vec<Message> {
         forward(confirmed(get())),
         forward(confirmed(delete())),
         forwarded(Answer::Failed(RequestError::NodesUnsatisfied { need: 2, got: 1 })),
+        told(Told::Full),
+        forwarded(Answer::Failed(RequestError::DiskFull("n2".into()))),
+        forwarded(Answer::Failed(fewer)),
     ]
 }
 
@@ -176,7 +181,7 @@ fn errors_that_only_an_entry_gives_travel_as_their_text() {
 
 proptest! {
     #[test]
-    fn damaged_messages_never_panic(at in 0..42usize, cut in any::<prop::sample::Index>(), byte: u8) {
+    fn damaged_messages_never_panic(at in 0..45usize, cut in any::<prop::sample::Index>(), byte: u8) {
         let mut bytes = encoded(&messages()[at]);
         let cut = cut.index(bytes.len());
         bytes[cut] = byte;

@@ -1,3 +1,4 @@
+use std::sync::atomic::Ordering;
 use std::sync::mpsc;
 
 use crate::toy::{Ask, ToyWriter};
@@ -61,6 +62,45 @@ fn a_failed_writer_is_told_to_the_machine_and_acknowledges_nothing() {
     node.running.stop().unwrap();
     drop(sender);
     assert!(answers.recv().is_err(), "neither put was acknowledged");
+}
+
+/// Nobody writes, and nothing is rung: the log thread looks for room by itself.
+#[test]
+fn a_full_disk_and_room_on_it_are_heard_and_what_waits_is_written() {
+    let mut plan = Plan::new(0);
+    plan.writer = ToyWriter::default();
+    plan.limits.pending_bytes_clients = 1;
+    let (gate, full) = (plan.writer.gate.clone(), plan.writer.full.clone());
+    gate.open();
+    let node = plan.alone();
+    let watch = node.watch();
+    assert_eq!(node.call(put(0)), text("stored"));
+    full.store(true, Ordering::SeqCst);
+    let (sender, answers) = mpsc::channel();
+    node.ask_into(put(0), "put", &sender);
+    watch.until("device full");
+    assert_eq!(node.call(Ask::Get("key".into())), text("value"), "reads go on");
+    assert!(answers.try_recv().is_err());
+    full.store(false, Ordering::SeqCst);
+    watch.until("device has room");
+    assert_eq!(answers.recv_timeout(DEADLINE).unwrap(), ("put", text("stored")));
+    node.running.stop().unwrap();
+}
+
+#[test]
+fn a_node_with_a_full_disk_stops() {
+    let mut plan = Plan::new(0);
+    plan.writer = ToyWriter::default();
+    plan.writer.gate.open();
+    plan.writer.full.store(true, Ordering::SeqCst);
+    plan.limits.stop_ms = 100;
+    let node = plan.alone();
+    let (sender, answers) = mpsc::channel();
+    node.ask_into(put(0), "put", &sender);
+    node.wait_for("the reply to be held", |c| c.shards[0].held == 1);
+    node.running.stop().unwrap();
+    drop(sender);
+    assert!(answers.recv().is_err(), "what waited for room was not acknowledged");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::sync::{Arc, Condvar, Mutex};
 
@@ -300,6 +300,8 @@ impl Machine for Toy {
             }
             Event::Durable(stamp) => self.tell(fx, format!("durable {}", stamp.0)),
             Event::Damaged(partition) => self.tell(fx, format!("{partition} is damaged")),
+            Event::DeviceFull(true) => self.tell(fx, "device full".into()),
+            Event::DeviceFull(false) => self.tell(fx, "device has room".into()),
             Event::DeviceFailed => self.tell(fx, "device failed".into()),
         }
     }
@@ -377,6 +379,9 @@ impl Device for ToyDevice {
 pub struct ToyWriter {
     pub gate: Gate,
     pub fails: bool,
+    /// Whether there is no room: then what comes waits.
+    pub full: Arc<AtomicBool>,
+    pub waiting: Vec<(ShardId, Stamp)>,
 }
 
 impl Writer for ToyWriter {
@@ -392,8 +397,15 @@ impl Writer for ToyWriter {
         if self.fails {
             return Err(io::Error::other("the disk is gone"));
         }
-        notices.extend(commits);
+        self.waiting.extend(commits);
+        if !self.is_full() {
+            notices.append(&mut self.waiting);
+        }
         Ok(())
+    }
+
+    fn is_full(&self) -> bool {
+        self.full.load(Ordering::SeqCst)
     }
 
     fn tidy(&mut self, _: &mut Vec<(ShardId, Stamp)>) -> io::Result<bool> {

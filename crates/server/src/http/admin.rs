@@ -2,7 +2,7 @@
 
 use hyper::body::Incoming;
 use hyper::{Request, StatusCode};
-use ombak_base::{NodeId, Partition};
+use ombak_base::{Disk, NodeId, Partition};
 use ombak_node::{Reply, Request as Question, ShardStatus};
 use ombak_store::log::SnapshotError;
 
@@ -83,6 +83,8 @@ impl Site {
             },
             epoch: self.topology.epoch.0,
             ring_size: self.topology.ring.size(),
+            disk_full: shards.iter().any(|shard| shard.full),
+            disk_free_bytes: self.disk.as_ref().and_then(|disk| disk.free_bytes().ok()),
             storage_failed: shards.iter().any(|shard| shard.failed),
             members: members.collect(),
             shards: numbered(shards).map(shard_report).collect(),

@@ -54,6 +54,8 @@ pub enum Inside<S: System> {
     Write,
     Notices(Vec<(ShardId, NoticeOf<S>)>),
     Tidy,
+    /// All shards hear whether there is room.
+    Full(bool),
     /// All shards hear that a write has failed.
     Failed,
 }
@@ -116,6 +118,8 @@ pub struct Process<S: System> {
     pub is_tidy_due: bool,
     /// A write has failed: the writer is not called any more.
     pub is_failed: bool,
+    /// Whether the shards were told that there is no room.
+    pub is_full: bool,
     /// Notices arrive in the order of their writes.
     pub notices_at: u64,
 }
@@ -135,6 +139,7 @@ impl<S: System> Process<S> {
             is_write_due: false,
             is_tidy_due: false,
             is_failed: false,
+            is_full: false,
             notices_at: 0,
         }
     }
@@ -156,7 +161,8 @@ impl<S: System> Process<S> {
     pub fn write(&mut self) -> std::io::Result<Vec<(ShardId, NoticeOf<S>)>> {
         let mut notices = Vec::new();
         let commits = std::mem::take(&mut self.commits);
-        if !commits.is_empty() {
+        // A writer that has no room tries again what waits for some.
+        if !commits.is_empty() || self.writer.is_full() {
             self.writer.write(commits, &mut notices)?;
         }
         Ok(notices)

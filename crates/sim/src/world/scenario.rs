@@ -41,6 +41,7 @@ impl<S: System> World<S> {
         let process = Process::new(shards, writer, self.now);
         self.nodes[node.0 as usize].process = Some(process);
         self.turn_all(node, &Event::Start);
+        self.look_for_room(node);
         self.crash_if_powerless(node);
         self.reconcile();
         Ok(())

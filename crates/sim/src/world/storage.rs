@@ -9,6 +9,9 @@ use super::node::{Inside, NoticeOf};
 use super::{System, World};
 use crate::faults::draw;
 
+/// How often a writer without room is asked to look again.
+const LOOK_US: (u64, u64) = (200_000, 200_000);
+
 impl<S: System> World<S> {
     /// What the turn stored goes to the writer.
     pub(super) fn end_turn(&mut self, node: NodeId, shard: ShardId) {
@@ -69,6 +72,7 @@ impl<S: System> World<S> {
         let written = process.write();
         self.trace_text(node, None, "write", &(count, written.is_ok()));
         self.after_writing(node, written);
+        self.look_for_room(node);
         self.plan_tidying(node);
     }
 
@@ -83,6 +87,7 @@ impl<S: System> World<S> {
         self.trace_text(node, None, "tidy", &more.as_ref().ok());
         let goes_on = matches!(more, Ok(true));
         self.after_writing(node, more.map(|_| notices));
+        self.look_for_room(node);
         if goes_on {
             self.plan_tidying(node);
         }
@@ -107,6 +112,19 @@ impl<S: System> World<S> {
                 process.commits.clear();
                 self.tell_later(node, Inside::Failed);
             }
+        }
+    }
+
+    /// Tells the shards whether there is room, where that has changed; while there is none, the writer looks for some.
+    pub(super) fn look_for_room(&mut self, node: NodeId) {
+        let Some(process) = self.process(node).filter(|process| !process.is_failed) else { return };
+        let is_full = process.writer.is_full();
+        let looks = is_full && !std::mem::replace(&mut process.is_write_due, true);
+        if std::mem::replace(&mut process.is_full, is_full) != is_full {
+            self.tell_later(node, Inside::Full(is_full));
+        }
+        if looks {
+            self.push_inside(node, LOOK_US, Inside::Write);
         }
     }
 

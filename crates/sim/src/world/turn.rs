@@ -266,6 +266,7 @@ impl<S: System> World<S> {
             }
             Event::Durable(stamp) => text("durable", stamp),
             Event::Damaged(partition) => text("damaged", partition),
+            Event::DeviceFull(full) => text("full", full),
             Event::DeviceFailed => text("failed", &()),
         }
     }

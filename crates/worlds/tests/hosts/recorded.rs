@@ -238,6 +238,7 @@ where
         Event::Scanned { ticket, chunk } => Event::Scanned { ticket, chunk },
         Event::Durable(stamp) => Event::Durable(stamp),
         Event::Damaged(partition) => Event::Damaged(partition),
+        Event::DeviceFull(full) => Event::DeviceFull(full),
         Event::DeviceFailed => Event::DeviceFailed,
     }
 }

@@ -61,6 +61,7 @@ pub struct Parrot {
     pub fired: Vec<(u8, Tick)>,
     pub durable: Stamp,
     pub failed: bool,
+    pub full: bool,
     started: bool,
     chatter_until: Tick,
     readers: Vec<ombak_base::ClientId>,
@@ -162,6 +163,7 @@ impl Machine for Parrot {
                 self.durable = stamp;
             }
             Event::Damaged(_) => {}
+            Event::DeviceFull(full) => self.full = full,
             Event::DeviceFailed => self.failed = true,
             Event::More(_) | Event::Gone(_) | Event::Scanned { .. } => {}
         }
