@@ -60,5 +60,9 @@ pub const PLANTED: &[Planted] = &[
         name: "a delete that drops the context",
         breaks: &[BASE, BACK, LOST, OLDER, CONVERGE, STORED],
     },
+    Planted {
+        name: "a full disk acknowledged",
+        breaks: &[LOST, BACK, OLDER, FALSE_NOT_FOUND, CONVERGE, STORED, REAPED],
+    },
     Planted { name: "a merge that trusts any tag", breaks: &[LOST, BACK, OLDER, CONVERGE, STORED] },
 ];

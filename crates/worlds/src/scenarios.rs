@@ -16,6 +16,7 @@ use crate::cluster::{Cluster, Shape};
 
 mod deletes;
 pub(crate) mod found;
+mod full;
 
 const A: NodeId = NodeId(0);
 const S: ShardId = ShardId(0);

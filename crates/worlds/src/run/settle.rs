@@ -26,6 +26,7 @@ impl Run {
         self.resume_all();
         for node in self.world.node_ids().collect::<Vec<_>>() {
             self.world.disk(node).call_off();
+            self.world.disk(node).set_capacity(None);
             let old = self.new_epoch
                 && self
                     .world

@@ -6,6 +6,7 @@ use ombak_base::{Epoch, NodeId};
 use ombak_sim::SyncFault;
 
 use super::{Run, SKEW_US};
+use crate::cluster::SMALL_STORE;
 use crate::keys::{keys, place};
 
 impl Run {
@@ -14,7 +15,7 @@ impl Run {
         let nodes: Vec<NodeId> = self.world.node_ids().collect();
         let Some(node) = self.rng.pick(&nodes).copied() else { return };
         let Some(other) = self.rng.pick(&nodes).copied() else { return };
-        match self.rng.below(14) {
+        match self.rng.below(17) {
             0 | 1 => self.world.crash(node),
             2..=4 => self.restart_one(&nodes),
             5 => nodes.iter().for_each(|node| self.world.crash(*node)),
@@ -29,6 +30,8 @@ impl Run {
             11 => self.resume_all(),
             12 if self.may_wipe => self.wipe(node),
             13 => self.fail_disk(node),
+            14 | 15 => self.fill_disk(node),
+            16 => nodes.iter().for_each(|node| self.world.disk(*node).set_capacity(None)),
             _ => {}
         }
     }
@@ -53,6 +56,14 @@ impl Run {
         let fault = if self.rng.chance(1, 2) { SyncFault::Keeps } else { SyncFault::Drops };
         let at = self.rng.between(1, 20);
         self.world.disk(node).fail_sync(at, ErrorKind::Other, fault);
+    }
+
+    /// Others fill the disk, down into the reserve or to the end: the node answers reads, and refuses writes until there
+    /// is room.
+    fn fill_disk(&mut self, node: NodeId) {
+        let left = [0, SMALL_STORE.reserve_bytes / 2, 2 * SMALL_STORE.reserve_bytes];
+        let left = self.rng.pick(&left).copied().unwrap_or_default();
+        self.world.disk(node).fill_after(left);
     }
 
     fn cut(&mut self, nodes: &[NodeId]) {
