@@ -164,3 +164,28 @@ fn wait_complete(node: &Node) {
         assert!(std::time::Instant::now() < deadline, "{status:?}");
     }
 }
+
+/// A reserve that no disk has stands for a full disk.
+#[test]
+fn a_full_disk_refuses_writes_and_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut full = on(dir.path());
+    full.shards = Some(1);
+    full.log.reserve_bytes = u64::MAX / 4;
+    let node = Node::start(full).unwrap();
+    let deadline = std::time::Instant::now() + PATIENCE;
+    let mut http = Http::of(&node);
+    let mut ask = |method: &str, path: &str| {
+        let answer = http.ask(method, path, &[("content-type", "text/plain")], b"v");
+        (answer.status, String::from_utf8_lossy(&answer.body).into_owned())
+    };
+    // The shards hear of it a moment after the start.
+    while !ask("GET", "/ombak/status").1.contains("\"disk_full\":true") {
+        assert!(std::time::Instant::now() < deadline);
+    }
+    let (status, text) = ask("PUT", "/buckets/b/keys/k");
+    assert_eq!(status, 503);
+    assert!(text.starts_with("the disk of ") && text.contains(" is full: "), "{text}");
+    assert_eq!(ask("GET", "/buckets/b/keys/k").0, 404, "reads go on");
+    node.stop().unwrap();
+}
