@@ -58,6 +58,7 @@ mod scan;
 mod snapshot;
 mod strand;
 mod tail;
+mod tidy;
 mod vnode;
 mod window;
 mod writer;
