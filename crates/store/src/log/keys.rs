@@ -28,6 +28,7 @@ use bytes::{BufMut, Bytes};
 use ombak_base::{Partition, Reader, put_varint};
 
 use super::header::HEADER_BYTES;
+use super::packed::common;
 use super::record::{self, POINTER_BYTES, Place, Pointer};
 use super::scan::{Seen, Value};
 
@@ -227,10 +228,6 @@ fn entry(reader: &mut Reader, place: Place, key: &mut Vec<u8>) -> Option<Seen> {
         is_pointer: kind == POINTER,
         value: Some(value),
     })
-}
-
-fn common(a: &[u8], b: &[u8]) -> usize {
-    a.iter().zip(b).take_while(|(a, b)| a == b).count()
 }
 
 #[cfg(test)]

@@ -246,7 +246,7 @@ impl<T, const WORDS: usize> Packed<T, WORDS> {
 }
 
 /// So many bytes are the same at the beginning.
-fn common(a: &[u8], b: &[u8]) -> usize {
+pub(super) fn common(a: &[u8], b: &[u8]) -> usize {
     a.iter().zip(b).take_while(|(a, b)| a == b).count()
 }
 
