@@ -41,7 +41,7 @@ const POINTER: u64 = 1;
 const REMOVED: u64 = 2;
 
 /// A list is at most such a part of the records.
-const PART: u64 = 8;
+const PART: u64 = 16;
 /// So much may be listed before that is asked.
 const GRACE_BYTES: u64 = 4 * 1024;
 
