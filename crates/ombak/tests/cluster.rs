@@ -110,9 +110,10 @@ fn node_confirms_are_met_by_nodes_that_are_up() {
     pb.put(put(3)).unwrap();
     assert_eq!(values(&pb.get(get(3)).unwrap()), ["v"]);
     cluster.kill(2);
-    refused_at_once(&mut pb, put(3), "{node_confirms_val_unsatisfied,3,2}");
+    // How many had confirmed when the death was noticed differs.
+    refused_at_once(&mut pb, put(3), "{node_confirms_val_unsatisfied,3,");
     let error = pb.get(get(3)).unwrap_err();
-    assert!(error.text().contains("{node_confirms_val_unsatisfied,3,2}"), "{error:?}");
+    assert!(error.text().contains("{node_confirms_val_unsatisfied,3,"), "{error:?}");
     pb.put(put(2)).unwrap();
     assert_eq!(values(&pb.get(get(2)).unwrap()), ["v"]);
 }
