@@ -136,18 +136,10 @@ impl Connection {
 
     /// Sends what the socket takes.
     pub(super) fn flush(&mut self) -> io::Result<()> {
-        while self.written < self.output.len() {
-            match self.stream.write(&self.output[self.written..]) {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(written) => self.written += written,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
+        send_queued(&mut self.stream, &mut self.output, &mut self.written)?;
+        if self.output.is_empty() {
+            self.output.shrink_to(OUTPUT_BYTES_KEPT);
         }
-        self.written = 0;
-        self.output.clear();
-        self.output.shrink_to(OUTPUT_BYTES_KEPT);
         Ok(())
     }
 
@@ -211,6 +203,26 @@ impl Connection {
         }
         Ok(())
     }
+}
+
+/// Sends what the socket takes of `output`, of which `written` bytes are sent already.
+pub(super) fn send_queued(
+    stream: &mut TcpStream,
+    output: &mut Vec<u8>,
+    written: &mut usize,
+) -> io::Result<()> {
+    while *written < output.len() {
+        match stream.write(&output[*written..]) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(more) => *written += more,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    *written = 0;
+    output.clear();
+    Ok(())
 }
 
 /// The length, header included, of the frame at the front if all of it is there.

@@ -212,8 +212,10 @@ impl<F: DiskFile> Revival<F> {
             self.flawed.remove(&seen.key);
         } else {
             self.index.insert(&seen.key, location.flawed());
-            let damage = self.flaw_of(&seen);
-            self.flawed.insert(seen.key, damage);
+            // Copied: what was read shares its memory with a whole piece of the file.
+            let key = Bytes::copy_from_slice(&seen.key);
+            let damage = self.flaw_of(&seen, key.clone());
+            self.flawed.insert(key, damage);
         }
     }
 
@@ -228,13 +230,13 @@ impl<F: DiskFile> Revival<F> {
         is_there
     }
 
-    fn flaw_of(&self, seen: &Seen) -> Damage {
+    fn flaw_of(&self, seen: &Seen, key: Bytes) -> Damage {
         Damage {
             partition: Some(self.partition),
             file: Kind::Data.path(self.partition, seen.place.file),
             offset: seen.place.offset.into(),
             bytes: seen.len as u64,
-            key: Some(seen.key.clone()),
+            key: Some(key),
             flaw: Flaw::Value,
         }
     }

@@ -1,8 +1,10 @@
 //! A socket with a buffer in each direction, and frames of a length and a kind: all the protocol that the floor has.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 
 use mio::net::TcpStream;
+
+use crate::bench::connection::send_queued;
 
 /// Read at once; grows when a frame is longer.
 const INPUT_BYTES: usize = 64 * 1024;
@@ -76,18 +78,7 @@ impl Pipe {
 
     /// Sends what the socket takes.
     pub(super) fn flush(&mut self) -> io::Result<()> {
-        while self.written < self.output.len() {
-            match self.stream.write(&self.output[self.written..]) {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(written) => self.written += written,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        self.written = 0;
-        self.output.clear();
-        Ok(())
+        send_queued(&mut self.stream, &mut self.output, &mut self.written)
     }
 
     /// The length of the frame at the front, header included, if that much is there.

@@ -45,6 +45,20 @@ fn a_start_reads_lists_in_place_of_records() {
     assert!(matches!(node.read("key0"), Err(DeviceError::Damaged(_))), "rot is found by reading");
 }
 
+/// A node keeps what it has found damaged for as long as it runs: the keys alone, not the pieces of files that they were in.
+#[test]
+fn damaged_keys_keep_nothing_else_in_memory() {
+    let mut node = Node::with_short_files();
+    (0..3).for_each(|key| node.put(&format!("key{key}"), vec![7; 1024]));
+    node.checkpoint();
+    let log = node.disk.files().into_iter().filter(|(path, _)| path.starts_with("commit-log/"));
+    log.for_each(|(path, _)| node.disk.mount().remove(&path).unwrap());
+    [600, 1700].into_iter().for_each(|at| assert!(node.disk.flip_bit("vnodes/0/0.data", at, 3)));
+    node = node.restart();
+    let keys = node.recovered.damage.iter().map(|damage| damage.key.as_ref().unwrap());
+    assert_eq!(keys.map(Bytes::is_unique).collect::<Vec<_>>(), [true, true]);
+}
+
 #[test]
 fn without_a_list_the_records_are_read_and_listed_again() {
     let mut node = filled();
