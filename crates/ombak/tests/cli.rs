@@ -17,7 +17,7 @@ use support::alone::{start_alone, stop, wait_up};
 use support::demo::{Demo, is_gone, port_options};
 use support::pb::{Pb, put_req};
 use support::ports::Ports;
-use support::process::{Finished, Output, PATIENCE, Process, ombak, run};
+use support::process::{Finished, Output, PATIENCE, Process, ombak, run, spawn};
 
 /// One line that begins with the program's name.
 fn one_line(finished: &Finished, code: i32) -> &str {
@@ -129,10 +129,10 @@ fn a_node_runs_from_the_file_that_print_config_writes() {
 
 #[test]
 fn a_taken_port_is_found_before_anything_starts() {
-    let ports = Ports::take();
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path().join("demo").display().to_string();
     for (number, option) in [(20, "--pb-port"), (31, "--http-port"), (12, "--http-port")] {
+        let ports = Ports::take();
         let _taken = ports.hold(number);
         let options = port_options(&ports);
         let arguments =
@@ -145,6 +145,7 @@ fn a_taken_port_is_found_before_anything_starts() {
         );
         assert_eq!(fs::read_dir(&root).unwrap().count(), 0, "nothing was started");
     }
+    let ports = Ports::take();
     let _taken = ports.hold(1);
     let mut node = start_alone(&ports, dir.path(), &["--log", "error"]);
     assert_eq!(node.wait().code(), Some(3));
@@ -344,7 +345,8 @@ fn values_are_bytes_from_files_and_standard_input() {
     let node = demo.http(0).to_string();
     let get = |json: &[&str]| {
         let arguments = [&["get", "default/a/b", "k/ü", "--node", &node], json].concat();
-        ombak().args(arguments).output().unwrap().stdout
+        let child = spawn(ombak().args(arguments).stdout(Stdio::piped()));
+        child.wait_with_output().unwrap().stdout
     };
     assert!(get(&[]) == bytes, "the bytes come back as they were");
     let json: Value = serde_json::from_slice(&get(&["--json"])).unwrap();
@@ -422,7 +424,7 @@ fn a_closed_output_ends_us_quietly() {
     drop(reader);
     let mut command = ombak();
     command.args(["start", "--print-config"]).stdin(Stdio::null()).stdout(writer);
-    let output = command.stderr(Stdio::piped()).spawn().unwrap().wait_with_output().unwrap();
+    let output = spawn(command.stderr(Stdio::piped())).wait_with_output().unwrap();
     assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), &b""[..]));
 }
 

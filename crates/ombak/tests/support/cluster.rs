@@ -42,7 +42,7 @@ impl Cluster {
     pub fn start_with(options: &[&str]) -> Cluster {
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let ports = Ports::take();
-        let proxy = |node: u16| Proxy::start(ports.address(30 + node), ports.address(20 + node));
+        let proxy = |node: u16| Proxy::start(ports.hold(30 + node), ports.address(20 + node));
         let mut cluster = Cluster {
             nodes: vec![None, None, None],
             proxies: (0..3).map(proxy).collect(),

@@ -5,8 +5,10 @@
 //! runs, which keeps other test processes away from the rest.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU16, Ordering};
-use std::time::{Duration, Instant};
+
+use super::process::FORKS;
 
 const FIRST: u16 = 12_000;
 const BLOCK: u16 = 50;
@@ -33,20 +35,14 @@ impl Ports {
         panic!("no block of {BLOCK} ports is free");
     }
 
-    /// Takes one of the ports. A process that another test is just forking holds every listener of this one until it
-    /// has become its program, so a port can be taken for a moment after it was let go.
+    /// Takes one of the ports.
     pub fn hold(&self, number: u16) -> TcpListener {
-        let deadline = Instant::now() + Duration::from_secs(5);
-        loop {
-            match TcpListener::bind(self.address(number)) {
-                Ok(listener) => return listener,
-                Err(error) if Instant::now() > deadline => panic!("port {number}: {error}"),
-                Err(_) => std::thread::yield_now(),
-            }
-        }
+        TcpListener::bind(self.address(number)).unwrap()
     }
 
+    /// What is tried here is free again when this returns: no child that is just starting holds it.
     fn try_block(base: u16) -> Option<Ports> {
+        let _alone = FORKS.lock().unwrap_or_else(PoisonError::into_inner);
         let guard = TcpListener::bind(local(base)).ok()?;
         let all: Result<Vec<_>, _> =
             (base + 1..base + BLOCK).map(|port| TcpListener::bind(local(port))).collect();

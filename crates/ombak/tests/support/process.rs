@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -17,6 +18,15 @@ pub fn ombak() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ombak"));
     command.env_remove("OMBAK_LOG");
     command
+}
+
+/// Held while a child starts: until it has become its program, it holds every socket that is open here.
+pub static FORKS: Mutex<()> = Mutex::new(());
+
+/// Starts a child, not while another test tries ports.
+pub fn spawn(command: &mut Command) -> Child {
+    let _alone = FORKS.lock().unwrap_or_else(PoisonError::into_inner);
+    command.spawn().unwrap()
 }
 
 /// Which of its outputs a line came from.
@@ -38,7 +48,7 @@ impl Process {
     /// Starts it with all its outputs read, so that it never waits for us.
     pub fn start(command: &mut Command) -> Process {
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap();
+        let mut child = spawn(command);
         let (sender, lines) = mpsc::channel();
         let read = |output, pipe: Box<dyn Read + Send>| {
             let sender = sender.clone();

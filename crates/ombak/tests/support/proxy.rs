@@ -25,9 +25,9 @@ struct State {
 }
 
 impl Proxy {
-    /// Listens on `from` and forwards to `to` as long as the test process runs.
-    pub fn start(from: SocketAddr, to: SocketAddr) -> Proxy {
-        let listener = TcpListener::bind(from).unwrap();
+    /// Serves `listener`, and forwards to `to` as long as the test process runs.
+    pub fn start(listener: TcpListener, to: SocketAddr) -> Proxy {
+        let from = listener.local_addr().unwrap();
         let shared = Arc::new(Shared::default());
         let kept = Arc::clone(&shared);
         thread::spawn(move || {
