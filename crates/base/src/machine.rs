@@ -126,6 +126,9 @@ pub trait Effects<M: Machine> {
     fn peek(&mut self, partition: Partition, key: &Bytes) -> Peek;
     /// Puts `entry` under `key`, or removes what is there when `None`. Visible to every later load.
     fn store(&mut self, partition: Partition, key: &Bytes, entry: Option<Entry>) -> Stamp;
+    /// Says that the machine waits for [`Event::Durable`] up to `stamp`. What nobody waits for, neither so nor by a held
+    /// effect, a host may gather for some milliseconds before it is synced.
+    fn await_durable(&mut self, stamp: Stamp);
     /// Asks for a bounded piece of a partition in key order; [`Event::Scanned`] brings it.
     fn scan(&mut self, ticket: Ticket, scan: Scan);
     /// Says that an interesting place in the code was reached.

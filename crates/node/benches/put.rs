@@ -88,6 +88,8 @@ impl Effects<Shard> for Fx<'_> {
         self.queue.push_back((self.me, Event::Scanned { ticket, chunk }));
     }
 
+    fn await_durable(&mut self, _: Stamp) {}
+
     fn probe(&mut self, _: &'static str) {}
 }
 

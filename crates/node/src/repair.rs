@@ -132,6 +132,7 @@ impl Shard {
         let Some(repair) = &mut self.repair else { return };
         let Some(partition) = repair.todo.pop() else {
             repair.after = Some(self.stored);
+            fx.await_durable(self.stored);
             return self.report_repair(fx);
         };
         if self.vnodes.vnode(partition).is_some_and(|vnode| vnode.is_fresh()) {

@@ -198,7 +198,7 @@ impl Shard {
         match (origin, &told) {
             (Origin::Local(id), Told::Durable(_)) if id != 0 => {
                 self.inbox.push_back((self.me(), id, Told::Taken));
-                self.tell_self_when_durable(stamp, id, told);
+                self.tell_self_when_durable(stamp, id, told, fx);
             }
             (Origin::Local(id), _) => self.inbox.push_back((self.me(), id, told)),
             (Origin::Remote(to, id, acks), Told::Durable(_)) => {
@@ -218,10 +218,17 @@ impl Shard {
 
     /// Tells an operation of this shard what its own replica did, once that is durable. What changed nothing may rest on
     /// stores that were durable long ago: then no news of durability need ever come.
-    pub(crate) fn tell_self_when_durable(&mut self, stamp: Stamp, id: u64, told: Told) {
+    pub(crate) fn tell_self_when_durable<E: Effects<Shard>>(
+        &mut self,
+        stamp: Stamp,
+        id: u64,
+        told: Told,
+        fx: &mut E,
+    ) {
         if stamp <= self.durable {
             self.inbox.push_back((self.me(), id, told));
         } else {
+            fx.await_durable(stamp);
             self.unsynced.push_back((stamp, id, told));
         }
     }

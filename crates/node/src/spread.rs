@@ -42,6 +42,7 @@ impl Shard {
         }
         let export = self.buckets.export(bucket);
         let stored = self.keep_props(bucket, &export, fx);
+        fx.await_durable(stored);
         let id = self.fresh_id();
         let mut waiting = BTreeSet::new();
         for address in self.all_shards() {

@@ -78,6 +78,10 @@ pub struct Limits {
     pub local_messages_max: usize,
     /// Requests of local clients waiting per shard, at which [`Handle::send`](crate::Handle::send) is refused.
     pub asks_max: usize,
+    /// How long stores that nobody waits for are gathered before they go to the log thread.
+    pub gather_us: u64,
+    /// Stored bytes that are not gathered any longer.
+    pub gather_bytes: u64,
     /// Commits waiting for the log thread, at which the shards stop reading from clients.
     pub commits_max: usize,
     /// Blocked reads waiting for the reader thread, at which a shard runs the next one itself.
@@ -113,6 +117,8 @@ impl Default for Limits {
             peer_output_bytes_max: 64 * 1024 * 1024,
             local_messages_max: 16 * 1024,
             asks_max: 1024,
+            gather_us: 5_000,
+            gather_bytes: 64 * 1024,
             commits_max: 64,
             reads_max: 256,
             pending_bytes_clients: 64 * 1024 * 1024,

@@ -14,6 +14,7 @@ use crate::clients::Clients;
 use crate::config::Limits;
 use crate::counters::{ShardBoard, ShardCounters};
 use crate::face::Face;
+use crate::gathering::Gathering;
 use crate::handle::Flow;
 use crate::held::Held;
 use crate::links::{Links, Route};
@@ -76,6 +77,7 @@ pub(crate) struct Host<M: Machine, D: Device, F: Face<M>> {
     pub counted: ShardCounters,
     pub board: Arc<ShardBoard>,
     pub stores: Stores,
+    pub gathering: Gathering,
 }
 
 impl<M: Machine, D: Device, F: Face<M>> Effects<M> for Host<M, D, F> {
@@ -137,8 +139,14 @@ impl<M: Machine, D: Device, F: Face<M>> Effects<M> for Host<M, D, F> {
 
     fn store(&mut self, partition: Partition, key: &Bytes, entry: Option<Entry>) -> Stamp {
         let stamp = self.device.store(partition, key, entry.as_ref());
+        let bytes = key.len() + entry.map_or(0, |entry| entry.bytes.len());
+        self.gathering.stored(stamp, bytes, self.now.tick);
         self.stores.stored(stamp, self.now.tick);
         stamp
+    }
+
+    fn await_durable(&mut self, stamp: Stamp) {
+        self.gathering.awaited(stamp);
     }
 
     fn scan(&mut self, ticket: Ticket, scan: Scan) {
@@ -191,6 +199,7 @@ impl<M: Machine, D: Device, F: Face<M>> Host<M, D, F> {
 
     fn hold(&mut self, after: Stamp, waiting: Waiting<M>) {
         if !self.failed {
+            self.gathering.awaited(after);
             self.held.push(after, waiting);
         }
     }

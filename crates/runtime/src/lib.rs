@@ -70,6 +70,7 @@ mod face;
 mod frames;
 #[doc(hidden)]
 pub mod fuzz;
+mod gathering;
 mod greeting;
 mod handle;
 mod held;

@@ -138,8 +138,9 @@ impl<M: Machine, D: Device, F: Face<M>> Shard<M, D, F> {
             self.commit();
         }
         self.upkeep();
-        self.flush();
+        // Before the answers leave: who has one finds it counted. What is counted in writing shows a turn later.
         self.count();
+        self.flush();
     }
 
     /// One clock read of each kind a turn: a step costs less than reading the clock twice.
@@ -185,7 +186,8 @@ impl<M: Machine, D: Device, F: Face<M>> Shard<M, D, F> {
         if busy {
             return Some(Duration::ZERO);
         }
-        let timers = [self.host.timers.next(), self.host.own_timers.next(), deadline];
+        let gathered = self.host.gathering.due(self.host.limits.gather_us);
+        let timers = [self.host.timers.next(), self.host.own_timers.next(), gathered, deadline];
         let next = timers.into_iter().flatten().min()?;
         let now = self.start.elapsed().as_micros() as u64;
         Some(Duration::from_micros(next.0.saturating_sub(now)))
@@ -278,7 +280,10 @@ impl<M: Machine, D: Device, F: Face<M>> Shard<M, D, F> {
 
     fn take_input(&mut self, input: Input<M, D::Notice>) {
         match input {
-            Input::Notice(notice) => self.host.device.notice(notice),
+            Input::Notice(notice) => {
+                self.host.device.notice(notice);
+                self.host.gathering.begin(self.host.now.tick);
+            }
             Input::Loaded { ticket, entry, since } => {
                 self.host.board.meters.loads.record(self.host.now.tick.since(since), 1);
                 self.take(Event::Loaded { ticket, entry });
@@ -447,10 +452,11 @@ impl<M: Machine, D: Device, F: Face<M>> Shard<M, D, F> {
         }
     }
 
-    /// Hands what the turn has stored to the log thread.
+    /// Hands what was stored to the log thread, if that is due.
     fn commit(&mut self) {
-        if let Some(commit) = self.host.device.take_commit() {
-            self.commits.push_back(commit);
+        if self.is_commit_due() {
+            self.host.gathering.handed();
+            self.commits.extend(self.host.device.take_commit());
         }
         if self.host.failed {
             self.commits.clear();
@@ -464,6 +470,12 @@ impl<M: Machine, D: Device, F: Face<M>> Shard<M, D, F> {
         }
     }
 
+    fn is_commit_due(&self) -> bool {
+        let (limits, now) = (&self.host.limits, self.host.now.tick);
+        let gathering = &self.host.gathering;
+        self.stopping() || gathering.is_due(now, limits.gather_us, limits.gather_bytes)
+    }
+
     /// Gives the device's jobs to the thread that may block. While that is busy, or nothing becomes durable any more,
     /// upkeep waits.
     fn upkeep(&mut self) {
@@ -471,6 +483,7 @@ impl<M: Machine, D: Device, F: Face<M>> Shard<M, D, F> {
             && !self.stopping()
             && let Some(upkeep) = self.host.device.take_upkeep()
         {
+            self.host.gathering.begin(self.host.now.tick);
             match upkeep {
                 Upkeep::Damaged(partition) => self.take(Event::Damaged(partition)),
                 Upkeep::Run(job) => {

@@ -15,6 +15,7 @@ use crate::config::{Boot, Config, Hosted, RuntimeError};
 use crate::counters::{ShardBoard, ShardCounters};
 use crate::doors::Doors;
 use crate::face::Face;
+use crate::gathering::Gathering;
 use crate::greeting::HELLO_BYTES_MAX;
 use crate::handle::{Ask, Handle};
 use crate::held::Held;
@@ -218,6 +219,7 @@ impl<M: Machine, D: Device, F: Face<M>> Common<M, D, F> {
             counted: ShardCounters::default(),
             board: self.boards[usize::from(shard.0)].clone(),
             stores: Stores::default(),
+            gathering: Gathering::default(),
         }
     }
 }

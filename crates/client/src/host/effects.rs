@@ -101,6 +101,8 @@ impl<N: Net> Effects<Pool> for PoolEffects<'_, N> {
         self.shared.net.choose(n)
     }
 
+    fn await_durable(&mut self, _: Stamp) {}
+
     fn probe(&mut self, _name: &'static str) {}
 
     // A pool stores nothing, and asks for nothing that is stored.

@@ -51,6 +51,8 @@ impl Effects<Pool> for Heard {
         Stamp::NONE
     }
     fn scan(&mut self, _ticket: Ticket, _scan: Scan) {}
+    fn await_durable(&mut self, _: Stamp) {}
+
     fn probe(&mut self, _name: &'static str) {}
 }
 

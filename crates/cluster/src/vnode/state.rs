@@ -180,6 +180,7 @@ impl Vnode {
         let entry = Entry { tag: 0, bytes: self.record.encode() };
         let stamp = fx.store(self.partition, &Bytes::from_static(META_KEY), Some(entry));
         self.syncing = Some((stamp, self.record.claim.lease));
+        fx.await_durable(stamp);
         stamp
     }
 

@@ -111,8 +111,8 @@ impl Shard {
         let own = Told::Durable(named.tag);
         if ombak_base::planted!("acknowledging before durable") {
             self.inbox.push_back((self.me(), id, own));
-        } else {
-            self.tell_self_when_durable(stamp, id, own);
+        } else if acks_wanted(&core, op.is_delete()) != Acks::Taken {
+            self.tell_self_when_durable(stamp, id, own, fx);
         }
         let decided = core.decide();
         self.send_merges(now, id, &op, &core, &named, fx);

@@ -28,6 +28,7 @@ pub enum Effect {
     Peek(Partition, Bytes, Peek),
     Store(Partition, Bytes, Option<Entry>, Stamp),
     Scan(Ticket, Scan),
+    AwaitDurable(Stamp),
     Probe(&'static str),
 }
 
@@ -297,6 +298,11 @@ impl<E: Effects<Recorded>> Effects<Shard> for Tap<'_, E> {
     fn scan(&mut self, ticket: Ticket, scan: Scan) {
         self.effects.push(Effect::Scan(ticket, scan.clone()));
         self.fx.scan(ticket, scan);
+    }
+
+    fn await_durable(&mut self, stamp: Stamp) {
+        self.effects.push(Effect::AwaitDurable(stamp));
+        self.fx.await_durable(stamp);
     }
 
     fn probe(&mut self, name: &'static str) {

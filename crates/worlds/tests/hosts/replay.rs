@@ -85,6 +85,10 @@ impl Effects<Recorded> for Replaying<'_> {
         self.effects.next();
     }
 
+    fn await_durable(&mut self, _: Stamp) {
+        self.effects.next();
+    }
+
     fn probe(&mut self, _: &'static str) {
         self.effects.next();
     }

@@ -182,6 +182,10 @@ impl<E: Effects<Steady>> Effects<Recorded> for Screen<'_, E> {
         self.fx.scan(ticket, scan);
     }
 
+    fn await_durable(&mut self, stamp: Stamp) {
+        self.fx.await_durable(stamp);
+    }
+
     fn probe(&mut self, name: &'static str) {
         self.fx.probe(name);
     }
