@@ -1,0 +1,146 @@
+//! A run as data: what is done to a cluster, what its clients ask, and what is decided by chance. It can be written
+//! down, read, changed by hand, made smaller, and run again.
+
+mod parse;
+mod show;
+
+use ombak_base::{NodeId, ShardId, Tick};
+use ombak_kv::Quorums;
+use ombak_node::DeleteMode;
+use ombak_sim::{Decisions, SyncFault};
+
+use crate::cluster::Shape;
+
+pub use parse::ScriptError;
+
+/// A run.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Script {
+    /// Where names, values and choices come from.
+    pub seed: u64,
+    /// The cluster.
+    pub shape: Shape,
+    /// What becomes of tombstones.
+    pub delete_mode: DeleteMode,
+    /// Whether messages that meet a partition are lost; else they wait for its end.
+    pub partitions_lose: bool,
+    /// Whether wall clocks may be wrong.
+    pub wrong_clocks: bool,
+    /// Whether the topology moves on, so that all are under a new epoch in the end.
+    pub new_epoch: bool,
+    /// When everything is healed, and the checks begin.
+    pub until: Tick,
+    /// What happens, in order.
+    pub actions: Vec<(Tick, Action)>,
+    /// What is decided by chance, where that is not what happens when nothing goes wrong.
+    pub decisions: Decisions,
+}
+
+/// Something that is done.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Action {
+    /// A node dies.
+    Crash(NodeId),
+    /// A node is started, again if it runs.
+    Start(NodeId, Boot),
+    /// A node's disk is replaced by an empty one, and it is started.
+    Wipe(NodeId, Boot),
+    /// A node stops where it is.
+    Pause(NodeId),
+    /// All that stopped go on.
+    Resume,
+    /// Nothing passes between the two sides.
+    Cut(Vec<NodeId>, Vec<NodeId>),
+    /// Nothing passes from one to the other.
+    OneWay(NodeId, NodeId),
+    /// Everything passes again.
+    Heal,
+    /// A connection breaks.
+    Reset(NodeId, NodeId),
+    /// The n-th sync of a disk from now fails.
+    FailSync(NodeId, u64, SyncFault),
+    /// Others fill a disk until so many bytes are left.
+    Fill(NodeId, u64),
+    /// All disks have room again.
+    Room,
+    /// A client asks.
+    Ask(Asked),
+    /// A bucket is turned into one that keeps siblings, through a node.
+    Turn(usize, NodeId, ShardId),
+}
+
+/// What is different from the boot before.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Boot {
+    /// Under the second epoch.
+    pub new_epoch: bool,
+    /// With a wall clock that is wrong by so much, in µs.
+    pub skew_us: Option<i64>,
+}
+
+/// A request of a client.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Asked {
+    /// Which client.
+    pub client: usize,
+    /// Which node it asks.
+    pub node: NodeId,
+    /// And which shard of that.
+    pub shard: ShardId,
+    /// What.
+    pub ask: Ask,
+}
+
+/// What is asked. Keys and buckets are numbers of the workload's.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Ask {
+    /// A read.
+    Get {
+        /// Which key.
+        key: usize,
+        /// How many must answer.
+        quorums: Quorums,
+        /// As Riak's parameter of this name.
+        basic_quorum: Option<bool>,
+        /// As Riak's parameter of this name.
+        notfound_ok: Option<bool>,
+    },
+    /// A put of the next value.
+    Put {
+        /// Which key.
+        key: usize,
+        /// How many must take it.
+        quorums: Quorums,
+        /// Whether it rests on what its client read last.
+        after_read: bool,
+        /// Whether it depends on what is there.
+        condition: Condition,
+        /// Whether the value goes to a file of its own.
+        is_large: bool,
+    },
+    /// A deletion.
+    Delete {
+        /// Which key.
+        key: usize,
+        /// How many must take it.
+        quorums: Quorums,
+        /// Whether it rests on what its client read last.
+        after_read: bool,
+    },
+    /// A listing of the keys of a bucket; `None`: of the buckets.
+    List(Option<usize>),
+}
+
+/// Whether a put depends on what is there.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Condition {
+    /// It does not.
+    None,
+    /// Only where nothing is.
+    NoneMatch,
+    /// Only where nothing has happened since the read behind the context.
+    NotModified,
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,388 @@
+//! A script from its text. Every error names the line.
+
+use std::str::FromStr;
+
+use ombak_base::{Address, NodeId, ShardId, Tick};
+use ombak_kv::{Quorum, Quorums};
+use ombak_node::DeleteMode;
+use ombak_sim::{Decisions, Point, SyncFault, What};
+
+use super::show::HEAD;
+use super::{Action, Ask, Asked, Boot, Condition, Script};
+use crate::cluster::Shape;
+use crate::keys::{BUCKETS, keys};
+
+/// Bounds of what a script may ask for: more is a mistake of whoever wrote it.
+const NODES_MAX: u32 = 16;
+const SHARDS_MAX: u16 = 8;
+const RING_MAX: u32 = 64;
+const CLIENTS_MAX: usize = 64;
+const SECONDS_MAX: u64 = 3_600;
+
+/// A text that is no script.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("line {line}: {reason}")]
+pub struct ScriptError {
+    /// Which line, from 1.
+    pub line: usize,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+type Parsed<T> = Result<T, String>;
+
+impl FromStr for Script {
+    type Err = ScriptError;
+
+    fn from_str(text: &str) -> Result<Script, ScriptError> {
+        let mut reading = Reading::default();
+        let mut lines = text.lines().zip(1..);
+        match lines.next() {
+            Some((HEAD, _)) => {}
+            Some((head, line)) if head.starts_with("ombak schedule") => {
+                let reason = format!("this is \"{head}\"; this program reads \"{HEAD}\"");
+                return Err(ScriptError { line, reason });
+            }
+            _ => {
+                let reason = format!("a schedule begins with \"{HEAD}\"");
+                return Err(ScriptError { line: 1, reason });
+            }
+        }
+        let mut last = 1;
+        for (text, line) in lines {
+            last = line;
+            let words = words(text);
+            if !words.is_empty() {
+                reading.line(&words).map_err(|reason| ScriptError { line, reason })?;
+            }
+        }
+        reading.finish().map_err(|reason| ScriptError { line: last, reason })
+    }
+}
+
+/// The words of a line; what follows `--` is a comment.
+fn words(line: &str) -> Vec<&str> {
+    line.split_whitespace().take_while(|word| *word != "--").collect()
+}
+
+#[derive(Default)]
+struct Reading {
+    seed: Option<u64>,
+    shape: Option<Shape>,
+    delete_mode: Option<DeleteMode>,
+    partitions_lose: bool,
+    wrong_clocks: bool,
+    new_epoch: bool,
+    until: Option<Tick>,
+    actions: Vec<(Tick, Action)>,
+    decisions: Decisions,
+}
+
+impl Reading {
+    fn line(&mut self, words: &[&str]) -> Parsed<()> {
+        match words {
+            ["seed", seed] => self.seed = Some(number(seed)?),
+            ["nodes", nodes, "shards", shards, "partitions", partitions] => {
+                self.shape = Some(shape(number(nodes)?, number(shards)?, number(partitions)?)?);
+            }
+            ["tombstones", "keep"] => self.delete_mode = Some(DeleteMode::Keep),
+            ["tombstones", ms] => self.delete_mode = Some(DeleteMode::AfterMs(number(ms)?)),
+            ["partitions-lose"] => self.partitions_lose = true,
+            ["wrong-clocks"] => self.wrong_clocks = true,
+            ["new-epoch"] => self.new_epoch = true,
+            [time, "healed"] => self.until = Some(self.next_time(time)?),
+            [place, count, rest @ ..] if count.starts_with('#') => {
+                let (point, value) = decision(place, &count[1..], rest)?;
+                self.decisions.insert(point, value);
+            }
+            [time, rest @ ..] if time.starts_with(|first: char| first.is_ascii_digit()) => {
+                let at = self.next_time(time)?;
+                let action = self.action(rest)?;
+                self.actions.push((at, action));
+            }
+            _ => return Err(format!("\"{}\" is no line of a schedule", words.join(" "))),
+        }
+        Ok(())
+    }
+
+    fn next_time(&self, text: &str) -> Parsed<Tick> {
+        let at = time(text)?;
+        if self.until.is_some() {
+            return Err("nothing happens after \"healed\"".into());
+        }
+        match self.actions.last() {
+            Some((last, _)) if *last > at => Err(format!("{text} is before the line above it")),
+            _ => Ok(at),
+        }
+    }
+
+    fn finish(self) -> Parsed<Script> {
+        let missing = |what: &str| format!("the schedule ends here, and has no \"{what}\"");
+        Ok(Script {
+            seed: self.seed.ok_or_else(|| missing("seed …"))?,
+            shape: self.shape.ok_or_else(|| missing("nodes … shards … partitions …"))?,
+            delete_mode: self.delete_mode.unwrap_or(DeleteMode::Immediate),
+            partitions_lose: self.partitions_lose,
+            wrong_clocks: self.wrong_clocks,
+            new_epoch: self.new_epoch,
+            until: self.until.ok_or_else(|| missing("… healed"))?,
+            actions: self.actions,
+            decisions: self.decisions,
+        })
+    }
+
+    fn action(&self, words: &[&str]) -> Parsed<Action> {
+        Ok(match words {
+            ["crash", node] => Action::Crash(self.node(node)?),
+            ["start", node, boot @ ..] => Action::Start(self.node(node)?, boot_of(boot)?),
+            ["wipe", node, boot @ ..] => Action::Wipe(self.node(node)?, boot_of(boot)?),
+            ["pause", node] => Action::Pause(self.node(node)?),
+            ["resume"] => Action::Resume,
+            ["cut", left, right] => Action::Cut(self.nodes(left)?, self.nodes(right)?),
+            ["one-way", from, to] => Action::OneWay(self.node(from)?, self.node(to)?),
+            ["heal"] => Action::Heal,
+            ["reset", a, b] => Action::Reset(self.node(a)?, self.node(b)?),
+            ["fail-sync", node, n, "keeps"] => {
+                Action::FailSync(self.node(node)?, number(n)?, SyncFault::Keeps)
+            }
+            ["fail-sync", node, n, "drops"] => {
+                Action::FailSync(self.node(node)?, number(n)?, SyncFault::Drops)
+            }
+            ["fill", node, left] => Action::Fill(self.node(node)?, number(left)?),
+            ["room"] => Action::Room,
+            ["turn", bucket, place] => {
+                let at = self.place(place)?;
+                Action::Turn(bucket_of(bucket)?, at.node, at.shard)
+            }
+            ["client", client, place, ask @ ..] => {
+                let (client, at) = (bounded(client, CLIENTS_MAX)?, self.place(place)?);
+                let (node, shard, ask) = (at.node, at.shard, ask_of(ask)?);
+                Action::Ask(Asked { client, node, shard, ask })
+            }
+            _ => return Err(format!("\"{}\" is nothing that can be done", words.join(" "))),
+        })
+    }
+
+    fn shape(&self) -> Parsed<Shape> {
+        self.shape.ok_or_else(|| "\"nodes … shards … partitions …\" must come first".into())
+    }
+
+    fn node(&self, text: &str) -> Parsed<NodeId> {
+        let node = node(text)?;
+        let nodes = self.shape()?.nodes;
+        if node.0 < nodes { Ok(node) } else { Err(format!("{text}: there are {nodes} nodes")) }
+    }
+
+    fn nodes(&self, text: &str) -> Parsed<Vec<NodeId>> {
+        text.split(',').map(|node| self.node(node)).collect()
+    }
+
+    fn place(&self, text: &str) -> Parsed<Address> {
+        let at = place(text)?;
+        self.node(&format!("n{}", at.node.0))?;
+        let shards = self.shape()?.shards;
+        if at.shard.0 < shards { Ok(at) } else { Err(format!("{text}: there are {shards} shards")) }
+    }
+}
+
+fn shape(nodes: u32, shards: u16, ring_size: u32) -> Parsed<Shape> {
+    if !(1..=NODES_MAX).contains(&nodes) || !(1..=SHARDS_MAX).contains(&shards) {
+        return Err(format!("1 to {NODES_MAX} nodes of 1 to {SHARDS_MAX} shards, please"));
+    }
+    if !ring_size.is_power_of_two() || ring_size > RING_MAX {
+        return Err(format!("{ring_size} partitions: a power of two up to {RING_MAX}, please"));
+    }
+    Ok(Shape { nodes, shards, ring_size })
+}
+
+fn number<T: FromStr>(text: &str) -> Parsed<T> {
+    text.parse().map_err(|_| format!("\"{text}\" is no number that fits here"))
+}
+
+fn bounded(text: &str, end: usize) -> Parsed<usize> {
+    let found: usize = number(text)?;
+    if found < end { Ok(found) } else { Err(format!("{text} is too large: up to {}", end - 1)) }
+}
+
+fn time(text: &str) -> Parsed<Tick> {
+    let wrong = || format!("\"{text}\" is no time: seconds, like 1.250000");
+    let (seconds, micros) = text.split_once('.').ok_or_else(wrong)?;
+    if micros.len() != 6 {
+        return Err(wrong());
+    }
+    let seconds: u64 = seconds.parse().map_err(|_| wrong())?;
+    let micros: u64 = micros.parse().map_err(|_| wrong())?;
+    if seconds > SECONDS_MAX {
+        return Err(format!("{text}: a run takes {SECONDS_MAX} s at most"));
+    }
+    Ok(Tick(seconds * 1_000_000 + micros))
+}
+
+fn after<T: FromStr>(text: &str, letter: char, what: &str) -> Parsed<T> {
+    let number = text.strip_prefix(letter).and_then(|number| number.parse().ok());
+    number.ok_or_else(|| format!("\"{text}\" is no {what}: {letter}0, {letter}1, …"))
+}
+
+fn node(text: &str) -> Parsed<NodeId> {
+    after(text, 'n', "node").map(NodeId)
+}
+
+fn place(text: &str) -> Parsed<Address> {
+    let parts = text.split_once('.').ok_or_else(|| format!("\"{text}\" is no shard: n0.s0, …"))?;
+    Ok(Address { node: node(parts.0)?, shard: ShardId(after(parts.1, 's', "shard")?) })
+}
+
+fn key_of(text: &str) -> Parsed<usize> {
+    let key: usize = after(text, 'k', "key")?;
+    let known = keys().count();
+    if key < known { Ok(key) } else { Err(format!("{text}: there are {known} keys")) }
+}
+
+fn bucket_of(text: &str) -> Parsed<usize> {
+    let bucket: usize = after(text, 'b', "bucket")?;
+    let known = BUCKETS.len();
+    if bucket < known { Ok(bucket) } else { Err(format!("{text}: there are {known} buckets")) }
+}
+
+fn boot_of(words: &[&str]) -> Parsed<Boot> {
+    let mut boot = Boot::default();
+    for word in words {
+        match word.strip_prefix("clock=") {
+            Some(us) => boot.skew_us = Some(number(us)?),
+            None if *word == "new-epoch" => boot.new_epoch = true,
+            None => return Err(format!("\"{word}\" is nothing that a start can have")),
+        }
+    }
+    Ok(boot)
+}
+
+fn ask_of(words: &[&str]) -> Parsed<Ask> {
+    match words {
+        ["get", key, options @ ..] => {
+            let (key, mut options) = (key_of(key)?, Options::of(options)?);
+            let (basic_quorum, notfound_ok) =
+                (options.flag("basic-quorum")?, options.flag("notfound-ok")?);
+            Ok(Ask::Get { key, quorums: options.rest()?, basic_quorum, notfound_ok })
+        }
+        ["put", key, options @ ..] => {
+            let (key, mut options) = (key_of(key)?, Options::of(options)?);
+            let (after_read, is_large) = (options.word("after-read"), options.word("large"));
+            let condition = match (options.word("none-match"), options.word("not-modified")) {
+                (false, false) => Condition::None,
+                (true, false) => Condition::NoneMatch,
+                (false, true) => Condition::NotModified,
+                (true, true) => return Err("none-match or not-modified, not both".into()),
+            };
+            Ok(Ask::Put { key, quorums: options.rest()?, after_read, condition, is_large })
+        }
+        ["delete", key, options @ ..] => {
+            let (key, mut options) = (key_of(key)?, Options::of(options)?);
+            let after_read = options.word("after-read");
+            Ok(Ask::Delete { key, quorums: options.rest()?, after_read })
+        }
+        ["list", "buckets"] => Ok(Ask::List(None)),
+        ["list", bucket] => Ok(Ask::List(Some(bucket_of(bucket)?))),
+        _ => Err(format!("\"{}\" is nothing that a client asks", words.join(" "))),
+    }
+}
+
+/// What follows the key: words, and `name=value`.
+struct Options<'a>(Vec<(&'a str, Option<&'a str>)>);
+
+impl<'a> Options<'a> {
+    fn of(words: &[&'a str]) -> Parsed<Options<'a>> {
+        let options = words.iter().map(|word| match word.split_once('=') {
+            Some((name, value)) => (name, Some(value)),
+            None => (*word, None),
+        });
+        Ok(Options(options.collect()))
+    }
+
+    fn word(&mut self, wanted: &str) -> bool {
+        let before = self.0.len();
+        self.0.retain(|(name, value)| *name != wanted || value.is_some());
+        self.0.len() < before
+    }
+
+    fn flag(&mut self, wanted: &str) -> Parsed<Option<bool>> {
+        let place = self.0.iter().position(|(name, _)| *name == wanted);
+        match place.map(|place| self.0.remove(place).1) {
+            None => Ok(None),
+            Some(Some("true")) => Ok(Some(true)),
+            Some(Some("false")) => Ok(Some(false)),
+            Some(_) => Err(format!("{wanted}=true or {wanted}=false, please")),
+        }
+    }
+
+    /// Everything that is left must be a quorum.
+    fn rest(self) -> Parsed<Quorums> {
+        let mut quorums = Quorums::default();
+        for (name, value) in self.0 {
+            let Some(value) = value else { return Err(format!("\"{name}\" means nothing here")) };
+            let quorum = match value {
+                "one" => Quorum::One,
+                "quorum" => Quorum::Quorum,
+                "all" => Quorum::All,
+                count => Quorum::Count(number(count)?),
+            };
+            match name {
+                "r" => quorums.r = quorum,
+                "pr" => quorums.pr = quorum,
+                "w" => quorums.w = quorum,
+                "dw" => quorums.dw = quorum,
+                "pw" => quorums.pw = quorum,
+                "rw" => quorums.rw = quorum,
+                _ => return Err(format!("\"{name}={value}\" means nothing here")),
+            }
+        }
+        Ok(quorums)
+    }
+}
+
+fn decision(at: &str, count: &str, rest: &[&str]) -> Parsed<(Point, u64)> {
+    let n = number(count)?;
+    let (word, value) = match rest {
+        [word] => (*word, 1),
+        [word, value] => (*word, number(value)?),
+        _ => return Err("a decision is like: n0.s0>n1.s0 #17 delay 500".into()),
+    };
+    let what = match at.split_once('>') {
+        Some((from, to)) if from.contains('.') => between(word, place(from)?, place(to)?),
+        Some((from, to)) => match word {
+            "connect" => Some(What::Connect(node(from)?, node(to)?)),
+            "hear" => Some(What::Hear(node(from)?, node(to)?)),
+            _ => None,
+        },
+        None if at.contains('.') => match word {
+            "late-load" => Some(What::LateLoad(place(at)?)),
+            "load-delay" => Some(What::LoadDelay(place(at)?)),
+            "timer-delay" => Some(What::TimerDelay(place(at)?)),
+            _ => None,
+        },
+        None => match word {
+            "write" => Some(What::Write(node(at)?)),
+            "notice" => Some(What::Notice(node(at)?)),
+            "tidy" => Some(What::Tidy(node(at)?)),
+            "survive" => Some(What::Survive(node(at)?)),
+            _ => None,
+        },
+    };
+    let what = what.ok_or_else(|| format!("\"{word}\" is nothing that is decided of {at}"))?;
+    if !matches!(what, What::Survive(_)) && value > SECONDS_MAX * 1_000_000 {
+        return Err(format!("{value} µs: nothing takes longer than {SECONDS_MAX} s"));
+    }
+    Ok((Point { what, n }, value))
+}
+
+fn between(word: &str, from: Address, to: Address) -> Option<What> {
+    Some(match word {
+        "drop" => What::Drop(from, to),
+        "repeat" => What::Repeat(from, to),
+        "astray" => What::Astray(from, to),
+        "refuse" => What::Refuse(from, to),
+        "delay" => What::Delay(from, to),
+        "astray-delay" => What::AstrayDelay(from, to),
+        "repeat-delay" => What::RepeatDelay(from, to),
+        _ => return None,
+    })
+}

@@ -1,0 +1,202 @@
+//! A script as text.
+//!
+//! ```text
+//! ombak schedule 1
+//! seed 42
+//! nodes 3 shards 1 partitions 8
+//! 0.900000 crash n1
+//! 1.200000 client 2 n0.s0 put k3 after-read w=2
+//! n0.s0>n2.s0 #17 drop
+//! ```
+//!
+//! Times are seconds since the world began. What stands in no line does not happen; a decision that stands in none is
+//! that nothing goes wrong, and takes as short a time as it can.
+
+use std::fmt::{self, Display, Formatter};
+
+use ombak_base::{Address, NodeId, ShardId, Tick};
+use ombak_kv::{Quorum, Quorums};
+use ombak_node::DeleteMode;
+use ombak_sim::{Point, SyncFault, What};
+
+use super::{Action, Ask, Asked, Boot, Condition, Script};
+
+/// The first line of every script of this version.
+pub(super) const HEAD: &str = "ombak schedule 1";
+
+impl Display for Script {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{HEAD}")?;
+        writeln!(f, "seed {}", self.seed)?;
+        let shape = self.shape;
+        writeln!(f, "nodes {} shards {} partitions {}", shape.nodes, shape.shards, shape.ring_size)?;
+        match self.delete_mode {
+            DeleteMode::Immediate => {}
+            DeleteMode::Keep => writeln!(f, "tombstones keep")?,
+            DeleteMode::AfterMs(ms) => writeln!(f, "tombstones {ms}")?,
+        }
+        let flags = [
+            (self.partitions_lose, "partitions-lose"),
+            (self.wrong_clocks, "wrong-clocks"),
+            (self.new_epoch, "new-epoch"),
+        ];
+        for (_, flag) in flags.iter().filter(|(is_set, _)| *is_set) {
+            writeln!(f, "{flag}")?;
+        }
+        for (at, action) in &self.actions {
+            writeln!(f, "{} {action}", Seconds(*at))?;
+        }
+        writeln!(f, "{} healed", Seconds(self.until))?;
+        for (point, value) in &self.decisions {
+            writeln!(f, "{}", Decision(*point, *value))?;
+        }
+        Ok(())
+    }
+}
+
+struct Seconds(Tick);
+
+impl Display for Seconds {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{:06}", self.0.0 / 1_000_000, self.0.0 % 1_000_000)
+    }
+}
+
+struct Place(NodeId, ShardId);
+
+impl Display for Place {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "n{}.s{}", self.0.0, self.1.0)
+    }
+}
+
+struct Nodes<'a>(&'a [NodeId]);
+
+impl Display for Nodes<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        self.0.iter().enumerate().try_for_each(|(at, node)| {
+            write!(f, "{}n{}", if at == 0 { "" } else { "," }, node.0)
+        })
+    }
+}
+
+impl Display for Action {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Action::Crash(node) => write!(f, "crash n{}", node.0),
+            Action::Start(node, boot) => write!(f, "start n{}{boot}", node.0),
+            Action::Wipe(node, boot) => write!(f, "wipe n{}{boot}", node.0),
+            Action::Pause(node) => write!(f, "pause n{}", node.0),
+            Action::Resume => write!(f, "resume"),
+            Action::Cut(left, right) => write!(f, "cut {} {}", Nodes(left), Nodes(right)),
+            Action::OneWay(from, to) => write!(f, "one-way n{} n{}", from.0, to.0),
+            Action::Heal => write!(f, "heal"),
+            Action::Reset(a, b) => write!(f, "reset n{} n{}", a.0, b.0),
+            Action::FailSync(node, n, fault) => {
+                let fault = if *fault == SyncFault::Keeps { "keeps" } else { "drops" };
+                write!(f, "fail-sync n{} {n} {fault}", node.0)
+            }
+            Action::Fill(node, left) => write!(f, "fill n{} {left}", node.0),
+            Action::Room => write!(f, "room"),
+            Action::Ask(asked) => write!(f, "{asked}"),
+            Action::Turn(bucket, node, shard) => {
+                write!(f, "turn b{bucket} {}", Place(*node, *shard))
+            }
+        }
+    }
+}
+
+impl Display for Boot {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        if self.new_epoch {
+            write!(f, " new-epoch")?;
+        }
+        self.skew_us.iter().try_for_each(|us| write!(f, " clock={us}"))
+    }
+}
+
+impl Display for Asked {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "client {} {} ", self.client, Place(self.node, self.shard))?;
+        match &self.ask {
+            Ask::Get { key, quorums, basic_quorum, notfound_ok } => {
+                write!(f, "get k{key}")?;
+                basic_quorum.iter().try_for_each(|is| write!(f, " basic-quorum={is}"))?;
+                notfound_ok.iter().try_for_each(|is| write!(f, " notfound-ok={is}"))?;
+                show_quorums(f, quorums)
+            }
+            Ask::Put { key, quorums, after_read, condition, is_large } => {
+                write!(f, "put k{key}")?;
+                let words = [
+                    (*after_read, " after-read"),
+                    (*condition == Condition::NoneMatch, " none-match"),
+                    (*condition == Condition::NotModified, " not-modified"),
+                    (*is_large, " large"),
+                ];
+                show_words(f, &words)?;
+                show_quorums(f, quorums)
+            }
+            Ask::Delete { key, quorums, after_read } => {
+                write!(f, "delete k{key}")?;
+                show_words(f, &[(*after_read, " after-read")])?;
+                show_quorums(f, quorums)
+            }
+            Ask::List(Some(bucket)) => write!(f, "list b{bucket}"),
+            Ask::List(None) => write!(f, "list buckets"),
+        }
+    }
+}
+
+fn show_words(f: &mut Formatter<'_>, words: &[(bool, &str)]) -> fmt::Result {
+    words.iter().filter(|(is_set, _)| *is_set).try_for_each(|(_, word)| f.write_str(word))
+}
+
+fn show_quorums(f: &mut Formatter<'_>, quorums: &Quorums) -> fmt::Result {
+    let Quorums { r, pr, w, dw, pw, rw, .. } = quorums;
+    let all = [("r", r), ("pr", pr), ("w", w), ("dw", dw), ("pw", pw), ("rw", rw)];
+    for (name, quorum) in all {
+        match quorum {
+            Quorum::Default => {}
+            Quorum::One => write!(f, " {name}=one")?,
+            Quorum::Quorum => write!(f, " {name}=quorum")?,
+            Quorum::All => write!(f, " {name}=all")?,
+            Quorum::Count(count) => write!(f, " {name}={count}")?,
+        }
+    }
+    Ok(())
+}
+
+struct Decision(Point, u64);
+
+impl Display for Decision {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Decision(Point { what, n }, value) = *self;
+        let shard = |at: Address| Place(at.node, at.shard);
+        match what {
+            What::Drop(from, to) => write!(f, "{}>{} #{n} drop", shard(from), shard(to)),
+            What::Repeat(from, to) => write!(f, "{}>{} #{n} repeat", shard(from), shard(to)),
+            What::Astray(from, to) => write!(f, "{}>{} #{n} astray", shard(from), shard(to)),
+            What::Refuse(from, to) => write!(f, "{}>{} #{n} refuse", shard(from), shard(to)),
+            What::Delay(from, to) => {
+                write!(f, "{}>{} #{n} delay {value}", shard(from), shard(to))
+            }
+            What::AstrayDelay(from, to) => {
+                write!(f, "{}>{} #{n} astray-delay {value}", shard(from), shard(to))
+            }
+            What::RepeatDelay(from, to) => {
+                write!(f, "{}>{} #{n} repeat-delay {value}", shard(from), shard(to))
+            }
+            What::Choice(at) => write!(f, "{} #{n} choice {value}", shard(at)),
+            What::LateLoad(at) => write!(f, "{} #{n} late-load", shard(at)),
+            What::LoadDelay(at) => write!(f, "{} #{n} load-delay {value}", shard(at)),
+            What::TimerDelay(at) => write!(f, "{} #{n} timer-delay {value}", shard(at)),
+            What::Connect(a, b) => write!(f, "n{}>n{} #{n} connect {value}", a.0, b.0),
+            What::Hear(a, b) => write!(f, "n{}>n{} #{n} hear {value}", a.0, b.0),
+            What::Write(node) => write!(f, "n{} #{n} write {value}", node.0),
+            What::Notice(node) => write!(f, "n{} #{n} notice {value}", node.0),
+            What::Tidy(node) => write!(f, "n{} #{n} tidy {value}", node.0),
+            What::Boot(node) => write!(f, "n{} #{n} boot {value}", node.0),
+            What::Survive(node) => write!(f, "n{} #{n} survive {value}", node.0),
+        }
+    }
+}
