@@ -167,7 +167,7 @@ impl Chances {
         let count = self.counts.entry(code).or_default();
         *count += 1;
         let n = *count;
-        let mut drawn = || draw(&mut Rng::at(self.seed, code, n));
+        let drawn = || draw(&mut Rng::at(self.seed, code, n));
         match &mut self.source {
             Source::Seed => drawn(),
             _ if what.is_always_drawn() => drawn(),
@@ -178,9 +178,7 @@ impl Chances {
                 }
                 value
             }
-            Source::Given(decisions) => {
-                decisions.get(&Point { what, n }).copied().unwrap_or(usual)
-            }
+            Source::Given(decisions) => decisions.get(&Point { what, n }).copied().unwrap_or(usual),
         }
     }
 }

@@ -97,8 +97,3 @@ impl Default for Faults {
         Faults::calm()
     }
 }
-
-/// Draws from a span.
-pub fn draw(rng: &mut Rng, span: (u64, u64)) -> u64 {
-    rng.between(span.0, span.1)
-}

@@ -133,18 +133,22 @@
 //! }
 //! ```
 
+mod chances;
 mod disk;
 mod faults;
 mod memory;
 mod network;
 mod queue;
 mod rng;
+mod shrink;
 mod trace;
 mod world;
 
+pub use chances::{Decisions, Point, What};
 pub use disk::{Counters, DiskImage, Part, SECTOR_BYTES, SimDisk, SimFile, SyncFault, Unsynced};
 pub use faults::Faults;
 pub use memory::{LogCommit, LogDevice, LogNotice, LogWriter, open_log};
 pub use rng::Rng;
+pub use shrink::{shrink, shrink_number};
 pub use trace::{Fingerprint, Trace};
 pub use world::{Booted, Heard, Reply, System, WALL_START_US, World};

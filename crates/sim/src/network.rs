@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use ombak_base::{Address, NodeId};
 
-use crate::Rng;
-use crate::faults::{Faults, draw};
+use crate::chances::{Chances, What};
+use crate::faults::Faults;
 
 /// Numbers connections; each attempt that succeeds has a new one.
 pub type ConnectionId = u64;
@@ -139,17 +139,22 @@ impl Network {
         to: Address,
         now: u64,
         faults: &Faults,
-        rng: &mut Rng,
+        chances: &mut Chances,
     ) -> [Option<u64>; 2] {
-        let dropped = rng.chance(faults.drop_per_mille.into(), 1000);
-        let duplicated = rng.chance(faults.duplicate_per_mille.into(), 1000);
-        let reordered = rng.chance(faults.reorder_per_mille.into(), 1000);
+        let dropped = chances.happens(What::Drop(from, to), faults.drop_per_mille);
+        let repeated = chances.happens(What::Repeat(from, to), faults.duplicate_per_mille);
+        let astray = chances.happens(What::Astray(from, to), faults.reorder_per_mille);
         let ready_at = self.ready_at.get(&(from.node, to.node)).copied().unwrap_or(0);
-        let direct = (now + draw(rng, faults.delay_us)).max(ready_at);
-        let astray = direct + draw(rng, faults.astray_us);
-        let first = if reordered { astray } else { self.in_line(from, to, direct) };
-        let second = astray + draw(rng, faults.delay_us);
-        [(!dropped).then_some(first), duplicated.then_some(second)]
+        let delay = chances.span(What::Delay(from, to), faults.delay_us);
+        let direct = (now + delay).max(ready_at);
+        let first = if astray {
+            direct + chances.span(What::AstrayDelay(from, to), faults.astray_us)
+        } else {
+            self.in_line(from, to, direct)
+        };
+        let second =
+            repeated.then(|| direct + chances.span(What::RepeatDelay(from, to), faults.astray_us));
+        [(!dropped).then_some(first), second]
     }
 
     /// Not before the one sent before it.

@@ -16,6 +16,12 @@ impl Rng {
         Rng { state: std::array::from_fn(|_| splitmix(&mut seed)) }
     }
 
+    /// The generator of the `n`-th thing of some kind: it depends on nothing else.
+    pub(crate) fn at(seed: u64, kind: u64, n: u64) -> Rng {
+        let (mut kind, mut n) = (kind, n);
+        Rng::new(seed ^ splitmix(&mut kind) ^ splitmix(&mut n).rotate_left(32))
+    }
+
     /// A generator of its own, so that one consumer's draws do not move another's.
     pub fn fork(&mut self) -> Rng {
         Rng::new(self.next_u64())

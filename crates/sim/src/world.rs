@@ -10,11 +10,13 @@ mod turn;
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use ombak_base::{Address, ClientId, Device, Event, Machine, NodeId, ShardId, Tick, Writer};
 
-use crate::faults::{Faults, draw};
+use crate::chances::{Chances, Decisions, What};
+use crate::faults::Faults;
 use crate::network::Network;
 use crate::queue::{Key, Queue};
 use crate::trace::{Detail, Trace};
@@ -99,11 +101,9 @@ pub struct World<S: System> {
     nodes: Vec<Node<S>>,
     network: Network,
     faults: Faults,
-    /// Delays and faults of the host.
-    rng: Rng,
-    /// What machines choose, and what is refused to them: apart, so that one more fault elsewhere does not
-    /// change what they choose.
-    choices: Rng,
+    chances: Chances,
+    /// Says nothing when a test panics.
+    is_quiet: bool,
     trace: Trace,
     probes: BTreeMap<&'static str, u64>,
     clients: BTreeMap<ClientId, Address>,
@@ -115,8 +115,6 @@ pub struct World<S: System> {
 impl<S: System> World<S> {
     /// A world of so many nodes, all booted from empty disks.
     pub fn new(system: S, nodes: u32, seed: u64) -> Result<World<S>, String> {
-        let mut rng = Rng::new(seed);
-        let choices = rng.fork();
         let mut world = World {
             system,
             seed,
@@ -125,8 +123,8 @@ impl<S: System> World<S> {
             nodes: Vec::new(),
             network: Network::default(),
             faults: Faults::calm(),
-            rng,
-            choices,
+            chances: Chances::new(seed),
+            is_quiet: false,
             trace: Trace::new(),
             probes: BTreeMap::new(),
             clients: BTreeMap::new(),
@@ -135,6 +133,17 @@ impl<S: System> World<S> {
         };
         (0..nodes).try_for_each(|_| world.add_node().map(drop))?;
         Ok(world)
+    }
+
+    /// Writes down what is decided by chance from now on, for [`decisions`](World::decisions).
+    pub fn record(&mut self) {
+        self.chances.record();
+    }
+
+    /// From now on these decisions are made, and of all others it is decided that nothing goes wrong, and takes as short a
+    /// time as it can.
+    pub fn follow(&mut self, decisions: Arc<Decisions>) {
+        self.chances.follow(decisions);
     }
 
     /// One more node, booted from an empty disk.
@@ -244,9 +253,21 @@ impl<S: System> World<S> {
         self.process(node)?.shard(shard)
     }
 
-    fn push_inside(&mut self, node: NodeId, span: (u64, u64), what: Inside<S>) -> Key {
-        let at = self.now + draw(&mut self.rng, span);
+    /// Something happens within a node in the time that `chance` decides.
+    fn push_inside(
+        &mut self,
+        node: NodeId,
+        chance: What,
+        span: (u64, u64),
+        what: Inside<S>,
+    ) -> Key {
+        let at = self.now + self.chances.span(chance, span);
         self.push_inside_at(node, at, what)
+    }
+
+    /// Something happens within a node as the next thing.
+    fn push_now(&mut self, node: NodeId, what: Inside<S>) {
+        self.push_inside_at(node, self.now, what);
     }
 
     fn push_inside_at(&mut self, node: NodeId, at: u64, what: Inside<S>) -> Key {
@@ -268,7 +289,7 @@ impl<S: System> World<S> {
 /// A failing test says how to see it again.
 impl<S: System> Drop for World<S> {
     fn drop(&mut self) {
-        if std::thread::panicking() {
+        if std::thread::panicking() && !self.is_quiet {
             eprintln!("{}\nseed {} at {:?}", self.trace, self.seed, Tick(self.now));
         }
     }

@@ -18,11 +18,13 @@ mod cluster;
 mod history;
 mod keys;
 mod run;
+mod script;
 mod workload;
 
 pub use cluster::{Cluster, SMALL_STORE, Shape};
 pub use history::{Broken, Found, History, Known, Listed, Op, OpKind, Outcome};
-pub use run::{Failure, Report, run_seed};
+pub use run::{Failure, Report, record_seed, run_script, run_seed};
+pub use script::{Action, Ask, Asked, Boot, Condition, Script, ScriptError};
 
 mod planted;
 

@@ -6,17 +6,19 @@ mod weather;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::Arc;
 
 use ombak_base::{NodeId, ShardId, Tick};
 use ombak_kv::{Answer, Request};
 use ombak_node::{DeleteMode, Reply};
-use ombak_sim::{Faults, Heard, Rng, World};
+use ombak_sim::{Decisions, Faults, Heard, Rng, World};
 
 use crate::cluster::{Cluster, Shape};
 use crate::history::Outcome;
 use crate::keys::{BUCKETS, Keeps, bucket_id, keep_siblings};
-use crate::workload::Workload;
+use crate::script::{Action, Script};
+use crate::workload::{CLIENTS, Workload};
 
 /// How long clients work under faults.
 const FAULTY_US: u64 = 12_000_000;
@@ -65,8 +67,48 @@ impl fmt::Display for Failure {
 
 /// Runs one seed. The last `trace_lines` events are printed if a property in the code breaks.
 pub fn run_seed(seed: u64, trace_lines: usize) -> Result<Report, Failure> {
-    let run = catch_unwind(AssertUnwindSafe(|| Run::new(seed, trace_lines)?.go()));
-    run.unwrap_or_else(|panic| {
+    caught(seed, || {
+        let mut run = Run::drawn(seed, trace_lines)?;
+        run.draw_storm()?;
+        Ok(run.report())
+    })
+}
+
+/// Runs a script. It is told by its rule and detail what it breaks, if anything.
+pub fn run_script(script: &Script, trace_lines: usize) -> Result<Report, Failure> {
+    caught(script.seed, || {
+        let mut run = Run::new(script.clone(), trace_lines)?;
+        run.world.follow(Arc::new(script.decisions.clone()));
+        run.play()
+    })
+}
+
+/// Runs one seed once more and gives what it did as a script, which breaks what the seed breaks.
+pub fn record_seed(seed: u64) -> Result<Script, Failure> {
+    let mut recorded = None;
+    // How it ends is known.
+    let _ = caught(seed, || {
+        let mut run = Run::drawn(seed, 0)?;
+        run.world.keep_quiet();
+        run.world.record();
+        let mut storm = || run.draw_storm();
+        let ended = catch_unwind(AssertUnwindSafe(&mut storm));
+        run.script.decisions = run.world.decisions();
+        recorded = Some(run.script.clone());
+        match ended {
+            Ok(ended) => ended.map(|()| run.report()),
+            Err(panic) => resume_unwind(panic),
+        }
+    });
+    recorded.ok_or_else(|| Failure {
+        seed,
+        rule: "the cluster starts".into(),
+        detail: String::new(),
+    })
+}
+
+fn caught(seed: u64, run: impl FnOnce() -> Result<Report, Failure>) -> Result<Report, Failure> {
+    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().cloned();
         let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
         Err(Failure {
@@ -82,9 +124,13 @@ struct Run {
     rng: Rng,
     world: World<Cluster>,
     workload: Workload,
+    /// What is played, or what has been drawn so far.
+    script: Script,
+    /// The weather of the storm.
+    faults: Faults,
     paused: Vec<NodeId>,
     last_resume: Tick,
-    /// At most one disk is lost in a run: with two, acknowledged data may really be gone.
+    /// Whether a lost disk may still be drawn.
     may_wipe: bool,
     has_wiped: bool,
     new_epoch: bool,
@@ -92,69 +138,131 @@ struct Run {
 }
 
 impl Run {
-    fn new(seed: u64, trace_lines: usize) -> Result<Run, Failure> {
+    /// A run whose storm is going to be drawn.
+    fn drawn(seed: u64, trace_lines: usize) -> Result<Run, Failure> {
         let mut rng = Rng::new(seed);
         let shape = Shape::random(&mut rng);
-        let failed = |detail| Failure { seed, rule: "the cluster starts".into(), detail };
-        let mut system = Cluster::new(shape).map_err(failed)?;
-        system.set_delete_mode(match rng.between(0, 7) {
+        let delete_mode = match rng.between(0, 7) {
             0 => DeleteMode::Keep,
             1 => DeleteMode::AfterMs(3_000),
             _ => DeleteMode::Immediate,
-        });
+        };
+        let faults = Faults::random(&mut rng);
+        let script = Script {
+            seed,
+            shape,
+            delete_mode,
+            partitions_lose: faults.partition_drops,
+            new_epoch: rng.chance(1, 4),
+            wrong_clocks: rng.chance(1, 2),
+            until: Tick(0),
+            actions: Vec::new(),
+            decisions: Decisions::new(),
+        };
+        let may_wipe = rng.chance(1, 2);
+        let mut run = Run::new(script, trace_lines)?;
+        (run.rng, run.may_wipe, run.faults) = (rng, may_wipe, faults);
+        Ok(run)
+    }
+
+    fn new(script: Script, trace_lines: usize) -> Result<Run, Failure> {
+        let Script { seed, shape, delete_mode, new_epoch, wrong_clocks, .. } = script;
+        let failed = |detail| Failure { seed, rule: "the cluster starts".into(), detail };
+        let mut system = Cluster::new(shape).map_err(failed)?;
+        system.set_delete_mode(delete_mode);
         let mut world = World::new(system, shape.nodes, seed).map_err(failed)?;
         world.keep_lines(trace_lines);
-        let mut workload = Workload::new(rng.fork());
-        let may_wipe = rng.chance(1, 2);
-        let new_epoch = rng.chance(1, 4);
-        let wrong_clocks = rng.chance(1, 2);
+        let mut workload = Workload::new(Rng::new(seed).fork());
         workload.history_mut().clocks_are_slow(if wrong_clocks { SKEW_US } else { 0 });
+        let faults = Faults { partition_drops: script.partitions_lose, ..Faults::calm() };
         Ok(Run {
             seed,
-            rng,
+            rng: Rng::new(seed),
             world,
             workload,
+            script,
+            faults,
             paused: Vec::new(),
             last_resume: Tick(0),
-            may_wipe,
+            may_wipe: false,
             has_wiped: false,
             new_epoch,
             wrong_clocks,
         })
     }
 
-    fn go(mut self) -> Result<Report, Failure> {
-        self.form()?;
-        let faults = Faults::random(&mut self.rng);
-        self.world.set_faults(faults);
-        let start = self.world.now();
-        if self.rng.chance(1, 2) {
-            self.workload.turn(&mut self.world);
-        }
-        while self.world.now() < start + FAULTY_US {
-            self.workload.begin_all(&mut self.world);
+    /// Draws a storm and does it, then checks.
+    fn draw_storm(&mut self) -> Result<(), Failure> {
+        let start = self.begin()?;
+        let end = start.plus_ms(FAULTY_US / 1_000);
+        // If something breaks in the middle, it breaks before this.
+        self.script.until = end;
+        let mut turns = self.rng.chance(1, 2);
+        while self.world.now() < end {
+            if turns && let Some(turn) = self.workload.draw_turn(&self.world) {
+                self.act_drawn(turn);
+            }
+            for client in 0..CLIENTS {
+                if let Some(asked) = self.workload.draw(&self.world, client) {
+                    self.act_drawn(Action::Ask(asked));
+                }
+            }
             let pause = self.rng.between(100, 40_000);
-            let workload = &self.workload;
-            self.world.run_until_true(pause, |world| workload.is_turn_heard(world));
-            self.workload.hear(&mut self.world);
+            self.run_until(Tick(self.world.now().0 + pause));
             self.check_silence()?;
-            if self.rng.chance(1, 20) {
-                self.nemesis();
+            if self.rng.chance(1, 20)
+                && let Some(disaster) = self.draw_disaster()
+            {
+                self.act_drawn(disaster);
             }
-            if self.rng.chance(1, 100) {
-                self.workload.turn(&mut self.world);
-            }
-            if self.world.now() > start + REACHED_US {
-                self.workload.set_calm(false);
-            }
+            turns = self.rng.chance(1, 100);
         }
+        self.script.until = self.world.now();
+        self.end()
+    }
+
+    fn act_drawn(&mut self, action: Action) {
+        self.script.actions.push((self.world.now(), action.clone()));
+        self.act(&action);
+    }
+
+    /// Does what the script says, then checks.
+    fn play(mut self) -> Result<Report, Failure> {
+        self.begin()?;
+        for (at, action) in std::mem::take(&mut self.script.actions) {
+            self.run_until(at);
+            self.check_silence()?;
+            self.act(&action);
+        }
+        self.run_until(self.script.until);
+        self.check_silence()?;
+        self.end()?;
+        Ok(self.report())
+    }
+
+    /// The cluster forms, and the weather turns bad.
+    fn begin(&mut self) -> Result<Tick, Failure> {
+        self.form()?;
+        self.world.set_faults(self.faults.clone());
+        let start = self.world.now();
+        self.workload.calm_until(Tick(start.0 + REACHED_US));
+        Ok(start)
+    }
+
+    fn end(&mut self) -> Result<(), Failure> {
         self.heal()?;
         self.settle()?;
-        self.workload
-            .history()
-            .check()
-            .map_err(|broken| self.failure(broken.rule, broken.detail))?;
-        Ok(self.report())
+        let checked = self.workload.history().check();
+        checked.map_err(|broken| self.failure(broken.rule, broken.detail))
+    }
+
+    /// Time passes. What clients hear they hear at once.
+    fn run_until(&mut self, until: Tick) {
+        while self.world.now() < until {
+            let left = until.0 - self.world.now().0;
+            self.world.run_until_true(left, |world| !world.replies().is_empty());
+            self.workload.hear(&mut self.world);
+        }
     }
 
     /// The cluster forms in calm weather, and is told which bucket keeps siblings.

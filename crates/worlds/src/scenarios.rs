@@ -385,6 +385,8 @@ fn a_node_that_has_heard_of_nobody_replaces_nothing_unseen() {
     }
     [b, c].into_iter().for_each(|node| w.restart(node).unwrap());
     w.run_for(5 * SECOND);
-    let Some(Answer::Object(object)) = get(&mut w, b, key(0)) else { panic!("it is there") };
+    // One replica has it: only a read of all must see that.
+    let all = get_op(key(0), Quorums { r: Quorum::All, ..Quorums::default() });
+    let Some(Answer::Object(object)) = ask(&mut w, b, all) else { panic!("it is there") };
     assert_eq!(object.siblings.len(), 2);
 }

@@ -41,6 +41,8 @@ pub struct Script {
 pub enum Action {
     /// A node dies.
     Crash(NodeId),
+    /// All die.
+    CrashAll,
     /// A node is started, again if it runs.
     Start(NodeId, Boot),
     /// A node's disk is replaced by an empty one, and it is started.

@@ -1,6 +1,7 @@
 //! Simulated clients: each does one thing after the other, and writes down what it was told.
 
 mod asks;
+mod draw;
 mod listings;
 mod quorums;
 mod turns;
@@ -10,17 +11,18 @@ use std::ops::ControlFlow;
 
 use bytes::Bytes;
 use ombak_base::{ClientId, NodeId, ShardId, Tick};
-use ombak_kv::{Answer, Listing, ObjectAnswer, Operation, Quorum, Quorums, Request};
+use ombak_kv::{Answer, Listing, ObjectAnswer, Quorum, Quorums, Request};
 use ombak_node::Reply;
 use ombak_sim::{Heard, Rng, WALL_START_US, World};
 
 use crate::cluster::Cluster;
-use crate::history::{Found, History, Known, Op, OpKind, Outcome, TIMEOUT_MS};
-use crate::keys::{BUCKETS, BUSY, Keeps, RARE, TURNED, bucket_of, is_deleted, keys};
+use crate::history::{Found, History, Known, Op, Outcome, TIMEOUT_MS};
+use crate::keys::{BUCKETS, Keeps, bucket_of, keys};
+use crate::script::{Ask, Asked};
 use listings::Open;
 
 /// Clients that do one thing after the other.
-const CLIENTS: usize = 5;
+pub const CLIENTS: usize = 5;
 /// Who asks for everything when all is healed, and who writes when a bucket is turned: many things at a time.
 const READER: usize = CLIENTS;
 const CROWD: usize = CLIENTS + 1;
@@ -36,12 +38,12 @@ struct Seen {
     known: Known,
 }
 
-/// Who asks where for what.
+/// Who asks where.
 #[derive(Clone, Copy)]
 struct Asking {
     client: usize,
     node: NodeId,
-    key: usize,
+    shard: ShardId,
 }
 
 /// What an answer is waited for.
@@ -69,8 +71,8 @@ pub struct Workload {
     turned: BTreeMap<usize, bool>,
     /// Those of which that was heard just now.
     crowds: Vec<usize>,
-    /// Whether every node can be reached.
-    is_calm: bool,
+    /// Until when every node can be reached.
+    calm_until: Tick,
     /// Listings that ended well, with the names in them.
     listed: Vec<(Listing, Vec<Bytes>)>,
 }
@@ -91,7 +93,7 @@ impl Workload {
             last_value: 0,
             turned: BTreeMap::new(),
             crowds: Vec::new(),
-            is_calm: true,
+            calm_until: Tick(u64::MAX),
             listed: Vec::new(),
         }
     }
@@ -131,31 +133,15 @@ impl Workload {
         }
     }
 
-    /// Everyone who is idle begins something.
-    pub fn begin_all(&mut self, world: &mut World<Cluster>) {
-        for client in 0..CLIENTS {
-            if self.busy.contains_key(&client) {
-                continue;
-            }
-            let key = self.draw_key();
-            let Some(node) = self.any_node(world) else { return };
-            let asking = Asking { client, node, key };
-            match self.rng.below(20) {
-                0..=7 => self.get(world, asking),
-                8..=17 => self.put(world, asking),
-                18 if self.rng.chance(1, 2) => self.list(world, client, node),
-                _ if is_deleted(key) => self.delete(world, asking),
-                _ => self.get(world, asking),
-            }
+    /// What somebody who is idle asks next, if anybody is.
+    pub fn draw(&mut self, world: &World<Cluster>, client: usize) -> Option<Asked> {
+        if client >= CLIENTS || self.busy.contains_key(&client) {
+            return None;
         }
-    }
-
-    fn draw_key(&mut self) -> usize {
-        match self.rng.below(12) {
-            0..=7 => self.rng.below(BUSY as u64) as usize,
-            8..=10 => BUSY + self.rng.below(TURNED as u64) as usize,
-            _ => BUSY + TURNED + self.rng.below(RARE as u64) as usize,
-        }
+        let node = self.any_node(world)?;
+        let shard = self.any_shard(world);
+        let ask = self.draw_ask(client);
+        Some(Asked { client, node, shard, ask })
     }
 
     fn any_node(&mut self, world: &World<Cluster>) -> Option<NodeId> {
@@ -163,51 +149,55 @@ impl Workload {
         self.rng.pick(&up).copied()
     }
 
+    fn any_shard(&mut self, world: &World<Cluster>) -> ShardId {
+        ShardId(self.rng.below(u64::from(world.system().shape().shards)) as u16)
+    }
+
+    /// Does what was drawn, or what a script says. One who waits for something asks nothing else meanwhile.
+    pub fn ask(&mut self, world: &mut World<Cluster>, asked: &Asked) {
+        let Asked { client, node, shard, ask } = asked;
+        if self.busy.contains_key(client) {
+            return;
+        }
+        self.ask_one(world, Asking { client: *client, node: *node, shard: *shard }, ask);
+    }
+
     /// One read of every key through one node, on the word of `r` replicas.
     pub fn read_all(&mut self, world: &mut World<Cluster>, node: NodeId, r: Quorum) {
         let quorums = Quorums { r, ..Quorums::default() };
         for key in keys() {
-            self.get_with(world, Asking { client: READER, node, key }, quorums);
+            let shard = self.any_shard(world);
+            let ask = Ask::Get { key, quorums, basic_quorum: None, notfound_ok: None };
+            self.ask_one(world, Asking { client: READER, node, shard }, &ask);
         }
     }
 
     /// Deletes these keys, whatever is there, through any node.
     pub fn delete_all(&mut self, world: &mut World<Cluster>, keys: &BTreeSet<usize>) {
-        for key in keys {
+        for key in keys.iter().copied() {
             let Some(node) = self.any_node(world) else { return };
-            let asking = Asking { client: READER, node, key: *key };
-            self.delete_with(world, asking, None, Quorums::default());
+            let shard = self.any_shard(world);
+            let ask = Ask::Delete { key, quorums: Quorums::default(), after_read: false };
+            self.ask_one(world, Asking { client: READER, node, shard }, &ask);
         }
+    }
+
+    /// From now on, what is drawn comes from this seed.
+    pub fn draw_from(&mut self, seed: u64) {
+        self.rng = Rng::new(seed);
     }
 
     fn send(
         &mut self,
         world: &mut World<Cluster>,
         asking: Asking,
-        kind: OpKind,
-        known: Option<Known>,
-        (reads, holds): (u32, u32),
-        operation: Operation,
-    ) {
-        let (began, Asking { client, node, key }) = (world.now(), asking);
-        let (ended, outcome) = (None, Outcome::Open);
-        let op = Op { client, node, key, kind, known, reads, holds, began, ended, outcome };
-        let op = self.history.begin(op);
-        self.ask(world, client, node, Request::Key(operation), Waiting::Op(op));
-    }
-
-    fn ask(
-        &mut self,
-        world: &mut World<Cluster>,
-        client: usize,
-        node: NodeId,
         request: Request,
         waiting: Waiting,
     ) {
-        let shard = ShardId(self.rng.below(u64::from(world.system().shape().shards)) as u16);
-        let id = world.request(node, shard, ombak_node::Request::Kv(request));
+        let request = ombak_node::Request::Kv(request);
+        let id = world.request(asking.node, asking.shard, request);
         self.open.insert(id, waiting);
-        *self.busy.entry(client).or_default() += 1;
+        *self.busy.entry(asking.client).or_default() += 1;
     }
 
     /// Writes down what was heard.

@@ -18,7 +18,7 @@ impl<S: System> World<S> {
         process.clients.insert(client);
         self.clients.insert(client, Address { node, shard });
         let event = Event::Request { client, request };
-        self.push_inside(node, (0, 0), Inside::Event(shard, event));
+        self.push_now(node, Inside::Event(shard, event));
         client
     }
 
@@ -52,14 +52,14 @@ impl<S: System> World<S> {
     /// The client wants the next part of a streamed answer.
     pub fn more(&mut self, client: ClientId) {
         if let Some(at) = self.clients.get(&client).copied() {
-            self.push_inside(at.node, (0, 0), Inside::Event(at.shard, Event::More(client)));
+            self.push_now(at.node, Inside::Event(at.shard, Event::More(client)));
         }
     }
 
     /// The client goes away before its answer; the machine is told.
     pub fn go_away(&mut self, client: ClientId) {
         if let Some(at) = self.clients.get(&client).copied() {
-            self.push_inside(at.node, (0, 0), Inside::Event(at.shard, Event::Gone(client)));
+            self.push_now(at.node, Inside::Event(at.shard, Event::Gone(client)));
         }
         self.finish(client);
     }

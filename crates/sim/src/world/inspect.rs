@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use ombak_base::{NodeId, ShardId};
 
 use super::{System, World};
-use crate::{SimDisk, Trace};
+use crate::{Decisions, SimDisk, Trace};
 
 /// Looking at it.
 impl<S: System> World<S> {
@@ -63,6 +63,11 @@ impl<S: System> World<S> {
         &self.probes
     }
 
+    /// The decisions that were not what happens when nothing goes wrong, if they were [recorded](World::record).
+    pub fn decisions(&self) -> Decisions {
+        self.chances.recorded()
+    }
+
     /// The seed that gives this run again.
     pub fn seed(&self) -> u64 {
         self.seed
@@ -76,6 +81,11 @@ impl<S: System> World<S> {
     /// Fingerprint of what happened: equal for equal seeds, scripts and machines, in every process.
     pub fn trace_hash(&self) -> u128 {
         self.trace.hash()
+    }
+
+    /// Prints nothing should the test panic: it is run to see whether it does.
+    pub fn keep_quiet(&mut self) {
+        self.is_quiet = true;
     }
 
     /// Keeps the last `max` entries of the trace as text, and prints them should the test panic.

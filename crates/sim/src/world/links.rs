@@ -5,7 +5,7 @@ use ombak_base::{Event, NodeId, Wire};
 
 use super::node::{Due, Inside, MessageOf};
 use super::{System, World};
-use crate::faults::draw;
+use crate::chances::What;
 use crate::network::{ConnectionId, Packet};
 use crate::trace::Detail;
 
@@ -15,13 +15,15 @@ impl<S: System> World<S> {
         for node in self.node_ids() {
             for (peer, connection) in self.stale_peers(node) {
                 let what = Inside::PeerDown { peer, connection };
-                self.push_inside(node, self.faults.delay_us, what);
+                let hears = What::Hear(node, peer);
+                self.push_inside(node, hears, self.faults.delay_us, what);
             }
         }
         for a in self.node_ids() {
             for b in self.node_ids().filter(|b| *b > a) {
                 if self.can_connect(a, b) && self.network.begin_connecting(a, b) {
-                    let at = self.now + draw(&mut self.rng, self.faults.connect_us);
+                    let delay = self.chances.span(What::Connect(a, b), self.faults.connect_us);
+                    let at = self.now + delay;
                     self.queue.push(at, Due::Connect(a, b));
                 }
             }
@@ -57,8 +59,8 @@ impl<S: System> World<S> {
         if !self.system.admit(a, b, &from_b.1) || !self.system.admit(b, a, &from_a.1) {
             return self.trace_text(a, None, "refused", &b);
         }
-        let at_a = self.now + draw(&mut self.rng, self.faults.delay_us);
-        let at_b = self.now + draw(&mut self.rng, self.faults.delay_us);
+        let at_a = self.now + self.chances.span(What::Hear(a, b), self.faults.delay_us);
+        let at_b = self.now + self.chances.span(What::Hear(b, a), self.faults.delay_us);
         let connection = self.network.connect((a, at_a), (b, at_b));
         for (node, at, peer, (shards, hello)) in [(a, at_a, b, from_b), (b, at_b, a, from_a)] {
             self.push_inside_at(node, at, Inside::PeerUp { peer, connection, shards, hello });

@@ -4,7 +4,8 @@ use ombak_base::{Event, NodeId};
 
 use super::node::{Due, Process};
 use super::{Booted, System, World};
-use crate::Faults;
+use crate::chances::What;
+use crate::{Faults, Rng, SimDisk};
 
 /// What a scenario does to nodes.
 impl<S: System> World<S> {
@@ -16,7 +17,7 @@ impl<S: System> World<S> {
         place.life += 1;
         place.is_paused = false;
         place.deferred.clear();
-        place.disk.crash(&mut self.rng);
+        crash_disk(&place.disk, self.chances.number(What::Survive(node)));
         process.clients.into_iter().for_each(|client| self.hang_up(client));
         self.network.end_all(node);
         self.reconcile();
@@ -29,12 +30,18 @@ impl<S: System> World<S> {
         place.life += 1;
         place.boots += 1;
         let (disk, boot) = (place.disk.mount(), place.boots);
-        let booted = self.system.boot(node, &disk, boot, &mut self.rng.fork());
+        let booted = self.system.boot(
+            node,
+            &disk,
+            boot,
+            &mut Rng::new(self.chances.number(What::Boot(node))),
+        );
         self.trace_text(node, None, "boot", &(boot, booted.is_ok()));
         let Booted { shards, writer } = match booted {
             Ok(booted) => booted,
             Err(reason) => {
-                self.nodes[node.0 as usize].disk.crash(&mut self.rng);
+                let disk = &self.nodes[node.0 as usize].disk;
+                crash_disk(disk, self.chances.number(What::Survive(node)));
                 return Err(reason);
             }
         };
@@ -117,5 +124,13 @@ impl<S: System> World<S> {
     /// The present weather.
     pub fn faults(&self) -> &Faults {
         &self.faults
+    }
+}
+
+/// Of what is not synced, each part is kept by the toss of a coin; with 0, none is.
+fn crash_disk(disk: &SimDisk, coins: u64) {
+    match coins {
+        0 => disk.crash_with(|_| false),
+        seed => disk.crash(&mut Rng::new(seed)),
     }
 }

@@ -7,10 +7,10 @@ use ombak_base::{Address, Device, Event, NodeId, ShardId, Stamp, Upkeep, Writer}
 
 use super::node::{Inside, NoticeOf};
 use super::{System, World};
-use crate::faults::draw;
+use crate::chances::What;
 
 /// How often a writer without room is asked to look again.
-const LOOK_US: (u64, u64) = (200_000, 200_000);
+const LOOK_US: u64 = 200_000;
 
 impl<S: System> World<S> {
     /// What the turn stored goes to the writer.
@@ -21,13 +21,13 @@ impl<S: System> World<S> {
         if let (Some(commit), false) = (commit, process.is_failed) {
             process.commits.push((shard, commit));
             if !std::mem::replace(&mut process.is_write_due, true) {
-                self.push_inside(node, self.faults.write_us, Inside::Write);
+                self.push_inside(node, What::Write(node), self.faults.write_us, Inside::Write);
             }
         }
         self.plan_upkeep(node, shard);
         // A device without a writer's delay: what it stores is durable at once.
         if let Some(durable) = self.advance(node, shard) {
-            self.push_inside(node, (0, 0), Inside::Event(shard, Event::Durable(durable)));
+            self.push_now(node, Inside::Event(shard, Event::Durable(durable)));
         }
     }
 
@@ -39,11 +39,12 @@ impl<S: System> World<S> {
         {
             match upkeep {
                 Upkeep::Run(job) => {
-                    self.push_inside(node, self.faults.load_us, Inside::Upkeep(shard, job));
+                    let takes = What::LoadDelay(Address { node, shard });
+                    self.push_inside(node, takes, self.faults.load_us, Inside::Upkeep(shard, job));
                 }
                 Upkeep::Damaged(partition) => {
                     let event = Event::Damaged(partition);
-                    self.push_inside(node, (0, 0), Inside::Event(shard, event));
+                    self.push_now(node, Inside::Event(shard, event));
                 }
             }
         }
@@ -96,7 +97,7 @@ impl<S: System> World<S> {
     fn plan_tidying(&mut self, node: NodeId) {
         let Some(process) = self.process(node) else { return };
         if !process.is_failed && !std::mem::replace(&mut process.is_tidy_due, true) {
-            self.push_inside(node, self.faults.tidy_us, Inside::Tidy);
+            self.push_inside(node, What::Tidy(node), self.faults.tidy_us, Inside::Tidy);
         }
     }
 
@@ -124,13 +125,13 @@ impl<S: System> World<S> {
             self.tell_later(node, Inside::Full(is_full));
         }
         if looks {
-            self.push_inside(node, LOOK_US, Inside::Write);
+            self.push_inside_at(node, self.now + LOOK_US, Inside::Write);
         }
     }
 
     /// The shards hear of writes in the order of the writes.
     fn tell_later(&mut self, node: NodeId, what: Inside<S>) {
-        let at = self.now + draw(&mut self.rng, self.faults.notice_us);
+        let at = self.now + self.chances.span(What::Notice(node), self.faults.notice_us);
         let Some(process) = self.process(node) else { return };
         process.notices_at = process.notices_at.max(at);
         let at = process.notices_at;

@@ -10,8 +10,8 @@ use ombak_base::{
 
 use super::node::{Due, Inside, MessageOf, Outgoing, ReplyOf, TimerOf};
 use super::{Heard, Reply, System, World};
-use crate::Rng;
-use crate::faults::{Faults, draw};
+use crate::chances::{Chances, What};
+use crate::faults::Faults;
 use crate::network::{ConnectionId, Packet};
 use crate::trace::Detail;
 
@@ -32,7 +32,7 @@ struct Turn<'a, S: System> {
     peers: &'a BTreeMap<NodeId, ConnectionId>,
     device: &'a mut S::Device,
     faults: &'a Faults,
-    rng: &'a mut Rng,
+    chances: &'a mut Chances,
     probes: &'a mut BTreeMap<&'static str, u64>,
     effects: Vec<Effect<S>>,
 }
@@ -45,7 +45,7 @@ impl<S: System> Effects<S::Machine> for Turn<'_, S> {
         if !is_up {
             return Err(Refused::Down);
         }
-        if self.rng.chance(self.faults.full_per_mille.into(), 1000) {
+        if self.chances.happens(What::Refuse(self.me, to), self.faults.full_per_mille) {
             return Err(Refused::Full);
         }
         let outgoing = if is_local {
@@ -72,7 +72,7 @@ impl<S: System> Effects<S::Machine> for Turn<'_, S> {
     }
 
     fn choose(&mut self, n: u64) -> u64 {
-        self.rng.below(n)
+        self.chances.choose(self.me, n)
     }
 
     fn load(&mut self, ticket: Ticket, partition: Partition, key: &Bytes) {
@@ -147,7 +147,7 @@ impl<S: System> World<S> {
             peers: &process.peers,
             device: &mut host.device,
             faults: &self.faults,
-            rng: &mut self.choices,
+            chances: &mut self.chances,
             probes: &mut self.probes,
             effects: Vec::new(),
         };
@@ -169,21 +169,25 @@ impl<S: System> World<S> {
             Effect::Arm(timer, at) => self.arm(node, shard, timer, at),
             Effect::Disarm(timer) => self.disarm(node, shard, timer),
             Effect::Answer(event) => {
-                if self.rng.chance(self.faults.late_load_per_mille.into(), 1000) {
-                    self.push_inside(node, self.faults.load_us, Inside::Event(shard, event));
+                let at = Address { node, shard };
+                if self.chances.happens(What::LateLoad(at), self.faults.late_load_per_mille) {
+                    let (late, span) = (What::LoadDelay(at), self.faults.load_us);
+                    self.push_inside(node, late, span, Inside::Event(shard, event));
                 } else {
                     events.push_back(event);
                 }
             }
             Effect::Job(ticket, job) => {
-                self.push_inside(node, self.faults.load_us, Inside::Job(shard, ticket, job));
+                let late = What::LoadDelay(Address { node, shard });
+                self.push_inside(node, late, self.faults.load_us, Inside::Job(shard, ticket, job));
             }
         }
     }
 
     fn arm(&mut self, node: NodeId, shard: ShardId, timer: TimerOf<S>, at: Tick) {
         self.disarm(node, shard, timer);
-        let late = draw(&mut self.rng, self.faults.late_timer_us);
+        let late = What::TimerDelay(Address { node, shard });
+        let late = self.chances.span(late, self.faults.late_timer_us);
         let Some(process) = self.process(node) else { return };
         let due = process.booted_at.saturating_add(at.0).max(self.now).saturating_add(late);
         let key = self.push_inside_at(node, due, Inside::Timer(shard, timer));
@@ -211,7 +215,8 @@ impl<S: System> World<S> {
     pub(super) fn leave(&mut self, from: Address, outgoing: Outgoing<S>) {
         match outgoing {
             Outgoing::Local(to, message) => {
-                let at = self.now + draw(&mut self.rng, self.faults.local_us);
+                let delay = self.chances.span(What::Delay(from, to), self.faults.local_us);
+                let at = self.now + delay;
                 let at = self.network.in_line(from, to, at);
                 let event = Event::Message { from, message };
                 self.push_inside_at(to.node, at, Inside::Event(to.shard, event));
@@ -231,7 +236,7 @@ impl<S: System> World<S> {
         let Some(connection) = peers.and_then(|peers| peers.get(&to.node).copied()) else {
             return self.trace_text(from.node, Some(from.shard), "lost", &to);
         };
-        let arrivals = self.network.arrivals(from, to, self.now, &self.faults, &mut self.rng);
+        let arrivals = self.network.arrivals(from, to, self.now, &self.faults, &mut self.chances);
         if arrivals[0].is_none() {
             self.trace_text(from.node, Some(from.shard), "dropped", &to);
         }

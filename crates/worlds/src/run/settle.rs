@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use ombak_base::{Address, Epoch, NodeId, ShardId};
+use ombak_base::{Address, Epoch, NodeId, ShardId, Tick};
 use ombak_kv::props::BucketProps;
 use ombak_kv::{Answer, Listing, Quorum, Request};
 use ombak_node::Reply;
-use ombak_sim::{Faults, Heard};
+use ombak_sim::{Faults, Heard, Rng};
 
 use super::{Failure, Run, all_complete};
 use crate::history::Outcome;
@@ -21,6 +21,9 @@ const ROUNDS: usize = 4;
 impl Run {
     /// Calm weather, everyone up under one topology, every vnode complete.
     pub(super) fn heal(&mut self) -> Result<(), Failure> {
+        // What is drawn from here on is the same whatever happened in the storm.
+        self.rng = Rng::new(!self.seed);
+        self.workload.draw_from(self.rng.next_u64());
         self.world.set_faults(Faults::calm());
         self.world.heal();
         self.resume_all();
@@ -33,7 +36,8 @@ impl Run {
                     .machine(node, ShardId(0))
                     .is_none_or(|shard| shard.config().topology.epoch < Epoch(2));
             if old || !self.world.is_up(node) || self.world.is_failed(node) {
-                self.boot(node);
+                let boot = self.draw_boot();
+                self.start(node, boot);
             }
         }
         self.rest();
@@ -91,12 +95,9 @@ impl Run {
 
     /// Every node can be reached: a change of properties that is acknowledged now binds all of them.
     fn turn_in_calm(&mut self) {
-        self.workload.set_calm(true);
+        self.workload.calm_until(Tick(u64::MAX));
         self.workload.turn_last(&mut self.world);
-        let workload = &self.workload;
-        self.world.run_until_true(REST_US, |world| workload.is_turn_heard(world));
-        self.workload.hear(&mut self.world);
-        self.rest();
+        self.run_until(self.world.now().plus_ms(REST_US / 1_000));
     }
 
     /// Rounds of reads through every node, the last of them on the word of all replicas.

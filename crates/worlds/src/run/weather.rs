@@ -8,37 +8,104 @@ use ombak_sim::SyncFault;
 use super::{Run, SKEW_US};
 use crate::cluster::SMALL_STORE;
 use crate::keys::{keys, place};
+use crate::script::{Action, Boot};
 
+/// What is drawn.
 impl Run {
-    pub(super) fn nemesis(&mut self) {
-        self.workload.set_calm(false);
+    pub(super) fn draw_disaster(&mut self) -> Option<Action> {
         let nodes: Vec<NodeId> = self.world.node_ids().collect();
-        let Some(node) = self.rng.pick(&nodes).copied() else { return };
-        let Some(other) = self.rng.pick(&nodes).copied() else { return };
-        match self.rng.below(17) {
-            0 | 1 => self.world.crash(node),
-            2..=4 => self.restart_one(&nodes),
-            5 => nodes.iter().for_each(|node| self.world.crash(*node)),
-            6 => self.cut(&nodes),
-            7 if node != other => self.world.one_way(node, other),
-            8 => self.world.heal(),
-            9 if node != other => self.world.reset(node, other),
-            10 if self.world.is_up(node) && !self.paused.contains(&node) => {
-                self.world.pause(node);
-                self.paused.push(node);
+        let node = self.rng.pick(&nodes).copied()?;
+        let other = self.rng.pick(&nodes).copied()?;
+        Some(match self.rng.below(17) {
+            0 | 1 => Action::Crash(node),
+            2..=4 => {
+                let useless =
+                    |node: &NodeId| !self.world.is_up(*node) || self.world.is_failed(*node);
+                let down: Vec<NodeId> = nodes.into_iter().filter(useless).collect();
+                let node = self.rng.pick(&down).copied()?;
+                Action::Start(node, self.draw_boot())
             }
-            11 => self.resume_all(),
-            12 if self.may_wipe => self.wipe(node),
-            13 => self.fail_disk(node),
-            14 | 15 => self.fill_disk(node),
-            16 => nodes.iter().for_each(|node| self.world.disk(*node).set_capacity(None)),
-            _ => {}
+            5 => Action::CrashAll,
+            6 => self.draw_cut(nodes),
+            7 if node != other => Action::OneWay(node, other),
+            8 => Action::Heal,
+            9 if node != other => Action::Reset(node, other),
+            10 if self.world.is_up(node) && !self.paused.contains(&node) => Action::Pause(node),
+            11 => Action::Resume,
+            12 if self.may_wipe => {
+                self.may_wipe = false;
+                Action::Wipe(node, self.draw_boot())
+            }
+            // The node answers reads, and refuses writes until it is started again.
+            13 => {
+                let fault = self.rng.pick(&[SyncFault::Keeps, SyncFault::Drops]).copied()?;
+                Action::FailSync(node, self.rng.between(1, 20), fault)
+            }
+            // Down into the reserve, or to the end.
+            14 | 15 => {
+                let reserve = SMALL_STORE.reserve_bytes;
+                Action::Fill(node, self.rng.pick(&[0, reserve / 2, 2 * reserve]).copied()?)
+            }
+            16 => Action::Room,
+            _ => return None,
+        })
+    }
+
+    fn draw_cut(&mut self, mut nodes: Vec<NodeId>) -> Action {
+        self.rng.shuffle(&mut nodes);
+        let at = self.rng.between(1, nodes.len() as u64 - 1) as usize;
+        let (left, right) = nodes.split_at(at);
+        Action::Cut(left.to_vec(), right.to_vec())
+    }
+
+    /// In some runs the topology has moved on meanwhile, in some the clock has.
+    pub(super) fn draw_boot(&mut self) -> Boot {
+        let skew_us =
+            self.wrong_clocks.then(|| self.rng.between(0, 2 * SKEW_US) as i64 - SKEW_US as i64);
+        Boot { new_epoch: self.new_epoch, skew_us }
+    }
+}
+
+/// What is done.
+impl Run {
+    /// Does something, whoever has drawn or written it. What cannot be done does nothing.
+    pub(super) fn act(&mut self, action: &Action) {
+        let is_disaster = !matches!(action, Action::Ask(_) | Action::Turn(..));
+        if is_disaster {
+            self.workload.not_calm(self.world.now());
+        }
+        let nodes = self.world.node_ids();
+        match action {
+            Action::Crash(node) => self.world.crash(*node),
+            Action::CrashAll => nodes.for_each(|node| self.world.crash(node)),
+            Action::Start(node, boot) => self.start(*node, *boot),
+            Action::Wipe(node, boot) => self.wipe(*node, *boot),
+            Action::Pause(node) => {
+                self.world.pause(*node);
+                self.paused.push(*node);
+            }
+            Action::Resume => self.resume_all(),
+            Action::Cut(left, right) => self.world.partition(left, right),
+            Action::OneWay(from, to) => self.world.one_way(*from, *to),
+            Action::Heal => self.world.heal(),
+            Action::Reset(a, b) => self.world.reset(*a, *b),
+            Action::FailSync(node, n, fault) => {
+                self.world.disk(*node).fail_sync(*n, ErrorKind::Other, *fault);
+            }
+            Action::Fill(node, left) => self.world.disk(*node).fill_after(*left),
+            Action::Room => nodes.for_each(|node| self.world.disk(node).set_capacity(None)),
+            Action::Ask(asked) => self.workload.ask(&mut self.world, asked),
+            Action::Turn(bucket, node, shard) => {
+                self.workload.turn(&mut self.world, *bucket, *node, *shard);
+            }
         }
     }
 
-    fn wipe(&mut self, node: NodeId) {
-        self.may_wipe = false;
-        self.has_wiped = true;
+    /// A disk is lost. At most one is in a run: with two, acknowledged data may really be gone.
+    fn wipe(&mut self, node: NodeId, boot: Boot) {
+        if std::mem::replace(&mut self.has_wiped, true) {
+            return;
+        }
         self.paused.retain(|paused| *paused != node);
         self.world.wipe(node);
         let (cluster, at) = (self.world.system(), self.world.now());
@@ -48,49 +115,14 @@ impl Run {
         };
         self.workload.history_mut().disk_lost(keys().filter(lies_there), at);
         // It comes back at once, so that the cluster lives with an incomplete replica for as long as possible.
-        self.boot(node);
+        self.start(node, boot);
     }
 
-    /// A sync fails some time later: the node answers reads, and refuses writes until it is started again.
-    fn fail_disk(&mut self, node: NodeId) {
-        let fault = if self.rng.chance(1, 2) { SyncFault::Keeps } else { SyncFault::Drops };
-        let at = self.rng.between(1, 20);
-        self.world.disk(node).fail_sync(at, ErrorKind::Other, fault);
-    }
-
-    /// Others fill the disk, down into the reserve or to the end: the node answers reads, and refuses writes until there
-    /// is room.
-    fn fill_disk(&mut self, node: NodeId) {
-        let left = [0, SMALL_STORE.reserve_bytes / 2, 2 * SMALL_STORE.reserve_bytes];
-        let left = self.rng.pick(&left).copied().unwrap_or_default();
-        self.world.disk(node).fill_after(left);
-    }
-
-    fn cut(&mut self, nodes: &[NodeId]) {
-        let mut side = nodes.to_vec();
-        self.rng.shuffle(&mut side);
-        let at = self.rng.between(1, nodes.len() as u64 - 1) as usize;
-        let (left, right) = side.split_at(at);
-        self.world.partition(left, right);
-    }
-
-    fn restart_one(&mut self, nodes: &[NodeId]) {
-        let useless = |node: &NodeId| !self.world.is_up(*node) || self.world.is_failed(*node);
-        let down: Vec<NodeId> = nodes.iter().copied().filter(useless).collect();
-        if let Some(node) = self.rng.pick(&down).copied() {
-            self.boot(node);
-        }
-    }
-
-    /// Boots a node. In some runs the topology has moved on meanwhile, in some its clock has.
-    pub(super) fn boot(&mut self, node: NodeId) {
-        if self.new_epoch {
+    pub(super) fn start(&mut self, node: NodeId, boot: Boot) {
+        if boot.new_epoch {
             self.world.system_mut().set_epoch(node, Epoch(2));
         }
-        if self.wrong_clocks {
-            let skew = self.rng.between(0, 2 * SKEW_US) as i64 - SKEW_US as i64;
-            self.world.set_skew(node, skew);
-        }
+        boot.skew_us.iter().for_each(|us| self.world.set_skew(node, *us));
         // A boot can fail when the power is cut during it; the next attempt finds the disk as it is.
         let _ = self.world.restart(node);
     }

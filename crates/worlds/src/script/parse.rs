@@ -133,6 +133,7 @@ impl Reading {
 
     fn action(&self, words: &[&str]) -> Parsed<Action> {
         Ok(match words {
+            ["crash", "all"] => Action::CrashAll,
             ["crash", node] => Action::Crash(self.node(node)?),
             ["start", node, boot @ ..] => Action::Start(self.node(node)?, boot_of(boot)?),
             ["wipe", node, boot @ ..] => Action::Wipe(self.node(node)?, boot_of(boot)?),

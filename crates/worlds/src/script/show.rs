@@ -29,7 +29,11 @@ impl Display for Script {
         writeln!(f, "{HEAD}")?;
         writeln!(f, "seed {}", self.seed)?;
         let shape = self.shape;
-        writeln!(f, "nodes {} shards {} partitions {}", shape.nodes, shape.shards, shape.ring_size)?;
+        writeln!(
+            f,
+            "nodes {} shards {} partitions {}",
+            shape.nodes, shape.shards, shape.ring_size
+        )?;
         match self.delete_mode {
             DeleteMode::Immediate => {}
             DeleteMode::Keep => writeln!(f, "tombstones keep")?,
@@ -74,9 +78,10 @@ struct Nodes<'a>(&'a [NodeId]);
 
 impl Display for Nodes<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        self.0.iter().enumerate().try_for_each(|(at, node)| {
-            write!(f, "{}n{}", if at == 0 { "" } else { "," }, node.0)
-        })
+        self.0
+            .iter()
+            .enumerate()
+            .try_for_each(|(at, node)| write!(f, "{}n{}", if at == 0 { "" } else { "," }, node.0))
     }
 }
 
@@ -84,6 +89,7 @@ impl Display for Action {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
             Action::Crash(node) => write!(f, "crash n{}", node.0),
+            Action::CrashAll => write!(f, "crash all"),
             Action::Start(node, boot) => write!(f, "start n{}{boot}", node.0),
             Action::Wipe(node, boot) => write!(f, "wipe n{}{boot}", node.0),
             Action::Pause(node) => write!(f, "pause n{}", node.0),

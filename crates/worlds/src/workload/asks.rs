@@ -1,58 +1,51 @@
-//! What clients ask of one key.
+//! What clients ask, as the database takes it.
 
 use bytes::Bytes;
 use ombak_base::NodeId;
-use ombak_kv::{Content, DeleteOp, GetOp, Operation, PutOp, Quorums, Return};
+use ombak_kv::{Content, DeleteOp, GetOp, Operation, PutOp, Quorums, Request, Return};
 use ombak_sim::World;
 
-use super::{Asking, Seen, Workload, quorums};
+use super::{Asking, Seen, Waiting, Workload, quorums};
 use crate::cluster::Cluster;
-use crate::history::{OpKind, TIMEOUT_MS};
+use crate::history::{Known, Op, OpKind, Outcome, TIMEOUT_MS};
 use crate::keys::{bucket_id, bucket_of, name};
+use crate::script::{Ask, Condition};
 
-/// Whether a put depends on what is there.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Condition {
-    None,
-    /// Only where nothing is.
-    NoneMatch,
-    /// Only where nothing has happened since the read behind the context.
-    NotModified,
+/// What is written down of an operation when it begins.
+struct Begun {
+    key: usize,
+    kind: OpKind,
+    known: Option<Known>,
+    /// Of how many replicas it takes the word, and on how many it is durable when it is acknowledged.
+    counts: (u32, u32),
 }
 
 impl Workload {
-    pub(super) fn get(&mut self, world: &mut World<Cluster>, asking: Asking) {
-        let quorums = quorums::draw(&mut self.rng);
-        self.get_with(world, asking, quorums);
-    }
-
-    pub(super) fn get_with(
-        &mut self,
-        world: &mut World<Cluster>,
-        asking: Asking,
-        quorums: Quorums,
-    ) {
-        let flag = |drawn| if drawn < 2 { Some(drawn == 0) } else { None };
-        let operation = Operation::Get(GetOp {
-            bucket: bucket_id(bucket_of(asking.key)),
-            key: name(asking.key),
-            quorums,
-            basic_quorum: flag(self.rng.below(10)),
-            notfound_ok: flag(self.rng.below(10)),
-            timeout_ms: Some(TIMEOUT_MS),
-        });
-        let reads = quorums::heard(&quorums);
-        self.send(world, asking, OpKind::Get, None, (reads, 0), operation);
-    }
-
-    pub(super) fn put(&mut self, world: &mut World<Cluster>, asking: Asking) {
-        let seen = self.seen_lately(asking);
-        let condition = match (self.rng.below(12), &seen) {
-            (0, None) => Condition::NoneMatch,
-            (0 | 1, Some(_)) => Condition::NotModified,
-            _ => Condition::None,
-        };
-        self.put_with(world, asking, seen, condition);
+    pub(super) fn ask_one(&mut self, world: &mut World<Cluster>, asking: Asking, ask: &Ask) {
+        match *ask {
+            Ask::Get { key, quorums, basic_quorum, notfound_ok } => {
+                let operation = Operation::Get(GetOp {
+                    bucket: bucket_id(bucket_of(key)),
+                    key: name(key),
+                    quorums,
+                    basic_quorum,
+                    notfound_ok,
+                    timeout_ms: Some(TIMEOUT_MS),
+                });
+                let counts = (quorums::heard(&quorums), 0);
+                let begun = Begun { key, kind: OpKind::Get, known: None, counts };
+                self.begin(world, asking, begun, operation);
+            }
+            Ask::Put { key, quorums, after_read, condition, is_large } => {
+                let seen = self.seen_by(asking.client, key).filter(|_| after_read);
+                self.put(world, asking, key, quorums, seen, condition, is_large);
+            }
+            Ask::Delete { key, quorums, after_read } => {
+                let seen = self.seen_by(asking.client, key).filter(|_| after_read);
+                self.delete(world, asking, key, quorums, seen);
+            }
+            Ask::List(bucket) => self.list(world, asking, bucket),
+        }
     }
 
     /// A put without context through each of some nodes.
@@ -64,66 +57,86 @@ impl Workload {
         nodes: &[NodeId],
     ) {
         for node in nodes.iter().copied() {
-            self.put_with(world, Asking { client, node, key }, None, Condition::None);
+            let shard = self.any_shard(world);
+            let quorums = quorums::draw(&mut self.rng);
+            let asking = Asking { client, node, shard };
+            self.put(world, asking, key, quorums, None, Condition::None, false);
         }
     }
 
-    fn put_with(
+    #[allow(clippy::too_many_arguments, reason = "each is a word of the script's line")]
+    fn put(
         &mut self,
         world: &mut World<Cluster>,
         asking: Asking,
+        key: usize,
+        quorums: Quorums,
         seen: Option<Seen>,
         condition: Condition,
+        is_large: bool,
     ) {
         self.last_value += 1;
         let value = self.last_value;
-        let padding = if self.rng.chance(1, 8) { 3_000 } else { 20 };
+        let padding = if is_large { 3_000 } else { 20 };
         let text = format!("v{value} {}", "x".repeat(padding));
-        let quorums = quorums::draw(&mut self.rng);
         let operation = Operation::Put(PutOp {
-            bucket: bucket_id(bucket_of(asking.key)),
-            key: Some(name(asking.key)),
+            bucket: bucket_id(bucket_of(key)),
+            key: Some(name(key)),
             context: seen.as_ref().map(|seen| seen.context.clone()).unwrap_or_default(),
             content: Content { value: Bytes::from(text), ..Content::default() },
             quorums,
             returns: Return::Nothing,
             if_none_match: condition == Condition::NoneMatch,
-            if_not_modified: condition == Condition::NotModified,
+            // Without a read there is nothing to compare with.
+            if_not_modified: condition == Condition::NotModified && seen.is_some(),
             timeout_ms: Some(TIMEOUT_MS),
         });
-        let (known, holds) = (seen.map(|seen| seen.known), quorums::held(&quorums));
-        self.send(world, asking, OpKind::Put(value), known, (0, holds), operation);
+        let (known, counts) = (seen.map(|seen| seen.known), (0, quorums::held(&quorums)));
+        self.begin(
+            world,
+            asking,
+            Begun { key, kind: OpKind::Put(value), known, counts },
+            operation,
+        );
     }
 
-    pub(super) fn delete(&mut self, world: &mut World<Cluster>, asking: Asking) {
-        let seen = self.seen_lately(asking);
-        let quorums = quorums::draw(&mut self.rng);
-        self.delete_with(world, asking, seen, quorums);
-    }
-
-    pub(super) fn delete_with(
+    fn delete(
         &mut self,
         world: &mut World<Cluster>,
         asking: Asking,
-        seen: Option<Seen>,
+        key: usize,
         quorums: Quorums,
+        seen: Option<Seen>,
     ) {
         let operation = Operation::Delete(DeleteOp {
-            bucket: bucket_id(bucket_of(asking.key)),
-            key: name(asking.key),
+            bucket: bucket_id(bucket_of(key)),
+            key: name(key),
             context: seen.as_ref().map(|seen| seen.context.clone()),
             quorums,
             timeout_ms: Some(TIMEOUT_MS),
         });
         let asked = quorums::of_delete(&quorums);
-        let quorums = (quorums::heard(&asked), quorums::held(&asked));
+        let counts = (quorums::heard(&asked), quorums::held(&asked));
         let known = seen.map(|seen| seen.known);
-        self.send(world, asking, OpKind::Delete, known, quorums, operation);
+        self.begin(world, asking, Begun { key, kind: OpKind::Delete, known, counts }, operation);
     }
 
-    /// Two thirds of the writes rest on what their client has read last, if it has.
-    fn seen_lately(&mut self, asking: Asking) -> Option<Seen> {
-        let seen = self.seen.get(&(asking.client, asking.key)).cloned();
-        seen.filter(|_| self.rng.chance(2, 3))
+    fn seen_by(&self, client: usize, key: usize) -> Option<Seen> {
+        self.seen.get(&(client, key)).cloned()
+    }
+
+    fn begin(
+        &mut self,
+        world: &mut World<Cluster>,
+        asking: Asking,
+        begun: Begun,
+        operation: Operation,
+    ) {
+        let Begun { key, kind, known, counts: (reads, holds) } = begun;
+        let (began, Asking { client, node, .. }) = (world.now(), asking);
+        let (ended, outcome) = (None, Outcome::Open);
+        let op = Op { client, node, key, kind, known, reads, holds, began, ended, outcome };
+        let op = self.history.begin(op);
+        self.send(world, asking, Request::Key(operation), Waiting::Op(op));
     }
 }

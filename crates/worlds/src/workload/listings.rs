@@ -7,7 +7,7 @@ use ombak_base::{NodeId, Tick};
 use ombak_kv::{Answer, Listing, Request};
 use ombak_sim::World;
 
-use super::{READER, Waiting, Workload};
+use super::{Asking, READER, Waiting, Workload};
 use crate::cluster::Cluster;
 use crate::history::{Listed, TIMEOUT_MS};
 use crate::keys::{BUCKETS, bucket_id, by_name, keys_of};
@@ -25,17 +25,15 @@ pub(super) struct Open {
 }
 
 impl Workload {
-    /// Lists the keys of some bucket, or the buckets.
-    pub(super) fn list(&mut self, world: &mut World<Cluster>, client: usize, node: NodeId) {
-        let drawn = self.rng.below(BUCKETS.len() as u64 + 1) as usize;
-        self.list_with(world, client, node, Some(drawn).filter(|drawn| *drawn < BUCKETS.len()));
-    }
-
     /// Lists everything through one node. How many listings that are; what comes of them is in
     /// [`take_listed`](Workload::take_listed).
     pub fn list_all(&mut self, world: &mut World<Cluster>, node: NodeId) -> usize {
         let all = (0..BUCKETS.len()).map(Some).chain([None]);
-        all.map(|bucket| self.list_with(world, READER, node, bucket)).count()
+        let list = |bucket| {
+            let shard = self.any_shard(world);
+            self.list(world, Asking { client: READER, node, shard }, bucket);
+        };
+        all.map(list).count()
     }
 
     /// The listings that ended well since the last call.
@@ -43,13 +41,14 @@ impl Workload {
         std::mem::take(&mut self.listed)
     }
 
-    fn list_with(
+    /// Lists the keys of a bucket, or the buckets.
+    pub(super) fn list(
         &mut self,
         world: &mut World<Cluster>,
-        client: usize,
-        node: NodeId,
+        asking: Asking,
         bucket: Option<usize>,
     ) {
+        let Asking { client, node, .. } = asking;
         let listing = match bucket {
             Some(bucket) => Listing::Keys { bucket: bucket_id(bucket) },
             None => Listing::Buckets { bucket_type: Bytes::new() },
@@ -57,7 +56,7 @@ impl Workload {
         let request = Request::List { listing: listing.clone(), timeout_ms: Some(TIMEOUT_MS) };
         let began = world.now();
         let open = Open { client, node, listing, bucket, began, names: Vec::new() };
-        self.ask(world, client, node, request, Waiting::Listing(open));
+        self.send(world, asking, request, Waiting::Listing(open));
     }
 
     /// A part was heard, or the end, which frees the client.

@@ -10,49 +10,57 @@ use ombak_base::{NodeId, ShardId, Tick};
 use ombak_kv::props::BucketMap;
 use ombak_kv::{Answer, Request};
 use ombak_node::Boot;
-use ombak_sim::World;
+use ombak_sim::{Rng, World};
 
-use super::{CROWD, Waiting, Workload};
+use super::{Asking, CROWD, Waiting, Workload};
 use crate::cluster::Cluster;
 use crate::keys::{BUCKETS, Keeps, bucket_id, keep_siblings, keys_of};
+use crate::script::Action;
 
 /// One bucket is turned in calm weather, when all is healed.
 const LAST: usize = BUCKETS.len() - 1;
 
 impl Workload {
-    /// From now on, or no longer, every node is up, connected, and known to be by all others.
-    pub fn set_calm(&mut self, is_calm: bool) {
-        self.is_calm = is_calm;
+    /// Until then every node is up, connected, and known to be by all others.
+    pub fn calm_until(&mut self, at: Tick) {
+        self.calm_until = at;
     }
 
-    /// Turns some bucket that has not been turned yet, through some node.
-    pub fn turn(&mut self, world: &mut World<Cluster>) {
+    /// It is not, from now on.
+    pub fn not_calm(&mut self, now: Tick) {
+        self.calm_until = self.calm_until.min(now);
+    }
+
+    /// Some bucket that has not been turned yet, and where to turn it.
+    pub fn draw_turn(&mut self, world: &World<Cluster>) -> Option<Action> {
         let is_left = |bucket: &usize| {
             BUCKETS[*bucket].keeps == Keeps::Turned && !self.turned.contains_key(bucket)
         };
         let left: Vec<usize> = (0..LAST).filter(is_left).collect();
-        if let Some(bucket) = self.rng.pick(&left).copied() {
-            self.turn_one(world, bucket);
-        }
+        let bucket = self.rng.pick(&left).copied()?;
+        let node = self.any_node(world)?;
+        Some(Action::Turn(bucket, node, self.any_shard(world)))
     }
 
     /// Turns the bucket that has been kept for the end.
     pub fn turn_last(&mut self, world: &mut World<Cluster>) {
-        self.turn_one(world, LAST);
+        let Some(node) = self.any_node(world) else { return };
+        let shard = self.any_shard(world);
+        self.turn(world, LAST, node, shard);
     }
 
-    fn turn_one(&mut self, world: &mut World<Cluster>, bucket: usize) {
-        let Some(node) = self.any_node(world) else { return };
+    /// Turns a bucket.
+    pub fn turn(
+        &mut self,
+        world: &mut World<Cluster>,
+        bucket: usize,
+        node: NodeId,
+        shard: ShardId,
+    ) {
         keys_of(bucket).for_each(|key| self.history.turning_from(key, world.now()));
         let request = Request::SetProps(bucket_id(bucket), keep_siblings());
         let waiting = Waiting::Turn { bucket, began: world.now() };
-        self.ask(world, CROWD, node, request, waiting);
-    }
-
-    /// Whether the answer to a turn is there: the crowd is not to wait.
-    pub fn is_turn_heard(&self, world: &World<Cluster>) -> bool {
-        let turns = |waiting: &Waiting| matches!(waiting, Waiting::Turn { .. });
-        world.replies().iter().any(|reply| self.open.get(&reply.client).is_some_and(turns))
+        self.send(world, Asking { client: CROWD, node, shard }, request, waiting);
     }
 
     /// Whether a bucket keeps siblings in the end. A change that was acknowledged without some nodes may be on a single
@@ -75,7 +83,7 @@ impl Workload {
         if answer == Some(Answer::PropsSet) && !self.turned.contains_key(&bucket) {
             self.turned.insert(bucket, false);
             self.crowds.push(bucket);
-            if self.is_calm || everyone_knows(world, bucket) {
+            if at <= self.calm_until || everyone_knows(world, bucket) {
                 self.promise(bucket, at);
             }
         }
@@ -86,7 +94,11 @@ impl Workload {
     pub(super) fn crowd_all(&mut self, world: &mut World<Cluster>) {
         for bucket in std::mem::take(&mut self.crowds) {
             let nodes: Vec<NodeId> = world.node_ids().filter(|node| world.is_up(*node)).collect();
+            // Alike in every run of this seed, whatever was drawn before.
+            let crowd = Rng::new(world.seed() ^ (bucket as u64 + 1));
+            let rng = std::mem::replace(&mut self.rng, crowd);
             keys_of(bucket).for_each(|key| self.put_through(world, CROWD, key, &nodes));
+            self.rng = rng;
         }
     }
 

@@ -1,0 +1,99 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::{record_seed, run_script, run_seed};
+
+/// What was recorded is a run of its own, which does exactly what the seed did; and so does its text.
+#[test]
+fn a_recorded_seed_is_the_same_run() {
+    for seed in [1, 2, 3, 11] {
+        let script = record_seed(seed).unwrap();
+        assert!(script.actions.len() > 100 && script.decisions.len() > 1_000);
+        let read: Script = script.to_string().parse().unwrap();
+        assert!(read == script, "seed {seed} is not read as it was written");
+        assert_eq!(run_script(&read, 0), run_seed(seed, 0));
+    }
+}
+
+const SMALL: &str = "\
+ombak schedule 1
+seed 7 -- where values come from
+nodes 3 shards 1 partitions 8
+
+9.000000 client 0 n0.s0 put k0 w=2
+9.100000 cut n0 n1,n2
+9.200000 client 1 n1.s0 get k0 r=quorum notfound-ok=false
+9.300000 crash n1
+9.500000 start n1 clock=-2000
+10.000000 healed
+n0.s0>n1.s0 #40 delay 5000
+n0.s0>n2.s0 #41 drop
+n1 #1 survive 99
+";
+
+#[test]
+fn a_script_written_by_hand_is_run() {
+    let script: Script = SMALL.parse().unwrap();
+    assert_eq!(script.actions.len(), 5);
+    assert_eq!(script.decisions.len(), 3);
+    let report = run_script(&script, 0).unwrap();
+    assert_eq!(report, run_script(&script, 0).unwrap());
+}
+
+/// The line, and a text that says what is wrong with it.
+fn refused(script: &str) -> String {
+    script.parse::<Script>().unwrap_err().to_string()
+}
+
+#[test]
+fn what_is_no_script_is_refused_with_its_line() {
+    let with = |from: &str, to: &str| refused(&SMALL.replace(from, to));
+    for (from, to, error) in [
+        ("schedule 1", "schedule 9", "line 1: this is \"ombak schedule 9\"; this program reads"),
+        ("ombak schedule 1", "seed 1", "line 1: a schedule begins with"),
+        ("seed 7", "seed x", "line 2: \"x\" is no number"),
+        ("nodes 3", "nodes 99", "line 3: 1 to 16 nodes"),
+        ("partitions 8", "partitions 7", "line 3: 7 partitions: a power of two"),
+        ("9.000000 client", "nine client", "line 5: \"nine client 0 n0.s0 put k0 w=2\" is no line"),
+        ("9.000000 client", "9.0 client", "line 5: \"9.0\" is no time"),
+        ("put k0", "put k99", "line 5: k99: there are 15 keys"),
+        ("w=2", "v=2", "line 5: \"v=2\" means nothing here"),
+        ("n1,n2", "n1,n3", "line 6: n3: there are 3 nodes"),
+        ("9.100000", "8.100000", "line 6: 8.100000 is before the line above it"),
+        ("crash n1", "crush n1", "line 8: \"crush n1\" is nothing that can be done"),
+        ("10.000000 healed\n", "", "line 12: the schedule ends here, and has no \"… healed\""),
+        ("#41 drop", "#41 dropp", "line 12: \"dropp\" is nothing that is decided of n0.s0>n2.s0"),
+        ("delay 5000", "delay 99999999999", "line 11: 99999999999 µs: nothing takes longer"),
+    ] {
+        let found = with(from, to);
+        assert!(found.starts_with(error), "{to}: {found}");
+    }
+    assert_eq!(refused(""), "line 1: a schedule begins with \"ombak schedule 1\"");
+}
+
+/// Wherever a script is cut, the error names a line of it; if there is none, what is left is one that can be run.
+#[test]
+fn a_script_that_was_cut_short_is_refused_or_whole() {
+    for end in 0..SMALL.len() {
+        if let Err(error) = SMALL[..end].parse::<Script>() {
+            assert!(error.line <= SMALL.lines().count(), "{error}");
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_text_is_read_or_refused(text in "(ombak schedule 1\n)?([ -~]{0,40}\n){0,8}") {
+        let _ = text.parse::<Script>();
+    }
+
+    /// Changed by a careless hand.
+    #[test]
+    fn any_change_is_read_or_refused(at in 0..SMALL.len(), with in "[ -~\n]{0,4}") {
+        let mut text = SMALL.to_string();
+        text.replace_range(at..at + 1, &with);
+        if let Ok(script) = text.parse::<Script>() {
+            prop_assert_eq!(script.to_string().parse::<Script>(), Ok(script));
+        }
+    }
+}
