@@ -443,6 +443,36 @@ fn a_seed_gives_the_same_trace_in_every_process() {
 }
 
 #[test]
+fn a_recorded_seed_is_played_and_a_broken_schedule_names_its_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("seed.schedule");
+    let path = file.display().to_string();
+    let recorded = run(["sim", "run", "--seed", "7", "--record", &path]);
+    assert_eq!(recorded.code, Some(0), "{recorded:?}");
+    let summary = recorded.out.lines().last().unwrap().strip_prefix("seed 7: ").unwrap();
+    let played = run(["sim", "--replay", &path, "--trace", "3"]);
+    assert_eq!(played.code, Some(0), "{played:?}");
+    assert_eq!(played.out.lines().count(), 4, "three events, and how it ended: {played:?}");
+    assert!(played.out.contains(&format!("it holds: {summary}")), "{played:?}");
+    let text = fs::read_to_string(&file).unwrap();
+    for (from, to, error) in [
+        ("ombak schedule 1", "ombak schedule 2", "line 1: this is \"ombak schedule 2\""),
+        ("seed 7", "seed seven", "line 2: \"seven\" is no number"),
+    ] {
+        fs::write(&file, text.replace(from, to)).unwrap();
+        let refused = run(["sim", "--replay", &path]);
+        assert!(one_line(&refused, 3).contains(error), "{refused:?}");
+    }
+    let cut: String = text.lines().take(9).map(|line| format!("{line}\n")).collect();
+    fs::write(&file, cut).unwrap();
+    let refused = run(["sim", "--replay", &path]);
+    assert!(one_line(&refused, 3).contains("line 9: the schedule ends here"), "{refused:?}");
+    assert!(one_line(&run(["sim", "--replay", "nowhere"]), 3).contains("nowhere"));
+    let both = run(["sim", "run", "--seed", "1", "--minutes", "1"]);
+    assert_eq!(both.code, Some(2), "{both:?}");
+}
+
+#[test]
 fn a_second_signal_is_not_needed_but_harmless() {
     let ports = Ports::take();
     let dir = tempfile::tempdir().unwrap();

@@ -1,14 +1,15 @@
 //! What is decided by chance, each decision under a name of its own.
 //!
-//! The value of a decision comes from the seed and its name alone: how the 17th message from one node to another fares
-//! does not depend on what else was decided. So a run is its seed and those of its decisions that are not what happens
-//! when nothing goes wrong; and one of these can be taken away, and the others stay what they are. That is what makes a
-//! run small ([`shrink`](crate::shrink)).
+//! What is drawn comes from the seed, from what is decided, and from how often that was: how the 17th message from one
+//! node to another fares does not depend on what else was decided. A run is its seed and those of its decisions that are
+//! not what happens when nothing goes wrong, each under what is decided and when. One of these can be taken away, or
+//! something that was done, and the others stay what they are: that is what makes a run small
+//! ([`shrink`](crate::shrink)). (Numbered, they do not: where a request is left out, the 17th message is another. One
+//! planted bug could be made no smaller than 55 steps so.)
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, VecDeque};
 
-use ombak_base::{Address, NodeId};
+use ombak_base::{Address, NodeId, Tick};
 
 use crate::Rng;
 
@@ -87,12 +88,14 @@ impl What {
     }
 }
 
-/// The name of one decision: what, and the how-manieth of its kind, from 1.
+/// The name of one decision. Where nothing is decided at that very moment, it is of the next that is.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Point {
+    /// When, since the world began.
+    pub at: Tick,
     /// What is decided.
     pub what: What,
-    /// Which of them.
+    /// Which of them at that time, from 1.
     pub n: u64,
 }
 
@@ -106,21 +109,36 @@ enum Source {
     Seed,
     /// The seed, and they are written down.
     Recorded(Decisions),
-    /// What is given; of everything else, that nothing goes wrong and takes as short as it can.
-    Given(Arc<Decisions>),
+    /// What is given, by the code of what is decided; of everything else, that nothing goes wrong and takes as short as it
+    /// can.
+    Given(BTreeMap<u64, VecDeque<(Point, u64)>>),
+}
+
+/// How often something was decided.
+#[derive(Clone, Copy, Default, Debug)]
+struct Count {
+    ever: u64,
+    last: Tick,
+    at_last: u64,
 }
 
 #[derive(Clone, Debug)]
 pub(crate) struct Chances {
     seed: u64,
-    /// How many decisions there were, by the code of what was decided.
-    counts: BTreeMap<u64, u64>,
+    now: Tick,
+    /// By the code of what was decided.
+    counts: BTreeMap<u64, Count>,
     source: Source,
 }
 
 impl Chances {
     pub fn new(seed: u64) -> Chances {
-        Chances { seed, counts: BTreeMap::new(), source: Source::Seed }
+        Chances { seed, now: Tick(0), counts: BTreeMap::new(), source: Source::Seed }
+    }
+
+    /// Time has come to this.
+    pub fn time(&mut self, now: u64) {
+        self.now = Tick(now);
     }
 
     /// Writes down what is decided from now on.
@@ -129,16 +147,19 @@ impl Chances {
     }
 
     /// Decides as given from now on.
-    pub fn follow(&mut self, decisions: Arc<Decisions>) {
-        self.source = Source::Given(decisions);
+    pub fn follow(&mut self, decisions: &Decisions) {
+        let mut given: BTreeMap<u64, VecDeque<(Point, u64)>> = BTreeMap::new();
+        for (point, value) in decisions {
+            given.entry(point.what.code()).or_default().push_back((*point, *value));
+        }
+        self.source = Source::Given(given);
     }
 
     /// What was written down.
     pub fn recorded(&self) -> Decisions {
         match &self.source {
             Source::Recorded(decisions) => decisions.clone(),
-            Source::Given(decisions) => Decisions::clone(decisions),
-            Source::Seed => Decisions::new(),
+            Source::Given(_) | Source::Seed => Decisions::new(),
         }
     }
 
@@ -165,20 +186,25 @@ impl Chances {
     fn decide(&mut self, what: What, usual: u64, draw: impl FnOnce(&mut Rng) -> u64) -> u64 {
         let code = what.code();
         let count = self.counts.entry(code).or_default();
-        *count += 1;
-        let n = *count;
-        let drawn = || draw(&mut Rng::at(self.seed, code, n));
+        let at_last = if count.last == self.now { count.at_last + 1 } else { 1 };
+        *count = Count { ever: count.ever + 1, last: self.now, at_last };
+        let point = Point { at: self.now, what, n: at_last };
+        let drawn = || draw(&mut Rng::at(self.seed, code, count.ever));
         match &mut self.source {
             Source::Seed => drawn(),
             _ if what.is_always_drawn() => drawn(),
             Source::Recorded(decisions) => {
                 let value = drawn();
                 if value != usual {
-                    decisions.insert(Point { what, n }, value);
+                    decisions.insert(point, value);
                 }
                 value
             }
-            Source::Given(decisions) => decisions.get(&Point { what, n }).copied().unwrap_or(usual),
+            Source::Given(given) => {
+                let next = given.get_mut(&code);
+                let due = next.and_then(|next| next.pop_front_if(|(due, _)| *due <= point));
+                due.map_or(usual, |(_, value)| value)
+            }
         }
     }
 }

@@ -25,6 +25,9 @@
 //!   [`wipe`](World::wipe), an older disk ([`SimDisk::restore`]), and a power cut during the n-th change of the
 //!   disk ([`SimDisk::cut_power`]), which the world turns into a crash.
 //!
+//! - **Schedules.** [`record`](World::record) writes down what chance decided, [`follow`](World::follow) decides so again,
+//!   and [`shrink`] leaves out what does not matter.
+//!
 //! # What is not
 //!
 //! Threads, and thus data races; the cost of anything (a step takes no time, a queue never overflows by itself);

@@ -10,7 +10,6 @@ mod turn;
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
-use std::sync::Arc;
 
 use bytes::Bytes;
 use ombak_base::{Address, ClientId, Device, Event, Machine, NodeId, ShardId, Tick, Writer};
@@ -142,7 +141,7 @@ impl<S: System> World<S> {
 
     /// From now on these decisions are made, and of all others it is decided that nothing goes wrong, and takes as short a
     /// time as it can.
-    pub fn follow(&mut self, decisions: Arc<Decisions>) {
+    pub fn follow(&mut self, decisions: &Decisions) {
         self.chances.follow(decisions);
     }
 
@@ -162,7 +161,7 @@ impl<S: System> World<S> {
     /// Does the next thing. `false`: nothing will ever happen by itself any more.
     pub fn step(&mut self) -> bool {
         let Some((key, due)) = self.queue.pop() else { return false };
-        self.now = self.now.max(key.0);
+        self.time(self.now.max(key.0));
         self.dispatch(key, due);
         true
     }
@@ -172,7 +171,7 @@ impl<S: System> World<S> {
         while self.queue.first_at().is_some_and(|at| at <= until.0) {
             self.step();
         }
-        self.now = self.now.max(until.0);
+        self.time(self.now.max(until.0));
     }
 
     /// Does everything that is due in the next `us` microseconds.
@@ -186,7 +185,7 @@ impl<S: System> World<S> {
         let end = self.now + us_max;
         while !done(self) {
             if self.queue.first_at().is_none_or(|at| at > end) {
-                self.now = end;
+                self.time(end);
                 return done(self);
             }
             self.step();
@@ -197,6 +196,11 @@ impl<S: System> World<S> {
 
 /// Within.
 impl<S: System> World<S> {
+    fn time(&mut self, now: u64) {
+        self.now = now;
+        self.chances.time(now);
+    }
+
     fn dispatch(&mut self, key: Key, due: Due<S>) {
         let node = due.node();
         if let Some(node) = node.filter(|node| self.nodes[node.0 as usize].is_paused) {

@@ -19,16 +19,18 @@ mod history;
 mod keys;
 mod run;
 mod script;
+mod shrinking;
 mod workload;
 
 pub use cluster::{Cluster, SMALL_STORE, Shape};
 pub use history::{Broken, Found, History, Known, Listed, Op, OpKind, Outcome};
-pub use run::{Failure, Report, record_seed, run_script, run_seed};
+pub use run::{Failure, Played, Report, play_script, record_seed, run_script, run_seed};
 pub use script::{Action, Ask, Asked, Boot, Condition, Script, ScriptError};
+pub use shrinking::{Shrunk, shrink_script};
 
 mod planted;
 
-pub use planted::PLANTED;
+pub use planted::{PLANTED, Planted};
 
 #[cfg(test)]
 mod scenarios;

@@ -7,7 +7,6 @@ mod weather;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::Arc;
 
 use ombak_base::{NodeId, ShardId, Tick};
 use ombak_kv::{Answer, Request};
@@ -26,6 +25,9 @@ const FAULTY_US: u64 = 12_000_000;
 const REACHED_US: u64 = 900_000;
 /// In some runs clocks are wrong by up to this, in either direction.
 const SKEW_US: u64 = 2_000_000;
+
+/// The rule that is broken when the code's own check fails.
+pub(crate) const PROPERTY: &str = "a property in the code";
 
 /// A run that held.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -74,13 +76,32 @@ pub fn run_seed(seed: u64, trace_lines: usize) -> Result<Report, Failure> {
     })
 }
 
-/// Runs a script. It is told by its rule and detail what it breaks, if anything.
-pub fn run_script(script: &Script, trace_lines: usize) -> Result<Report, Failure> {
-    caught(script.seed, || {
+/// A run as it was played.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Played {
+    /// How it ended.
+    pub ended: Result<Report, Failure>,
+    /// Its last events, as text.
+    pub trace: Vec<String>,
+}
+
+/// Plays a script, and keeps its last `trace_lines` events.
+pub fn play_script(script: &Script, trace_lines: usize) -> Played {
+    let mut trace = Vec::new();
+    let ended = caught(script.seed, || {
         let mut run = Run::new(script.clone(), trace_lines)?;
-        run.world.follow(Arc::new(script.decisions.clone()));
-        run.play()
-    })
+        run.world.keep_quiet();
+        run.world.follow(&script.decisions);
+        let ended = catch_unwind(AssertUnwindSafe(|| run.play()));
+        trace = run.world.trace().lines().map(str::to_owned).collect();
+        ended.unwrap_or_else(|panic| resume_unwind(panic))
+    });
+    Played { ended, trace }
+}
+
+/// Plays a script to see whether it holds.
+pub fn run_script(script: &Script) -> Result<Report, Failure> {
+    play_script(script, 0).ended
 }
 
 /// Runs one seed once more and gives what it did as a script, which breaks what the seed breaks.
@@ -111,11 +132,7 @@ fn caught(seed: u64, run: impl FnOnce() -> Result<Report, Failure>) -> Result<Re
     catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().cloned();
         let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
-        Err(Failure {
-            seed,
-            rule: "a property in the code".into(),
-            detail: text.unwrap_or_default(),
-        })
+        Err(Failure { seed, rule: PROPERTY.into(), detail: text.unwrap_or_default() })
     })
 }
 
@@ -227,7 +244,7 @@ impl Run {
     }
 
     /// Does what the script says, then checks.
-    fn play(mut self) -> Result<Report, Failure> {
+    fn play(&mut self) -> Result<Report, Failure> {
         self.begin()?;
         for (at, action) in std::mem::take(&mut self.script.actions) {
             self.run_until(at);

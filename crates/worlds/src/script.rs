@@ -5,7 +5,7 @@ mod parse;
 mod show;
 
 use ombak_base::{NodeId, ShardId, Tick};
-use ombak_kv::Quorums;
+use ombak_kv::{Quorum, Quorums};
 use ombak_node::DeleteMode;
 use ombak_sim::{Decisions, SyncFault};
 
@@ -131,6 +131,66 @@ pub enum Ask {
     },
     /// A listing of the keys of a bucket; `None`: of the buckets.
     List(Option<usize>),
+}
+
+impl Ask {
+    /// The same with less said: each word that can be left out alone, and all of them.
+    pub(crate) fn plainer(&self) -> Vec<Ask> {
+        let mut all = self.clone();
+        let mut plainer = Vec::new();
+        let mut without = |change: &dyn Fn(&mut Ask)| {
+            let mut one = self.clone();
+            change(&mut one);
+            change(&mut all);
+            plainer.push(one);
+        };
+        for quorum in [
+            (|quorums| &mut quorums.r) as fn(&mut Quorums) -> &mut Quorum,
+            |quorums| &mut quorums.pr,
+            |quorums| &mut quorums.w,
+            |quorums| &mut quorums.dw,
+            |quorums| &mut quorums.pw,
+            |quorums| &mut quorums.rw,
+        ] {
+            without(&|ask| {
+                if let Some(quorums) = ask.quorums_mut() {
+                    *quorum(quorums) = Quorum::Default;
+                }
+            });
+        }
+        without(&|ask| {
+            if let Ask::Get { basic_quorum, .. } = ask {
+                *basic_quorum = None;
+            }
+        });
+        without(&|ask| {
+            if let Ask::Get { notfound_ok, .. } = ask {
+                *notfound_ok = None;
+            }
+        });
+        without(&|ask| {
+            if let Ask::Put { is_large, .. } = ask {
+                *is_large = false;
+            }
+        });
+        without(&|ask| {
+            if let Ask::Put { condition, .. } = ask {
+                *condition = Condition::None;
+            }
+        });
+        plainer.insert(0, all);
+        plainer.retain(|ask| ask != self);
+        plainer
+    }
+
+    fn quorums_mut(&mut self) -> Option<&mut Quorums> {
+        match self {
+            Ask::Get { quorums, .. } | Ask::Put { quorums, .. } | Ask::Delete { quorums, .. } => {
+                Some(quorums)
+            }
+            Ask::List(_) => None,
+        }
+    }
 }
 
 /// Whether a put depends on what is there.

@@ -64,11 +64,12 @@ fn every_planted_bug_is_listed() {
 fn every_planted_bug_is_found() {
     for planted in crate::PLANTED {
         ombak_base::property::plant(planted.name);
-        let found = find(planted.name);
+        let begun = std::time::Instant::now();
+        let (found, took) = (find(planted.name), begun.elapsed());
         ombak_base::property::plant("");
         let failure = found.unwrap_or_else(|| panic!("{} was not found", planted.name));
         let meant = |rule: &&str| failure.rule == **rule || failure.detail.contains(*rule);
-        println!("{}: seed {}, {}", planted.name, failure.seed, failure.rule);
+        println!("{}: seed {}, {took:.1?}, {}", planted.name, failure.seed, failure.rule);
         assert!(
             planted.breaks.iter().any(meant),
             "{} broke something else: {failure}",
@@ -81,10 +82,49 @@ fn every_planted_bug_is_found() {
 /// the next write of the same key: one seed in thousands, and most runs of its scenario.
 #[cfg(planted)]
 fn find(name: &str) -> Option<crate::Failure> {
-    if name == "one name for all boots" {
+    if name == FOUND_BY_ITS_SCENARIO {
         let seed = *crate::scenarios::found::lost_by_their_coordinator().first()?;
         let detail = "a write that its coordinator lost".into();
         return Some(crate::Failure { seed, rule: "nothing is lost".into(), detail });
     }
     (0..3_000).find_map(|seed| run_seed(seed, 0).err())
+}
+
+#[cfg(planted)]
+const FOUND_BY_ITS_SCENARIO: &str = "one name for all boots";
+
+/// What breaks each planted bug is made small enough to be read: at most twice what a person would need. `.ci/deep` runs it.
+#[cfg(planted)]
+#[test]
+fn every_planted_bug_is_made_small() {
+    let mut large = Vec::new();
+    for planted in crate::PLANTED.iter().filter(|planted| planted.name != FOUND_BY_ITS_SCENARIO) {
+        ombak_base::property::plant(planted.name);
+        let begun = std::time::Instant::now();
+        let smallest = smallest(planted);
+        ombak_base::property::plant("");
+        let smallest = smallest.unwrap_or_else(|| panic!("{} was not found", planted.name));
+        let (steps, took) = (smallest.steps(), begun.elapsed());
+        println!("{}: {steps} steps, {took:.0?}\n{}", planted.name, smallest.script);
+        if steps > 2 * planted.steps {
+            large.push(format!("{}: {steps}, where {} would do", planted.name, planted.steps));
+        }
+    }
+    assert!(large.is_empty(), "{large:?}");
+}
+
+/// The smallest run of the first few seeds that break something.
+#[cfg(planted)]
+fn smallest(planted: &crate::Planted) -> Option<crate::Shrunk> {
+    let mut best: Option<crate::Shrunk> = None;
+    for seed in (0..3_000).filter(|seed| run_seed(*seed, 0).is_err()).take(5) {
+        let shrunk = crate::shrink_script(&crate::record_seed(seed).ok()?, 500, |_| {}).ok()?;
+        if best.as_ref().is_none_or(|best| shrunk.steps() < best.steps()) {
+            best = Some(shrunk);
+        }
+        if best.as_ref().is_some_and(|best| best.steps() <= 2 * planted.steps) {
+            break;
+        }
+    }
+    best
 }

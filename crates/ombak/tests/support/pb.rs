@@ -74,9 +74,12 @@ impl Pb {
             }
             let missing = answer_missing(&self.buffer).map_err(|e| bad(e.to_string()))?;
             let mut chunk = vec![0; missing.clamp(4096, 1 << 20)];
-            match self.stream.read(&mut chunk).map_err(PbError::Broken)? {
-                0 => return Err(PbError::Broken(io::ErrorKind::UnexpectedEof.into())),
-                read => self.buffer.extend_from_slice(&chunk[..read]),
+            match self.stream.read(&mut chunk) {
+                Ok(0) => return Err(PbError::Broken(io::ErrorKind::UnexpectedEof.into())),
+                Ok(read) => self.buffer.extend_from_slice(&chunk[..read]),
+                // A machine that was stopped for a moment ends a read that has a timeout.
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(PbError::Broken(error)),
             }
         }
     }

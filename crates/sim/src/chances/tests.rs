@@ -28,13 +28,15 @@ fn what_was_recorded_gives_the_same_again() {
     let mut chances = Chances::new(3);
     chances.record();
     let spans = delays(&mut chances, What::Delay(A, B), 50);
+    chances.time(5);
     let drops: Vec<bool> = (0..50).map(|_| chances.happens(What::Drop(A, B), 300)).collect();
     let chosen = chances.choose(A, 1_000);
     let recorded = chances.recorded();
     assert!(recorded.keys().all(|point| !matches!(point.what, What::Choice(_))));
     let mut again = Chances::new(3);
-    again.follow(Arc::new(recorded));
+    again.follow(&recorded);
     assert_eq!(delays(&mut again, What::Delay(A, B), 50), spans);
+    again.time(5);
     assert_eq!((0..50).map(|_| again.happens(What::Drop(A, B), 0)).collect::<Vec<_>>(), drops);
     assert_eq!(again.choose(A, 1_000), chosen, "a choice comes from the seed all the same");
 }
@@ -42,9 +44,14 @@ fn what_was_recorded_gives_the_same_again() {
 #[test]
 fn what_is_not_given_goes_well() {
     let mut chances = Chances::new(3);
-    chances.follow(Arc::new([(Point { what: What::Drop(A, B), n: 2 }, 1)].into()));
-    let drops: Vec<bool> = (0..4).map(|_| chances.happens(What::Drop(A, B), 1000)).collect();
-    assert_eq!(drops, [false, true, false, false]);
+    let point = |at, n| Point { at: Tick(at), what: What::Drop(A, B), n };
+    chances.follow(&[(point(0, 2), 1), (point(7, 1), 1)].into());
+    let drops = |chances: &mut Chances| -> Vec<bool> {
+        (0..4).map(|_| chances.happens(What::Drop(A, B), 1000)).collect()
+    };
+    assert_eq!(drops(&mut chances), [false, true, false, false]);
+    chances.time(9);
+    assert_eq!(drops(&mut chances), [true, false, false, false], "nothing was decided at 7");
     assert_eq!(delays(&mut chances, What::Delay(A, B), 3), [10, 10, 10]);
     assert_eq!(chances.number(What::Survive(NodeId(0))), 0);
 }

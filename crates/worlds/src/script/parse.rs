@@ -91,9 +91,11 @@ impl Reading {
             ["wrong-clocks"] => self.wrong_clocks = true,
             ["new-epoch"] => self.new_epoch = true,
             [time, "healed"] => self.until = Some(self.next_time(time)?),
-            [place, count, rest @ ..] if count.starts_with('#') => {
-                let (point, value) = decision(place, &count[1..], rest)?;
-                self.decisions.insert(point, value);
+            [at, count, rest @ ..] if count.starts_with('#') => {
+                self.decision(at, number(&count[1..])?, rest)?;
+            }
+            [at, of, _, ..] if self.until.is_some() && of.starts_with('n') => {
+                self.decision(at, 1, &words[1..])?;
             }
             [time, rest @ ..] if time.starts_with(|first: char| first.is_ascii_digit()) => {
                 let at = self.next_time(time)?;
@@ -105,10 +107,17 @@ impl Reading {
         Ok(())
     }
 
+    fn decision(&mut self, at: &str, n: u64, words: &[&str]) -> Parsed<()> {
+        let at = time(at)?;
+        let (what, value) = decision(words)?;
+        self.decisions.insert(Point { at, what, n }, value);
+        Ok(())
+    }
+
     fn next_time(&self, text: &str) -> Parsed<Tick> {
         let at = time(text)?;
         if self.until.is_some() {
-            return Err("nothing happens after \"healed\"".into());
+            return Err("nothing is done after \"healed\": only decisions follow".into());
         }
         match self.actions.last() {
             Some((last, _)) if *last > at => Err(format!("{text} is before the line above it")),
@@ -340,12 +349,11 @@ impl<'a> Options<'a> {
     }
 }
 
-fn decision(at: &str, count: &str, rest: &[&str]) -> Parsed<(Point, u64)> {
-    let n = number(count)?;
-    let (word, value) = match rest {
-        [word] => (*word, 1),
-        [word, value] => (*word, number(value)?),
-        _ => return Err("a decision is like: n0.s0>n1.s0 #17 delay 500".into()),
+fn decision(words: &[&str]) -> Parsed<(What, u64)> {
+    let (at, word, value) = match words {
+        [at, word] => (*at, *word, 1),
+        [at, word, value] => (*at, *word, number(value)?),
+        _ => return Err("a decision is like: 1.250000 n0.s0>n1.s0 delay 500".into()),
     };
     let what = match at.split_once('>') {
         Some((from, to)) if from.contains('.') => between(word, place(from)?, place(to)?),
@@ -372,7 +380,7 @@ fn decision(at: &str, count: &str, rest: &[&str]) -> Parsed<(Point, u64)> {
     if !matches!(what, What::Survive(_)) && value > SECONDS_MAX * 1_000_000 {
         return Err(format!("{value} µs: nothing takes longer than {SECONDS_MAX} s"));
     }
-    Ok((Point { what, n }, value))
+    Ok((what, value))
 }
 
 fn between(word: &str, from: Address, to: Address) -> Option<What> {

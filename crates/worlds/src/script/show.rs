@@ -6,11 +6,14 @@
 //! nodes 3 shards 1 partitions 8
 //! 0.900000 crash n1
 //! 1.200000 client 2 n0.s0 put k3 after-read w=2
-//! n0.s0>n2.s0 #17 drop
+//! 2.000000 healed
+//! 1.200000 n0.s0>n2.s0 drop
 //! ```
 //!
 //! Times are seconds since the world began. What stands in no line does not happen; a decision that stands in none is
-//! that nothing goes wrong, and takes as short a time as it can.
+//! that nothing goes wrong, and takes as short a time as it can. A decision is of the first of its kind at its time or
+//! later: above, the first message from n0.s0 to n2.s0 that is sent at 1.2 s. (`#2` after the time: the second at that
+//! time.)
 
 use std::fmt::{self, Display, Formatter};
 
@@ -176,33 +179,34 @@ struct Decision(Point, u64);
 
 impl Display for Decision {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Decision(Point { what, n }, value) = *self;
-        let shard = |at: Address| Place(at.node, at.shard);
-        match what {
-            What::Drop(from, to) => write!(f, "{}>{} #{n} drop", shard(from), shard(to)),
-            What::Repeat(from, to) => write!(f, "{}>{} #{n} repeat", shard(from), shard(to)),
-            What::Astray(from, to) => write!(f, "{}>{} #{n} astray", shard(from), shard(to)),
-            What::Refuse(from, to) => write!(f, "{}>{} #{n} refuse", shard(from), shard(to)),
-            What::Delay(from, to) => {
-                write!(f, "{}>{} #{n} delay {value}", shard(from), shard(to))
-            }
-            What::AstrayDelay(from, to) => {
-                write!(f, "{}>{} #{n} astray-delay {value}", shard(from), shard(to))
-            }
-            What::RepeatDelay(from, to) => {
-                write!(f, "{}>{} #{n} repeat-delay {value}", shard(from), shard(to))
-            }
-            What::Choice(at) => write!(f, "{} #{n} choice {value}", shard(at)),
-            What::LateLoad(at) => write!(f, "{} #{n} late-load", shard(at)),
-            What::LoadDelay(at) => write!(f, "{} #{n} load-delay {value}", shard(at)),
-            What::TimerDelay(at) => write!(f, "{} #{n} timer-delay {value}", shard(at)),
-            What::Connect(a, b) => write!(f, "n{}>n{} #{n} connect {value}", a.0, b.0),
-            What::Hear(a, b) => write!(f, "n{}>n{} #{n} hear {value}", a.0, b.0),
-            What::Write(node) => write!(f, "n{} #{n} write {value}", node.0),
-            What::Notice(node) => write!(f, "n{} #{n} notice {value}", node.0),
-            What::Tidy(node) => write!(f, "n{} #{n} tidy {value}", node.0),
-            What::Boot(node) => write!(f, "n{} #{n} boot {value}", node.0),
-            What::Survive(node) => write!(f, "n{} #{n} survive {value}", node.0),
+        let Decision(Point { at, what, n }, value) = *self;
+        write!(f, "{} ", Seconds(at))?;
+        if n > 1 {
+            write!(f, "#{n} ")?;
         }
+        let shard = |at: Address| Place(at.node, at.shard);
+        let link = |from, to| format!("{}>{}", shard(from), shard(to));
+        let pair = |a: NodeId, b: NodeId| format!("n{}>n{}", a.0, b.0);
+        let (of, word) = match what {
+            What::Drop(from, to) => return write!(f, "{} drop", link(from, to)),
+            What::Repeat(from, to) => return write!(f, "{} repeat", link(from, to)),
+            What::Astray(from, to) => return write!(f, "{} astray", link(from, to)),
+            What::Refuse(from, to) => return write!(f, "{} refuse", link(from, to)),
+            What::LateLoad(at) => return write!(f, "{} late-load", shard(at)),
+            What::Delay(from, to) => (link(from, to), "delay"),
+            What::AstrayDelay(from, to) => (link(from, to), "astray-delay"),
+            What::RepeatDelay(from, to) => (link(from, to), "repeat-delay"),
+            What::Choice(at) => (shard(at).to_string(), "choice"),
+            What::LoadDelay(at) => (shard(at).to_string(), "load-delay"),
+            What::TimerDelay(at) => (shard(at).to_string(), "timer-delay"),
+            What::Connect(a, b) => (pair(a, b), "connect"),
+            What::Hear(a, b) => (pair(a, b), "hear"),
+            What::Write(node) => (format!("n{}", node.0), "write"),
+            What::Notice(node) => (format!("n{}", node.0), "notice"),
+            What::Tidy(node) => (format!("n{}", node.0), "tidy"),
+            What::Boot(node) => (format!("n{}", node.0), "boot"),
+            What::Survive(node) => (format!("n{}", node.0), "survive"),
+        };
+        write!(f, "{of} {word} {value}")
     }
 }

@@ -11,7 +11,7 @@ fn a_recorded_seed_is_the_same_run() {
         assert!(script.actions.len() > 100 && script.decisions.len() > 1_000);
         let read: Script = script.to_string().parse().unwrap();
         assert!(read == script, "seed {seed} is not read as it was written");
-        assert_eq!(run_script(&read, 0), run_seed(seed, 0));
+        assert_eq!(run_script(&read), run_seed(seed, 0));
     }
 }
 
@@ -26,9 +26,9 @@ nodes 3 shards 1 partitions 8
 9.300000 crash n1
 9.500000 start n1 clock=-2000
 10.000000 healed
-n0.s0>n1.s0 #40 delay 5000
-n0.s0>n2.s0 #41 drop
-n1 #1 survive 99
+9.000000 n0.s0>n1.s0 delay 5000
+9.000000 #2 n0.s0>n2.s0 drop
+9.300000 n1 survive 99
 ";
 
 #[test]
@@ -36,8 +36,8 @@ fn a_script_written_by_hand_is_run() {
     let script: Script = SMALL.parse().unwrap();
     assert_eq!(script.actions.len(), 5);
     assert_eq!(script.decisions.len(), 3);
-    let report = run_script(&script, 0).unwrap();
-    assert_eq!(report, run_script(&script, 0).unwrap());
+    let report = run_script(&script).unwrap();
+    assert_eq!(report, run_script(&script).unwrap());
 }
 
 /// The line, and a text that says what is wrong with it.
@@ -61,13 +61,20 @@ fn what_is_no_script_is_refused_with_its_line() {
         ("n1,n2", "n1,n3", "line 6: n3: there are 3 nodes"),
         ("9.100000", "8.100000", "line 6: 8.100000 is before the line above it"),
         ("crash n1", "crush n1", "line 8: \"crush n1\" is nothing that can be done"),
-        ("10.000000 healed\n", "", "line 12: the schedule ends here, and has no \"… healed\""),
-        ("#41 drop", "#41 dropp", "line 12: \"dropp\" is nothing that is decided of n0.s0>n2.s0"),
+        ("10.000000 healed\n", "", "line 10: 9.000000 is before the line above it"),
+        (
+            "n2.s0 drop",
+            "n2.s0 dropp",
+            "line 12: \"dropp\" is nothing that is decided of n0.s0>n2.s0",
+        ),
         ("delay 5000", "delay 99999999999", "line 11: 99999999999 µs: nothing takes longer"),
     ] {
         let found = with(from, to);
         assert!(found.starts_with(error), "{to}: {found}");
     }
+    let end = SMALL.find("10.000000").unwrap();
+    let error = "line 9: the schedule ends here, and has no \"… healed\"";
+    assert_eq!(refused(&SMALL[..end]), error);
     assert_eq!(refused(""), "line 1: a schedule begins with \"ombak schedule 1\"");
 }
 

@@ -1,0 +1,71 @@
+//! A seed that fails, made small enough to be read.
+
+use std::fs;
+use std::panic;
+use std::path::{Path, PathBuf};
+
+use indicatif::ProgressBar;
+use ombak_worlds::{Failure, Script, Shrunk, record_seed, shrink_script};
+
+use crate::error::CliError;
+
+/// A schedule with more lines is written to its file alone.
+const LINES_MAX: usize = 60;
+
+/// Makes the run small, shows its schedule and where it was written. What comes back ends the command.
+pub(super) fn made_small(failure: &Failure, runs_max: usize) -> CliError {
+    if runs_max == 0 {
+        return CliError::failed(failure);
+    }
+    eprintln!("{failure}");
+    let file = PathBuf::from(format!("ombak-seed-{}.schedule", failure.seed));
+    match shrink(failure.seed, runs_max) {
+        Ok(shrunk) => report(&shrunk, &file),
+        Err(reason) => CliError::failed(reason),
+    }
+}
+
+fn shrink(seed: u64, runs_max: usize) -> Result<Shrunk, String> {
+    let progress = ProgressBar::new_spinner();
+    progress.set_message("making it small");
+    // Most runs from here on end in a panic that is looked for.
+    let hook = panic::take_hook();
+    panic::set_hook(Box::new(|_| {}));
+    let script = record_seed(seed).map_err(|failure| failure.to_string());
+    let shrunk = script.and_then(|script| {
+        shrink_script(&script, runs_max, |shrunk| {
+            let (steps, runs) = (shrunk.steps(), shrunk.runs);
+            progress.set_message(format!("making it small: {steps} steps after {runs} runs"));
+            progress.tick();
+        })
+    });
+    panic::set_hook(hook);
+    progress.finish_and_clear();
+    shrunk
+}
+
+fn report(shrunk: &Shrunk, file: &Path) -> CliError {
+    let Shrunk { script, failure, runs } = shrunk;
+    let text = script.to_string();
+    eprintln!(
+        "made small in {runs} runs, {} steps: {}: {}",
+        shrunk.steps(),
+        failure.rule,
+        failure.detail
+    );
+    if text.lines().count() <= LINES_MAX {
+        eprintln!("\n{text}");
+    }
+    match write(file, script) {
+        Ok(()) => CliError::failed(format!(
+            "the schedule is in {}: play it with `ombak sim --replay {0}`",
+            file.display()
+        )),
+        Err(error) => error,
+    }
+}
+
+pub(super) fn write(file: &Path, script: &Script) -> Result<(), CliError> {
+    let written = fs::write(file, script.to_string());
+    written.map_err(|error| CliError::failed(format!("cannot write {}: {error}", file.display())))
+}

@@ -1,0 +1,91 @@
+//! `ombak sim`: whole clusters in one process, from a seed or from a schedule.
+
+mod failing;
+mod replay;
+mod seeds;
+
+use std::num::NonZeroU64;
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use crate::error::CliError;
+
+/// So many events are shown before a property that broke.
+const TRACE_LINES: usize = 200;
+
+const EXAMPLES: &str = "\
+Examples:
+  ombak sim run --seed 42                 one run; again and again the same
+  ombak sim run --seeds 500               seeds 1 to 500, on all cores
+  ombak sim run --minutes 10              as many as that takes
+  ombak sim run --seed 42 --trace-hash    its fingerprint, equal in every process
+  ombak sim run --seed 42 --record FILE   writes down what it does, as a schedule that can be read and changed
+  ombak sim --replay FILE                 plays a schedule
+
+Each seed is a cluster of three to five nodes, clients, and faults: delay, loss, duplication, partitions, crashes,
+lost disks. Then everything is healed, and what clients were told is checked against what is there. A seed that fails
+is made small: its schedule is shown, and written to a file for --replay.";
+
+/// Run simulated clusters and look for lost data.
+#[derive(Args, Debug)]
+#[command(after_help = EXAMPLES, arg_required_else_help = true, subcommand_negates_reqs = true)]
+pub struct SimArgs {
+    #[command(subcommand)]
+    command: Option<SimCommand>,
+    /// Play this schedule.
+    #[arg(long, value_name = "FILE", required = true)]
+    replay: Option<PathBuf>,
+    /// Show the last so many events.
+    #[arg(long, value_name = "COUNT", default_value_t = 0, requires = "replay")]
+    trace: usize,
+}
+
+#[derive(Subcommand, Debug)]
+enum SimCommand {
+    Run(RunArgs),
+}
+
+/// Which seeds are run.
+#[derive(Args, Debug)]
+#[group(required = true, multiple = false)]
+struct Which {
+    /// Run this seed.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Run so many seeds.
+    #[arg(long, value_name = "COUNT")]
+    seeds: Option<NonZeroU64>,
+    /// Run seeds for so long.
+    #[arg(long, value_name = "MINUTES")]
+    minutes: Option<NonZeroU64>,
+}
+
+/// Run one seed, or many.
+#[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
+struct RunArgs {
+    #[command(flatten)]
+    which: Which,
+    /// The first of many.
+    #[arg(long, value_name = "SEED", default_value_t = 1, conflicts_with = "seed")]
+    from: u64,
+    /// Print the hash of everything that happened as the last line.
+    #[arg(long)]
+    trace_hash: bool,
+    /// Write what the seed does to this file, as a schedule.
+    #[arg(long, value_name = "FILE", requires = "seed")]
+    record: Option<PathBuf>,
+    /// Runs that making a failing seed small may take; 0 leaves it as it is.
+    #[arg(long, value_name = "RUNS", default_value_t = 1_000)]
+    shrink_runs: usize,
+}
+
+/// `ombak sim`.
+pub fn run(args: &SimArgs) -> Result<(), CliError> {
+    match (&args.command, &args.replay) {
+        (Some(SimCommand::Run(args)), _) => seeds::run(args),
+        (None, Some(file)) => replay::play(file, args.trace),
+        (None, None) => Ok(()),
+    }
+}
