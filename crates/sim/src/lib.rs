@@ -139,6 +139,7 @@
 mod chances;
 mod disk;
 mod faults;
+pub mod linear;
 mod memory;
 mod network;
 mod queue;
