@@ -299,9 +299,11 @@ impl Shard {
     /// it is durable; what comes from now on is refused where it would be stored.
     fn device_full<E: Effects<Shard>>(&mut self, full: bool, fx: &mut E) {
         self.full = full;
-        fx.probe(if full { "a disk was full" } else { "a full disk had room again" });
         if full {
+            fx.probe("a disk was full");
             self.fail_repair(DISK_FULL, fx);
+        } else {
+            fx.probe("a full disk had room again");
         }
     }
 

@@ -8,7 +8,8 @@
 //! # What is simulated
 //!
 //! - **Time.** A queue of what is going to happen; the clock jumps from one thing to the next. Each node's
-//!   tick counts from its boot; its wall clock can be wrong ([`World::set_skew`]); timers can be late.
+//!   tick counts from its boot; its wall clock can be wrong and jump ([`World::set_skew`]), both clocks can
+//!   be too fast or too slow ([`World::set_rate`]), timers can be late.
 //! - **Turns.** One event, the step, the loads that are answered within the turn; then the device's commit
 //!   goes to the writer. Effects leave after the step; what names a stamp leaves when the device says that it
 //!   is durable. [`check`](ombak_base::Machine::check) is called after every step.
@@ -18,8 +19,8 @@
 //!   error it is not called again: every shard gets `DeviceFailed`, and nothing more is released. Of a full disk every
 //!   shard hears, and of room again; meanwhile the writer looks five times a second.
 //! - **Network.** Connections of which both sides hear, each at its time. Messages are encoded and decoded, and
-//!   keep their order between two shards; with [`Faults`], they are dropped, doubled and disordered. Partitions,
-//!   of both directions or one, stall what they meet (or lose it) and tell nobody. Resets lose what is in flight.
+//!   keep their order between two shards; with [`Faults`], they are dropped, doubled and disordered. Links can be
+//!   [slow](World::slow). Partitions, of both directions or one, stall what they meet (or lose it) and tell nobody. Resets lose what is in flight.
 //!   What a crashing node had sent may still arrive.
 //! - **Processes.** [`crash`](World::crash), [`restart`](World::restart), [`pause`](World::pause),
 //!   [`wipe`](World::wipe), an older disk ([`SimDisk::restore`]), and a power cut during the n-th change of the
@@ -31,7 +32,7 @@
 //! # What is not
 //!
 //! Threads, and thus data races; the cost of anything (a step takes no time, a queue never overflows by itself);
-//! real sockets and files; bytes damaged in transit; clocks whose rate is wrong. A sector that was written twice
+//! real sockets and files; bytes damaged in transit. A sector that was written twice
 //! before a crash has its first or its last content, never the one in between.
 //!
 //! # How to read a trace
@@ -50,7 +51,7 @@
 //! where they are stepped: `start request more gone message up down timer loaded scanned durable full failed`. The
 //! host adds `reply` (released to a client), `dropped`, `stalled` and `lost` (a message that did not arrive; `lost`
 //! for want of a connection), `refused` (a connection), `write` (commits, success), `tidy`, and what the
-//! scenario did: `boot crash pause resume wipe block reset`. To find where two runs part, print both and compare.
+//! scenario did: `boot crash pause resume wipe block slow reset clock rate`. To find where two runs part, print both and compare.
 //!
 //! # Hosting a machine of one's own
 //!

@@ -46,6 +46,8 @@ pub struct Network {
     last_id: ConnectionId,
     /// Directions in which nothing passes.
     blocked: BTreeSet<(NodeId, NodeId)>,
+    /// Directions in which everything takes longer, and by how much.
+    slow: BTreeMap<(NodeId, NodeId), u64>,
     /// No packet to the second node arrives before it has heard of the connection.
     ready_at: BTreeMap<(NodeId, NodeId), u64>,
     /// When the last packet that keeps its place in the line arrives.
@@ -62,6 +64,10 @@ impl Network {
         self.blocked.insert((from, to));
     }
 
+    pub fn slow(&mut self, from: NodeId, to: NodeId, us: u64) {
+        self.slow.insert((from, to), us);
+    }
+
     pub fn is_blocked(&self, from: NodeId, to: NodeId) -> bool {
         self.blocked.contains(&(from, to))
     }
@@ -69,6 +75,7 @@ impl Network {
     /// Everything passes again; gives what has waited, in the order in which it came.
     pub fn heal(&mut self) -> Vec<Packet> {
         self.blocked.clear();
+        self.slow.clear();
         std::mem::take(&mut self.stalled)
     }
 
@@ -146,7 +153,8 @@ impl Network {
         let astray = chances.happens(What::Astray(from, to), faults.reorder_per_mille);
         let ready_at = self.ready_at.get(&(from.node, to.node)).copied().unwrap_or(0);
         let delay = chances.span(What::Delay(from, to), faults.delay_us);
-        let direct = (now + delay).max(ready_at);
+        let slow = self.slow.get(&(from.node, to.node)).copied().unwrap_or(0);
+        let direct = (now + delay + slow).max(ready_at);
         let first = if astray {
             direct + chances.span(What::AstrayDelay(from, to), faults.astray_us)
         } else {

@@ -20,6 +20,7 @@ mod keys;
 mod run;
 mod script;
 mod shrinking;
+mod sometimes;
 mod workload;
 
 pub use cluster::{Cluster, SMALL_STORE, Shape};
@@ -27,6 +28,7 @@ pub use history::{Broken, Found, History, Known, Listed, Op, OpKind, Outcome};
 pub use run::{Failure, Played, Report, play_script, record_seed, run_script, run_seed};
 pub use script::{Action, Ask, Asked, Boot, Condition, Script, ScriptError};
 pub use shrinking::{Shrunk, shrink_script};
+pub use sometimes::SOMETIMES;
 
 mod planted;
 

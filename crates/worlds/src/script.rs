@@ -55,10 +55,14 @@ pub enum Action {
     Cut(Vec<NodeId>, Vec<NodeId>),
     /// Nothing passes from one to the other.
     OneWay(NodeId, NodeId),
-    /// Everything passes again.
+    /// Everything from one to the other takes so much longer, in µs.
+    Slow(NodeId, NodeId, u64),
+    /// Everything passes again, as fast as before.
     Heal,
     /// A connection breaks.
     Reset(NodeId, NodeId),
+    /// A node's wall clock jumps: it is wrong by so much from now on, in µs.
+    Clock(NodeId, i64),
     /// The n-th sync of a disk from now fails.
     FailSync(NodeId, u64, SyncFault),
     /// Others fill a disk until so many bytes are left.
@@ -78,6 +82,8 @@ pub struct Boot {
     pub new_epoch: bool,
     /// With a wall clock that is wrong by so much, in µs.
     pub skew_us: Option<i64>,
+    /// With clocks that go too fast by so many millionths.
+    pub rate_ppm: Option<i64>,
 }
 
 /// A request of a client.

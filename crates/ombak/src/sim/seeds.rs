@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use ombak_worlds::{Failure, Report, record_seed, run_seed};
+use ombak_worlds::{Failure, Report, SOMETIMES, record_seed, run_seed};
 
 use super::{RunArgs, TRACE_LINES, failing};
 use crate::config::cores;
@@ -71,6 +71,7 @@ fn run_many(args: &RunArgs) -> Result<(), CliError> {
     }
     progress.finish_and_clear();
     print_line(&total.pace(begun.elapsed()))?;
+    print_line(&total.places())?;
     print_line(&total.line(args.from))?;
     if args.trace_hash {
         print_line(&format!("{:032x}", total.hash()))?;
@@ -145,6 +146,8 @@ struct Total {
     failed: u64,
     /// The one with the smallest seed.
     first_failure: Option<Failure>,
+    /// The places that were reached, and in how many runs.
+    reached: BTreeMap<&'static str, u64>,
     /// By seed: runs end in any order.
     hashes: BTreeMap<u64, u128>,
 }
@@ -157,6 +160,9 @@ impl Total {
                 self.virtual_us += report.virtual_us;
                 self.operations += report.operations;
                 self.succeeded += report.succeeded;
+                for name in report.probes.keys() {
+                    *self.reached.entry(name).or_default() += 1;
+                }
                 self.hashes.insert(seed, report.trace_hash);
             }
             Err(failure) => {
@@ -176,6 +182,17 @@ impl Total {
             self.seeds as f64 / seconds,
             hours / seconds
         )
+    }
+
+    /// What the batch never came to is not tested by it.
+    fn places(&self) -> String {
+        let all = SOMETIMES.len();
+        let never: Vec<&str> =
+            SOMETIMES.iter().copied().filter(|name| !self.reached.contains_key(name)).collect();
+        match never.as_slice() {
+            [] => format!("all {all} places that runs must come to were reached"),
+            never => format!("of {all} places never reached: {}", never.join("; ")),
+        }
     }
 
     fn line(&self, from: u64) -> String {

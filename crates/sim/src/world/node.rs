@@ -71,6 +71,14 @@ impl<S: System> Due<S> {
     }
 }
 
+pub const MILLION: i64 = 1_000_000;
+
+/// `span * by / of`, as large as it can be.
+fn stretch(span: u64, by: i64, of: i64) -> u64 {
+    let (by, of) = (u128::from(by.max(1).unsigned_abs()), u128::from(of.max(1).unsigned_abs()));
+    u64::try_from(u128::from(span) * by / of).unwrap_or(u64::MAX)
+}
+
 /// A place in the cluster.
 pub struct Node<S: System> {
     pub disk: SimDisk,
@@ -84,6 +92,8 @@ pub struct Node<S: System> {
     pub deferred: Vec<(Key, Due<S>)>,
     /// By how much its wall clock is wrong.
     pub skew_us: i64,
+    /// By how much too fast the clocks of its next process go, in millionths.
+    pub rate_ppm: i64,
 }
 
 impl<S: System> Node<S> {
@@ -97,6 +107,7 @@ impl<S: System> Node<S> {
             is_paused: false,
             deferred: Vec::new(),
             skew_us: 0,
+            rate_ppm: 0,
         }
     }
 
@@ -108,6 +119,8 @@ impl<S: System> Node<S> {
 /// A running process.
 pub struct Process<S: System> {
     pub booted_at: u64,
+    /// By how much too fast its clocks go, in millionths.
+    pub rate_ppm: i64,
     pub shards: Vec<Shard<S>>,
     pub peers: BTreeMap<NodeId, ConnectionId>,
     pub clients: BTreeSet<ClientId>,
@@ -125,9 +138,15 @@ pub struct Process<S: System> {
 }
 
 impl<S: System> Process<S> {
-    pub fn new(shards: Vec<(S::Machine, S::Device)>, writer: S::Writer, now: u64) -> Process<S> {
+    pub fn new(
+        shards: Vec<(S::Machine, S::Device)>,
+        writer: S::Writer,
+        now: u64,
+        rate_ppm: i64,
+    ) -> Process<S> {
         Process {
             booted_at: now,
+            rate_ppm,
             shards: shards
                 .into_iter()
                 .map(|(machine, device)| Shard::new(machine, device))
@@ -153,8 +172,19 @@ impl<S: System> Process<S> {
     }
 
     pub fn now(&self, now: u64, skew_us: i64) -> Now {
-        let wall_us = (WALL_START_US + now).saturating_add_signed(skew_us);
-        Now { tick: Tick(now - self.booted_at), wall_us }
+        let tick = stretch(now - self.booted_at, MILLION + self.rate_ppm, MILLION);
+        let wall_us = (WALL_START_US + self.booted_at + tick).saturating_add_signed(skew_us);
+        Now { tick: Tick(tick), wall_us }
+    }
+
+    /// When its clock has come to `tick`.
+    pub fn when(&self, tick: Tick) -> u64 {
+        let elapsed = match self.rate_ppm {
+            0 => tick.0,
+            // Rounded up: a timer is never early.
+            ppm => stretch(tick.0, MILLION, MILLION + ppm).saturating_add(1),
+        };
+        self.booted_at.saturating_add(elapsed)
     }
 
     /// Makes everything durable that waits, and says what devices are to hear.

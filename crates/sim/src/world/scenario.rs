@@ -2,7 +2,7 @@
 
 use ombak_base::{Event, NodeId};
 
-use super::node::{Due, Process};
+use super::node::{Due, MILLION, Process};
 use super::{Booted, System, World};
 use crate::chances::What;
 use crate::{Faults, Rng, SimDisk};
@@ -45,7 +45,8 @@ impl<S: System> World<S> {
                 return Err(reason);
             }
         };
-        let process = Process::new(shards, writer, self.now);
+        let rate_ppm = self.nodes[node.0 as usize].rate_ppm;
+        let process = Process::new(shards, writer, self.now, rate_ppm);
         self.nodes[node.0 as usize].process = Some(process);
         self.turn_all(node, &Event::Start);
         self.look_for_room(node);
@@ -79,9 +80,17 @@ impl<S: System> World<S> {
         self.disk(node).wipe();
     }
 
-    /// Sets the node's wall clock wrong by so much.
+    /// Sets the node's wall clock wrong by so much. If the node is up, its clock jumps.
     pub fn set_skew(&mut self, node: NodeId, us: i64) {
+        self.trace_text(node, None, "clock", &us);
         self.nodes[node.0 as usize].skew_us = us;
+    }
+
+    /// Lets the node's clocks, the one of its ticks too, go too fast by so many millionths, from its next boot on. Negative:
+    /// too slow.
+    pub fn set_rate(&mut self, node: NodeId, ppm: i64) {
+        self.trace_text(node, None, "rate", &ppm);
+        self.nodes[node.0 as usize].rate_ppm = ppm.max(1 - MILLION);
     }
 }
 
@@ -101,7 +110,13 @@ impl<S: System> World<S> {
         self.network.block(from, to);
     }
 
-    /// Everything passes again. What has stalled arrives now.
+    /// Everything that is sent from one node to the other takes so much longer, until the network is healed.
+    pub fn slow(&mut self, from: NodeId, to: NodeId, us: u64) {
+        self.trace_text(from, None, "slow", &(to, us));
+        self.network.slow(from, to, us);
+    }
+
+    /// Everything passes again, as fast as before. What has stalled arrives now.
     pub fn heal(&mut self) {
         for packet in self.network.heal() {
             self.dispatch((self.now, 0), Due::Packet(packet));

@@ -371,6 +371,42 @@ fn ticks_count_from_the_boot_and_clocks_may_be_wrong() {
 }
 
 #[test]
+fn clocks_that_are_too_fast_fire_early_and_never_before_their_tick() {
+    let in_ms = |ppm: i64| {
+        let mut w = flock(15);
+        w.run_until(Tick::from_ms(50));
+        w.set_rate(A, ppm);
+        w.restart(A).unwrap();
+        w.set_faults(Faults { late_timer_us: (0, 0), ..Faults::calm() });
+        let booted = w.now();
+        w.request(A, S0, Ask::Arm(1, 100));
+        w.run_until_true(SECOND, |w| !parrot(w, A).fired.is_empty());
+        let (_, at) = parrot(&w, A).fired[0];
+        assert!(at >= Tick::from_ms(100), "{at:?} by its own clock");
+        w.now().since(booted) / 1_000
+    };
+    assert_eq!([in_ms(0), in_ms(250_000), in_ms(-200_000)], [100, 80, 125]);
+}
+
+#[test]
+fn a_slow_link_delays_one_direction_until_it_is_healed() {
+    let mut w = flock(17);
+    w.run_until(Tick::from_ms(50));
+    w.slow(A, B, 300_000);
+    let takes = |w: &mut Flock, from: NodeId, to: NodeId| {
+        let begun = w.now();
+        let heard = parrot(w, to).heard.len();
+        w.request(from, S0, Ask::Count(Address { node: to, shard: S0 }, 1));
+        assert!(w.run_until_true(SECOND, |w| parrot(w, to).heard.len() > heard));
+        w.now().since(begun)
+    };
+    assert!(takes(&mut w, A, B) >= 300_000);
+    assert!(takes(&mut w, B, A) < 10_000);
+    w.heal();
+    assert!(takes(&mut w, A, B) < 10_000);
+}
+
+#[test]
 fn a_wiped_disk_is_empty_and_an_old_one_is_old() {
     let mut w = flock(16);
     w.ask(A, S0, Ask::Save(1), SECOND).unwrap();

@@ -189,7 +189,7 @@ impl<S: System> World<S> {
         let late = What::TimerDelay(Address { node, shard });
         let late = self.chances.span(late, self.faults.late_timer_us);
         let Some(process) = self.process(node) else { return };
-        let due = process.booted_at.saturating_add(at.0).max(self.now).saturating_add(late);
+        let due = process.when(at).max(self.now).saturating_add(late);
         let key = self.push_inside_at(node, due, Inside::Timer(shard, timer));
         if let Some(shard) = self.shard(node, shard) {
             shard.timers.insert(timer, key);

@@ -10,13 +10,18 @@ use crate::cluster::SMALL_STORE;
 use crate::keys::{keys, place};
 use crate::script::{Action, Boot};
 
+/// A link is slow by up to this: nearly the silence after which a node is suspected.
+const SLOW_US_MAX: u64 = 800_000;
+/// In some runs clocks are too fast or too slow by up to this: a hundred times what a bad crystal does.
+const RATE_PPM: u64 = 10_000;
+
 /// What is drawn.
 impl Run {
     pub(super) fn draw_disaster(&mut self) -> Option<Action> {
         let nodes: Vec<NodeId> = self.world.node_ids().collect();
         let node = self.rng.pick(&nodes).copied()?;
         let other = self.rng.pick(&nodes).copied()?;
-        Some(match self.rng.below(17) {
+        Some(match self.rng.below(20) {
             0 | 1 => Action::Crash(node),
             2..=4 => {
                 let useless =
@@ -47,6 +52,10 @@ impl Run {
                 Action::Fill(node, self.rng.pick(&[0, reserve / 2, 2 * reserve]).copied()?)
             }
             16 => Action::Room,
+            17 | 18 if node != other => {
+                Action::Slow(node, other, self.rng.between(1_000, SLOW_US_MAX))
+            }
+            19 if self.wrong_clocks => Action::Clock(node, self.draw_skew()),
             _ => return None,
         })
     }
@@ -60,9 +69,16 @@ impl Run {
 
     /// In some runs the topology has moved on meanwhile, in some the clock has.
     pub(super) fn draw_boot(&mut self) -> Boot {
-        let skew_us =
-            self.wrong_clocks.then(|| self.rng.between(0, 2 * SKEW_US) as i64 - SKEW_US as i64);
-        Boot { new_epoch: self.new_epoch, skew_us }
+        let skew_us = self.wrong_clocks.then(|| self.draw_skew());
+        let rate_ppm =
+            self.wrong_clocks.then(|| self.rng.between(0, 2 * RATE_PPM) as i64 - RATE_PPM as i64);
+        Boot { new_epoch: self.new_epoch, skew_us, rate_ppm }
+    }
+
+    /// Half a second of it is for what clocks that go wrong come to in a run.
+    fn draw_skew(&mut self) -> i64 {
+        let most = SKEW_US - 500_000;
+        self.rng.between(0, 2 * most) as i64 - most as i64
     }
 }
 
@@ -87,6 +103,8 @@ impl Run {
             Action::Resume => self.resume_all(),
             Action::Cut(left, right) => self.world.partition(left, right),
             Action::OneWay(from, to) => self.world.one_way(*from, *to),
+            Action::Slow(from, to, us) => self.world.slow(*from, *to, *us),
+            Action::Clock(node, us) => self.world.set_skew(*node, *us),
             Action::Heal => self.world.heal(),
             Action::Reset(a, b) => self.world.reset(*a, *b),
             Action::FailSync(node, n, fault) => {
@@ -123,6 +141,7 @@ impl Run {
             self.world.system_mut().set_epoch(node, Epoch(2));
         }
         boot.skew_us.iter().for_each(|us| self.world.set_skew(node, *us));
+        boot.rate_ppm.iter().for_each(|ppm| self.world.set_rate(node, *ppm));
         // A boot can fail when the power is cut during it; the next attempt finds the disk as it is.
         let _ = self.world.restart(node);
     }

@@ -150,6 +150,12 @@ impl Reading {
             ["resume"] => Action::Resume,
             ["cut", left, right] => Action::Cut(self.nodes(left)?, self.nodes(right)?),
             ["one-way", from, to] => Action::OneWay(self.node(from)?, self.node(to)?),
+            ["slow", from, to, us] => Action::Slow(self.node(from)?, self.node(to)?, micros(us)?),
+            ["clock", node, us] => {
+                let us: i64 = number(us)?;
+                micros(&us.unsigned_abs().to_string())?;
+                Action::Clock(self.node(node)?, us)
+            }
             ["heal"] => Action::Heal,
             ["reset", a, b] => Action::Reset(self.node(a)?, self.node(b)?),
             ["fail-sync", node, n, "keeps"] => {
@@ -228,6 +234,15 @@ fn time(text: &str) -> Parsed<Tick> {
     Ok(Tick(seconds * 1_000_000 + micros))
 }
 
+/// A span that ends some time.
+fn micros(text: &str) -> Parsed<u64> {
+    let us: u64 = number(text)?;
+    if us > SECONDS_MAX * 1_000_000 {
+        return Err(format!("{us} µs: nothing takes longer than {SECONDS_MAX} s"));
+    }
+    Ok(us)
+}
+
 fn after<T: FromStr>(text: &str, letter: char, what: &str) -> Parsed<T> {
     let number = text.strip_prefix(letter).and_then(|number| number.parse().ok());
     number.ok_or_else(|| format!("\"{text}\" is no {what}: {letter}0, {letter}1, …"))
@@ -257,10 +272,11 @@ fn bucket_of(text: &str) -> Parsed<usize> {
 fn boot_of(words: &[&str]) -> Parsed<Boot> {
     let mut boot = Boot::default();
     for word in words {
-        match word.strip_prefix("clock=") {
-            Some(us) => boot.skew_us = Some(number(us)?),
+        match word.split_once('=') {
+            Some(("clock", us)) => boot.skew_us = Some(number(us)?),
+            Some(("rate", ppm)) => boot.rate_ppm = Some(number(ppm)?),
             None if *word == "new-epoch" => boot.new_epoch = true,
-            None => return Err(format!("\"{word}\" is nothing that a start can have")),
+            _ => return Err(format!("\"{word}\" is nothing that a start can have")),
         }
     }
     Ok(boot)
@@ -377,8 +393,8 @@ fn decision(words: &[&str]) -> Parsed<(What, u64)> {
         },
     };
     let what = what.ok_or_else(|| format!("\"{word}\" is nothing that is decided of {at}"))?;
-    if !matches!(what, What::Survive(_)) && value > SECONDS_MAX * 1_000_000 {
-        return Err(format!("{value} µs: nothing takes longer than {SECONDS_MAX} s"));
+    if !matches!(what, What::Survive(_)) {
+        micros(&value.to_string())?;
     }
     Ok((what, value))
 }

@@ -99,6 +99,8 @@ impl Display for Action {
             Action::Resume => write!(f, "resume"),
             Action::Cut(left, right) => write!(f, "cut {} {}", Nodes(left), Nodes(right)),
             Action::OneWay(from, to) => write!(f, "one-way n{} n{}", from.0, to.0),
+            Action::Slow(from, to, us) => write!(f, "slow n{} n{} {us}", from.0, to.0),
+            Action::Clock(node, us) => write!(f, "clock n{} {us}", node.0),
             Action::Heal => write!(f, "heal"),
             Action::Reset(a, b) => write!(f, "reset n{} n{}", a.0, b.0),
             Action::FailSync(node, n, fault) => {
@@ -120,7 +122,8 @@ impl Display for Boot {
         if self.new_epoch {
             write!(f, " new-epoch")?;
         }
-        self.skew_us.iter().try_for_each(|us| write!(f, " clock={us}"))
+        self.skew_us.iter().try_for_each(|us| write!(f, " clock={us}"))?;
+        self.rate_ppm.iter().try_for_each(|ppm| write!(f, " rate={ppm}"))
     }
 }
 
