@@ -119,7 +119,9 @@ impl PutCore {
     pub fn all_durable(&self) -> Option<u64> {
         let mut tags = self.heard.iter().map(|(_, heard)| heard.durable);
         let first = tags.next()??;
-        let same = self.heard.len() >= self.replicas && tags.all(|tag| tag == Some(first));
+        let heard_all =
+            self.heard.len() >= self.replicas || planted!("a tombstone reaped before all have it");
+        let same = heard_all && tags.all(|tag| tag == Some(first));
         same.then_some(first)
     }
 

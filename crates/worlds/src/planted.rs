@@ -79,6 +79,11 @@ pub const PLANTED: &[Planted] = &[
         steps: 3,
     },
     Planted {
+        name: "a tombstone reaped before all have it",
+        breaks: &[BACK, CONVERGE, STORED, REAPED],
+        steps: 4,
+    },
+    Planted {
         name: "a merge that trusts any tag",
         breaks: &[LOST, BACK, OLDER, CONVERGE, STORED],
         steps: 2,
