@@ -139,6 +139,7 @@
 
 mod chances;
 mod disk;
+pub mod explore;
 mod faults;
 pub mod linear;
 mod memory;

@@ -1,0 +1,323 @@
+//! One exploration under way: what its threads share, and how a state is expanded.
+
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering::Relaxed};
+
+use super::report::{Limit, Progress};
+use super::table::{Id, NOBODY, Table, id_of};
+use super::{Digest, Model, Property, Steps, When};
+
+/// So many states are taken at a time, and bounds are looked at in between.
+const CHUNK: usize = 64;
+
+/// A state whose successors are not known yet.
+pub struct Waiting<S> {
+    pub state: S,
+    pub id: Id,
+    /// Which of the properties that are to hold eventually have not been true on the way here.
+    pub missing: u32,
+}
+
+/// Where something was found: at a state, and perhaps one step further.
+#[derive(Clone, Debug)]
+pub struct Found {
+    pub at: Id,
+    pub then: Then,
+}
+
+/// The step behind a state, if it takes one.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Then {
+    Nothing,
+    /// The first that passes this place.
+    Passes(&'static str),
+    /// The first that breaks with this message.
+    Breaks(String),
+}
+
+/// What one thread has found in one level.
+pub struct Harvest<S> {
+    pub next: Vec<Waiting<S>>,
+    pub expanded: usize,
+    /// Properties, by number, that were seen for the first time.
+    pub seen: Vec<(usize, Found)>,
+    pub broken: Option<(String, Found)>,
+}
+
+impl<S> Harvest<S> {
+    pub fn new() -> Harvest<S> {
+        Harvest { next: Vec::new(), expanded: 0, seen: Vec::new(), broken: None }
+    }
+
+    pub fn merge(&mut self, other: Harvest<S>) {
+        self.next.extend(other.next);
+        self.expanded += other.expanded;
+        self.seen.extend(other.seen);
+        self.broken = self.broken.take().or(other.broken);
+    }
+}
+
+/// Bounds of one exploration.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    pub states: usize,
+    pub bytes: usize,
+    pub depth: u32,
+}
+
+/// What the threads of one exploration share.
+pub struct Run<'a, M: Model> {
+    pub model: &'a M,
+    pub properties: Vec<Property<M::State>>,
+    pub table: Table,
+    pub bounds: Bounds,
+    /// Bit i: property number i of those that are to hold eventually.
+    pub all_missing: u32,
+    steps: AtomicU64,
+    ends: AtomicU64,
+    waiting_bytes: AtomicUsize,
+    bytes_peak: AtomicUsize,
+    is_seen: Vec<AtomicBool>,
+    is_broken: AtomicBool,
+    /// 0, or 1 + the limit.
+    stopped: AtomicU8,
+}
+
+const LIMITS: [Limit; 3] = [Limit::States, Limit::Bytes, Limit::Depth];
+
+impl<'a, M: Model> Run<'a, M> {
+    pub fn new(model: &'a M, bounds: Bounds) -> Run<'a, M> {
+        let properties = model.properties();
+        let eventually = properties.iter().filter(|each| each.when == When::Eventually).count();
+        assert!(eventually <= 32, "a model has at most 32 properties that hold eventually");
+        Run {
+            model,
+            table: Table::new(),
+            bounds,
+            all_missing: (0..eventually).fold(0, |bits, bit| bits | 1 << bit),
+            steps: AtomicU64::new(0),
+            ends: AtomicU64::new(0),
+            waiting_bytes: AtomicUsize::new(0),
+            bytes_peak: AtomicUsize::new(0),
+            is_seen: properties.iter().map(|_| AtomicBool::new(false)).collect(),
+            properties,
+            is_broken: AtomicBool::new(false),
+            stopped: AtomicU8::new(0),
+        }
+    }
+
+    /// The initial states.
+    pub fn begin(&self) -> Harvest<M::State> {
+        let mut harvest = Harvest::new();
+        for state in self.model.initial() {
+            self.arrive(state, self.all_missing, NOBODY, &mut harvest);
+        }
+        self.account(&harvest.next);
+        harvest
+    }
+
+    /// Takes chunks of a level until there are no more, or it is time to stop. `tick` is called in between.
+    pub fn work(
+        &self,
+        level: &[Waiting<M::State>],
+        cursor: &AtomicUsize,
+        mut tick: impl FnMut(),
+    ) -> Harvest<M::State> {
+        let mut harvest = Harvest::new();
+        while !self.is_over() {
+            let from = cursor.fetch_add(CHUNK, Relaxed);
+            let Some(rest) = level.get(from..).filter(|rest| !rest.is_empty()) else { break };
+            let known = harvest.next.len();
+            for waiting in &rest[..CHUNK.min(rest.len())] {
+                self.expand(waiting, &mut harvest);
+            }
+            self.account(&harvest.next[known..]);
+            tick();
+        }
+        harvest
+    }
+
+    fn expand(&self, waiting: &Waiting<M::State>, harvest: &mut Harvest<M::State>) {
+        let mut expand =
+            Expand { run: self, waiting, harvest, passed: Vec::new(), steps: 0, was_broken: false };
+        self.model.next(&waiting.state, &mut expand);
+        let (steps, was_broken) = (expand.steps, expand.was_broken);
+        harvest.expanded += 1;
+        self.steps.fetch_add(steps, Relaxed);
+        if steps == 0 && !was_broken {
+            self.end(waiting, harvest);
+        }
+    }
+
+    /// Nothing more can happen here.
+    fn end(&self, waiting: &Waiting<M::State>, harvest: &mut Harvest<M::State>) {
+        self.ends.fetch_add(1, Relaxed);
+        let mut eventually = self.properties.iter().filter(|each| each.when == When::Eventually);
+        if let Some(missed) = eventually.nth(waiting.missing.trailing_zeros() as usize) {
+            let broken = format!("eventually \"{}\" has not come true by the end", missed.name);
+            self.break_off(broken, Found { at: waiting.id, then: Then::Nothing }, harvest);
+        }
+    }
+
+    /// Notes a state, and judges it if it is new.
+    fn arrive(&self, state: M::State, missing: u32, from: Id, harvest: &mut Harvest<M::State>) {
+        let missing = self.still_missing(&state, missing);
+        let print = self.fingerprint(&state, missing);
+        if self.table.insert(print, from) {
+            let id = id_of(print);
+            self.judge(&state, id, harvest);
+            harvest.next.push(Waiting { state, id, missing });
+        }
+    }
+
+    /// Whether a property was already true is part of what a state is, if there are such properties.
+    pub fn fingerprint(&self, state: &M::State, missing: u32) -> u128 {
+        let print = self.model.fingerprint(state);
+        if self.all_missing == 0 { print } else { Digest::of(&(print, missing)) }
+    }
+
+    pub fn still_missing(&self, state: &M::State, missing: u32) -> u32 {
+        if missing == 0 {
+            return 0;
+        }
+        let eventually = self.properties.iter().filter(|each| each.when == When::Eventually);
+        let came_true = (0..).zip(eventually).filter(|(_, property)| property.holds(state));
+        came_true.fold(missing, |missing, (bit, _)| missing & !(1 << bit))
+    }
+
+    fn judge(&self, state: &M::State, id: Id, harvest: &mut Harvest<M::State>) {
+        let found = || Found { at: id, then: Then::Nothing };
+        for (number, property) in self.properties.iter().enumerate() {
+            match property.when {
+                When::Always if !property.holds(state) => {
+                    self.break_off(format!("always \"{}\"", property.name), found(), harvest);
+                }
+                When::Sometimes if self.is_unseen(number) && property.holds(state) => {
+                    self.see(number, found(), harvest);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn is_unseen(&self, number: usize) -> bool {
+        !self.is_seen[number].load(Relaxed)
+    }
+
+    fn see(&self, number: usize, found: Found, harvest: &mut Harvest<M::State>) {
+        if !self.is_seen[number].swap(true, Relaxed) {
+            harvest.seen.push((number, found));
+        }
+    }
+
+    fn break_off(&self, broken: String, found: Found, harvest: &mut Harvest<M::State>) {
+        self.is_broken.store(true, Relaxed);
+        harvest.broken.get_or_insert((broken, found));
+    }
+
+    /// Counts the memory of states that came to wait, and looks at the bounds.
+    fn account(&self, waiting: &[Waiting<M::State>]) {
+        let rest = size_of::<Waiting<M::State>>() - size_of::<M::State>();
+        let bytes: usize =
+            waiting.iter().map(|each| self.model.state_bytes(&each.state) + rest).sum();
+        let waiting_bytes = self.waiting_bytes.fetch_add(bytes, Relaxed) + bytes;
+        let bytes = waiting_bytes + self.table.bytes();
+        self.bytes_peak.fetch_max(bytes, Relaxed);
+        if self.table.states() >= self.bounds.states {
+            self.stop(Limit::States);
+        } else if bytes >= self.bounds.bytes {
+            self.stop(Limit::Bytes);
+        }
+    }
+
+    /// The memory of a level that was expanded is free again.
+    pub fn release(&self, bytes: usize) {
+        self.waiting_bytes.fetch_sub(bytes, Relaxed);
+    }
+
+    pub fn waiting_bytes(&self) -> usize {
+        self.waiting_bytes.load(Relaxed)
+    }
+
+    pub fn stop(&self, limit: Limit) {
+        self.stopped.store(1 + limit as u8, Relaxed);
+    }
+
+    pub fn stopped(&self) -> Option<Limit> {
+        let number = usize::from(self.stopped.load(Relaxed));
+        number.checked_sub(1).map(|number| LIMITS[number])
+    }
+
+    pub fn is_over(&self) -> bool {
+        self.is_broken.load(Relaxed) || self.stopped.load(Relaxed) != 0
+    }
+
+    pub fn steps(&self) -> u64 {
+        self.steps.load(Relaxed)
+    }
+
+    pub fn ends(&self) -> u64 {
+        self.ends.load(Relaxed)
+    }
+
+    pub fn bytes_peak(&self) -> usize {
+        self.bytes_peak.load(Relaxed)
+    }
+
+    pub fn progress(&self, depth: u32, level: usize) -> Progress {
+        let unseen = self.properties.iter().enumerate();
+        let unseen =
+            unseen.filter(|(number, each)| each.when == When::Sometimes && self.is_unseen(*number));
+        Progress {
+            states: self.table.states() as u64,
+            steps: self.steps(),
+            depth,
+            level: level as u64,
+            table_bytes: self.table.bytes() as u64,
+            unreached: unseen.map(|(_, each)| each.name).collect(),
+        }
+    }
+}
+
+/// Takes the steps from one state.
+struct Expand<'a, 'b, M: Model> {
+    run: &'a Run<'b, M>,
+    waiting: &'a Waiting<M::State>,
+    harvest: &'a mut Harvest<M::State>,
+    /// Places that the step to come has passed.
+    passed: Vec<&'static str>,
+    steps: u64,
+    was_broken: bool,
+}
+
+impl<M: Model> Expand<'_, '_, M> {
+    fn note_places(&mut self) {
+        for name in std::mem::take(&mut self.passed) {
+            let number = self.run.properties.iter().position(|each| each.name == name);
+            if let Some(number) = number.filter(|number| self.run.is_unseen(*number)) {
+                let found = Found { at: self.waiting.id, then: Then::Passes(name) };
+                self.run.see(number, found, self.harvest);
+            }
+        }
+    }
+}
+
+impl<M: Model> Steps<M> for Expand<'_, '_, M> {
+    fn step(&mut self, _: M::Action, state: M::State) {
+        self.steps += 1;
+        if !self.passed.is_empty() {
+            self.note_places();
+        }
+        self.run.arrive(state, self.waiting.missing, self.waiting.id, self.harvest);
+    }
+
+    fn broken(&mut self, _: M::Action, message: String) {
+        self.was_broken = true;
+        self.note_places();
+        let found = Found { at: self.waiting.id, then: Then::Breaks(message.clone()) };
+        self.run.break_off(message, found, self.harvest);
+    }
+
+    fn reached(&mut self, name: &'static str) {
+        self.passed.push(name);
+    }
+}

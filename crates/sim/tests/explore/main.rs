@@ -1,0 +1,5 @@
+//! The explorer on protocols whose numbers of states are known from elsewhere, and on machines with bugs.
+
+mod bounds;
+mod paxos;
+mod two_phase;
