@@ -4,7 +4,7 @@
 //! step away, then two, so that the first violation found is one with the fewest steps. That is what McErlang did for
 //! Erlang processes; here the processes are [`Machine`](ombak_base::Machine)s, the very ones of production.
 //!
-//! - A [`Model`] says what can happen in a state. `Cluster` is one for any machine: deliveries, losses, timers,
+//! - A [`Model`] says what can happen in a state. [`Cluster`] is one for any machine: deliveries, losses, timers,
 //!   syncs, crashes, requests and choices, within budgets. A protocol on paper can be a model of its own.
 //! - [`Property`]: what holds *always*, what is reached *sometimes*, what has been true *eventually*, in every run
 //!   that ends. `always!` and `check` of a machine are properties that need no mention.
@@ -77,6 +77,7 @@
 //! assert_eq!(path.actions, ["a reads", "b reads", "a writes", "b writes"]);
 //! ```
 
+mod cluster;
 mod digest;
 mod explorer;
 mod quiet;
@@ -89,6 +90,7 @@ use std::fmt::Debug;
 use std::hash::Hash;
 use std::sync::Arc;
 
+pub use cluster::{Action, Budget, Cluster, ClusterState, Explorable, History, What};
 pub use digest::Digest;
 pub use explorer::Explorer;
 pub use quiet::quietly;

@@ -87,21 +87,23 @@ impl Table {
 }
 
 impl Piece {
-    /// The slots in which an id may be, up to the first free one. High bits choose the first, so that growing copies
-    /// from front to back.
+    /// Where to look for an id first. Its high bits say so, and growing copies from front to back.
+    fn first(&self, id: Id) -> usize {
+        ((u128::from(id) * self.slots.len() as u128) >> 64) as usize
+    }
+
+    /// The slots in which an id may be, up to the first free one.
     fn probe(&self, id: Id) -> impl Iterator<Item = usize> {
-        let len = self.slots.len();
-        let first = (u128::from(id) * len as u128 >> 64) as usize;
+        let (first, len) = (self.first(id), self.slots.len());
         (first..len).chain(0..first).take_while(|at| self.slots[*at][1] != NOBODY)
     }
 
     /// The slot of a fingerprint, or the free one where it belongs.
     fn find(&self, high: u64, id: Id) -> usize {
-        let len = self.slots.len();
-        let mut at = (u128::from(id) * len as u128 >> 64) as usize;
+        let mut at = self.first(id);
         while self.slots[at][1] != NOBODY && self.slots[at][..2] != [high, id] {
             at += 1;
-            if at == len {
+            if at == self.slots.len() {
                 at = 0;
             }
         }

@@ -1,5 +1,6 @@
 //! The explorer on protocols whose numbers of states are known from elsewhere, and on machines with bugs.
 
 mod bounds;
+mod machines;
 mod paxos;
 mod two_phase;

@@ -1,0 +1,225 @@
+//! Every schedule of a small cluster of machines.
+//!
+//! The machines are those of production, as they are. What the host around them does is up to the explorer: which
+//! message arrives next, whether one is lost or doubled, which timer fires, when storage is synced, who crashes and
+//! when it is started again, when clients ask, and what `choose` answers. Each of these is a step. Budgets bound what
+//! goes wrong, or runs would never end.
+//!
+//! # The host
+//!
+//! - **Nodes** have one shard each, and start in order before anything else happens. There are no connections of which
+//!   a machine would hear: a message to a node of the cluster is taken, and lost if that node is down.
+//! - **Messages** are encoded and decoded. They keep their order between two nodes, unless [`Cluster::unordered`] says
+//!   that they overtake each other.
+//! - **Turns** are those of production: one event, then the loads and scans that it asked for.
+//! - **Storage** shows what was stored at once. A sync makes all of it durable, lets out what waited for it, and tells
+//!   the machine. A crash loses what was not synced, what was held, the timers, and messages on their way to the node;
+//!   what it had sent may still arrive.
+//! - **Time** stands still until a timer fires, and then is what the timer asked for, if that is later. Of one node's
+//!   timers the earliest fires first; those of different nodes fire in any order, as if clocks and threads were late.
+//! - **Properties.** `check` is called after every step. A panic, of `always!` above all, is a violation.
+//!
+//! Time is part of a state, for machines may remember moments: see [`Cluster::relative`].
+
+mod act;
+mod state;
+mod storage;
+mod turn;
+
+use std::fmt::Debug;
+use std::hash::Hash;
+
+use ombak_base::{ClientId, Machine, NodeId, Tick};
+
+use super::{Digest, Model, Property, Steps, quietly};
+use state::Packet;
+use turn::Script;
+
+pub use act::{Action, What};
+pub use state::ClusterState;
+
+/// A machine that threads can share: nothing else is asked of it.
+pub trait Explorable:
+    Machine<Timer: Send + Sync, Request: Send + Sync, Reply: Send + Sync> + Send + Sync
+{
+}
+
+impl<M> Explorable for M where
+    M: Machine<Timer: Send + Sync, Request: Send + Sync, Reply: Send + Sync> + Send + Sync
+{
+}
+
+/// What clients saw, as far as properties want to know it. It is part of a state: the less it remembers, the fewer
+/// states there are.
+pub trait History<M: Machine>: Clone + Hash + Debug + Send + Sync {
+    /// A client asks.
+    fn asked(&mut self, _client: ClientId, _request: &M::Request) {}
+    /// A client hears.
+    fn replied(&mut self, _client: ClientId, _reply: &M::Reply) {}
+}
+
+impl<M: Machine> History<M> for () {}
+
+/// How much may go wrong, in all. `u32::MAX` is without bound. By default, nothing, and no timer fires.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Budget {
+    /// Messages lost.
+    pub drops: u32,
+    /// Messages that arrive and stay, to arrive again.
+    pub duplicates: u32,
+    /// Timers that fire.
+    pub timers: u32,
+    /// Nodes that crash. Each may be started again.
+    pub crashes: u32,
+}
+
+type RelativeHash<M> = fn(&M, Tick, &mut Digest);
+
+/// A cluster to explore: see the [module](self).
+pub struct Cluster<M: Machine, H = ()> {
+    nodes: u32,
+    boot: Box<dyn Fn(NodeId) -> M + Send + Sync>,
+    requests: Vec<(NodeId, M::Request)>,
+    budget: Budget,
+    is_ordered: bool,
+    choices_max: u64,
+    relative: Option<RelativeHash<M>>,
+    history: H,
+    properties: Vec<Property<ClusterState<M, H>>>,
+}
+
+impl<M: Explorable> Cluster<M> {
+    /// So many nodes. `boot` makes a machine for a node that starts, the first time and after each crash.
+    pub fn new(nodes: u32, boot: impl Fn(NodeId) -> M + Send + Sync + 'static) -> Cluster<M> {
+        Cluster {
+            nodes,
+            boot: Box::new(boot),
+            requests: Vec::new(),
+            budget: Budget::default(),
+            is_ordered: true,
+            choices_max: 8,
+            relative: None,
+            history: (),
+            properties: Vec::new(),
+        }
+    }
+
+    /// Keeps a history of what clients see. Comes before any [`expect`](Cluster::expect).
+    pub fn history<H: History<M>>(self, history: H) -> Cluster<M, H> {
+        assert!(self.properties.is_empty(), "the history comes before the properties that see it");
+        Cluster {
+            nodes: self.nodes,
+            boot: self.boot,
+            requests: self.requests,
+            budget: self.budget,
+            is_ordered: self.is_ordered,
+            choices_max: self.choices_max,
+            relative: self.relative,
+            history,
+            properties: Vec::new(),
+        }
+    }
+}
+
+impl<M: Explorable, H: History<M>> Cluster<M, H> {
+    /// A client that may ask this of `node` at any time, once. Clients are numbered from 0, up to 64 of them.
+    pub fn request(mut self, node: NodeId, request: M::Request) -> Self {
+        assert!(self.requests.len() < 64, "at most 64 requests");
+        self.requests.push((node, request));
+        self
+    }
+
+    /// How much may go wrong.
+    pub fn budget(mut self, budget: Budget) -> Self {
+        self.budget = budget;
+        self
+    }
+
+    /// Messages overtake each other.
+    pub fn unordered(mut self) -> Self {
+        self.is_ordered = false;
+        self
+    }
+
+    /// `choose(n)` is explored for `n` up to this, and is 0 above. 8 unless said otherwise.
+    pub fn choices_max(mut self, n: u64) -> Self {
+        self.choices_max = n;
+        self
+    }
+
+    /// Says that it does not matter what time it is, only how far away other moments are: states that differ by a
+    /// shift of time count as one. `hash` takes in a machine with the moments that it remembers counted from the tick
+    /// that it is given. For a machine that remembers none it is `|machine, _, digest| machine.hash(digest)`.
+    pub fn relative(mut self, hash: fn(&M, Tick, &mut Digest)) -> Self {
+        self.relative = Some(hash);
+        self
+    }
+
+    /// Adds a property.
+    pub fn expect(mut self, property: Property<ClusterState<M, H>>) -> Self {
+        self.properties.push(property);
+        self
+    }
+
+    /// All ways of one step, by all choices within it.
+    fn branch(&self, state: &ClusterState<M, H>, what: &What<M>, steps: &mut impl Steps<Self>) {
+        let mut script = Script::new(self.choices_max);
+        loop {
+            let result = quietly(|| self.act(state, what, &mut script));
+            let action = Action { what: what.clone(), choices: script.values() };
+            script.places().for_each(|name| steps.reached(name));
+            match result {
+                Ok(next) => steps.step(action, next),
+                Err(message) => steps.broken(action, message),
+            }
+            if !script.advance() {
+                return;
+            }
+        }
+    }
+}
+
+impl<M: Explorable, H: History<M>> Model for Cluster<M, H> {
+    type State = ClusterState<M, H>;
+    type Action = Action<M>;
+
+    fn initial(&self) -> Vec<Self::State> {
+        let mut script = Script::new(self.choices_max);
+        let mut states = vec![self.start(&mut script)];
+        while script.advance() {
+            states.push(self.start(&mut script));
+        }
+        states
+    }
+
+    fn next(&self, state: &Self::State, steps: &mut impl Steps<Self>) {
+        self.possible(state, &mut |what| self.branch(state, &what, steps));
+    }
+
+    fn properties(&self) -> Vec<Property<Self::State>> {
+        self.properties.clone()
+    }
+
+    fn fingerprint(&self, state: &Self::State) -> u128 {
+        let mut digest = Digest::new();
+        match self.relative {
+            None => state.hash(&mut digest),
+            Some(machine) => state.hash_relative(machine, &mut digest),
+        }
+        digest.value()
+    }
+
+    fn state_bytes(&self, state: &Self::State) -> usize {
+        let packets = state.network.capacity() * size_of::<Packet>();
+        size_of::<Self::State>() + packets + state.nodes.len() * size_of::<usize>()
+    }
+
+    fn describe(&self, state: &Self::State, action: &Action<M>) -> String {
+        let what = self.describe_what(state, &action.what);
+        if action.choices.is_empty() {
+            what
+        } else {
+            format!("{what}, choosing {:?}", action.choices)
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! One turn of a machine: an event, and the answers of storage that come within it.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use ombak_base::{
+    Address, ClientId, Effects, Entry, Event, Machine, NodeId, Now, Partition, Peek, Refused, Scan,
+    ShardId, Stamp, Tick, Ticket, Wire,
+};
+
+use super::state::{ClusterState, Outgoing};
+use super::storage::Storage;
+use super::{Cluster, Explorable, History};
+use crate::WALL_START_US;
+
+/// What `choose` answers in one step, and what the step comes past. Running a step again and again with
+/// [`advance`](Script::advance) in between takes it through all its choices, as an odometer goes through numbers.
+pub struct Script {
+    n_max: u64,
+    /// What was drawn, and out of how many.
+    draws: Vec<(u64, u64)>,
+    next: usize,
+    places: Vec<&'static str>,
+}
+
+impl Script {
+    pub fn new(n_max: u64) -> Script {
+        Script { n_max, draws: Vec::new(), next: 0, places: Vec::new() }
+    }
+
+    fn draw(&mut self, n: u64) -> u64 {
+        if self.next == self.draws.len() {
+            self.draws.push((0, if n <= self.n_max { n } else { 1 }));
+        }
+        self.next += 1;
+        self.draws[self.next - 1].0
+    }
+
+    /// What was chosen where there was a choice.
+    pub fn values(&self) -> Vec<u64> {
+        self.draws.iter().filter(|(_, n)| *n > 1).map(|(value, _)| *value).collect()
+    }
+
+    pub fn places(&self) -> impl Iterator<Item = &'static str> {
+        self.places.iter().copied()
+    }
+
+    /// Goes on to the next choices; `false` when all were had.
+    pub fn advance(&mut self) -> bool {
+        self.next = 0;
+        self.places.clear();
+        while let Some((value, n)) = self.draws.pop() {
+            if value + 1 < n {
+                self.draws.push((value + 1, n));
+                return true;
+            }
+        }
+        false
+    }
+}
+
+/// What a step asked for, in order.
+enum Effect<M: Machine> {
+    Leave(Stamp, Outgoing<M>),
+    Arm(M::Timer, Tick),
+    Disarm(M::Timer),
+    Answer(Event<M>),
+}
+
+/// The cluster as a machine sees it during a step.
+struct Turn<'a, M: Machine> {
+    nodes: u32,
+    storage: &'a mut Storage,
+    script: &'a mut Script,
+    effects: Vec<Effect<M>>,
+}
+
+impl<M: Machine> Effects<M> for Turn<'_, M> {
+    fn send(&mut self, to: Address, message: M::Message, after: Stamp) -> Result<(), Refused> {
+        if to.node.0 >= self.nodes || to.shard != ShardId(0) {
+            return Err(Refused::Down);
+        }
+        let mut bytes = Vec::new();
+        message.encode(&mut bytes);
+        self.effects.push(Effect::Leave(after, Outgoing::Message(to.node, bytes.into())));
+        Ok(())
+    }
+
+    fn reply(&mut self, to: ClientId, reply: M::Reply, after: Stamp) {
+        self.effects.push(Effect::Leave(after, Outgoing::Reply(to, reply)));
+    }
+
+    fn arm(&mut self, timer: M::Timer, at: Tick) {
+        self.effects.push(Effect::Arm(timer, at));
+    }
+
+    fn disarm(&mut self, timer: M::Timer) {
+        self.effects.push(Effect::Disarm(timer));
+    }
+
+    fn choose(&mut self, n: u64) -> u64 {
+        self.script.draw(n)
+    }
+
+    fn load(&mut self, ticket: Ticket, partition: Partition, key: &Bytes) {
+        let entry = Ok(self.storage.load(partition, key));
+        self.effects.push(Effect::Answer(Event::Loaded { ticket, entry }));
+    }
+
+    fn peek(&mut self, partition: Partition, key: &Bytes) -> Peek {
+        self.storage.peek(partition, key)
+    }
+
+    fn store(&mut self, partition: Partition, key: &Bytes, entry: Option<Entry>) -> Stamp {
+        self.storage.store(partition, key, entry)
+    }
+
+    fn scan(&mut self, ticket: Ticket, scan: Scan) {
+        let chunk = Ok(self.storage.scan(&scan));
+        self.effects.push(Effect::Answer(Event::Scanned { ticket, chunk }));
+    }
+
+    /// A sync may come at any time, whoever waits.
+    fn await_durable(&mut self, _: Stamp) {}
+
+    fn probe(&mut self, name: &'static str) {
+        self.script.places.push(name);
+    }
+}
+
+impl<M: Explorable, H: History<M>> Cluster<M, H> {
+    /// One turn, which begins with `first`. Nothing happens on a node that is down.
+    pub(super) fn turn(
+        &self,
+        state: &mut ClusterState<M, H>,
+        node: NodeId,
+        first: Event<M>,
+        script: &mut Script,
+    ) {
+        let mut events = VecDeque::from([first]);
+        while let Some(event) = events.pop_front() {
+            for effect in self.step_machine(state, node, event, script) {
+                self.carry_out(state, node, effect, &mut events);
+            }
+        }
+    }
+
+    fn step_machine(
+        &self,
+        state: &mut ClusterState<M, H>,
+        node: NodeId,
+        event: Event<M>,
+        script: &mut Script,
+    ) -> Vec<Effect<M>> {
+        let now = Now { tick: state.now, wall_us: WALL_START_US + state.now.0 };
+        let host = Arc::make_mut(&mut state.nodes[node.0 as usize]);
+        let Some(machine) = &mut host.machine else { return Vec::new() };
+        let storage = &mut host.storage;
+        let mut turn = Turn { nodes: self.nodes, storage, script, effects: Vec::new() };
+        machine.step(now, event, &mut turn);
+        machine.check();
+        turn.effects
+    }
+
+    fn carry_out(
+        &self,
+        state: &mut ClusterState<M, H>,
+        node: NodeId,
+        effect: Effect<M>,
+        events: &mut VecDeque<Event<M>>,
+    ) {
+        let host = Arc::make_mut(&mut state.nodes[node.0 as usize]);
+        match effect {
+            Effect::Leave(after, outgoing) if after > host.storage.durable() => {
+                host.held.push((after, outgoing));
+            }
+            Effect::Leave(_, outgoing) => self.leave(state, node, outgoing),
+            Effect::Arm(timer, at) => drop(host.timers.insert(timer, at)),
+            Effect::Disarm(timer) => drop(host.timers.remove(&timer)),
+            Effect::Answer(event) => events.push_back(event),
+        }
+    }
+
+    pub(super) fn leave(
+        &self,
+        state: &mut ClusterState<M, H>,
+        from: NodeId,
+        outgoing: Outgoing<M>,
+    ) {
+        match outgoing {
+            Outgoing::Message(to, bytes) => self.send(state, from, to, bytes),
+            Outgoing::Reply(client, reply) => state.history.replied(client, &reply),
+        }
+    }
+}
