@@ -5,19 +5,11 @@
 
 use ombak_sim::explore::{Digest, Explorer, Model, Property, Steps};
 
-/// So many resource managers; at most 16.
+/// So many resource managers; at most 15.
 pub struct TwoPhase {
     pub managers: usize,
     /// Whether managers that differ by their names only are one.
     pub is_symmetric: bool,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub enum Manager {
-    Working,
-    Prepared,
-    Committed,
-    Aborted,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -27,14 +19,17 @@ pub enum Coordinator {
     Aborted,
 }
 
+/// Sets of managers, as bits. A manager that has neither committed nor aborted is prepared if it has said so, and
+/// working otherwise.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct State {
-    managers: [Manager; 16],
     coordinator: Coordinator,
-    /// Bit i: manager i has said that it is prepared.
+    /// Have said that they are prepared.
     said: u16,
-    /// Bit i: the coordinator has heard it.
+    /// Of those, the coordinator has heard it.
     heard: u16,
+    committed: u16,
+    aborted: u16,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -48,26 +43,24 @@ pub enum Action {
     LearnAbort(usize),
 }
 
-impl TwoPhase {
-    fn each(&self, state: &State, i: usize, step: &mut impl FnMut(Action, State)) {
-        let become_ = |manager| {
-            let mut next = state.clone();
-            next.managers[i] = manager;
-            next
-        };
-        let is_deciding = state.coordinator == Coordinator::Deciding;
-        if is_deciding && state.said & 1 << i != 0 {
-            step(Action::Hear(i), State { heard: state.heard | 1 << i, ..state.clone() });
+impl State {
+    fn each(&self, i: usize, step: &mut impl FnMut(Action, State)) {
+        let bit = 1 << i;
+        let committed =
+            State { committed: self.committed | bit, aborted: self.aborted & !bit, ..self.clone() };
+        let aborted =
+            State { aborted: self.aborted | bit, committed: self.committed & !bit, ..self.clone() };
+        if self.coordinator == Coordinator::Deciding && self.said & bit != 0 {
+            step(Action::Hear(i), State { heard: self.heard | bit, ..self.clone() });
         }
-        if state.managers[i] == Manager::Working {
-            let said = state.said | 1 << i;
-            step(Action::Prepare(i), State { said, ..become_(Manager::Prepared) });
-            step(Action::GiveUp(i), become_(Manager::Aborted));
+        if (self.said | self.committed | self.aborted) & bit == 0 {
+            step(Action::Prepare(i), State { said: self.said | bit, ..self.clone() });
+            step(Action::GiveUp(i), aborted.clone());
         }
-        match state.coordinator {
+        match self.coordinator {
             Coordinator::Deciding => {}
-            Coordinator::Committed => step(Action::LearnCommit(i), become_(Manager::Committed)),
-            Coordinator::Aborted => step(Action::LearnAbort(i), become_(Manager::Aborted)),
+            Coordinator::Committed => step(Action::LearnCommit(i), committed),
+            Coordinator::Aborted => step(Action::LearnAbort(i), aborted),
         }
     }
 }
@@ -77,8 +70,8 @@ impl Model for TwoPhase {
     type Action = Action;
 
     fn initial(&self) -> Vec<State> {
-        let managers = [Manager::Working; 16];
-        vec![State { managers, coordinator: Coordinator::Deciding, said: 0, heard: 0 }]
+        let coordinator = Coordinator::Deciding;
+        vec![State { coordinator, said: 0, heard: 0, committed: 0, aborted: 0 }]
     }
 
     fn next(&self, state: &State, steps: &mut impl Steps<Self>) {
@@ -90,19 +83,17 @@ impl Model for TwoPhase {
             steps.step(Action::Abort, decide(Coordinator::Aborted));
         }
         for i in 0..self.managers {
-            self.each(state, i, &mut |action, state| steps.step(action, state));
+            state.each(i, &mut |action, state| steps.step(action, state));
         }
     }
 
     fn properties(&self) -> Vec<Property<State>> {
-        let managers = self.managers;
-        let all = move |state: &State, what| state.managers[..managers].iter().all(|m| *m == what);
+        let all = (1 << self.managers) - 1;
         vec![
-            Property::sometimes("all abort", move |state| all(state, Manager::Aborted)),
-            Property::sometimes("all commit", move |state| all(state, Manager::Committed)),
+            Property::sometimes("all abort", move |state: &State| state.aborted == all),
+            Property::sometimes("all commit", move |state: &State| state.committed == all),
             Property::always("nobody commits what another aborts", |state: &State| {
-                let is = |what| state.managers.contains(&what);
-                !(is(Manager::Committed) && is(Manager::Aborted))
+                state.committed == 0 || state.aborted == 0
             }),
         ]
     }
@@ -111,10 +102,9 @@ impl Model for TwoPhase {
         if !self.is_symmetric {
             return Digest::of(state);
         }
-        let bit = |bits: u16, i: usize| bits >> i & 1;
-        let mut managers: Vec<_> = (0..self.managers)
-            .map(|i| (state.managers[i], bit(state.said, i), bit(state.heard, i)))
-            .collect();
+        let sets = [state.said, state.heard, state.committed, state.aborted];
+        let mut managers: Vec<[u16; 4]> =
+            (0..self.managers).map(|i| sets.map(|set| set >> i & 1)).collect();
         managers.sort_unstable();
         Digest::of(&(managers, state.coordinator))
     }
