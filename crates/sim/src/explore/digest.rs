@@ -57,6 +57,7 @@ impl Digest {
     }
 
     /// The low `bits` of `value`, whose others are 0.
+    #[inline]
     fn pack(&mut self, value: u64, bits: u32) {
         if self.bits + bits > u64::BITS {
             self.mix(self.word);
@@ -68,6 +69,7 @@ impl Digest {
     }
 
     /// Lengths and enum tags: 64 bits by their type, small by nature.
+    #[inline]
     fn pack_small(&mut self, value: u64) {
         if value < LONG {
             self.pack(value, 8);
@@ -97,31 +99,38 @@ impl Hasher for Digest {
         }
     }
 
+    #[inline]
     fn write_u8(&mut self, value: u8) {
         self.pack(value.into(), 8);
     }
 
+    #[inline]
     fn write_u16(&mut self, value: u16) {
         self.pack(value.into(), 16);
     }
 
+    #[inline]
     fn write_u32(&mut self, value: u32) {
         self.pack(value.into(), 32);
     }
 
+    #[inline]
     fn write_u64(&mut self, value: u64) {
         self.pack(value, 64);
     }
 
+    #[inline]
     fn write_u128(&mut self, value: u128) {
         self.pack(value as u64, 64);
         self.pack((value >> 64) as u64, 64);
     }
 
+    #[inline]
     fn write_usize(&mut self, value: usize) {
         self.pack_small(value as u64);
     }
 
+    #[inline]
     fn write_isize(&mut self, value: isize) {
         self.pack_small(value as u64);
     }

@@ -3,11 +3,13 @@
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 use super::report::{Limit, Progress};
-use super::table::{Id, NOBODY, Table, id_of};
+use super::table::{Batch, Id, NOBODY, Table, id_of};
 use super::{Digest, Model, Property, Steps, When};
 
 /// So many states are taken at a time, and bounds are looked at in between.
 const CHUNK: usize = 64;
+/// So many successors are gathered before the table is asked about them.
+const BATCH: usize = 512;
 
 /// A state whose successors are not known yet.
 pub struct Waiting<S> {
@@ -41,11 +43,21 @@ pub struct Harvest<S> {
     /// Properties, by number, that were seen for the first time.
     pub seen: Vec<(usize, Found)>,
     pub broken: Option<(String, Found)>,
+    /// Successors of which it is not known yet whether they are new; the batch has their fingerprints.
+    arrived: Vec<(S, u32)>,
+    batch: Batch,
 }
 
 impl<S> Harvest<S> {
     pub fn new() -> Harvest<S> {
-        Harvest { next: Vec::new(), expanded: 0, seen: Vec::new(), broken: None }
+        Harvest {
+            next: Vec::new(),
+            expanded: 0,
+            seen: Vec::new(),
+            broken: None,
+            arrived: Vec::new(),
+            batch: Batch::default(),
+        }
     }
 
     pub fn merge(&mut self, other: Harvest<S>) {
@@ -111,7 +123,7 @@ impl<'a, M: Model> Run<'a, M> {
         for state in self.model.initial() {
             self.arrive(state, self.all_missing, NOBODY, &mut harvest);
         }
-        self.account(&harvest.next);
+        self.settle(&mut harvest);
         harvest
     }
 
@@ -126,13 +138,15 @@ impl<'a, M: Model> Run<'a, M> {
         while !self.is_over() {
             let from = cursor.fetch_add(CHUNK, Relaxed);
             let Some(rest) = level.get(from..).filter(|rest| !rest.is_empty()) else { break };
-            let known = harvest.next.len();
             for waiting in &rest[..CHUNK.min(rest.len())] {
                 self.expand(waiting, &mut harvest);
+                if harvest.arrived.len() >= BATCH {
+                    self.settle(&mut harvest);
+                }
             }
-            self.account(&harvest.next[known..]);
             tick();
         }
+        self.settle(&mut harvest);
         harvest
     }
 
@@ -158,15 +172,27 @@ impl<'a, M: Model> Run<'a, M> {
         }
     }
 
-    /// Notes a state, and judges it if it is new.
+    /// Gathers a state, however it was come upon.
     fn arrive(&self, state: M::State, missing: u32, from: Id, harvest: &mut Harvest<M::State>) {
         let missing = self.still_missing(&state, missing);
-        let print = self.fingerprint(&state, missing);
-        if self.table.insert(print, from) {
-            let id = id_of(print);
-            self.judge(&state, id, harvest);
-            harvest.next.push(Waiting { state, id, missing });
+        harvest.batch.arrivals.push((self.fingerprint(&state, missing), from));
+        harvest.arrived.push((state, missing));
+    }
+
+    /// Judges what was gathered and is new, and lets it wait.
+    fn settle(&self, harvest: &mut Harvest<M::State>) {
+        self.table.insert_all(&mut harvest.batch);
+        let known = harvest.next.len();
+        let arrived = std::mem::take(&mut harvest.arrived);
+        for (at, (state, missing)) in arrived.into_iter().enumerate() {
+            if harvest.batch.is_new[at] {
+                let id = id_of(harvest.batch.arrivals[at].0);
+                self.judge(&state, id, harvest);
+                harvest.next.push(Waiting { state, id, missing });
+            }
         }
+        harvest.batch.arrivals.clear();
+        self.account(&harvest.next[known..]);
     }
 
     /// Whether a property was already true is part of what a state is, if there are such properties.

@@ -37,31 +37,69 @@ pub struct Table {
 struct Piece {
     slots: Vec<Slot>,
     used: usize,
+    /// Slots that came to it and were not counted yet.
+    grown: usize,
+}
+
+/// States that arrive together: fingerprints with parents, and whether they were new.
+#[derive(Default)]
+pub struct Batch {
+    pub arrivals: Vec<(u128, Id)>,
+    pub is_new: Vec<bool>,
+    /// Places in `arrivals`, piece by piece.
+    order: Vec<u32>,
+}
+
+impl Batch {
+    /// Orders by piece, and says where each begins. Of two equal ones the first stays first.
+    fn sort(&mut self) -> [usize; PIECES + 1] {
+        let piece_of = |arrival: &(u128, Id)| id_of(arrival.0) as usize % PIECES;
+        let mut starts = [0; PIECES + 1];
+        self.arrivals.iter().for_each(|each| starts[piece_of(each) + 1] += 1);
+        (0..PIECES).for_each(|piece| starts[piece + 1] += starts[piece]);
+        let mut next = starts;
+        self.order.clear();
+        self.order.resize(self.arrivals.len(), 0);
+        for (at, arrival) in (0..).zip(&self.arrivals) {
+            let place = &mut next[piece_of(arrival)];
+            self.order[*place] = at;
+            *place += 1;
+        }
+        self.is_new.clear();
+        self.is_new.resize(self.arrivals.len(), false);
+        starts
+    }
 }
 
 impl Table {
     pub fn new() -> Table {
-        let piece = || Piece { slots: vec![[0; 3]; SLOTS_MIN], used: 0 };
+        let piece = || Piece { slots: vec![[0; 3]; SLOTS_MIN], used: 0, grown: 0 };
         #[expect(clippy::disallowed_types, reason = "see above")]
         let pieces = (0..PIECES).map(|_| Mutex::new(piece())).collect();
         Table { pieces, states: AtomicUsize::new(0), slots: AtomicUsize::new(PIECES * SLOTS_MIN) }
     }
 
-    /// `true` if it was not there before.
-    pub fn insert(&self, print: u128, parent: Id) -> bool {
-        let id = id_of(print);
-        let mut piece = self.piece(id);
-        let at = piece.find((print >> 64) as u64, id);
-        if piece.slots[at][1] != NOBODY {
-            return false;
+    /// Puts in what is not there yet, and says of each whether it was new.
+    ///
+    /// Nearly every look at a large table misses the cache. All that belong into one piece go there together, under
+    /// one lock, so that their misses overlap; with a lock for each they would not.
+    pub fn insert_all(&self, batch: &mut Batch) {
+        let starts = batch.sort();
+        for (piece, range) in self.pieces.iter().zip(starts.windows(2)) {
+            let group = &batch.order[range[0]..range[1]];
+            if group.is_empty() {
+                continue;
+            }
+            let mut piece = piece.lock().unwrap_or_else(PoisonError::into_inner);
+            piece.touch(group.iter().map(|at| id_of(batch.arrivals[*at as usize].0)));
+            for at in group {
+                let (print, parent) = batch.arrivals[*at as usize];
+                batch.is_new[*at as usize] = piece.insert(print, parent);
+            }
+            let new = group.iter().filter(|at| batch.is_new[**at as usize]).count();
+            self.states.fetch_add(new, Ordering::Relaxed);
+            self.slots.fetch_add(std::mem::take(&mut piece.grown), Ordering::Relaxed);
         }
-        piece.slots[at] = [(print >> 64) as u64, id, parent];
-        piece.used += 1;
-        self.states.fetch_add(1, Ordering::Relaxed);
-        if piece.used * 4 >= piece.slots.len() * 3 {
-            self.slots.fetch_add(piece.grow(), Ordering::Relaxed);
-        }
-        true
     }
 
     /// Where a state was first come upon; `None` if it is not there.
@@ -110,8 +148,30 @@ impl Piece {
         at
     }
 
-    /// Half as many slots again; says how many that are.
-    fn grow(&mut self) -> usize {
+    /// Reads where each id will be looked for. Nothing depends on what is there, so the processor waits for all of them
+    /// at once; a search waits for each before it knows what comes next.
+    fn touch(&self, ids: impl Iterator<Item = Id>) {
+        let all = ids.fold(0, |all, id| all ^ self.slots[self.first(id)][1]);
+        std::hint::black_box(all);
+    }
+
+    /// `true` if it was not there before.
+    fn insert(&mut self, print: u128, parent: Id) -> bool {
+        let slot = [(print >> 64) as u64, id_of(print), parent];
+        let at = self.find(slot[0], slot[1]);
+        if self.slots[at][1] != NOBODY {
+            return false;
+        }
+        self.slots[at] = slot;
+        self.used += 1;
+        if self.used * 4 >= self.slots.len() * 3 {
+            self.grow();
+        }
+        true
+    }
+
+    /// Half as many slots again.
+    fn grow(&mut self) {
         let more = self.slots.len() / 2;
         let wider = vec![[0; 3]; self.slots.len() + more];
         let old = std::mem::replace(&mut self.slots, wider);
@@ -119,7 +179,7 @@ impl Piece {
             let at = self.find(slot[0], slot[1]);
             self.slots[at] = slot;
         }
-        more
+        self.grown += more;
     }
 }
 
@@ -128,14 +188,26 @@ mod tests {
     use super::*;
     use crate::explore::Digest;
 
+    fn insert(table: &Table, arrivals: Vec<(u128, Id)>) -> Vec<bool> {
+        let mut batch = Batch { arrivals, ..Batch::default() };
+        table.insert_all(&mut batch);
+        batch.is_new
+    }
+
+    fn print(value: u64) -> u128 {
+        Digest::of(&value)
+    }
+
     #[test]
     fn what_goes_in_is_found_with_its_parent() {
         let table = Table::new();
-        let print = |value: u64| Digest::of(&value);
-        for value in 0..100_000 {
-            assert!(table.insert(print(value), id_of(print(value / 2))), "{value}");
+        for from in (0..100_000).step_by(1_000) {
+            let values = from..from + 1_000;
+            let arrivals = values.map(|value| (print(value), id_of(print(value / 2)))).collect();
+            assert!(insert(&table, arrivals).into_iter().all(|is_new| is_new));
         }
-        assert!((0..100_000).all(|value| !table.insert(print(value), 7)));
+        let again = (0..100_000).map(|value| (print(value), 7)).collect();
+        assert!(insert(&table, again).into_iter().all(|is_new| !is_new));
         assert_eq!(table.states(), 100_000);
         assert_eq!(table.parent(id_of(print(99_999))), Some(id_of(print(49_999))));
         assert_eq!(table.parent(id_of(print(100_000))), None);
@@ -144,10 +216,8 @@ mod tests {
 
     #[test]
     fn halves_that_are_alike_do_not_make_a_state_the_same() {
-        let table = Table::new();
-        assert!(table.insert(1 << 64 | 5, NOBODY));
-        assert!(table.insert(2 << 64 | 5, NOBODY));
-        assert!(table.insert(0, NOBODY));
-        assert!(!table.insert(0, NOBODY));
+        let arrivals = [1 << 64 | 5, 2 << 64 | 5, 0, 0, 1 << 64 | 5];
+        let arrivals = arrivals.map(|print| (print, NOBODY)).to_vec();
+        assert_eq!(insert(&Table::new(), arrivals), [true, true, true, false, false]);
     }
 }
