@@ -7,8 +7,9 @@
 //!
 //! # The host
 //!
-//! - **Nodes** have one shard each, and start in order before anything else happens. There are no connections of which
-//!   a machine would hear: a message to a node of the cluster is taken, and lost if that node is down.
+//! - **Nodes** have one shard each, and start in order before anything else happens.
+//! - **Connections** are heard of if [`Cluster::connected`] says so: all are up after the start; each death and each
+//!   reset is heard of in its turn. Without it, a message to any node is taken, and lost if that node is down.
 //! - **Messages** are encoded and decoded. They keep their order between two nodes, unless [`Cluster::unordered`] says
 //!   that they overtake each other.
 //! - **Turns** are those of production: one event, then the loads and scans that it asked for.
@@ -22,6 +23,7 @@
 //! Time is part of a state, for machines may remember moments: see [`Cluster::relative`].
 
 mod act;
+mod links;
 mod state;
 mod storage;
 mod turn;
@@ -29,6 +31,7 @@ mod turn;
 use std::fmt::Debug;
 use std::hash::Hash;
 
+use bytes::Bytes;
 use ombak_base::{ClientId, Machine, NodeId, Tick};
 
 use super::{Digest, Model, Property, Steps, quietly};
@@ -71,7 +74,11 @@ pub struct Budget {
     pub timers: u32,
     /// Nodes that crash. Each may be started again.
     pub crashes: u32,
+    /// Connections that break and come again.
+    pub resets: u32,
 }
+
+type Hello = Box<dyn Fn(NodeId) -> Bytes + Send + Sync>;
 
 type RelativeHash<M> = fn(&M, Tick, &mut Digest);
 
@@ -81,6 +88,8 @@ pub struct Cluster<M: Machine, H = ()> {
     boot: Box<dyn Fn(NodeId) -> M + Send + Sync>,
     requests: Vec<(NodeId, M::Request)>,
     budget: Budget,
+    /// What nodes say of themselves in a handshake; `None`: there are no connections to hear of.
+    hello: Option<Hello>,
     is_ordered: bool,
     choices_max: u64,
     relative: Option<RelativeHash<M>>,
@@ -89,13 +98,15 @@ pub struct Cluster<M: Machine, H = ()> {
 }
 
 impl<M: Explorable> Cluster<M> {
-    /// So many nodes. `boot` makes a machine for a node that starts, the first time and after each crash.
+    /// So many nodes, at most 64. `boot` makes a machine for a node that starts, the first time and after each crash.
     pub fn new(nodes: u32, boot: impl Fn(NodeId) -> M + Send + Sync + 'static) -> Cluster<M> {
+        assert!(nodes <= 64, "at most 64 nodes");
         Cluster {
             nodes,
             boot: Box::new(boot),
             requests: Vec::new(),
             budget: Budget::default(),
+            hello: None,
             is_ordered: true,
             choices_max: 8,
             relative: None,
@@ -104,7 +115,7 @@ impl<M: Explorable> Cluster<M> {
         }
     }
 
-    /// Keeps a history of what clients see. Comes before any [`expect`](Cluster::expect).
+    /// Keeps a history of what clients see. Comes before the properties.
     pub fn history<H: History<M>>(self, history: H) -> Cluster<M, H> {
         assert!(self.properties.is_empty(), "the history comes before the properties that see it");
         Cluster {
@@ -112,6 +123,7 @@ impl<M: Explorable> Cluster<M> {
             boot: self.boot,
             requests: self.requests,
             budget: self.budget,
+            hello: self.hello,
             is_ordered: self.is_ordered,
             choices_max: self.choices_max,
             relative: self.relative,
@@ -135,8 +147,19 @@ impl<M: Explorable, H: History<M>> Cluster<M, H> {
         self
     }
 
+    /// Machines hear of connections, with what `hello` says of a node.
+    pub fn connected(mut self, hello: impl Fn(NodeId) -> Bytes + Send + Sync + 'static) -> Self {
+        assert!(self.is_ordered, "connections keep messages in order");
+        self.hello = Some(Box::new(hello));
+        self
+    }
+
     /// Messages overtake each other.
+    ///
+    /// Then one whose arrival would change nothing, and do nothing, is left where it is: whatever can happen without it
+    /// can happen with it too. This leaves out states, and no behaviour of the machines.
     pub fn unordered(mut self) -> Self {
+        assert!(self.hello.is_none(), "connections keep messages in order");
         self.is_ordered = false;
         self
     }
@@ -155,8 +178,39 @@ impl<M: Explorable, H: History<M>> Cluster<M, H> {
         self
     }
 
-    /// Adds a property.
-    pub fn expect(mut self, property: Property<ClusterState<M, H>>) -> Self {
+    /// Holds in every state.
+    pub fn always(
+        self,
+        name: &'static str,
+        holds: impl Fn(&ClusterState<M, H>) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.expect(Property::always(name, holds))
+    }
+
+    /// Holds in some state.
+    pub fn sometimes(
+        self,
+        name: &'static str,
+        holds: impl Fn(&ClusterState<M, H>) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.expect(Property::sometimes(name, holds))
+    }
+
+    /// Has been true by the time a run ends.
+    pub fn eventually(
+        self,
+        name: &'static str,
+        holds: impl Fn(&ClusterState<M, H>) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.expect(Property::eventually(name, holds))
+    }
+
+    /// Some step comes past the [`probe`](ombak_base::Effects::probe) of this name.
+    pub fn reached(self, name: &'static str) -> Self {
+        self.expect(Property::reached(name))
+    }
+
+    fn expect(mut self, property: Property<ClusterState<M, H>>) -> Self {
         self.properties.push(property);
         self
     }
@@ -169,6 +223,7 @@ impl<M: Explorable, H: History<M>> Cluster<M, H> {
             let action = Action { what: what.clone(), choices: script.values() };
             script.places().for_each(|name| steps.reached(name));
             match result {
+                Ok(next) if self.is_idle(state, &next, what, &script) => {}
                 Ok(next) => steps.step(action, next),
                 Err(message) => steps.broken(action, message),
             }
@@ -176,6 +231,21 @@ impl<M: Explorable, H: History<M>> Cluster<M, H> {
                 return;
             }
         }
+    }
+}
+
+impl<M: Explorable, H: History<M>> Cluster<M, H> {
+    /// Whether a message arrived for nothing, and may as well arrive later.
+    fn is_idle(
+        &self,
+        before: &ClusterState<M, H>,
+        after: &ClusterState<M, H>,
+        what: &What<M>,
+        script: &Script,
+    ) -> bool {
+        let What::Deliver(at) = what else { return false };
+        let to = before.network[*at].to;
+        !self.is_ordered && !script.has_acted() && before.machine(to) == after.machine(to)
     }
 }
 

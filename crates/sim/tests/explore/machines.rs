@@ -4,7 +4,7 @@ use std::hash::Hash;
 
 use bytes::Bytes;
 use ombak_base::*;
-use ombak_sim::explore::{Budget, Cluster, Explorer, History, Outcome, Property, Report};
+use ombak_sim::explore::{Budget, Cluster, Explorer, History, Outcome, Report};
 
 const A: NodeId = NodeId(0);
 const B: NodeId = NodeId(1);
@@ -75,11 +75,10 @@ fn explore_tally(answers_too_early: bool, threads: usize) -> Report<Cluster<Tall
         .request(A, 5)
         .request(A, 7)
         .budget(Budget { crashes: 2, ..Budget::default() })
-        .expect(Property::reached("found what was stored"))
-        .expect(Property::always("what was answered is remembered", |state| {
-            let state: &ombak_sim::explore::ClusterState<Tally, Most> = state;
+        .reached("found what was stored")
+        .always("what was answered is remembered", |state| {
             state.machine(A).is_none_or(|tally| tally.total >= state.history.0)
-        }));
+        });
     Explorer::new(&cluster).threads(threads).run()
 }
 
@@ -195,10 +194,9 @@ fn every_choice_is_made() {
     let states = |sides| {
         let cluster = Cluster::new(1, move |_| Dice { sides, ..Dice::default() })
             .request(A, ())
-            .expect(Property::sometimes("two ones", move |state| {
-                let state: &ombak_sim::explore::ClusterState<Dice, ()> = state;
+            .sometimes("two ones", move |state| {
                 state.machine(A).is_some_and(|dice| dice.thrown == [1, 1])
-            }));
+            });
         let report = Explorer::new(&cluster).run();
         let line = report.sometimes[0].example.as_ref().map(|path| path.lines[0].clone());
         (report.states, line)
@@ -249,4 +247,58 @@ fn with_relative_time_what_repeats_ends() {
     assert_eq!((report.states, report.ends), (32, 0));
     let report = Explorer::new(&metronome()).depth_max(100).run();
     assert!(report.states > 100, "time makes every state another one: {report}");
+}
+
+/// Says a word to the other when a connection comes up, and remembers what it heard of connections.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+struct Greeter {
+    is_up: bool,
+    words: u64,
+}
+
+impl Machine for Greeter {
+    type Message = Word;
+    type Request = ();
+    type Reply = ();
+    type Timer = ();
+
+    fn step<E: Effects<Greeter>>(&mut self, _: Now, event: Event<Greeter>, fx: &mut E) {
+        match event {
+            Event::PeerUp { node, hello, .. } => {
+                always!(!self.is_up, "a connection comes up once");
+                always!(*hello == [node.0 as u8], "everybody says who they are");
+                *self = Greeter { is_up: true, words: 0 };
+                always!(
+                    fx.send(to(node), Word(7), Stamp::NONE).is_ok(),
+                    "what is up takes messages"
+                );
+            }
+            Event::PeerDown(node) => {
+                always!(self.is_up, "what goes down was up");
+                self.is_up = false;
+                let sent = fx.send(to(node), Word(7), Stamp::NONE);
+                always!(sent == Err(Refused::Down), "what is down refuses");
+            }
+            Event::Message { .. } => {
+                always!(self.is_up, "messages come over a connection");
+                self.words += 1;
+                always!(self.words == 1, "each connection brings one word");
+            }
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn connections_come_and_go_in_order() {
+    let cluster = Cluster::new(2, |_| Greeter::default())
+        .connected(|node| Bytes::from(vec![node.0 as u8]))
+        .budget(Budget { crashes: 2, resets: 2, ..Budget::default() })
+        .eventually("both have heard a word", |state| {
+            state.machines().filter(|(_, greeter)| greeter.words == 1).count() == 2
+        });
+    let (one, two) = (Explorer::new(&cluster).run(), Explorer::new(&cluster).threads(2).run());
+    one.assert_holds();
+    assert_eq!((one.states, one.steps, one.ends), (two.states, two.steps, two.ends));
+    assert_eq!((one.states, one.ends), (1_988, 1));
 }

@@ -3,4 +3,5 @@
 mod bounds;
 mod machines;
 mod paxos;
+mod paxos_machines;
 mod two_phase;

@@ -1,8 +1,8 @@
 //! Single-decree Paxos as a register: clients put a value, and then read it from another server.
 //!
 //! The same protocol, network and history as stateright's example of it, with the same number of states: messages
-//! overtake each other, none is lost or doubled, and one that would change nothing stays where it is. It is a model and
-//! no machine, because a machine's host delivers what changes nothing too, and its links keep their order.
+//! overtake each other, none is lost or doubled, and one that would change nothing stays where it is. Here it is a model
+//! by itself; `paxos_machines.rs` has the same servers and clients as machines in a cluster.
 
 use ombak_sim::explore::{Explorer, Model, Property, Steps};
 
@@ -15,13 +15,13 @@ pub struct Paxos {
 }
 
 /// Round, and the server that leads it.
-type Ballot = (u8, u8);
+pub type Ballot = (u8, u8);
 /// What is proposed: the put of this client.
-type Proposal = u8;
-type Accepted = Option<(Ballot, Proposal)>;
+pub type Proposal = u8;
+pub type Accepted = Option<(Ballot, Proposal)>;
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
-struct Server {
+pub struct Server {
     ballot: Ballot,
     proposal: Option<Proposal>,
     /// What each has promised with.
@@ -32,14 +32,20 @@ struct Server {
     is_decided: bool,
 }
 
-/// Where a client is, and what the history says of it.
+/// How far a client is.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
-struct Client {
+pub struct Client {
     /// Answers so far: to its put, to its get.
-    answers: u8,
-    /// How many answers each other client had when the get began.
-    before_get: [u8; CLIENTS_MAX],
-    read: Option<Proposal>,
+    pub answers: u8,
+}
+
+/// What clients saw.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Seen {
+    answers: [u8; CLIENTS_MAX],
+    /// How many answers each other client had when this one's get began.
+    before_get: [[u8; CLIENTS_MAX]; CLIENTS_MAX],
+    read: [Option<Proposal>; CLIENTS_MAX],
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -67,8 +73,151 @@ pub struct Envelope {
 pub struct State {
     servers: [Server; SERVERS],
     clients: [Client; CLIENTS_MAX],
+    seen: Seen,
     /// In order, so that equal networks look equal.
     network: Vec<Envelope>,
+}
+
+impl Server {
+    /// `false`: nothing happens.
+    pub fn hear(
+        &mut self,
+        id: u8,
+        from: u8,
+        message: Message,
+        send: &mut impl FnMut(u8, Message),
+    ) -> bool {
+        match message {
+            Message::Get if self.is_decided => {
+                let value = self.accepted.expect("what is decided was accepted").1;
+                send(from, Message::GetOk(value));
+            }
+            _ if self.is_decided => return false,
+            Message::Put if self.proposal.is_none() => {
+                self.proposal = Some(from - SERVERS as u8);
+                self.ballot = (self.ballot.0 + 1, id);
+                self.promises = [None; SERVERS];
+                self.promises[usize::from(id)] = Some(self.accepted);
+                self.accepts = 0;
+                others(id).for_each(|to| send(to, Message::Prepare(self.ballot)));
+            }
+            Message::Prepare(ballot) if self.ballot < ballot => {
+                self.ballot = ballot;
+                send(from, Message::Promise(ballot, self.accepted));
+            }
+            Message::Promise(ballot, accepted) if ballot == self.ballot => {
+                self.promises[usize::from(from)] = Some(accepted);
+                self.propose(id, send);
+            }
+            Message::Accept(ballot, proposal) if self.ballot <= ballot => {
+                self.ballot = ballot;
+                self.accepted = Some((ballot, proposal));
+                send(from, Message::Accepted(ballot));
+            }
+            Message::Accepted(ballot) if ballot == self.ballot => {
+                self.accepts |= 1 << from;
+                self.decide(id, send);
+            }
+            Message::Decided(ballot, proposal) => {
+                self.ballot = ballot;
+                self.accepted = Some((ballot, proposal));
+                self.is_decided = true;
+            }
+            _ => return false,
+        }
+        true
+    }
+
+    /// When a majority has promised: what may have been decided before has to be proposed again.
+    fn propose(&mut self, id: u8, send: &mut impl FnMut(u8, Message)) {
+        if self.promises.iter().flatten().count() != SERVERS / 2 + 1 {
+            return;
+        }
+        let earlier = self.promises.iter().flatten().flatten().max();
+        let proposal = earlier.map(|(_, proposal)| *proposal).or(self.proposal);
+        let proposal = proposal.expect("who leads has something to propose");
+        self.proposal = Some(proposal);
+        self.accepted = Some((self.ballot, proposal));
+        self.accepts |= 1 << id;
+        others(id).for_each(|to| send(to, Message::Accept(self.ballot, proposal)));
+    }
+
+    /// When a majority has accepted.
+    fn decide(&mut self, id: u8, send: &mut impl FnMut(u8, Message)) {
+        if self.accepts.count_ones() as usize != SERVERS / 2 + 1 {
+            return;
+        }
+        self.is_decided = true;
+        let proposal = self.proposal.expect("who leads has something to propose");
+        others(id).for_each(|to| send(to, Message::Decided(self.ballot, proposal)));
+        send(SERVERS as u8 + proposal, Message::PutOk);
+    }
+}
+
+fn others(id: u8) -> impl Iterator<Item = u8> {
+    (0..SERVERS as u8).filter(move |other| *other != id)
+}
+
+impl Client {
+    /// Says its first word.
+    pub fn start(id: u8, send: &mut impl FnMut(u8, Message)) {
+        send(id % SERVERS as u8, Message::Put);
+    }
+
+    /// `false`: nothing happens.
+    pub fn hear(&mut self, id: u8, message: Message, send: &mut impl FnMut(u8, Message)) -> bool {
+        match (message, self.answers) {
+            (Message::PutOk, 0) => send((id + 1) % SERVERS as u8, Message::Get),
+            (Message::GetOk(_), 1) => {}
+            _ => return false,
+        }
+        self.answers += 1;
+        true
+    }
+}
+
+impl Seen {
+    /// A client has its answer; the get follows upon the put.
+    pub fn answer(&mut self, client: usize, message: Message) {
+        self.answers[client] += 1;
+        match message {
+            Message::GetOk(value) => self.read[client] = Some(value),
+            _ => {
+                self.before_get[client] = self.answers;
+                self.before_get[client][client] = 0;
+            }
+        }
+    }
+
+    /// Whether any client has had a value.
+    pub fn has_read(&self) -> bool {
+        self.read.iter().any(Option::is_some)
+    }
+
+    /// Whether there is an order of all operations, in keeping with who had ended before whose beginning, in which every
+    /// get reads the put before it. A put without an answer may have its place in it or not.
+    pub fn is_linearizable(&self) -> bool {
+        self.goes_on([0; CLIENTS_MAX], None)
+    }
+
+    fn goes_on(&self, placed: [u8; CLIENTS_MAX], register: Option<Proposal>) -> bool {
+        let is_done = (0..CLIENTS_MAX).all(|i| placed[i] >= self.answers[i]);
+        is_done || (0..CLIENTS_MAX).any(|i| self.places(i, placed, register))
+    }
+
+    fn places(&self, i: usize, mut placed: [u8; CLIENTS_MAX], register: Option<Proposal>) -> bool {
+        let register = match placed[i] {
+            0 => Some(i as u8),
+            1 if self.answers[i] == 2 && self.read[i] == register => register,
+            _ => return false,
+        };
+        let is_too_early = (0..CLIENTS_MAX).any(|j| placed[j] < self.before_get[i][j]);
+        if placed[i] == 1 && is_too_early {
+            return false;
+        }
+        placed[i] += 1;
+        self.goes_on(placed, register)
+    }
 }
 
 impl State {
@@ -78,129 +227,27 @@ impl State {
         self.network.insert(at, envelope);
     }
 
-    fn broadcast(&mut self, from: u8, message: Message) {
-        (0..SERVERS as u8).filter(|to| *to != from).for_each(|to| self.send(from, to, message));
-    }
-
-    /// `false`: nothing happens, and the message stays.
-    fn deliver(&mut self, Envelope { from, to, message }: Envelope) -> bool {
+    /// What becomes of it when a message arrives; `None` if nothing does.
+    fn after(&self, Envelope { from, to, message }: Envelope) -> Option<State> {
+        let mut next = self.clone();
+        let mut sent = Vec::new();
+        let mut send = |to, message| sent.push((to, message));
         let id = usize::from(to);
-        if id >= SERVERS {
-            return self.answer(id - SERVERS, message);
-        }
-        let server = &mut self.servers[id];
-        match message {
-            Message::Get if server.is_decided => {
-                let value = server.accepted.expect("what is decided was accepted").1;
-                self.send(to, from, Message::GetOk(value));
-            }
-            _ if server.is_decided => return false,
-            Message::Put if server.proposal.is_none() => {
-                server.proposal = Some(from - SERVERS as u8);
-                server.ballot = (server.ballot.0 + 1, to);
-                server.promises = [None; SERVERS];
-                server.promises[id] = Some(server.accepted);
-                server.accepts = 0;
-                let ballot = server.ballot;
-                self.broadcast(to, Message::Prepare(ballot));
-            }
-            Message::Prepare(ballot) if server.ballot < ballot => {
-                server.ballot = ballot;
-                let accepted = server.accepted;
-                self.send(to, from, Message::Promise(ballot, accepted));
-            }
-            Message::Promise(ballot, accepted) if ballot == server.ballot => {
-                self.promised(to, from, accepted);
-            }
-            Message::Accept(ballot, proposal) if server.ballot <= ballot => {
-                server.ballot = ballot;
-                server.accepted = Some((ballot, proposal));
-                self.send(to, from, Message::Accepted(ballot));
-            }
-            Message::Accepted(ballot) if ballot == server.ballot => self.accepted(to, from),
-            Message::Decided(ballot, proposal) => {
-                server.ballot = ballot;
-                server.accepted = Some((ballot, proposal));
-                server.is_decided = true;
-            }
-            _ => return false,
-        }
-        true
-    }
-
-    fn promised(&mut self, to: u8, from: u8, accepted: Accepted) {
-        let server = &mut self.servers[usize::from(to)];
-        server.promises[usize::from(from)] = Some(accepted);
-        if server.promises.iter().flatten().count() != SERVERS / 2 + 1 {
-            return;
-        }
-        // What may have been decided before has to be proposed again.
-        let earlier = server.promises.iter().flatten().flatten().max();
-        let proposal = earlier.map(|(_, proposal)| *proposal).or(server.proposal);
-        let proposal = proposal.expect("who leads has something to propose");
-        let ballot = server.ballot;
-        server.proposal = Some(proposal);
-        server.accepted = Some((ballot, proposal));
-        server.accepts |= 1 << to;
-        self.broadcast(to, Message::Accept(ballot, proposal));
-    }
-
-    fn accepted(&mut self, to: u8, from: u8) {
-        let server = &mut self.servers[usize::from(to)];
-        server.accepts |= 1 << from;
-        if server.accepts.count_ones() as usize != SERVERS / 2 + 1 {
-            return;
-        }
-        server.is_decided = true;
-        let ballot = server.ballot;
-        let proposal = server.proposal.expect("who leads has something to propose");
-        self.broadcast(to, Message::Decided(ballot, proposal));
-        self.send(to, SERVERS as u8 + proposal, Message::PutOk);
-    }
-
-    fn answer(&mut self, number: usize, message: Message) -> bool {
-        match (message, self.clients[number].answers) {
-            (Message::PutOk, 0) => {
-                let mut before_get = self.clients.map(|client| client.answers);
-                before_get[number] = 0;
-                self.clients[number] = Client { answers: 1, before_get, read: None };
-                let id = (SERVERS + number) as u8;
-                self.send(id, (id + 1) % SERVERS as u8, Message::Get);
-            }
-            (Message::GetOk(value), 1) => {
-                self.clients[number].answers = 2;
-                self.clients[number].read = Some(value);
-            }
-            _ => return false,
-        }
-        true
-    }
-
-    /// Whether there is an order of all operations, in keeping with who had ended before whose beginning, in which every
-    /// get reads the put before it. A put without an answer may have its place in it or not.
-    fn is_linearizable(&self) -> bool {
-        self.goes_on([0; CLIENTS_MAX], None)
-    }
-
-    fn goes_on(&self, placed: [u8; CLIENTS_MAX], register: Option<Proposal>) -> bool {
-        let is_done = (0..CLIENTS_MAX).all(|i| placed[i] >= self.clients[i].answers);
-        is_done || (0..CLIENTS_MAX).any(|i| self.places(i, placed, register))
-    }
-
-    fn places(&self, i: usize, mut placed: [u8; CLIENTS_MAX], register: Option<Proposal>) -> bool {
-        let client = &self.clients[i];
-        let register = match placed[i] {
-            0 => Some(i as u8),
-            1 if client.answers == 2 && client.read == register => register,
-            _ => return false,
+        let happens = if id < SERVERS {
+            next.servers[id].hear(to, from, message, &mut send)
+        } else {
+            next.clients[id - SERVERS].hear(to, message, &mut send)
         };
-        let is_get = placed[i] == 1;
-        let is_too_early = (0..CLIENTS_MAX).any(|j| placed[j] < client.before_get[j]);
-        if is_get && is_too_early {
-            return false;
+        if !happens {
+            return None;
         }
-        placed[i] += 1;
-        self.goes_on(placed, register)
+        if id >= SERVERS {
+            next.seen.answer(id - SERVERS, message);
+        }
+        let envelope = Envelope { from, to, message };
+        next.network.remove(next.network.partition_point(|each| *each < envelope));
+        sent.into_iter().for_each(|(other, message)| next.send(to, other, message));
+        Some(next)
     }
 }
 
@@ -209,11 +256,14 @@ impl Model for Paxos {
     type Action = Envelope;
 
     fn initial(&self) -> Vec<State> {
-        let mut state =
-            State { servers: Default::default(), clients: Default::default(), network: Vec::new() };
-        for client in 0..self.clients as u8 {
-            let id = SERVERS as u8 + client;
-            state.send(id, id % SERVERS as u8, Message::Put);
+        let mut state = State {
+            servers: Default::default(),
+            clients: Default::default(),
+            seen: Seen::default(),
+            network: Vec::new(),
+        };
+        for id in (SERVERS as u8..).take(self.clients) {
+            Client::start(id, &mut |to, message| state.send(id, to, message));
         }
         vec![state]
     }
@@ -223,10 +273,7 @@ impl Model for Paxos {
             if at > 0 && state.network[at - 1] == *envelope {
                 continue;
             }
-            let mut next = state.clone();
-            if next.deliver(*envelope) {
-                let at = next.network.partition_point(|each| each < envelope);
-                next.network.remove(at);
+            if let Some(next) = state.after(*envelope) {
                 steps.step(*envelope, next);
             }
         }
@@ -234,7 +281,7 @@ impl Model for Paxos {
 
     fn properties(&self) -> Vec<Property<State>> {
         vec![
-            Property::always("linearizable", State::is_linearizable),
+            Property::always("linearizable", |state: &State| state.seen.is_linearizable()),
             Property::sometimes("a value is read", |state: &State| {
                 state.network.iter().any(|each| matches!(each.message, Message::GetOk(_)))
             }),

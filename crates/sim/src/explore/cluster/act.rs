@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use ombak_base::{Address, ClientId, Event, Machine, NodeId, ShardId, Tick, Wire};
 
-use super::state::{ClusterState, Host, Packet};
+use super::state::{Carried, ClusterState, Host, Packet};
 use super::turn::Script;
 use super::{Budget, Cluster, Explorable, History};
 
@@ -38,6 +38,8 @@ pub enum What<M: Machine> {
     Crash(NodeId),
     /// A dead node is started.
     Restart(NodeId),
+    /// The connection between two nodes breaks, and there is another.
+    Reset(NodeId, NodeId),
 }
 
 /// One more, if that is within the bound. What has no bound is not counted, so that it makes no states distinct.
@@ -65,6 +67,7 @@ impl<M: Explorable, H: History<M>> Cluster<M, H> {
         for node in (0..self.nodes).map(NodeId) {
             self.turn(&mut state, node, Event::Start, script);
         }
+        self.connect_all(&mut state, script);
         state
     }
 
@@ -78,6 +81,9 @@ impl<M: Explorable, H: History<M>> Cluster<M, H> {
         for node in (0..self.nodes).map(NodeId) {
             self.possible_on(state, node, give);
         }
+        if self.hello.is_some() && state.spent.resets < self.budget.resets {
+            self.running_pairs(state).into_iter().for_each(|(a, b)| give(What::Reset(a, b)));
+        }
     }
 
     fn possible_messages(&self, state: &ClusterState<M, H>, give: &mut impl FnMut(What<M>)) {
@@ -86,12 +92,15 @@ impl<M: Explorable, H: History<M>> Cluster<M, H> {
             // In order, only the first between two nodes can arrive; out of order, equal ones are one.
             let is_behind = before.is_some_and(|before| {
                 (before.from, before.to) == (packet.from, packet.to)
-                    && (self.is_ordered || before.bytes == packet.bytes)
+                    && (self.is_ordered || before.carried == packet.carried)
             });
             if is_behind {
                 continue;
             }
             give(What::Deliver(at));
+            if !matches!(packet.carried, Carried::Message(_)) {
+                continue;
+            }
             if state.spent.duplicates < self.budget.duplicates {
                 give(What::Duplicate(at));
             }
@@ -137,11 +146,11 @@ impl<M: Explorable, H: History<M>> Cluster<M, H> {
         match what {
             What::Deliver(at) => {
                 let packet = next.network.remove(*at);
-                self.deliver(&mut next, &packet, script);
+                self.arrive(&mut next, &packet, script);
             }
             What::Duplicate(at) => {
                 spend(&mut next.spent.duplicates, self.budget.duplicates);
-                self.deliver(&mut next, &state.network[*at], script);
+                self.arrive(&mut next, &state.network[*at], script);
             }
             What::Drop(at) => {
                 spend(&mut next.spent.drops, self.budget.drops);
@@ -153,21 +162,19 @@ impl<M: Explorable, H: History<M>> Cluster<M, H> {
             What::Crash(node) => {
                 spend(&mut next.spent.crashes, self.budget.crashes);
                 host(&mut next, *node).crash();
-                next.network.retain(|packet| packet.to != *node);
+                self.end_all(&mut next, *node);
             }
             What::Restart(node) => {
                 host(&mut next, *node).machine = Some((self.boot)(*node));
                 self.turn(&mut next, *node, Event::Start, script);
+                self.begin_all(&mut next, *node);
+            }
+            What::Reset(a, b) => {
+                spend(&mut next.spent.resets, self.budget.resets);
+                self.reset(&mut next, *a, *b);
             }
         }
         next
-    }
-
-    fn deliver(&self, state: &mut ClusterState<M, H>, packet: &Packet, script: &mut Script) {
-        let message = M::Message::decode(packet.bytes.clone());
-        let message = message.expect("what a machine encodes can be decoded");
-        let from = Address { node: packet.from, shard: ShardId(0) };
-        self.turn(state, packet.to, Event::Message { from, message }, script);
     }
 
     fn ask(&self, state: &mut ClusterState<M, H>, client: ClientId, script: &mut Script) {
@@ -199,25 +206,6 @@ impl<M: Explorable, H: History<M>> Cluster<M, H> {
         self.turn(state, node, Event::Durable(stamp), script);
     }
 
-    pub(super) fn send(
-        &self,
-        state: &mut ClusterState<M, H>,
-        from: NodeId,
-        to: NodeId,
-        bytes: Bytes,
-    ) {
-        if state.machine(to).is_none() {
-            return;
-        }
-        let packet = Packet { from, to, bytes };
-        let at = if self.is_ordered {
-            state.network.partition_point(|each| (each.from, each.to) <= (from, to))
-        } else {
-            state.network.partition_point(|each| *each < packet)
-        };
-        state.network.insert(at, packet);
-    }
-
     pub(super) fn describe_what(&self, state: &ClusterState<M, H>, what: &What<M>) -> String {
         match what {
             What::Deliver(at) => describe_packet::<M>(&state.network[*at], "hears"),
@@ -231,19 +219,31 @@ impl<M: Explorable, H: History<M>> Cluster<M, H> {
             What::Sync(node) => format!("{node} syncs"),
             What::Crash(node) => format!("{node} crashes"),
             What::Restart(node) => format!("{node} starts again"),
+            What::Reset(a, b) => format!("the connection of {a} and {b} breaks"),
         }
     }
 }
 
 fn describe_packet<M: Machine>(packet: &Packet, verb: &str) -> String {
-    let message = M::Message::decode(packet.bytes.clone());
+    let Packet { from, to, carried } = packet;
+    let message = match carried {
+        Carried::Message(bytes) => M::Message::decode(bytes.clone()),
+        Carried::Up => return format!("{to} hears that {from} is up"),
+        Carried::Down => return format!("{to} hears that {from} is down"),
+    };
     let message: &dyn Debug = match &message {
         Ok(message) => message,
         Err(error) => error,
     };
-    format!("{} {verb} from {}: {message:?}", packet.to, packet.from)
+    format!("{to} {verb} from {from}: {message:?}")
 }
 
-fn host<M: Machine, H>(state: &mut ClusterState<M, H>, node: NodeId) -> &mut Host<M> {
+pub fn message<M: Machine>(from: NodeId, bytes: Bytes) -> Event<M> {
+    let message = M::Message::decode(bytes);
+    let message = message.expect("what a machine encodes can be decoded");
+    Event::Message { from: Address { node: from, shard: ShardId(0) }, message }
+}
+
+pub fn host<M: Machine, H>(state: &mut ClusterState<M, H>, node: NodeId) -> &mut Host<M> {
     Arc::make_mut(&mut state.nodes[node.0 as usize])
 }

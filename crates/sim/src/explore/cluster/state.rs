@@ -30,7 +30,17 @@ pub struct ClusterState<M: Machine, H> {
 pub struct Packet {
     pub from: NodeId,
     pub to: NodeId,
-    pub bytes: Bytes,
+    pub carried: Carried,
+}
+
+/// What travels.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Carried {
+    Message(Bytes),
+    /// The receiver hears that there is a connection.
+    Up,
+    /// The receiver hears that there is none any more.
+    Down,
 }
 
 /// A node: a machine while it runs, and storage always.
@@ -41,6 +51,8 @@ pub struct Host<M: Machine> {
     /// What waits for a stamp, in order.
     pub held: Vec<(Stamp, Outgoing<M>)>,
     pub timers: BTreeMap<M::Timer, Tick>,
+    /// Bit i: it knows of a connection to node i.
+    pub peers: u64,
 }
 
 /// What leaves a node.
@@ -67,6 +79,7 @@ impl<M: Machine> Host<M> {
             storage: Storage::default(),
             held: Vec::new(),
             timers: BTreeMap::new(),
+            peers: 0,
         }
     }
 
@@ -85,13 +98,14 @@ impl<M: Machine> Host<M> {
         self.storage.crash();
         self.held.clear();
         self.timers.clear();
+        self.peers = 0;
     }
 
     /// With moments counted from `now`; those that have passed are all alike.
     fn hash_relative(&self, machine: fn(&M, Tick, &mut Digest), now: Tick, digest: &mut Digest) {
         self.machine.is_some().hash(digest);
         self.machine.iter().for_each(|each| machine(each, now, digest));
-        (&self.storage, &self.held, self.timers.len()).hash(digest);
+        (&self.storage, &self.held, self.peers, self.timers.len()).hash(digest);
         self.timers.iter().for_each(|(timer, due)| (timer, due.since(now)).hash(digest));
     }
 }
@@ -121,6 +135,16 @@ impl<M: Machine, H: Hash> ClusterState<M, H> {
     /// Messages that are on their way.
     pub fn in_flight(&self) -> usize {
         self.network.len()
+    }
+
+    /// What is on its way between two nodes, in order.
+    pub(super) fn link(
+        &self,
+        from: NodeId,
+        to: NodeId,
+    ) -> impl DoubleEndedIterator<Item = &Carried> {
+        let packets = self.network.iter().filter(move |each| (each.from, each.to) == (from, to));
+        packets.map(|packet| &packet.carried)
     }
 
     pub(super) fn hash_relative(&self, machine: fn(&M, Tick, &mut Digest), digest: &mut Digest) {

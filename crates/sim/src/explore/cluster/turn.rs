@@ -22,11 +22,13 @@ pub struct Script {
     draws: Vec<(u64, u64)>,
     next: usize,
     places: Vec<&'static str>,
+    /// Whether a machine has asked anything of its host.
+    has_acted: bool,
 }
 
 impl Script {
     pub fn new(n_max: u64) -> Script {
-        Script { n_max, draws: Vec::new(), next: 0, places: Vec::new() }
+        Script { n_max, draws: Vec::new(), next: 0, places: Vec::new(), has_acted: false }
     }
 
     fn draw(&mut self, n: u64) -> u64 {
@@ -46,9 +48,13 @@ impl Script {
         self.places.iter().copied()
     }
 
+    pub fn has_acted(&self) -> bool {
+        self.has_acted || !self.draws.is_empty() || !self.places.is_empty()
+    }
+
     /// Goes on to the next choices; `false` when all were had.
     pub fn advance(&mut self) -> bool {
-        self.next = 0;
+        (self.next, self.has_acted) = (0, false);
         self.places.clear();
         while let Some((value, n)) = self.draws.pop() {
             if value + 1 < n {
@@ -70,7 +76,8 @@ enum Effect<M: Machine> {
 
 /// The cluster as a machine sees it during a step.
 struct Turn<'a, M: Machine> {
-    nodes: u32,
+    /// To whom it can send.
+    is_up: &'a dyn Fn(NodeId) -> bool,
     storage: &'a mut Storage,
     script: &'a mut Script,
     effects: Vec<Effect<M>>,
@@ -78,7 +85,7 @@ struct Turn<'a, M: Machine> {
 
 impl<M: Machine> Effects<M> for Turn<'_, M> {
     fn send(&mut self, to: Address, message: M::Message, after: Stamp) -> Result<(), Refused> {
-        if to.node.0 >= self.nodes || to.shard != ShardId(0) {
+        if to.shard != ShardId(0) || !(self.is_up)(to.node) {
             return Err(Refused::Down);
         }
         let mut bytes = Vec::new();
@@ -140,7 +147,9 @@ impl<M: Explorable, H: History<M>> Cluster<M, H> {
     ) {
         let mut events = VecDeque::from([first]);
         while let Some(event) = events.pop_front() {
-            for effect in self.step_machine(state, node, event, script) {
+            let effects = self.step_machine(state, node, event, script);
+            script.has_acted |= !effects.is_empty();
+            for effect in effects {
                 self.carry_out(state, node, effect, &mut events);
             }
         }
@@ -156,8 +165,9 @@ impl<M: Explorable, H: History<M>> Cluster<M, H> {
         let now = Now { tick: state.now, wall_us: WALL_START_US + state.now.0 };
         let host = Arc::make_mut(&mut state.nodes[node.0 as usize]);
         let Some(machine) = &mut host.machine else { return Vec::new() };
-        let storage = &mut host.storage;
-        let mut turn = Turn { nodes: self.nodes, storage, script, effects: Vec::new() };
+        let (storage, peers) = (&mut host.storage, host.peers);
+        let is_up = |to| self.is_up(peers, node, to);
+        let mut turn = Turn { is_up: &is_up, storage, script, effects: Vec::new() };
         machine.step(now, event, &mut turn);
         machine.check();
         turn.effects
