@@ -5,15 +5,19 @@
 //! $ cargo run --release -- two-phase 9 stateright
 //! ```
 //!
-//! Models: `two-phase N`, `paxos N`. Sides: `ombak` (the model in `crates/sim/tests/explore`), `stateright` (its own
-//! example's model in its own checker), `adapter` (its own example's model in our explorer). One run a process, so that
-//! the peak of resident memory belongs to that run.
+//! Models: `two-phase N`, `paxos N`. Sides: `ombak` (the model in `crates/sim/tests/explore`), `machines` (Paxos as
+//! machines in a cluster, there too), `stateright` (its own example's model in its own checker), `adapter` (its own
+//! example's model in our explorer). A number of threads may follow. One run a process, so that the peak of resident
+//! memory belongs to that run.
 
 mod adapter;
 mod measure;
 #[path = "../../../crates/sim/tests/explore/paxos.rs"]
 #[allow(dead_code, unused_imports)]
 mod paxos;
+#[path = "../../../crates/sim/tests/explore/paxos_machines.rs"]
+#[allow(dead_code, unused_imports)]
+mod paxos_machines;
 mod their_paxos;
 mod their_two_phase;
 #[path = "../../../crates/sim/tests/explore/two_phase.rs"]
@@ -30,19 +34,53 @@ use stateright::Checker;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [model, size, side] = &arguments[..] else {
-        eprintln!("usage: explorer-bench two-phase|paxos N ombak|stateright|adapter");
+    let [model, size, side, threads @ ..] = &arguments[..] else {
+        eprintln!(
+            "usage: explorer-bench two-phase|paxos N ombak|machines|stateright|adapter [THREADS]"
+        );
         std::process::exit(2);
     };
     let size: usize = size.parse().expect("N is a number");
-    match model.as_str() {
-        "two-phase" => {
-            let ours = two_phase::TwoPhase { managers: size, is_symmetric: false };
-            run(side, ours, || their_two_phase::model(size))
+    let threads = threads.first().map_or(1, |threads| threads.parse().expect("a number"));
+    match (model.as_str(), side.as_str()) {
+        ("two-phase", "ombak") => {
+            let model = two_phase::TwoPhase { managers: size, is_symmetric: false };
+            measure(side, || explore(&model, threads));
         }
-        "paxos" => run(side, paxos::Paxos { clients: size }, || their_paxos::model(size)),
+        ("paxos", "ombak") => {
+            measure(side, || explore(&paxos::Paxos { clients: size }, threads));
+        }
+        ("paxos", "machines") => {
+            let cluster = paxos_machines::cluster(size as u32);
+            measure(side, || explore(&cluster, threads));
+        }
+        ("two-phase", _) => theirs(side, threads, their_two_phase::model(size)),
+        ("paxos", _) => theirs(side, threads, their_paxos::model(size)),
         _ => panic!("no model {model}"),
     }
+}
+
+fn theirs(side: &str, threads: usize, model: impl Theirs) {
+    measure(side, || match side {
+        "adapter" => explore(&Adapter(model), threads),
+        "stateright" => {
+            let checker = stateright::Model::checker(model).threads(threads).spawn_bfs().join();
+            checker.assert_properties();
+            checker.unique_state_count() as u64
+        }
+        _ => panic!("no side {side}"),
+    });
+}
+
+fn explore(model: &impl Model, threads: usize) -> u64 {
+    let report = Explorer::new(model).threads(threads).run();
+    report.assert_holds();
+    let each = report.table_bytes as f64 / report.states as f64;
+    println!(
+        "table: {each:.1} bytes a state; {} steps, depth {}",
+        report.steps, report.depth_complete
+    );
+    report.states
 }
 
 /// What both checkers ask of a model.
@@ -66,28 +104,4 @@ impl<T> Theirs for T where
         + Sync
         + 'static
 {
-}
-
-fn run<T: Theirs>(side: &str, ours: impl Model, theirs: impl Fn() -> T) {
-    measure(side, || match side {
-        "ombak" => explore(&ours),
-        "adapter" => explore(&Adapter(theirs())),
-        "stateright" => {
-            let checker = stateright::Model::checker(theirs()).spawn_bfs().join();
-            checker.assert_properties();
-            checker.unique_state_count() as u64
-        }
-        _ => panic!("no side {side}"),
-    });
-}
-
-fn explore(model: &impl Model) -> u64 {
-    let report = Explorer::new(model).run();
-    report.assert_holds();
-    let each = report.table_bytes as f64 / report.states as f64;
-    println!(
-        "table: {each:.1} bytes a state; {} steps, depth {}",
-        report.steps, report.depth_complete
-    );
-    report.states
 }
