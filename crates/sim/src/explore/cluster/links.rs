@@ -3,6 +3,8 @@
 //! A connection ends at once for the side that dies or cuts it, and for the other when it hears of it, which is a step
 //! like the arrival of a message. What it sends in between goes into a connection that is no more.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use ombak_base::{Event, NodeId};
 
@@ -49,9 +51,9 @@ impl<M: Explorable, H: History<M>> Cluster<M, H> {
         let at = if self.is_ordered {
             state.network.partition_point(|each| (each.from, each.to) <= link)
         } else {
-            state.network.partition_point(|each| *each < packet)
+            state.network.partition_point(|each| **each < packet)
         };
-        state.network.insert(at, packet);
+        state.network.insert(at, Arc::new(packet));
     }
 
     /// What a packet says to the node that it was sent to.

@@ -17,7 +17,7 @@ pub struct ClusterState<M: Machine, H> {
     pub(super) now: Tick,
     pub(super) nodes: Vec<Arc<Host<M>>>,
     /// By sender and receiver; then as they were sent, or by content if messages overtake each other.
-    pub(super) network: Vec<Packet>,
+    pub(super) network: Vec<Arc<Packet>>,
     /// Bit i: client i has asked.
     pub(super) asked: u64,
     pub(super) spent: Budget,

@@ -91,3 +91,51 @@ fn change(entries: &mut BTreeMap<Key, Entry>, key: &Key, entry: &Option<Entry>) 
         None => entries.remove(key),
     };
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const P: Partition = Partition(3);
+
+    fn stored(tags: &[(&'static str, u64)]) -> Storage {
+        let mut storage = Storage::default();
+        for (key, tag) in tags {
+            storage.store(P, &Bytes::from(*key), Some(Entry { tag: *tag, bytes: Bytes::new() }));
+        }
+        storage
+    }
+
+    #[test]
+    fn a_crash_loses_what_came_after_the_last_sync() {
+        let mut storage = stored(&[("a", 1), ("b", 2)]);
+        assert_eq!(storage.durable(), Stamp(0));
+        assert_eq!(storage.sync(), Stamp(2));
+        assert_eq!(storage.store(P, &Bytes::from("a"), None), Stamp(3));
+        assert_eq!((storage.durable(), storage.is_synced()), (Stamp(2), false));
+        assert_eq!(storage.peek(P, &Bytes::from("a")), Peek::Absent);
+        storage.crash();
+        assert_eq!(storage.peek(P, &Bytes::from("a")), Peek::Tag(1));
+    }
+
+    #[test]
+    fn a_scan_comes_in_pieces() {
+        let mut storage = stored(&[("a", 1), ("b", 2), ("d", 4)]);
+        storage.sync();
+        storage.store(P, &Bytes::from("c"), Some(Entry { tag: 3, bytes: Bytes::new() }));
+        storage.store(P, &Bytes::from("b"), None);
+        let from = |from: &'static str| Scan {
+            partition: P,
+            from: Bytes::from(from),
+            to: Bytes::new(),
+            entries_max: 2,
+            bytes_max: 100,
+            values: false,
+        };
+        let tags = |chunk: &Chunk| chunk.entries.iter().map(|each| each.tag).collect::<Vec<_>>();
+        let first = storage.scan(&from("a"));
+        assert_eq!((tags(&first), first.next), (vec![1, 3], Some(Bytes::from("d"))));
+        let second = storage.scan(&from("d"));
+        assert_eq!((tags(&second), second.next), (vec![4], None));
+    }
+}

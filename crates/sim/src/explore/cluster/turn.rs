@@ -9,9 +9,9 @@ use ombak_base::{
     ShardId, Stamp, Tick, Ticket, Wire,
 };
 
-use super::state::{ClusterState, Outgoing};
+use super::state::{Carried, ClusterState, Host, Outgoing, Packet};
 use super::storage::Storage;
-use super::{Cluster, Explorable, History};
+use super::{Cluster, Explorable, History, act};
 use crate::WALL_START_US;
 
 /// What `choose` answers in one step, and what the step comes past. Running a step again and again with
@@ -22,13 +22,11 @@ pub struct Script {
     draws: Vec<(u64, u64)>,
     next: usize,
     places: Vec<&'static str>,
-    /// Whether a machine has asked anything of its host.
-    has_acted: bool,
 }
 
 impl Script {
     pub fn new(n_max: u64) -> Script {
-        Script { n_max, draws: Vec::new(), next: 0, places: Vec::new(), has_acted: false }
+        Script { n_max, draws: Vec::new(), next: 0, places: Vec::new() }
     }
 
     fn draw(&mut self, n: u64) -> u64 {
@@ -48,13 +46,9 @@ impl Script {
         self.places.iter().copied()
     }
 
-    pub fn has_acted(&self) -> bool {
-        self.has_acted || !self.draws.is_empty() || !self.places.is_empty()
-    }
-
     /// Goes on to the next choices; `false` when all were had.
     pub fn advance(&mut self) -> bool {
-        (self.next, self.has_acted) = (0, false);
+        self.next = 0;
         self.places.clear();
         while let Some((value, n)) = self.draws.pop() {
             if value + 1 < n {
@@ -145,25 +139,37 @@ impl<M: Explorable, H: History<M>> Cluster<M, H> {
         first: Event<M>,
         script: &mut Script,
     ) {
-        let mut events = VecDeque::from([first]);
-        while let Some(event) = events.pop_front() {
-            let effects = self.step_machine(state, node, event, script);
-            script.has_acted |= !effects.is_empty();
-            for effect in effects {
+        let mut events = VecDeque::new();
+        let mut next = Some(first);
+        while let Some(event) = next {
+            let host = Arc::make_mut(&mut state.nodes[node.0 as usize]);
+            for effect in self.step(state.now, node, host, event, script) {
                 self.carry_out(state, node, effect, &mut events);
             }
+            next = events.pop_front();
         }
     }
 
-    fn step_machine(
+    /// Whether a message would change nothing, and do nothing.
+    pub(super) fn is_idle(&self, state: &ClusterState<M, H>, packet: &Packet) -> bool {
+        let Carried::Message(bytes) = &packet.carried else { return false };
+        let before = &*state.nodes[packet.to.0 as usize];
+        let (mut after, mut script) = (before.clone(), Script::new(self.choices_max));
+        let event = act::message(packet.from, bytes.clone());
+        let effects = self.step(state.now, packet.to, &mut after, event, &mut script);
+        let is_silent = effects.is_empty() && script.draws.is_empty() && script.places.is_empty();
+        is_silent && before.machine == after.machine && before.storage == after.storage
+    }
+
+    fn step(
         &self,
-        state: &mut ClusterState<M, H>,
+        now: Tick,
         node: NodeId,
+        host: &mut Host<M>,
         event: Event<M>,
         script: &mut Script,
     ) -> Vec<Effect<M>> {
-        let now = Now { tick: state.now, wall_us: WALL_START_US + state.now.0 };
-        let host = Arc::make_mut(&mut state.nodes[node.0 as usize]);
+        let now = Now { tick: now, wall_us: WALL_START_US + now.0 };
         let Some(machine) = &mut host.machine else { return Vec::new() };
         let (storage, peers) = (&mut host.storage, host.peers);
         let is_up = |to| self.is_up(peers, node, to);
