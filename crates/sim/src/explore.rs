@@ -90,7 +90,7 @@ use std::fmt::Debug;
 use std::hash::Hash;
 use std::sync::Arc;
 
-pub use cluster::{Action, Budget, Cluster, ClusterState, Explorable, History, What};
+pub use cluster::{Action, Budget, Cluster, ClusterState, Explorable, History, Storage, What};
 pub use digest::Digest;
 pub use explorer::Explorer;
 pub use quiet::quietly;

@@ -15,6 +15,7 @@
 //! step.
 
 mod cluster;
+mod explored;
 mod history;
 mod keys;
 mod run;
@@ -24,6 +25,7 @@ mod sometimes;
 mod workload;
 
 pub use cluster::{Cluster, SMALL_STORE, Shape};
+pub use explored::{EXPLORATIONS, Exploration, Told};
 pub use history::{Broken, Found, History, Known, Listed, Op, OpKind, Outcome};
 pub use run::{Failure, Played, Report, play_script, record_seed, run_script, run_seed};
 pub use script::{Action, Ask, Asked, Boot, Condition, Script, ScriptError};

@@ -82,6 +82,7 @@ use turn::Script;
 
 pub use act::{Action, What};
 pub use state::ClusterState;
+pub use storage::Storage;
 
 /// A machine that threads can share: nothing else is asked of it.
 pub trait Explorable:
@@ -120,6 +121,8 @@ pub struct Budget {
     pub resets: u32,
 }
 
+type Boot<M> = Box<dyn Fn(NodeId, &Storage) -> M + Send + Sync>;
+
 type Hello = Box<dyn Fn(NodeId) -> Bytes + Send + Sync>;
 
 type RelativeHash<M> = fn(&M, Tick, &mut Digest);
@@ -127,12 +130,13 @@ type RelativeHash<M> = fn(&M, Tick, &mut Digest);
 /// A cluster to explore: see the [module](self).
 pub struct Cluster<M: Machine, H = ()> {
     nodes: u32,
-    boot: Box<dyn Fn(NodeId) -> M + Send + Sync>,
+    boot: Boot<M>,
     requests: Vec<(NodeId, M::Request)>,
     budget: Budget,
     /// What nodes say of themselves in a handshake; `None`: there are no connections to hear of.
     hello: Option<Hello>,
     is_ordered: bool,
+    begins_at_rest: bool,
     choices_max: u64,
     relative: Option<RelativeHash<M>>,
     history: H,
@@ -142,6 +146,14 @@ pub struct Cluster<M: Machine, H = ()> {
 impl<M: Explorable> Cluster<M> {
     /// So many nodes, at most 64. `boot` makes a machine for a node that starts, the first time and after each crash.
     pub fn new(nodes: u32, boot: impl Fn(NodeId) -> M + Send + Sync + 'static) -> Cluster<M> {
+        Cluster::with_storage(nodes, move |node, _| boot(node))
+    }
+
+    /// The same for machines that are made from what their nodes have stored.
+    pub fn with_storage(
+        nodes: u32,
+        boot: impl Fn(NodeId, &Storage) -> M + Send + Sync + 'static,
+    ) -> Cluster<M> {
         assert!(nodes <= 64, "at most 64 nodes");
         Cluster {
             nodes,
@@ -150,6 +162,7 @@ impl<M: Explorable> Cluster<M> {
             budget: Budget::default(),
             hello: None,
             is_ordered: true,
+            begins_at_rest: false,
             choices_max: 8,
             relative: None,
             history: (),
@@ -167,6 +180,7 @@ impl<M: Explorable> Cluster<M> {
             budget: self.budget,
             hello: self.hello,
             is_ordered: self.is_ordered,
+            begins_at_rest: self.begins_at_rest,
             choices_max: self.choices_max,
             relative: self.relative,
             history,
@@ -206,7 +220,15 @@ impl<M: Explorable, H: History<M>> Cluster<M, H> {
         self
     }
 
-    /// `choose(n)` is explored for `n` up to this, and is 0 above. 8 unless said otherwise.
+    /// Begins when the nodes have started, heard all that they had to say to each other, and synced: in one order of many.
+    /// What happens before clients ask is not explored then.
+    pub fn begins_at_rest(mut self) -> Self {
+        self.begins_at_rest = true;
+        self
+    }
+
+    /// `choose(n)` is explored for `n` up to this. Above it the answers are numbers that come from the node and from how
+    /// often it chose: names, as a rule, which must be different. 8 unless said otherwise.
     pub fn choices_max(mut self, n: u64) -> Self {
         self.choices_max = n;
         self
@@ -299,7 +321,10 @@ impl<M: Explorable, H: History<M>> Model for Cluster<M, H> {
         while script.advance() {
             states.push(self.start(&mut script));
         }
-        states
+        match self.begins_at_rest {
+            true => states.into_iter().map(|state| self.rest(state)).collect(),
+            false => states,
+        }
     }
 
     fn next(&self, state: &Self::State, steps: &mut impl Steps<Self>) {

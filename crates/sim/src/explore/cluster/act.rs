@@ -62,13 +62,32 @@ impl<M: Explorable, H: History<M>> Cluster<M, H> {
         };
         // Those that start later must not miss what those before them say at once.
         for node in (0..self.nodes).map(NodeId) {
-            host(&mut state, node).machine = Some((self.boot)(node));
+            self.boot(&mut state, node);
         }
         for node in (0..self.nodes).map(NodeId) {
             self.turn(&mut state, node, Event::Start, script);
         }
         self.connect_all(&mut state, script);
         state
+    }
+
+    fn boot(&self, state: &mut ClusterState<M, H>, node: NodeId) {
+        let place = host(state, node);
+        place.machine = Some((self.boot)(node, &place.storage));
+    }
+
+    /// Everything that was said has arrived and everything that was stored is synced, with no choice taken but the first.
+    pub(super) fn rest(&self, mut state: ClusterState<M, H>) -> ClusterState<M, H> {
+        loop {
+            let mut next = None;
+            self.possible(&state, &mut |what| {
+                if matches!(what, What::Deliver(_) | What::Sync(_)) {
+                    next.get_or_insert(what);
+                }
+            });
+            let Some(what) = next else { return state };
+            state = self.act(&state, &what, &mut Script::new(1));
+        }
     }
 
     pub(super) fn possible(&self, state: &ClusterState<M, H>, give: &mut impl FnMut(What<M>)) {
@@ -165,7 +184,7 @@ impl<M: Explorable, H: History<M>> Cluster<M, H> {
                 self.end_all(&mut next, *node);
             }
             What::Restart(node) => {
-                host(&mut next, *node).machine = Some((self.boot)(*node));
+                self.boot(&mut next, *node);
                 self.turn(&mut next, *node, Event::Start, script);
                 self.begin_all(&mut next, *node);
             }

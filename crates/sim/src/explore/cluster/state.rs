@@ -53,6 +53,8 @@ pub struct Host<M: Machine> {
     pub timers: BTreeMap<M::Timer, Tick>,
     /// Bit i: it knows of a connection to node i.
     pub peers: u64,
+    /// How often it chose from more than is explored.
+    pub named: u64,
 }
 
 /// What leaves a node.
@@ -80,6 +82,7 @@ impl<M: Machine> Host<M> {
             held: Vec::new(),
             timers: BTreeMap::new(),
             peers: 0,
+            named: 0,
         }
     }
 
@@ -105,7 +108,7 @@ impl<M: Machine> Host<M> {
     fn hash_relative(&self, machine: fn(&M, Tick, &mut Digest), now: Tick, digest: &mut Digest) {
         self.machine.is_some().hash(digest);
         self.machine.iter().for_each(|each| machine(each, now, digest));
-        (&self.storage, &self.held, self.peers, self.timers.len()).hash(digest);
+        (&self.storage, &self.held, self.peers, self.named, self.timers.len()).hash(digest);
         self.timers.iter().for_each(|(timer, due)| (timer, due.since(now)).hash(digest));
     }
 }

@@ -7,7 +7,7 @@ use ombak_base::{Chunk, Entry, Partition, Peek, Scan, ScanEntry, Stamp};
 
 type Key = (Partition, Bytes);
 
-/// A device that hashes.
+/// What a node has stored: a device that hashes.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub struct Storage {
     durable: BTreeMap<Key, Entry>,
@@ -17,7 +17,12 @@ pub struct Storage {
 }
 
 impl Storage {
-    pub fn load(&self, partition: Partition, key: &Bytes) -> Option<Entry> {
+    /// What is there, as a process that starts finds it.
+    pub fn entries(&self) -> impl Iterator<Item = (Partition, Bytes, Entry)> {
+        self.visible().into_iter().map(|((partition, key), entry)| (partition, key, entry))
+    }
+
+    pub(super) fn load(&self, partition: Partition, key: &Bytes) -> Option<Entry> {
         let is_it = |stored: &Key| stored.0 == partition && stored.1 == *key;
         match self.pending.iter().rev().find(|(stored, _)| is_it(stored)) {
             Some((_, entry)) => entry.clone(),
@@ -25,18 +30,18 @@ impl Storage {
         }
     }
 
-    pub fn peek(&self, partition: Partition, key: &Bytes) -> Peek {
+    pub(super) fn peek(&self, partition: Partition, key: &Bytes) -> Peek {
         self.load(partition, key).map_or(Peek::Absent, |entry| Peek::Tag(entry.tag))
     }
 
-    pub fn store(&mut self, partition: Partition, key: &Bytes, entry: Option<Entry>) -> Stamp {
+    pub(super) fn store(&mut self, partition: Partition, key: &Bytes, entry: Option<Entry>) -> Stamp {
         self.pending.push(((partition, key.clone()), entry));
         self.last = Stamp(self.last.0 + 1);
         self.last
     }
 
     /// In key order, as much as the scan allows.
-    pub fn scan(&self, scan: &Scan) -> Chunk {
+    pub(super) fn scan(&self, scan: &Scan) -> Chunk {
         let visible = self.visible();
         let in_range = |key: &Key| {
             key.0 == scan.partition && key.1 >= scan.from && (scan.to.is_empty() || key.1 < scan.to)
@@ -62,12 +67,12 @@ impl Storage {
         visible
     }
 
-    pub fn is_synced(&self) -> bool {
+    pub(super) fn is_synced(&self) -> bool {
         self.pending.is_empty()
     }
 
     /// Everything stored so far is durable.
-    pub fn sync(&mut self) -> Stamp {
+    pub(super) fn sync(&mut self) -> Stamp {
         for (key, entry) in std::mem::take(&mut self.pending) {
             change(&mut self.durable, &key, &entry);
         }
@@ -75,12 +80,12 @@ impl Storage {
     }
 
     /// Forgets what was not synced, and counts stamps anew.
-    pub fn crash(&mut self) {
+    pub(super) fn crash(&mut self) {
         self.pending.clear();
         self.last = Stamp::NONE;
     }
 
-    pub fn durable(&self) -> Stamp {
+    pub(super) fn durable(&self) -> Stamp {
         Stamp(self.last.0 - self.pending.len() as u64)
     }
 }

@@ -29,9 +29,14 @@ impl Script {
         Script { n_max, draws: Vec::new(), next: 0, places: Vec::new() }
     }
 
+    /// Whether a choice from so many is explored.
+    fn explores(&self, n: u64) -> bool {
+        n <= self.n_max
+    }
+
     fn draw(&mut self, n: u64) -> u64 {
         if self.next == self.draws.len() {
-            self.draws.push((0, if n <= self.n_max { n } else { 1 }));
+            self.draws.push((0, n));
         }
         self.next += 1;
         self.draws[self.next - 1].0
@@ -73,6 +78,8 @@ struct Turn<'a, M: Machine> {
     /// To whom it can send.
     is_up: &'a dyn Fn(NodeId) -> bool,
     storage: &'a mut Storage,
+    node: NodeId,
+    named: &'a mut u64,
     script: &'a mut Script,
     effects: Vec<Effect<M>>,
 }
@@ -101,7 +108,11 @@ impl<M: Machine> Effects<M> for Turn<'_, M> {
     }
 
     fn choose(&mut self, n: u64) -> u64 {
-        self.script.draw(n)
+        if self.script.explores(n) {
+            return self.script.draw(n);
+        }
+        *self.named += 1;
+        (u64::from(self.node.0) << 32 | *self.named) % n
     }
 
     fn load(&mut self, ticket: Ticket, partition: Partition, key: &Bytes) {
@@ -171,9 +182,9 @@ impl<M: Explorable, H: History<M>> Cluster<M, H> {
     ) -> Vec<Effect<M>> {
         let now = Now { tick: now, wall_us: WALL_START_US + now.0 };
         let Some(machine) = &mut host.machine else { return Vec::new() };
-        let (storage, peers) = (&mut host.storage, host.peers);
+        let (storage, peers, named) = (&mut host.storage, host.peers, &mut host.named);
         let is_up = |to| self.is_up(peers, node, to);
-        let mut turn = Turn { is_up: &is_up, storage, script, effects: Vec::new() };
+        let mut turn = Turn { is_up: &is_up, storage, node, named, script, effects: Vec::new() };
         machine.step(now, event, &mut turn);
         machine.check();
         turn.effects

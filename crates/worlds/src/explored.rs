@@ -1,0 +1,230 @@
+//! Small clusters of the production shard, of which every schedule is explored.
+//!
+//! Three nodes with a ring of one partition each know each other, and a few clients ask at any time. What the explorer
+//! takes through all its orders: which message arrives next, when each node syncs, whether a message is lost, whether
+//! somebody crashes and starts again.
+
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+use ombak_base::{Address, ClientId, Device, DirectoryId, NodeId, ShardId};
+use ombak_cluster::{Hello, Topology, VERSION};
+use ombak_kv::props::BucketMap;
+use ombak_kv::{Answer, BucketId, Content, GetOp, Operation, PutOp, Quorums, Request, Return};
+use ombak_node::{Boot, Config, DeleteMode, Reply, Shard};
+use ombak_sim::explore::{Budget, Cluster, History, Storage};
+use ombak_store::memory::Memory;
+
+use crate::keys::keep_siblings;
+
+/// What clients of a small cluster were told, as far as it matters.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Told {
+    /// Values whose puts are acknowledged.
+    acknowledged: BTreeSet<u8>,
+    /// What each read must find: what was acknowledged when it was asked.
+    due: Vec<(ClientId, BTreeSet<u8>)>,
+    /// A read that did not find that, and what it found.
+    missed: Option<(ClientId, BTreeSet<u8>)>,
+    /// Whether some read found two values.
+    found_two: bool,
+    /// Whether some request failed.
+    failed: bool,
+}
+
+/// Client n puts the value n.
+impl History<Shard> for Told {
+    fn asked(&mut self, client: ClientId, request: &ombak_node::Request) {
+        if let ombak_node::Request::Kv(Request::Key(Operation::Get(_))) = request {
+            self.due.push((client, self.acknowledged.clone()));
+        }
+    }
+
+    fn replied(&mut self, client: ClientId, reply: &Reply) {
+        match reply {
+            Reply::Kv(Answer::Written(_)) => drop(self.acknowledged.insert(client.0 as u8)),
+            Reply::Kv(Answer::Object(object)) => {
+                let values = object.siblings.iter().filter_map(|(_, content)| content.value.first());
+                self.found(client, values.copied().collect());
+            }
+            Reply::Kv(Answer::NotFound(_)) => self.found(client, BTreeSet::new()),
+            _ => self.failed = true,
+        }
+    }
+}
+
+impl Told {
+    fn found(&mut self, client: ClientId, values: BTreeSet<u8>) {
+        self.found_two |= values.len() > 1;
+        let due = self.due.iter().find(|(reader, _)| *reader == client);
+        if due.is_some_and(|(_, due)| !due.is_subset(&values)) {
+            self.missed = Some((client, values));
+        }
+    }
+}
+
+/// A configuration that can be explored.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Exploration {
+    /// Its name.
+    pub name: &'static str,
+    /// What is in it.
+    pub about: &'static str,
+    /// How many puts, all of one key, each through another node.
+    puts: u32,
+    /// How many reads.
+    gets: u32,
+    budget: Budget,
+}
+
+const CALM: Budget = Budget { drops: 0, duplicates: 0, timers: 0, crashes: 0, resets: 0 };
+
+/// All of them, the small ones first.
+pub const EXPLORATIONS: &[Exploration] = &[
+    Exploration {
+        name: "write-read",
+        about: "a put through one node, a read through another",
+        puts: 1,
+        gets: 1,
+        budget: CALM,
+    },
+    Exploration {
+        name: "write-write",
+        about: "two puts at once through two nodes",
+        puts: 2,
+        gets: 0,
+        budget: CALM,
+    },
+    Exploration {
+        name: "write-reset",
+        about: "a put and a read, and one connection breaks",
+        puts: 1,
+        gets: 1,
+        budget: Budget { resets: 1, ..CALM },
+    },
+    Exploration {
+        name: "write-crash",
+        about: "a put and a read, and one node crashes and comes back",
+        puts: 1,
+        gets: 1,
+        budget: Budget { crashes: 1, ..CALM },
+    },
+    Exploration {
+        name: "write-write-read",
+        about: "two puts and a read at once through three nodes",
+        puts: 2,
+        gets: 1,
+        budget: CALM,
+    },
+];
+
+const NODES: u32 = 3;
+
+impl Exploration {
+    /// The cluster, with what must hold in it.
+    pub fn cluster(&self) -> Result<Cluster<Shard, Told>, String> {
+        let names: Vec<String> = (0..NODES).map(|node| format!("n{node}")).collect();
+        // The ring's smallest size; the clients' one key lies in one of the partitions.
+        let topology = Topology::fixed(&names, RING_SIZE).map_err(|error| error.to_string())?;
+        let (of_nodes, of_hellos) = (topology.clone(), topology);
+        let boot = move |node, storage: &Storage| shard(&of_nodes, node, storage);
+        let mut cluster = Cluster::with_storage(NODES, boot)
+            .connected(move |node| hello(&of_hellos, node))
+            .begins_at_rest()
+            .budget(self.budget)
+            .history(Told::default());
+        for client in 0..self.puts + self.gets {
+            let node = NodeId(client % NODES);
+            let operation = if client < self.puts { put(client as u8) } else { get() };
+            let request = ombak_node::Request::Kv(Request::Key(operation));
+            cluster = cluster.request(node, request);
+        }
+        let gets = self.gets;
+        cluster = cluster
+            .always("a read finds what was acknowledged before it", |state| {
+                state.history.missed.is_none()
+            })
+            .sometimes("all is acknowledged", {
+                let puts = self.puts as usize;
+                move |state| state.history.acknowledged.len() == puts
+            });
+        if gets > 0 {
+            cluster = cluster.sometimes("a read is asked after an acknowledgement", |state| {
+                state.history.due.iter().any(|(_, due)| !due.is_empty())
+            });
+        }
+        if gets > 0 && self.puts > 1 {
+            cluster = cluster.sometimes("a read finds siblings", |state| state.history.found_two);
+        }
+        Ok(cluster)
+    }
+}
+
+const RING_SIZE: u32 = 8;
+
+/// A node that knows that the bucket keeps siblings.
+fn shard(topology: &Topology, node: NodeId, storage: &Storage) -> Shard {
+    let mut device = Memory::new();
+    for (partition, key, entry) in storage.entries() {
+        device.store(partition, &key, Some(&entry));
+    }
+    let config = Config {
+        me: Address { node, shard: ShardId(0) },
+        shards: 1,
+        topology: topology.clone(),
+        boot: u64::from(node.0),
+        directory: DirectoryId(u64::from(node.0)),
+        delete_mode: DeleteMode::Immediate,
+    };
+    let mut boot = Boot::read(&mut device, &config, &Default::default());
+    let mut buckets = BucketMap::default();
+    if buckets.set(&bucket(), &keep_siblings(), NodeId(0)).is_ok() {
+        boot.props = vec![buckets.export(&bucket())];
+    }
+    Shard::new(config, boot)
+}
+
+fn hello(topology: &Topology, node: NodeId) -> Bytes {
+    let hello = Hello {
+        versions: (VERSION, VERSION),
+        cluster: topology.cluster,
+        node,
+        directory: DirectoryId(u64::from(node.0)),
+        epoch: topology.epoch,
+        shard: ShardId(0),
+        shards: 1,
+    };
+    Bytes::from(hello.encode())
+}
+
+fn bucket() -> BucketId {
+    BucketId::default_type("b")
+}
+
+fn put(value: u8) -> Operation {
+    Operation::Put(PutOp {
+        bucket: bucket(),
+        key: Some(Bytes::from_static(b"k")),
+        context: Bytes::new(),
+        content: Content { value: Bytes::copy_from_slice(&[value]), ..Content::default() },
+        quorums: Quorums::default(),
+        returns: Return::Nothing,
+        if_none_match: false,
+        if_not_modified: false,
+        timeout_ms: None,
+    })
+}
+
+fn get() -> Operation {
+    Operation::Get(GetOp {
+        bucket: bucket(),
+        key: Bytes::from_static(b"k"),
+        quorums: Quorums::default(),
+        basic_quorum: None,
+        notfound_ok: None,
+        timeout_ms: None,
+    })
+}
+
+#[cfg(test)]
+mod tests;
