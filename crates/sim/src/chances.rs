@@ -163,6 +163,11 @@ impl Chances {
         }
     }
 
+    /// Which of its kind at its time the last such decision was, from 1.
+    pub fn last(&self, what: What) -> u64 {
+        self.counts.get(&what.code()).map_or(0, |count| count.at_last)
+    }
+
     /// Whether something rare happens.
     pub fn happens(&mut self, what: What, per_mille: u32) -> bool {
         self.decide(what, 0, |rng| u64::from(rng.chance(per_mille.into(), 1000))) == 1

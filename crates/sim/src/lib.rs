@@ -53,6 +53,13 @@
 //! for want of a connection), `refused` (a connection), `write` (commits, success), `tidy`, and what the
 //! scenario did: `boot crash pause resume wipe block slow reset clock rate`. To find where two runs part, print both and compare.
 //!
+//! # How to see a run
+//!
+//! After [`World::keep_diagram`], [`World::diagram`] gives the last events as a page of HTML that needs nothing else, to be
+//! opened in a browser: nodes are columns, shards lines on which time runs down, messages arrows under the names that
+//! they have in a schedule ([`Decisions`]), with what each step changed in its machine. It shows what a trace does, and
+//! beside it `sent`, `unsent` (refused for a full queue), `heal` and `weather` ([`World::set_faults`]).
+//!
 //! # Hosting a machine of one's own
 //!
 //! A machine, and a [`System`] that boots it. [`open_log`] is storage enough for a test.
@@ -138,6 +145,7 @@
 //! ```
 
 mod chances;
+mod diagram;
 mod disk;
 pub mod explore;
 mod faults;

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use ombak_base::{Address, NodeId};
 
 use crate::chances::{Chances, What};
+use crate::diagram::Sent;
 use crate::faults::Faults;
 
 /// Numbers connections; each attempt that succeeds has a new one.
@@ -20,6 +21,7 @@ pub struct Packet {
     pub from: Address,
     pub to: Address,
     pub connection: ConnectionId,
+    pub sent: Sent,
     pub bytes: Bytes,
 }
 
@@ -70,6 +72,11 @@ impl Network {
 
     pub fn is_blocked(&self, from: NodeId, to: NodeId) -> bool {
         self.blocked.contains(&(from, to))
+    }
+
+    /// Directions in which nothing passes.
+    pub fn blocked(&self) -> impl Iterator<Item = (NodeId, NodeId)> + '_ {
+        self.blocked.iter().copied()
     }
 
     /// Everything passes again; gives what has waited, in the order in which it came.

@@ -3,7 +3,9 @@
 use std::collections::VecDeque;
 use std::fmt::{self, Debug, Write};
 
-use ombak_base::{NodeId, ShardId, Tick};
+use ombak_base::{Address, NodeId, ShardId, Tick};
+
+use crate::diagram::Diagram;
 
 /// A running 128-bit fingerprint: the same in every process, on every machine. Not for adversaries.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -70,12 +72,14 @@ pub struct Trace {
     events: u64,
     lines: VecDeque<String>,
     lines_max: usize,
+    /// The same as data, and more, if somebody wants a picture.
+    pub(crate) diagram: Option<Diagram>,
 }
 
 impl Trace {
     pub(crate) fn new() -> Trace {
         let (fingerprint, lines) = (Fingerprint::new(), VecDeque::new());
-        Trace { fingerprint, events: 0, lines, lines_max: 0 }
+        Trace { fingerprint, events: 0, lines, lines_max: 0, diagram: None }
     }
 
     /// Keeps the last `max` entries as text from now on. The fingerprint does not depend on it.
@@ -119,6 +123,17 @@ impl Trace {
         }
         if self.lines_max > 0 {
             self.keep_line(line(now, node, shard, kind, detail));
+        }
+        if let Some(diagram) = &mut self.diagram {
+            let (Detail::Text(text) | Detail::Bytes(_, text)) = detail;
+            diagram.note(now, Some(node), shard, kind, text);
+        }
+    }
+
+    /// The last entry was a step of this machine, which now is this.
+    pub(crate) fn stepped(&mut self, at: Address, machine: &dyn Debug) {
+        if let Some(diagram) = &mut self.diagram {
+            diagram.stepped(at, machine);
         }
     }
 

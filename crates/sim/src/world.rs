@@ -1,6 +1,7 @@
 //! The host: nodes, virtual time, and what a scenario can do to them.
 
 mod clients;
+mod diagram;
 mod inspect;
 mod links;
 mod node;
@@ -220,6 +221,10 @@ impl<S: System> World<S> {
     fn happen(&mut self, key: Key, node: NodeId, what: Inside<S>) {
         match what {
             Inside::Event(shard, event) => self.turn(node, shard, event),
+            Inside::Local { from, shard, sent, message } => {
+                self.about(from, Address { node, shard }, sent);
+                self.turn(node, shard, Event::Message { from, message });
+            }
             Inside::Timer(shard, timer) => {
                 let Some(host) = self.shard(node, shard) else { return };
                 if host.timers.get(&timer) == Some(&key) {

@@ -105,6 +105,7 @@ impl<S: System> World<S> {
     /// A message arrives at a node that is not paused.
     pub(super) fn arrive(&mut self, packet: Packet) {
         let (from, to) = (packet.from, packet.to);
+        self.about(from, to, packet.sent);
         if self.network.is_blocked(from.node, to.node) {
             return self.meet_partition(packet);
         }

@@ -10,6 +10,7 @@ use ombak_base::{
 
 use super::System;
 use crate::SimDisk;
+use crate::diagram::Sent;
 use crate::network::{ConnectionId, Packet};
 use crate::queue::Key;
 
@@ -36,6 +37,13 @@ pub enum Due<S: System> {
 /// What happens within a process.
 pub enum Inside<S: System> {
     Event(ShardId, Event<S::Machine>),
+    /// A message from another shard of the node.
+    Local {
+        from: Address,
+        shard: ShardId,
+        sent: Sent,
+        message: MessageOf<S>,
+    },
     Timer(ShardId, TimerOf<S>),
     /// A read that had to wait for the disk ends.
     Job(ShardId, Ticket, ReadJob),

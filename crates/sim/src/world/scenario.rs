@@ -118,6 +118,7 @@ impl<S: System> World<S> {
 
     /// Everything passes again, as fast as before. What has stalled arrives now.
     pub fn heal(&mut self) {
+        self.note(None, "heal", &());
         for packet in self.network.heal() {
             self.dispatch((self.now, 0), Due::Packet(packet));
         }
@@ -133,6 +134,7 @@ impl<S: System> World<S> {
 
     /// Changes the weather.
     pub fn set_faults(&mut self, faults: Faults) {
+        self.note(None, "weather", &faults);
         self.faults = faults;
     }
 

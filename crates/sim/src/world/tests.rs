@@ -1,5 +1,6 @@
 //! What a machine may rely on, and what it must expect.
 
+mod diagram;
 mod parrot;
 
 use std::io::{ErrorKind, IoSlice};
@@ -26,7 +27,12 @@ fn value(tag: Option<u64>) -> Option<Heard<Said>> {
 
 /// A day in the life of a flock, with everything that can happen in it.
 fn eventful(seed: u64) -> Flock {
+    eventful_with(seed, |_| ())
+}
+
+fn eventful_with(seed: u64, prepare: impl FnOnce(&mut Flock)) -> Flock {
     let mut w = World::new(Aviary::default(), 3, seed).unwrap();
+    prepare(&mut w);
     let mut rng = Rng::new(seed);
     for node in [A, B, C] {
         w.request(node, S0, Ask::Chatter(500));

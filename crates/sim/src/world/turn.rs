@@ -8,9 +8,11 @@ use ombak_base::{
     ReadJob, Refused, Scan, ShardId, Stamp, Tick, Ticket, Wire,
 };
 
+use super::diagram::Encoded;
 use super::node::{Due, Inside, MessageOf, Outgoing, ReplyOf, TimerOf};
 use super::{Heard, Reply, System, World};
 use crate::chances::{Chances, What};
+use crate::diagram::Sent;
 use crate::faults::Faults;
 use crate::network::{ConnectionId, Packet};
 use crate::trace::Detail;
@@ -22,6 +24,8 @@ enum Effect<S: System> {
     Disarm(TimerOf<S>),
     Answer(Event<S::Machine>),
     Job(Ticket, ReadJob),
+    /// The n-th send to there at this time was refused.
+    Refuse(Address, u64),
 }
 
 /// The world as a machine sees it during a step. Storage answers at once, so that loads see the stores
@@ -46,6 +50,8 @@ impl<S: System> Effects<S::Machine> for Turn<'_, S> {
             return Err(Refused::Down);
         }
         if self.chances.happens(What::Refuse(self.me, to), self.faults.full_per_mille) {
+            let n = self.chances.last(What::Refuse(self.me, to));
+            self.effects.push(Effect::Refuse(to, n));
             return Err(Refused::Full);
         }
         let outgoing = if is_local {
@@ -153,6 +159,7 @@ impl<S: System> World<S> {
         };
         host.machine.step(now, event, &mut turn);
         let effects = turn.effects;
+        self.trace.stepped(Address { node, shard }, &host.machine);
         host.machine.check();
         effects
     }
@@ -177,6 +184,7 @@ impl<S: System> World<S> {
                     events.push_back(event);
                 }
             }
+            Effect::Refuse(to, n) => self.note_refused(Address { node, shard }, to, n),
             Effect::Job(ticket, job) => {
                 let late = What::LoadDelay(Address { node, shard });
                 self.push_inside(node, late, self.faults.load_us, Inside::Job(shard, ticket, job));
@@ -218,8 +226,9 @@ impl<S: System> World<S> {
                 let delay = self.chances.span(What::Delay(from, to), self.faults.local_us);
                 let at = self.now + delay;
                 let at = self.network.in_line(from, to, at);
-                let event = Event::Message { from, message };
-                self.push_inside_at(to.node, at, Inside::Event(to.shard, event));
+                let sent = self.note_sent(from, to, &message);
+                let what = Inside::Local { from, shard: to.shard, sent, message };
+                self.push_inside_at(to.node, at, what);
             }
             Outgoing::Remote(to, bytes) => self.send_packet(from, to, bytes),
             Outgoing::Reply(client, reply) => {
@@ -234,15 +243,18 @@ impl<S: System> World<S> {
     fn send_packet(&mut self, from: Address, to: Address, bytes: Bytes) {
         let peers = self.process(from.node).map(|process| &process.peers);
         let Some(connection) = peers.and_then(|peers| peers.get(&to.node).copied()) else {
+            self.about(from, to, Sent::default());
             return self.trace_text(from.node, Some(from.shard), "lost", &to);
         };
         let arrivals = self.network.arrivals(from, to, self.now, &self.faults, &mut self.chances);
+        let sent = self.note_sent(from, to, &Encoded::<MessageOf<S>>::new(&bytes));
         if arrivals[0].is_none() {
+            self.about(from, to, sent);
             self.trace_text(from.node, Some(from.shard), "dropped", &to);
         }
         for at in arrivals.into_iter().flatten() {
             let bytes = bytes.clone();
-            self.queue.push(at, Due::Packet(Packet { from, to, connection, bytes }));
+            self.queue.push(at, Due::Packet(Packet { from, to, connection, sent, bytes }));
         }
     }
 
