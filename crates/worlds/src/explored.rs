@@ -1,6 +1,6 @@
 //! Small clusters of the production shard, of which every schedule is explored.
 //!
-//! Three nodes with a ring of one partition each know each other, and a few clients ask at any time. What the explorer
+//! Three nodes have started and know each other, and a few clients ask at any time. What the explorer
 //! takes through all its orders: which message arrives next, when each node syncs, whether a message is lost, whether
 //! somebody crashes and starts again.
 
@@ -44,7 +44,8 @@ impl History<Shard> for Told {
         match reply {
             Reply::Kv(Answer::Written(_)) => drop(self.acknowledged.insert(client.0 as u8)),
             Reply::Kv(Answer::Object(object)) => {
-                let values = object.siblings.iter().filter_map(|(_, content)| content.value.first());
+                let values =
+                    object.siblings.iter().filter_map(|(_, content)| content.value.first());
                 self.found(client, values.copied().collect());
             }
             Reply::Kv(Answer::NotFound(_)) => self.found(client, BTreeSet::new()),
@@ -123,8 +124,12 @@ const NODES: u32 = 3;
 impl Exploration {
     /// The cluster, with what must hold in it.
     pub fn cluster(&self) -> Result<Cluster<Shard, Told>, String> {
+        self.cluster_with(Quorums::default())
+    }
+
+    /// The same with other quorums of the puts.
+    fn cluster_with(&self, quorums: Quorums) -> Result<Cluster<Shard, Told>, String> {
         let names: Vec<String> = (0..NODES).map(|node| format!("n{node}")).collect();
-        // The ring's smallest size; the clients' one key lies in one of the partitions.
         let topology = Topology::fixed(&names, RING_SIZE).map_err(|error| error.to_string())?;
         let (of_nodes, of_hellos) = (topology.clone(), topology);
         let boot = move |node, storage: &Storage| shard(&of_nodes, node, storage);
@@ -135,7 +140,7 @@ impl Exploration {
             .history(Told::default());
         for client in 0..self.puts + self.gets {
             let node = NodeId(client % NODES);
-            let operation = if client < self.puts { put(client as u8) } else { get() };
+            let operation = if client < self.puts { put(client as u8, quorums) } else { get() };
             let request = ombak_node::Request::Kv(Request::Key(operation));
             cluster = cluster.request(node, request);
         }
@@ -160,6 +165,7 @@ impl Exploration {
     }
 }
 
+/// The smallest. The one key of the clients lies in one of the partitions.
 const RING_SIZE: u32 = 8;
 
 /// A node that knows that the bucket keeps siblings.
@@ -201,13 +207,13 @@ fn bucket() -> BucketId {
     BucketId::default_type("b")
 }
 
-fn put(value: u8) -> Operation {
+fn put(value: u8, quorums: Quorums) -> Operation {
     Operation::Put(PutOp {
         bucket: bucket(),
         key: Some(Bytes::from_static(b"k")),
         context: Bytes::new(),
         content: Content { value: Bytes::copy_from_slice(&[value]), ..Content::default() },
-        quorums: Quorums::default(),
+        quorums,
         returns: Return::Nothing,
         if_none_match: false,
         if_not_modified: false,

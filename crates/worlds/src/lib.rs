@@ -27,7 +27,7 @@ mod workload;
 pub use cluster::{Cluster, SMALL_STORE, Shape};
 pub use explored::{EXPLORATIONS, Exploration, Told};
 pub use history::{Broken, Found, History, Known, Listed, Op, OpKind, Outcome};
-pub use run::{Failure, Played, Report, play_script, record_seed, run_script, run_seed};
+pub use run::{Failure, Kept, Played, Report, play_script, record_seed, run_script, run_seed};
 pub use script::{Action, Ask, Asked, Boot, Condition, Script, ScriptError};
 pub use shrinking::{Shrunk, shrink_script};
 pub use sometimes::SOMETIMES;

@@ -83,25 +83,40 @@ pub struct Played {
     pub ended: Result<Report, Failure>,
     /// Its last events, as text.
     pub trace: Vec<String>,
+    /// A page that draws the storm, if it was asked for.
+    pub diagram: Option<String>,
 }
 
-/// Plays a script, and keeps its last `trace_lines` events.
-pub fn play_script(script: &Script, trace_lines: usize) -> Played {
-    let mut trace = Vec::new();
+/// What is kept of a run that is played.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Kept {
+    /// The last so many events of the whole run, as text.
+    pub trace_lines: usize,
+    /// The last so many events until everything is healed, for the page that draws them. 0: none.
+    pub diagram_events: usize,
+}
+
+/// Plays a script.
+pub fn play_script(script: &Script, kept: Kept) -> Played {
+    let (mut trace, mut diagram) = (Vec::new(), None);
     let ended = caught(script.seed, || {
-        let mut run = Run::new(script.clone(), trace_lines)?;
+        let mut run = Run::new(script.clone(), kept.trace_lines)?;
         run.world.keep_quiet();
+        run.world.keep_diagram(kept.diagram_events);
+        run.is_drawn = kept.diagram_events > 0;
         run.world.follow(&script.decisions);
         let ended = catch_unwind(AssertUnwindSafe(|| run.play()));
+        run.draw();
         trace = run.world.trace().lines().map(str::to_owned).collect();
+        diagram = run.diagram.take();
         ended.unwrap_or_else(|panic| resume_unwind(panic))
     });
-    Played { ended, trace }
+    Played { ended, trace, diagram }
 }
 
 /// Plays a script to see whether it holds.
 pub fn run_script(script: &Script) -> Result<Report, Failure> {
-    play_script(script, 0).ended
+    play_script(script, Kept::default()).ended
 }
 
 /// Runs one seed once more and gives what it did as a script, which breaks what the seed breaks.
@@ -152,6 +167,9 @@ struct Run {
     has_wiped: bool,
     new_epoch: bool,
     wrong_clocks: bool,
+    /// Whether the storm is to be drawn.
+    is_drawn: bool,
+    diagram: Option<String>,
 }
 
 impl Run {
@@ -205,7 +223,17 @@ impl Run {
             has_wiped: false,
             new_epoch,
             wrong_clocks,
+            is_drawn: false,
+            diagram: None,
         })
+    }
+
+    /// Draws what was kept, once.
+    fn draw(&mut self) {
+        if std::mem::take(&mut self.is_drawn) {
+            self.diagram = Some(self.world.diagram(&format!("seed {}", self.seed)));
+            self.world.keep_diagram(0);
+        }
     }
 
     /// Draws a storm and does it, then checks.
@@ -267,6 +295,8 @@ impl Run {
     }
 
     fn end(&mut self) -> Result<(), Failure> {
+        // What follows is calm: hundreds of reads, after which nobody would find the storm.
+        self.draw();
         self.heal()?;
         self.settle()?;
         let checked = self.workload.history().check();

@@ -5,8 +5,9 @@ use std::panic;
 use std::path::{Path, PathBuf};
 
 use indicatif::ProgressBar;
-use ombak_worlds::{Failure, Script, Shrunk, record_seed, shrink_script};
+use ombak_worlds::{Failure, Kept, Shrunk, play_script, record_seed, shrink_script};
 
+use super::replay::DIAGRAM_EVENTS;
 use crate::error::CliError;
 
 /// A schedule with more lines is written to its file alone.
@@ -56,16 +57,20 @@ fn report(shrunk: &Shrunk, file: &Path) -> CliError {
     if text.lines().count() <= LINES_MAX {
         eprintln!("\n{text}");
     }
-    match write(file, script) {
+    let html = file.with_extension("html");
+    let kept = Kept { trace_lines: 0, diagram_events: DIAGRAM_EVENTS };
+    let page = play_script(script, kept).diagram.unwrap_or_default();
+    match write(file, &text).and_then(|()| write(&html, &page)) {
         Ok(()) => CliError::failed(format!(
-            "the schedule is in {}: play it with `ombak sim --replay {0}`",
-            file.display()
+            "the schedule is in {}: play it with `ombak sim --replay {0}`; {} draws it",
+            file.display(),
+            html.display()
         )),
         Err(error) => error,
     }
 }
 
-pub(super) fn write(file: &Path, script: &Script) -> Result<(), CliError> {
-    let written = fs::write(file, script.to_string());
+pub(super) fn write(file: &Path, text: &str) -> Result<(), CliError> {
+    let written = fs::write(file, text);
     written.map_err(|error| CliError::failed(format!("cannot write {}: {error}", file.display())))
 }

@@ -1,5 +1,6 @@
 //! `ombak sim`: whole clusters in one process, from a seed or from a schedule.
 
+mod explore;
 mod failing;
 mod replay;
 mod seeds;
@@ -21,11 +22,21 @@ Examples:
   ombak sim run --minutes 10              as many as that takes
   ombak sim run --seed 42 --trace-hash    its fingerprint, equal in every process
   ombak sim run --seed 42 --record FILE   writes down what it does, as a schedule that can be read and changed
-  ombak sim --replay FILE                 plays a schedule
+  ombak sim --replay FILE --html PAGE     plays a schedule, and draws it
+  ombak sim explore write-read            every schedule of a small cluster
 
 Each seed is a cluster of three to five nodes, clients, and faults: delay, loss, duplication, partitions, crashes,
 lost disks. Then everything is healed, and what clients were told is checked against what is there. A seed that fails
 is made small: its schedule is shown, and written to a file for --replay.";
+
+const EXPLORE_EXAMPLES: &str = "\
+Examples:
+  ombak sim explore                       which clusters there are
+  ombak sim explore write-crash           a put, a read, and a node that crashes at any moment
+
+Three nodes of the production code; every order in which messages arrive, nodes sync, connections break and nodes crash,
+within what the cluster's line says. Either all states were visited and nothing is broken, or the shortest way to what is
+broken is shown, or a bound was reached: then what was covered is said. Exit code 3 in the last two.";
 
 /// Run simulated clusters and look for lost data.
 #[derive(Args, Debug)]
@@ -39,11 +50,29 @@ pub struct SimArgs {
     /// Show the last so many events.
     #[arg(long, value_name = "COUNT", default_value_t = 0, requires = "replay")]
     trace: usize,
+    /// Draw it, into this file: nodes as lines, messages as arrows.
+    #[arg(long, value_name = "FILE", requires = "replay")]
+    html: Option<PathBuf>,
 }
 
 #[derive(Subcommand, Debug)]
 enum SimCommand {
     Run(RunArgs),
+    Explore(ExploreArgs),
+}
+
+/// Go through every schedule of a small cluster: without a name, says which there are.
+#[derive(Args, Debug)]
+#[command(after_help = EXPLORE_EXAMPLES)]
+struct ExploreArgs {
+    /// Which cluster.
+    name: Option<String>,
+    /// Stop after so many distinct states.
+    #[arg(long, value_name = "COUNT", default_value_t = 100_000_000)]
+    states_max: usize,
+    /// Stop when this takes more memory than so many MiB, as far as that can be reckoned.
+    #[arg(long, value_name = "MIB", default_value_t = 4_096)]
+    memory_max: usize,
 }
 
 /// Which seeds are run.
@@ -85,7 +114,8 @@ struct RunArgs {
 pub fn run(args: &SimArgs) -> Result<(), CliError> {
     match (&args.command, &args.replay) {
         (Some(SimCommand::Run(args)), _) => seeds::run(args),
-        (None, Some(file)) => replay::play(file, args.trace),
+        (Some(SimCommand::Explore(args)), _) => explore::run(args),
+        (None, Some(file)) => replay::play(file, args.trace, args.html.as_deref()),
         (None, None) => Ok(()),
     }
 }

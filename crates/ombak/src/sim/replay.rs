@@ -4,19 +4,27 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use ombak_worlds::{Script, play_script};
+use ombak_worlds::{Kept, Script, play_script};
 
-use super::seeds;
+use super::{failing, seeds};
 use crate::error::CliError;
 use crate::output::print_line;
 
 /// A longer file is no schedule: a recorded seed has some two megabytes.
 const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
-pub(super) fn play(file: &Path, trace: usize) -> Result<(), CliError> {
+/// So many events are drawn, the last before everything is healed.
+pub(super) const DIAGRAM_EVENTS: usize = 5_000;
+
+pub(super) fn play(file: &Path, trace_lines: usize, html: Option<&Path>) -> Result<(), CliError> {
     let script = read(file)?;
-    let played = play_script(&script, trace);
+    let diagram_events = if html.is_some() { DIAGRAM_EVENTS } else { 0 };
+    let played = play_script(&script, Kept { trace_lines, diagram_events });
     played.trace.iter().try_for_each(|line| print_line(line))?;
+    if let (Some(html), Some(page)) = (html, &played.diagram) {
+        failing::write(html, page)?;
+        print_line(&format!("{}: open it in a browser", html.display()))?;
+    }
     match played.ended {
         Ok(report) => {
             print_line(&format!("{}: it holds: {}", file.display(), seeds::summary(&report)))

@@ -24,7 +24,7 @@ pub(super) fn run(args: &RunArgs) -> Result<(), CliError> {
 fn run_one(seed: u64, args: &RunArgs) -> Result<(), CliError> {
     if let Some(file) = &args.record {
         let script = record_seed(seed).map_err(CliError::failed)?;
-        failing::write(file, &script)?;
+        failing::write(file, &script.to_string())?;
         print_line(&format!("{}: play it with `ombak sim --replay {0}`", file.display()))?;
     }
     match run_seed(seed, TRACE_LINES) {

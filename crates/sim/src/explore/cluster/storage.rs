@@ -34,7 +34,12 @@ impl Storage {
         self.load(partition, key).map_or(Peek::Absent, |entry| Peek::Tag(entry.tag))
     }
 
-    pub(super) fn store(&mut self, partition: Partition, key: &Bytes, entry: Option<Entry>) -> Stamp {
+    pub(super) fn store(
+        &mut self,
+        partition: Partition,
+        key: &Bytes,
+        entry: Option<Entry>,
+    ) -> Stamp {
         self.pending.push(((partition, key.clone()), entry));
         self.last = Stamp(self.last.0 + 1);
         self.last
