@@ -178,6 +178,22 @@ impl Chances {
         self.decide(what, span.0, |rng| rng.between(span.0, span.1))
     }
 
+    /// How long a message takes. Each link is a lane, some faster than others for a while: one message after the other
+    /// overtakes what was said elsewhere before it, as under a scheduler with priorities that change a few times in a run
+    /// (Burckhardt et al., *A Randomized Scheduler with Probabilistic Guarantees of Finding Bugs*, 2010). Where each message
+    /// is delayed on its own, such orders are rare.
+    pub fn delay(
+        &mut self,
+        what: What,
+        span: (u64, u64),
+        (lane, period_us): ((u64, u64), u64),
+    ) -> u64 {
+        let period = self.now.0 / period_us.max(1);
+        let mut lanes = Rng::at(!self.seed, what.code(), period);
+        let lane = lanes.between(lane.0, lane.1);
+        self.decide(what, span.0, |rng| lane + rng.between(span.0, span.1))
+    }
+
     /// One of `0..n`.
     pub fn choose(&mut self, at: Address, n: u64) -> u64 {
         self.decide(What::Choice(at), 0, |rng| rng.below(n))

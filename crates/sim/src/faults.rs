@@ -20,6 +20,10 @@ pub struct Faults {
     pub partition_drops: bool,
     /// From one node to another.
     pub delay_us: (u64, u64),
+    /// On top of it, the same for all messages of a lane: from one shard to another, for [`lane_period_us`](Self::lane_period_us).
+    pub lane_us: (u64, u64),
+    /// How long a lane is as fast or slow as it is.
+    pub lane_period_us: u64,
     /// On top of it, for messages out of line and duplicates.
     pub astray_us: (u64, u64),
     /// From one shard to another of the same node.
@@ -49,6 +53,8 @@ impl Faults {
             late_load_per_mille: 0,
             partition_drops: false,
             delay_us: (50, 500),
+            lane_us: (0, 0),
+            lane_period_us: 1_000_000,
             astray_us: (100, 20_000),
             local_us: (1, 10),
             connect_us: (100, 2_000),
@@ -72,7 +78,10 @@ impl Faults {
             (calm.0, calm.1 * factor)
         };
         let calm = Faults::calm();
+        let lanes_differ = rng.chance(1, 3);
         Faults {
+            lane_us: (0, if lanes_differ { rng.between(1_000, 100_000) } else { 0 }),
+            lane_period_us: rng.between(200_000, 4_000_000),
             drop_per_mille: rate(rng, 100),
             duplicate_per_mille: rate(rng, 100),
             reorder_per_mille: rate(rng, 200),

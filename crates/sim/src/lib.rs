@@ -20,7 +20,7 @@
 //!   shard hears, and of room again; meanwhile the writer looks five times a second.
 //! - **Network.** Connections of which both sides hear, each at its time. Messages are encoded and decoded, and
 //!   keep their order between two shards; with [`Faults`], they are dropped, doubled and disordered. Links can be
-//!   [slow](World::slow). Partitions, of both directions or one, stall what they meet (or lose it) and tell nobody. Resets lose what is in flight.
+//!   [slow](World::slow), or be lanes of different speed for a while. Partitions, of both directions or one, stall what they meet (or lose it) and tell nobody. Resets lose what is in flight.
 //!   What a crashing node had sent may still arrive.
 //! - **Processes.** [`crash`](World::crash), [`restart`](World::restart), [`pause`](World::pause),
 //!   [`wipe`](World::wipe), an older disk ([`SimDisk::restore`]), and a power cut during the n-th change of the

@@ -159,7 +159,8 @@ impl Network {
         let repeated = chances.happens(What::Repeat(from, to), faults.duplicate_per_mille);
         let astray = chances.happens(What::Astray(from, to), faults.reorder_per_mille);
         let ready_at = self.ready_at.get(&(from.node, to.node)).copied().unwrap_or(0);
-        let delay = chances.span(What::Delay(from, to), faults.delay_us);
+        let lane = (faults.lane_us, faults.lane_period_us);
+        let delay = chances.delay(What::Delay(from, to), faults.delay_us, lane);
         let slow = self.slow.get(&(from.node, to.node)).copied().unwrap_or(0);
         let direct = (now + delay + slow).max(ready_at);
         let first = if astray {

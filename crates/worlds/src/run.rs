@@ -206,7 +206,10 @@ impl Run {
         let mut system = Cluster::new(shape).map_err(failed)?;
         system.set_delete_mode(delete_mode);
         let mut world = World::new(system, shape.nodes, seed).map_err(failed)?;
-        world.keep_lines(trace_lines);
+        match trace_lines {
+            0 => world.keep_quiet(),
+            lines => world.keep_lines(lines),
+        }
         let mut workload = Workload::new(Rng::new(seed).fork());
         workload.history_mut().clocks_are_slow(if wrong_clocks { SKEW_US } else { 0 });
         let faults = Faults { partition_drops: script.partitions_lose, ..Faults::calm() };
@@ -228,11 +231,10 @@ impl Run {
         })
     }
 
-    /// Draws what was kept, once.
+    /// Draws what was kept.
     fn draw(&mut self) {
-        if std::mem::take(&mut self.is_drawn) {
+        if self.is_drawn {
             self.diagram = Some(self.world.diagram(&format!("seed {}", self.seed)));
-            self.world.keep_diagram(0);
         }
     }
 
@@ -295,9 +297,11 @@ impl Run {
     }
 
     fn end(&mut self) -> Result<(), Failure> {
-        // What follows is calm: hundreds of reads, after which nobody would find the storm.
         self.draw();
         self.heal()?;
+        // What follows is calm: hundreds of reads, after which nobody would find the storm.
+        self.is_drawn = false;
+        self.world.keep_diagram(0);
         self.settle()?;
         let checked = self.workload.history().check();
         checked.map_err(|broken| self.failure(broken.rule, broken.detail))

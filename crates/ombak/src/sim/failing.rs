@@ -1,7 +1,6 @@
 //! A seed that fails, made small enough to be read.
 
 use std::fs;
-use std::panic;
 use std::path::{Path, PathBuf};
 
 use indicatif::ProgressBar;
@@ -29,9 +28,6 @@ pub(super) fn made_small(failure: &Failure, runs_max: usize) -> CliError {
 fn shrink(seed: u64, runs_max: usize) -> Result<Shrunk, String> {
     let progress = ProgressBar::new_spinner();
     progress.set_message("making it small");
-    // Most runs from here on end in a panic that is looked for.
-    let hook = panic::take_hook();
-    panic::set_hook(Box::new(|_| {}));
     let script = record_seed(seed).map_err(|failure| failure.to_string());
     let shrunk = script.and_then(|script| {
         shrink_script(&script, runs_max, |shrunk| {
@@ -40,7 +36,6 @@ fn shrink(seed: u64, runs_max: usize) -> Result<Shrunk, String> {
             progress.tick();
         })
     });
-    panic::set_hook(hook);
     progress.finish_and_clear();
     shrunk
 }
