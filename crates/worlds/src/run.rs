@@ -103,10 +103,10 @@ pub fn play_script(script: &Script, kept: Kept) -> Played {
         let mut run = Run::new(script.clone(), kept.trace_lines)?;
         run.world.keep_quiet();
         run.world.keep_diagram(kept.diagram_events);
-        run.is_drawn = kept.diagram_events > 0;
+        run.wants_picture = kept.diagram_events > 0;
         run.world.follow(&script.decisions);
         let ended = catch_unwind(AssertUnwindSafe(|| run.play()));
-        run.draw();
+        run.take_picture();
         trace = run.world.trace().lines().map(str::to_owned).collect();
         diagram = run.diagram.take();
         ended.unwrap_or_else(|panic| resume_unwind(panic))
@@ -121,26 +121,16 @@ pub fn run_script(script: &Script) -> Result<Report, Failure> {
 
 /// Runs one seed once more and gives what it did as a script, which breaks what the seed breaks.
 pub fn record_seed(seed: u64) -> Result<Script, Failure> {
-    let mut recorded = None;
+    let drawn = catch_unwind(|| Run::drawn(seed, 0));
+    let mut run = drawn.unwrap_or_else(|_| {
+        let detail = "a property in the code broke before anything was done".into();
+        Err(Failure { seed, rule: PROPERTY.into(), detail })
+    })?;
+    run.world.record();
     // How it ends is known.
-    let _ = caught(seed, || {
-        let mut run = Run::drawn(seed, 0)?;
-        run.world.keep_quiet();
-        run.world.record();
-        let mut storm = || run.draw_storm();
-        let ended = catch_unwind(AssertUnwindSafe(&mut storm));
-        run.script.decisions = run.world.decisions();
-        recorded = Some(run.script.clone());
-        match ended {
-            Ok(ended) => ended.map(|()| run.report()),
-            Err(panic) => resume_unwind(panic),
-        }
-    });
-    recorded.ok_or_else(|| Failure {
-        seed,
-        rule: "the cluster starts".into(),
-        detail: String::new(),
-    })
+    let _ = catch_unwind(AssertUnwindSafe(|| run.draw_storm()));
+    run.script.decisions = run.world.decisions();
+    Ok(run.script)
 }
 
 fn caught(seed: u64, run: impl FnOnce() -> Result<Report, Failure>) -> Result<Report, Failure> {
@@ -167,8 +157,9 @@ struct Run {
     has_wiped: bool,
     new_epoch: bool,
     wrong_clocks: bool,
-    /// Whether the storm is to be drawn.
-    is_drawn: bool,
+    /// Whether a picture of the storm is wanted.
+    wants_picture: bool,
+    /// The page.
     diagram: Option<String>,
 }
 
@@ -226,14 +217,14 @@ impl Run {
             has_wiped: false,
             new_epoch,
             wrong_clocks,
-            is_drawn: false,
+            wants_picture: false,
             diagram: None,
         })
     }
 
-    /// Draws what was kept.
-    fn draw(&mut self) {
-        if self.is_drawn {
+    /// Makes a page of what was kept.
+    fn take_picture(&mut self) {
+        if self.wants_picture {
             self.diagram = Some(self.world.diagram(&format!("seed {}", self.seed)));
         }
     }
@@ -297,10 +288,10 @@ impl Run {
     }
 
     fn end(&mut self) -> Result<(), Failure> {
-        self.draw();
+        self.take_picture();
         self.heal()?;
         // What follows is calm: hundreds of reads, after which nobody would find the storm.
-        self.is_drawn = false;
+        self.wants_picture = false;
         self.world.keep_diagram(0);
         self.settle()?;
         let checked = self.workload.history().check();

@@ -104,3 +104,18 @@ proptest! {
         }
     }
 }
+/// Whatever a readable script asks for, it ends with a word and not with a panic.
+#[test]
+fn odd_clusters_and_odd_actions_end_with_a_word() {
+    let odd = "4.000000 start n0 clock=99999999999 rate=-999999\n4.000000 cut n0 n0\n4.100000 wipe n0\n4.100000 wipe n0\n\
+        4.200000 pause n0\n4.200000 crash n0\n4.200000 resume\n4.300000 reset n0 n0\n4.300000 one-way n0 n0\n\
+        4.300000 client 63 n0.s0 list buckets\n4.400000 turn b0 n0.s0\n4.400000 fill n0 0\n4.500000 slow n0 n0 1\n";
+    for nodes in [1, 2, 3, 16] {
+        let text = format!(
+            "ombak schedule 1\nseed 1\nnodes {nodes} shards 1 partitions 8\n{odd}5.000000 healed\n"
+        );
+        let script: Script = text.parse().unwrap();
+        let property = |failure: &crate::Failure| failure.rule == crate::run::PROPERTY;
+        assert!(!run_script(&script).is_err_and(|failure| property(&failure)), "{nodes} nodes");
+    }
+}
