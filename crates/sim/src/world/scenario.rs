@@ -87,10 +87,10 @@ impl<S: System> World<S> {
     }
 
     /// Lets the node's clocks, the one of its ticks too, go too fast by so many millionths, from its next boot on. Negative:
-    /// too slow.
+    /// too slow. No clock stands, or goes more than twice too fast.
     pub fn set_rate(&mut self, node: NodeId, ppm: i64) {
         self.trace_text(node, None, "rate", &ppm);
-        self.nodes[node.0 as usize].rate_ppm = ppm.max(1 - MILLION);
+        self.nodes[node.0 as usize].rate_ppm = ppm.clamp(1 - MILLION, MILLION);
     }
 }
 

@@ -18,6 +18,8 @@ const SHARDS_MAX: u16 = 8;
 const RING_MAX: u32 = 64;
 const CLIENTS_MAX: usize = 64;
 const SECONDS_MAX: u64 = 3_600;
+/// Half as fast, or half as fast again.
+const RATE_PPM_MAX: u64 = 500_000;
 
 /// A text that is no script.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -151,11 +153,7 @@ impl Reading {
             ["cut", left, right] => Action::Cut(self.nodes(left)?, self.nodes(right)?),
             ["one-way", from, to] => Action::OneWay(self.node(from)?, self.node(to)?),
             ["slow", from, to, us] => Action::Slow(self.node(from)?, self.node(to)?, micros(us)?),
-            ["clock", node, us] => {
-                let us: i64 = number(us)?;
-                micros(&us.unsigned_abs().to_string())?;
-                Action::Clock(self.node(node)?, us)
-            }
+            ["clock", node, us] => Action::Clock(self.node(node)?, offset(us)?),
             ["heal"] => Action::Heal,
             ["reset", a, b] => Action::Reset(self.node(a)?, self.node(b)?),
             ["fail-sync", node, n, "keeps"] => {
@@ -236,11 +234,30 @@ fn time(text: &str) -> Parsed<Tick> {
 
 /// A span that ends some time.
 fn micros(text: &str) -> Parsed<u64> {
-    let us: u64 = number(text)?;
+    bounded_span(number(text)?)
+}
+
+fn bounded_span(us: u64) -> Parsed<u64> {
     if us > SECONDS_MAX * 1_000_000 {
         return Err(format!("{us} µs: nothing takes longer than {SECONDS_MAX} s"));
     }
     Ok(us)
+}
+
+/// By how much a clock is wrong.
+fn offset(text: &str) -> Parsed<i64> {
+    let us: i64 = number(text)?;
+    bounded_span(us.unsigned_abs())?;
+    Ok(us)
+}
+
+/// By how many millionths a clock is too fast.
+fn rate(text: &str) -> Parsed<i64> {
+    let ppm: i64 = number(text)?;
+    if ppm.unsigned_abs() > RATE_PPM_MAX {
+        return Err(format!("{text}: a clock is wrong by {RATE_PPM_MAX} millionths at most"));
+    }
+    Ok(ppm)
 }
 
 fn after<T: FromStr>(text: &str, letter: char, what: &str) -> Parsed<T> {
@@ -273,8 +290,8 @@ fn boot_of(words: &[&str]) -> Parsed<Boot> {
     let mut boot = Boot::default();
     for word in words {
         match word.split_once('=') {
-            Some(("clock", us)) => boot.skew_us = Some(number(us)?),
-            Some(("rate", ppm)) => boot.rate_ppm = Some(number(ppm)?),
+            Some(("clock", us)) => boot.skew_us = Some(offset(us)?),
+            Some(("rate", ppm)) => boot.rate_ppm = Some(rate(ppm)?),
             None if *word == "new-epoch" => boot.new_epoch = true,
             _ => return Err(format!("\"{word}\" is nothing that a start can have")),
         }
@@ -394,7 +411,7 @@ fn decision(words: &[&str]) -> Parsed<(What, u64)> {
     };
     let what = what.ok_or_else(|| format!("\"{word}\" is nothing that is decided of {at}"))?;
     if !matches!(what, What::Survive(_)) {
-        micros(&value.to_string())?;
+        bounded_span(value)?;
     }
     Ok((what, value))
 }

@@ -67,6 +67,12 @@ fn what_is_no_script_is_refused_with_its_line() {
             "n2.s0 dropp",
             "line 12: \"dropp\" is nothing that is decided of n0.s0>n2.s0",
         ),
+        ("clock=-2000", "clock=-9999999999", "line 9: 9999999999 µs: nothing takes longer"),
+        (
+            "clock=-2000",
+            "rate=9223372036854775807",
+            "line 9: 9223372036854775807: a clock is wrong",
+        ),
         ("delay 5000", "delay 99999999999", "line 11: 99999999999 µs: nothing takes longer"),
     ] {
         let found = with(from, to);
@@ -107,7 +113,7 @@ proptest! {
 /// Whatever a readable script asks for, it ends with a word and not with a panic.
 #[test]
 fn odd_clusters_and_odd_actions_end_with_a_word() {
-    let odd = "4.000000 start n0 clock=99999999999 rate=-999999\n4.000000 cut n0 n0\n4.100000 wipe n0\n4.100000 wipe n0\n\
+    let odd = "4.000000 start n0 clock=3600000000 rate=-500000\n4.000000 cut n0 n0\n4.100000 wipe n0\n4.100000 wipe n0\n\
         4.200000 pause n0\n4.200000 crash n0\n4.200000 resume\n4.300000 reset n0 n0\n4.300000 one-way n0 n0\n\
         4.300000 client 63 n0.s0 list buckets\n4.400000 turn b0 n0.s0\n4.400000 fill n0 0\n4.500000 slow n0 n0 1\n";
     for nodes in [1, 2, 3, 16] {

@@ -20,6 +20,15 @@ struct Begun {
     counts: (u32, u32),
 }
 
+/// A put, and the read that it rests on.
+struct Put {
+    key: usize,
+    quorums: Quorums,
+    seen: Option<Seen>,
+    condition: Condition,
+    is_large: bool,
+}
+
 impl Workload {
     pub(super) fn ask_one(&mut self, world: &mut World<Cluster>, asking: Asking, ask: &Ask) {
         match *ask {
@@ -38,7 +47,7 @@ impl Workload {
             }
             Ask::Put { key, quorums, after_read, condition, is_large } => {
                 let seen = self.seen_by(asking.client, key).filter(|_| after_read);
-                self.put(world, asking, key, quorums, seen, condition, is_large);
+                self.put(world, asking, Put { key, quorums, seen, condition, is_large });
             }
             Ask::Delete { key, quorums, after_read } => {
                 let seen = self.seen_by(asking.client, key).filter(|_| after_read);
@@ -59,22 +68,14 @@ impl Workload {
         for node in nodes.iter().copied() {
             let shard = self.any_shard(world);
             let quorums = quorums::draw(&mut self.rng);
-            let asking = Asking { client, node, shard };
-            self.put(world, asking, key, quorums, None, Condition::None, false);
+            let (condition, asking) = (Condition::None, Asking { client, node, shard });
+            let put = Put { key, quorums, seen: None, condition, is_large: false };
+            self.put(world, asking, put);
         }
     }
 
-    #[allow(clippy::too_many_arguments, reason = "each is a word of the script's line")]
-    fn put(
-        &mut self,
-        world: &mut World<Cluster>,
-        asking: Asking,
-        key: usize,
-        quorums: Quorums,
-        seen: Option<Seen>,
-        condition: Condition,
-        is_large: bool,
-    ) {
+    fn put(&mut self, world: &mut World<Cluster>, asking: Asking, put: Put) {
+        let Put { key, quorums, seen, condition, is_large } = put;
         self.last_value += 1;
         let value = self.last_value;
         let padding = if is_large { 3_000 } else { 20 };
