@@ -5,6 +5,7 @@ use std::hash::Hash;
 
 use bytes::Bytes;
 
+use crate::property::Broken;
 use crate::{
     Address, Chunk, ClientId, DeviceError, Entry, NodeId, Now, Partition, Passing, Peek, Place,
     RequestId, Scan, Stamp, Tick, Ticket, Wire,
@@ -34,6 +35,10 @@ pub trait Machine: Clone + Eq + Hash + Debug {
 
     /// Panics, by [`always!`](crate::always), if an invariant of the state is broken.
     fn check(&self) {}
+
+    /// Panics, by [`eventually!`](crate::eventually), if something has not come about that had to by now. Called by the
+    /// simulator when nothing goes wrong, nobody asks, and there has been time enough for all that was under way.
+    fn check_at_rest(&self) {}
 }
 
 /// Something that happened to a machine.
@@ -95,6 +100,10 @@ pub enum Event<M: Machine> {
     DeviceFull(bool),
     /// A write or a sync failed. Nothing more will become durable until the node is started again.
     DeviceFailed,
+    /// A property broke in the last step, or in [`check`](Machine::check), and the host has contained it: what the step
+    /// had half done is left as it was. About this partition, or nobody knows. Comes at once, in production alone, and
+    /// if a property breaks in this step too, the node ends.
+    Broken(Option<Partition>),
 }
 
 /// Why a message was not taken for sending.
@@ -140,6 +149,10 @@ pub trait Effects<M: Machine> {
     /// Says that an operation passes a place: hosts may count it, and log it for who follows that operation.
     fn pass(&mut self, passing: Passing) {
         let _ = passing;
+    }
+    /// Says that a property broke in a part of the machine that could contain it.
+    fn broken(&mut self, broken: &Broken) {
+        let _ = broken;
     }
     /// Says that something was done at a place, for hosts that count.
     fn count(&mut self, place: Place) {

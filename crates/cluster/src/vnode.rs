@@ -14,6 +14,7 @@ mod state;
 use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
+use ombak_base::property::{about, contained};
 use ombak_base::{
     DeviceError, Effects, Entry, Machine, Now, Partition, Peek, Stamp, Ticket, always,
 };
@@ -48,6 +49,8 @@ pub enum VnodeError {
     Overload,
     /// What is stored is damaged, or the device failed.
     Device(DeviceError),
+    /// A property broke in the vnode: it does nothing more until the node is started again.
+    Stopped,
 }
 
 /// What runs on a vnode: a database is one, a counter another.
@@ -183,12 +186,7 @@ impl<S: Service, O: Clone + Eq + std::hash::Hash + std::fmt::Debug> VnodeMap<S, 
             flight.queue.push_back((origin, command));
             return None;
         }
-        // A vnode that is not complete may hold what cannot be read: it looks, so that a repair finds and mends that.
-        if let Some(vnode) = self.vnodes.get(&partition).filter(|vnode| vnode.is_complete())
-            && let Some(Outcome { write, reply }) =
-                S::at_once(vnode, now, key, &command, || fx.peek(partition, key))
-        {
-            apply(write, partition, key, &mut self.last_stamp, fx);
+        if let Some(reply) = self.at_once(now, partition, key, &command, fx) {
             return Some(Done { origin, reply, stamp: self.last_stamp });
         }
         self.waiting += 1;
@@ -200,6 +198,46 @@ impl<S: Service, O: Clone + Eq + std::hash::Hash + std::fmt::Debug> VnodeMap<S, 
         self.busy.insert((partition, key.clone()), ticket);
         fx.load(ticket, partition, key);
         None
+    }
+
+    /// The answer to a command that need not load anything.
+    fn at_once<M: Machine, E: Effects<M>>(
+        &mut self,
+        now: Now,
+        partition: Partition,
+        key: &Bytes,
+        command: &S::Command,
+        fx: &mut E,
+    ) -> Option<S::Reply> {
+        let vnode = self.vnodes.get_mut(&partition)?;
+        if vnode.is_stopped() {
+            return Some(S::failed(command, &VnodeError::Stopped));
+        }
+        // A vnode that is not complete may hold what cannot be read: it looks, so that a repair finds and mends that.
+        if !vnode.is_complete() {
+            return None;
+        }
+        let looked = contained(|| {
+            about(partition, || S::at_once(vnode, now, key, command, || fx.peek(partition, key)))
+        });
+        match looked {
+            Ok(outcome) => outcome.map(|Outcome { write, reply }| {
+                apply(write, partition, key, &mut self.last_stamp, fx);
+                reply
+            }),
+            Err(broken) => {
+                vnode.stop();
+                fx.broken(&broken);
+                Some(S::failed(command, &VnodeError::Stopped))
+            }
+        }
+    }
+
+    /// Stops one vnode, or all of them: something in it is wrong that the code says cannot be. It answers every command
+    /// with [`VnodeError::Stopped`] from now on, and stores nothing more.
+    pub fn stop(&mut self, partition: Option<Partition>) {
+        let concerned = |vnode: &&mut Vnode| partition.is_none_or(|at| at == vnode.partition());
+        self.vnodes.values_mut().filter(concerned).for_each(Vnode::stop);
     }
 
     /// What was stored under a key has come: runs all commands that wait for it, each on what the one before left.
@@ -248,7 +286,7 @@ impl<S: Service, O: Clone + Eq + std::hash::Hash + std::fmt::Debug> VnodeMap<S, 
             self.waiting
         );
         for vnode in self.vnodes.values() {
-            vnode.check();
+            about(vnode.partition(), || vnode.check());
         }
     }
 }
@@ -264,7 +302,7 @@ fn run<S: Service, O, M: Machine, E: Effects<M>>(
 ) -> Vec<Done<O, S::Reply>> {
     let mut done = Vec::with_capacity(queue.len());
     for (origin, command) in queue {
-        let Outcome { write, reply } = S::handle(vnode, now, key, &command, stored.as_ref());
+        let Outcome { write, reply } = handle::<S, M, E>(vnode, now, key, &command, &stored, fx);
         match &write {
             Write::Keep => {}
             Write::Put(entry) => stored = Some(entry.clone()),
@@ -274,6 +312,30 @@ fn run<S: Service, O, M: Machine, E: Effects<M>>(
         done.push(Done { origin, reply, stamp: *last_stamp });
     }
     done
+}
+
+/// What a command does on a vnode. One that breaks a property has done nothing, and the vnode stops.
+fn handle<S: Service, M: Machine, E: Effects<M>>(
+    vnode: &mut Vnode,
+    now: Now,
+    key: &Bytes,
+    command: &S::Command,
+    stored: &Option<Entry>,
+    fx: &mut E,
+) -> Outcome<S::Reply> {
+    let partition = vnode.partition();
+    if !vnode.is_stopped() {
+        let handled =
+            contained(|| about(partition, || S::handle(vnode, now, key, command, stored.as_ref())));
+        match handled {
+            Ok(outcome) => return outcome,
+            Err(broken) => {
+                vnode.stop();
+                fx.broken(&broken);
+            }
+        }
+    }
+    Outcome { write: Write::Keep, reply: S::failed(command, &VnodeError::Stopped) }
 }
 
 fn apply<M: Machine, E: Effects<M>>(

@@ -14,6 +14,7 @@ mod reading;
 mod writing;
 
 use bytes::Bytes;
+use ombak_base::property::{about, contained};
 use ombak_base::{
     Address, ClientId, Effects, NodeId, Now, Partition, Passing, Place, RequestId, Stamp, Tick,
 };
@@ -26,6 +27,7 @@ use crate::message::{Ask, Message, Told};
 use crate::places;
 use crate::replica::Origin;
 use crate::shard::{Reply, Shard};
+use crate::stopping::broken_answer;
 
 /// A replica that lives answers within this; else its answer was lost on a full queue.
 pub(crate) const PATIENCE_MS: u64 = 10_000;
@@ -308,12 +310,40 @@ impl Shard {
         }
         let peer = (node != self.me()).then(|| self.peers.address(node, op.partition));
         op.pass(places::HEARD, peer, told.name(), fx);
+        let (asker, partition) = (op.asker, op.partition);
+        let heard = contained(|| about(partition, || self.heard(now, node, id, op, told, fx)));
+        if let Err(broken) = heard {
+            fx.broken(&broken);
+            self.deliver(asker, broken_answer(), fx);
+            self.property_broke(now, Some(partition), fx);
+        }
+    }
+
+    fn heard<E: Effects<Shard>>(
+        &mut self,
+        now: Now,
+        node: NodeId,
+        id: u64,
+        op: Box<Op>,
+        told: Told,
+        fx: &mut E,
+    ) {
         match told {
             Told::PropsDiffer(export) => self.learn_and_ask_again(now, node, id, op, export, fx),
             told if matches!(op.stage, Stage::Reading(..)) => {
                 self.heard_read(now, node, id, op, told, fx)
             }
             told => self.heard_write(now, node, id, op, told, fx),
+        }
+    }
+
+    /// A property broke: operations that concern the partition, or all of them, end with an error, done or not.
+    pub(crate) fn fail_ops<E: Effects<Shard>>(&mut self, of: Option<Partition>, fx: &mut E) {
+        let concerned = |op: &Op| of.is_none_or(|partition| partition == op.partition);
+        let ids: Vec<u64> =
+            self.ops.iter().filter(|(_, op)| concerned(op)).map(|(id, _)| *id).collect();
+        for op in ids.iter().filter_map(|id| self.ops.remove(id)).collect::<Vec<_>>() {
+            self.deliver(op.asker, broken_answer(), fx);
         }
     }
 

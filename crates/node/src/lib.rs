@@ -29,6 +29,7 @@ mod replica;
 mod shard;
 mod spread;
 mod status;
+mod stopping;
 
 pub use boot::{Boot, NODE_PARTITION, VnodeState};
 pub use message::{Acks, Ask, Message, Told};

@@ -14,6 +14,7 @@ use crate::message::{Ask, Told};
 use crate::replica::Origin;
 use crate::shard::{Reply, Shard};
 use crate::status::RepairReport;
+use crate::stopping::PROPERTY_BROKEN;
 
 /// A piece of a scan, in entries and in bytes.
 const ENTRIES_MAX: u32 = 512;
@@ -135,6 +136,9 @@ impl Shard {
             fx.await_durable(self.stored);
             return self.report_repair(fx);
         };
+        if self.vnodes.vnode(partition).is_some_and(|vnode| vnode.is_stopped()) {
+            return self.end_copy(now, partition, Some(PROPERTY_BROKEN.into()), fx);
+        }
         if self.vnodes.vnode(partition).is_some_and(|vnode| vnode.is_fresh()) {
             // What the other owners remember of it may yet show that its disk was lost.
             let reason = "not all owners have been heard yet: try again in a moment".into();

@@ -278,6 +278,6 @@ fn told(reply: CommandReply) -> Told {
         CommandReply::Coordinated { .. }
         | CommandReply::CannotMint
         | CommandReply::Refused(_)
-        | CommandReply::Failed(VnodeError::Device(_)) => Told::Failed,
+        | CommandReply::Failed(VnodeError::Device(_) | VnodeError::Stopped) => Told::Failed,
     }
 }

@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
+use ombak_base::property::about;
 use ombak_base::{
     Address, ClientId, DirectoryId, Effects, Event, Machine, NodeId, Now, Partition, Stamp, Ticket,
-    always,
+    always, eventually,
 };
 use ombak_cluster::{Peers, Topology, Verdict, Vnode, VnodeMap};
 use ombak_kv::props::BucketMap;
@@ -262,9 +263,9 @@ impl Shard {
             Message::Greeting(greeting, props) => self.greeted(now, from, greeting, props, fx),
             Message::Claims(claims) => self.claims(from, claims, fx),
             Message::Verdicts(verdicts) => self.judged(from.node, verdicts, fx),
-            Message::Ask(id, header, props, ask) => {
-                self.asked(now, from, id, header, props, ask, fx)
-            }
+            Message::Ask(id, header, props, ask) => about(header.partition, || {
+                self.asked(now, from, id, header, props, ask, fx);
+            }),
             Message::Told(id, told) => self.told(now, from.node, id, told, fx),
             Message::Forward { id, request, retried, fence, operation } => {
                 self.forwarded_here(now, from, id, request, retried, fence, *operation, fx);
@@ -387,6 +388,7 @@ impl Machine for Shard {
             Event::Damaged(partition) => self.damaged(partition, fx),
             Event::DeviceFull(full) => self.device_full(full, fx),
             Event::DeviceFailed => self.device_failed(now, fx),
+            Event::Broken(partition) => self.property_broke(now, partition, fx),
         }
         while let Some((node, id, told)) = self.inbox.pop_front() {
             self.told(now, node, id, told, fx);
@@ -398,5 +400,23 @@ impl Machine for Shard {
         always!(self.inbox.is_empty(), "what vnodes told is heard within the step");
         let running = self.ops.len() + self.forwards.len() + self.lists.len() + self.spreads.len();
         always!(running <= 2 * OPS_MAX, "requests under way are bounded", "{running}");
+    }
+
+    fn check_at_rest(&self) {
+        eventually!(
+            self.is_idle(),
+            "every request ends",
+            "{} {}",
+            self.ops.len(),
+            self.lists.len()
+        );
+        eventually!(self.vnodes.waiting() == 0, "every load is answered");
+        eventually!(self.scans.is_empty(), "every scan is answered", "{:?}", self.scans);
+        let listings = (self.pieces.len(), self.list_clients.len());
+        eventually!(listings == (0, 0), "a listing that has ended leaves nothing", "{listings:?}");
+        eventually!(self.repair.is_none(), "every repair is reported", "{:?}", self.repair);
+        eventually!(self.owed.is_empty(), "what is owed is paid", "{:?}", self.owed);
+        eventually!(self.unsynced.is_empty(), "what is stored becomes durable");
+        eventually!(self.syncing.is_empty(), "every vnode's record becomes durable");
     }
 }

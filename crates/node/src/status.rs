@@ -13,6 +13,8 @@ pub struct VnodeStatus {
     pub complete: bool,
     /// Whether it can name writes.
     pub ready: bool,
+    /// Whether a property of the code broke in it, so that it does nothing until the node is started again.
+    pub stopped: bool,
     /// Who it is in the names of writes.
     pub actor: ActorId,
     /// Reaped keys that are remembered.
@@ -72,6 +74,7 @@ impl Shard {
             partition: vnode.partition(),
             complete: vnode.is_complete(),
             ready: vnode.can_mint(),
+            stopped: vnode.is_stopped(),
             actor: vnode.claim().actor,
             graves: vnode.graves(),
         });

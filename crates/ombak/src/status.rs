@@ -139,6 +139,13 @@ pub fn trouble(status: &Status, at: &str) -> Option<String> {
              come back by themselves"
         ));
     }
+    let stopped = status.vnodes.iter().filter(|vnode| vnode.stopped).count();
+    if stopped > 0 {
+        return Some(format!(
+            "{node} has stopped {stopped} vnodes because a property of the code does not hold in them: its log says which, please \
+             report it; others serve their partitions, and a restart brings them back"
+        ));
+    }
     let down = status.members.iter().filter(|member| !member.up || !member.connected);
     let down: Vec<&str> = down.map(|member| member.name.as_str()).collect();
     if !down.is_empty() {
@@ -170,6 +177,7 @@ mod tests {
             shard: 0,
             complete: true,
             ready: true,
+            stopped: false,
             actor: "a".into(),
             graves: 0,
         };
@@ -207,6 +215,7 @@ mod tests {
                 .contains("`ombak repair --node 127.0.0.1:8108`")
         );
         assert!(after(|status| status.vnodes[1].ready = false).contains("1 vnodes"));
+        assert!(after(|status| status.vnodes[1].stopped = true).contains("stopped 1 vnodes"));
     }
 
     #[test]

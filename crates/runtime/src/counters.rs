@@ -39,6 +39,8 @@ counters! {
     turns,
     /// Steps of the machine.
     steps,
+    /// Properties of the machine's code that broke, each time.
+    broken,
     /// Requests of clients, remote and local.
     requests,
     /// Parts of answers that the machine gave.

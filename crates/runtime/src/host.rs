@@ -4,6 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use ombak_base::property::Broken;
 use ombak_base::{
     Address, ClientId, Device, Effects, Entry, Event, Load, Machine, NodeId, Now, Partition,
     Passing, Peek, Place, Refused, RequestId, Scan, ShardId, Stamp, Tick, Ticket,
@@ -167,6 +168,10 @@ impl<M: Machine, D: Device, F: Face<M>> Effects<M> for Host<M, D, F> {
         self.follow(&passing);
     }
 
+    fn broken(&mut self, broken: &Broken) {
+        self.note_broken(broken);
+    }
+
     fn count(&mut self, place: Place) {
         self.board.meters.pass(place.number);
     }
@@ -181,6 +186,13 @@ impl<M: Machine, D: Device, F: Face<M>> Host<M, D, F> {
         self.counted.memory_bytes = usage.memory_bytes;
         self.counted.moved_records = usage.moved_records;
         self.counted.moved_bytes = usage.moved_bytes;
+    }
+
+    /// A property broke, and has been contained: whoever runs the node should know, and tell who wrote the code.
+    pub fn note_broken(&mut self, broken: &Broken) {
+        self.counted.broken += 1;
+        let (shard, partition) = (self.own.shard, broken.partition.map(|partition| partition.0));
+        tracing::error!(%shard, partition, %broken, "a property of the code does not hold: a vnode stops");
     }
 
     fn route(&mut self, to: Address) -> Result<Route, Refused> {

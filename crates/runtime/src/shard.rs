@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use mio::Events;
 use mio::net::TcpStream;
+use ombak_base::property::{contain, contained};
 use ombak_base::{
     Address, ClientId, Device, DeviceError, Entry, Event, Machine, Now, ShardId, Tick, Ticket,
     Upkeep, Wire,
@@ -93,6 +94,7 @@ pub(crate) struct Shard<M: Machine, D: Device, F: Face<M>> {
 impl<M: Machine, D: Device, F: Face<M>> Shard<M, D, F> {
     /// Runs until the node stops.
     pub fn run(mut self) -> Result<(), RuntimeError> {
+        contain(true);
         self.host.now = self.clock();
         self.take(Event::Start);
         (0..self.host.links.len()).for_each(|index| self.host.dial(index));
@@ -241,11 +243,17 @@ impl<M: Machine, D: Device, F: Face<M>> Shard<M, D, F> {
         self.take_soon();
     }
 
+    /// A property that breaks does not end the node, unless the machine cannot even be told of it.
     fn step(&mut self, event: Event<M>) {
-        self.machine.step(self.host.now, event, &mut self.host);
-        self.host.counted.steps += 1;
-        if self.host.counted.steps.is_multiple_of(self.host.limits.check_every_steps) {
-            self.machine.check();
+        let (machine, host) = (&mut self.machine, &mut self.host);
+        let mut stepped = contained(|| machine.step(host.now, event, host));
+        host.counted.steps += 1;
+        if stepped.is_ok() && host.counted.steps.is_multiple_of(host.limits.check_every_steps) {
+            stepped = contained(|| machine.check());
+        }
+        if let Err(broken) = stepped {
+            host.note_broken(&broken);
+            machine.step(host.now, Event::Broken(broken.partition), host);
         }
     }
 

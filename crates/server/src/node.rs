@@ -84,7 +84,9 @@ impl Node {
         let is_ready = |shard| {
             let left = deadline.saturating_duration_since(Instant::now());
             match handle.call(ShardId(shard), Request::Status, left) {
-                Ok(Reply::Status(status)) => status.vnodes.iter().all(|vnode| vnode.ready),
+                Ok(Reply::Status(status)) => {
+                    status.vnodes.iter().all(|vnode| vnode.ready || vnode.stopped)
+                }
                 _ => false,
             }
         };

@@ -82,6 +82,9 @@ pub struct VnodeReport {
     pub complete: bool,
     /// Whether it can name writes.
     pub ready: bool,
+    /// Whether a property of the code broke in it, so that it does nothing until the node is started again.
+    #[serde(default)]
+    pub stopped: bool,
     /// Who it is in the names of writes.
     pub actor: String,
     /// Deleted keys that it remembers.

@@ -106,9 +106,13 @@ pub(crate) fn by_name(name: &[u8]) -> Option<usize> {
 
 /// Where a key lies, and under which name it is stored there.
 pub(crate) fn place(key: usize, ring_size: u32) -> (Partition, Bytes) {
-    let bucket = bucket_id(bucket_of(key));
-    let point = hash::key_point(&bucket.bucket_type, &bucket.name, &name(key));
-    (hash::partition_of(&point, ring_size), storage_key(&bucket, &name(key)))
+    place_of(&bucket_id(bucket_of(key)), &name(key), ring_size)
+}
+
+/// The same for any key.
+pub(crate) fn place_of(bucket: &BucketId, key: &[u8], ring_size: u32) -> (Partition, Bytes) {
+    let point = hash::key_point(&bucket.bucket_type, &bucket.name, key);
+    (hash::partition_of(&point, ring_size), storage_key(bucket, key))
 }
 
 /// The change that makes a bucket keep siblings.

@@ -14,6 +14,7 @@ use ombak_sim::{Faults, Heard, World};
 
 use crate::cluster::{Cluster, Shape};
 
+mod broken;
 mod deletes;
 pub(crate) mod found;
 mod full;

@@ -59,6 +59,8 @@ pub struct Vnode {
     syncing: Option<(Stamp, u64)>,
     /// Whether the peers have been asked about the claim, or have been silent for too long.
     settled: bool,
+    /// A property broke in it: it is left alone until the node is started again.
+    stopped: bool,
     /// What other owners claimed for their replicas of this partition.
     peers: BTreeMap<NodeId, Claim>,
     /// Keys that were reaped within the last window, and everything that had been seen of them.
@@ -119,6 +121,7 @@ impl Vnode {
             lease_synced: 0,
             syncing: None,
             settled: false,
+            stopped: false,
             peers: BTreeMap::new(),
             graves: BTreeMap::new(),
             burials: VecDeque::new(),
@@ -132,7 +135,17 @@ impl Vnode {
 
     /// Whether its not having a key means anything.
     pub fn is_complete(&self) -> bool {
-        self.record.complete
+        self.record.complete && !self.stopped
+    }
+
+    /// Whether a property broke in it, so that it does nothing more.
+    pub fn is_stopped(&self) -> bool {
+        self.stopped
+    }
+
+    /// It does nothing more until the node is started again.
+    pub fn stop(&mut self) {
+        self.stopped = true;
     }
 
     /// Whether it is new in its place and waits for the other owners to say so.
@@ -147,7 +160,7 @@ impl Vnode {
 
     /// Whether it can mint a dot now.
     pub fn can_mint(&self) -> bool {
-        self.settled && self.next <= self.lease_synced
+        self.settled && !self.stopped && self.next <= self.lease_synced
     }
 
     /// What it claims.
@@ -304,6 +317,9 @@ impl Vnode {
 
     /// The invariants.
     pub fn check(&self) {
+        if self.stopped {
+            return;
+        }
         always!(
             self.next <= self.record.claim.lease + 1,
             "dots are minted below the lease",

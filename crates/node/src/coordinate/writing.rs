@@ -16,6 +16,7 @@ use crate::message::{Acks, Ask, Message, Told};
 use crate::places;
 use crate::replica::Origin;
 use crate::shard::Shard;
+use crate::stopping::PROPERTY_BROKEN;
 
 impl Shard {
     /// Has the own vnode name the write.
@@ -77,7 +78,9 @@ impl Shard {
                 let siblings = unseen.is_none() && self.keeps_siblings(&op);
                 Named { object, tag, base, unseen, siblings }
             }
-            CommandReply::CannotMint => return self.coordinate_elsewhere(now, op, fx),
+            CommandReply::CannotMint | CommandReply::Failed(VnodeError::Stopped) => {
+                return self.coordinate_elsewhere(now, op, fx);
+            }
             CommandReply::Refused(error) => {
                 return self.deliver(op.asker, refused(op.retried, error), fx);
             }
@@ -289,5 +292,6 @@ pub(super) fn failed(error: &VnodeError) -> Answer {
     Answer::Failed(match error {
         VnodeError::Overload => RequestError::Overload,
         VnodeError::Device(error) => RequestError::Storage(error.to_string()),
+        VnodeError::Stopped => RequestError::Storage(PROPERTY_BROKEN.into()),
     })
 }

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::sync::mpsc;
 
-use ombak_base::{NodeId, ShardId};
+use ombak_base::{NodeId, Partition, ShardId};
 use ombak_runtime::{AskError, Boot, Config, Limits, NoFace, RuntimeError, errands, start};
 
 use crate::toy::{Ask, Hello, Toy, ToyDevice, ToyWriter};
@@ -24,6 +24,35 @@ fn a_panic_brings_the_whole_node_down_and_says_why() {
     assert!(answers.recv().is_err(), "sinks are dropped with their shard");
     let after = node.handle.call(ShardId(1), Ask::Never, DEADLINE);
     assert_eq!(after, Err(AskError::Stopped));
+}
+
+#[test]
+fn a_broken_property_is_counted_and_told_and_the_node_goes_on() {
+    let node = Plan::new(0).alone();
+    let (sender, answers) = mpsc::channel();
+    node.ask_into(Ask::Watch, "watch", &sender);
+    let mut told = answers.iter().map(|(_, told)| told).skip(1);
+    node.ask_into(Ask::Break(Some(Partition(3))), "break", &sender);
+    assert_eq!(told.next(), Some(text("Some(p3) is broken")));
+    node.ask_into(Ask::Break(None), "break", &sender);
+    assert_eq!(told.next(), Some(text("None is broken")));
+    node.ask_into(Ask::BreakCheck, "break", &sender);
+    assert_eq!(told.next(), Some(text("None is broken")));
+    assert_eq!(node.call(Ask::Echo("alive".into())), text("alive"));
+    node.wait_for("the count", |counters| counters.shards[0].broken == 3);
+}
+
+#[test]
+fn a_machine_that_cannot_be_told_what_broke_ends_the_node() {
+    let node = Plan::new(0).alone();
+    let (sender, _answers) = mpsc::channel();
+    node.ask_into(Ask::BreakTwice, "break", &sender);
+    match node.running.join() {
+        Err(RuntimeError::Panicked { message, .. }) => {
+            assert!(message.contains("toys break once"), "{message}");
+        }
+        other => panic!("{other:?}"),
+    }
 }
 
 #[test]

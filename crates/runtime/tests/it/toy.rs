@@ -7,10 +7,11 @@ use std::sync::mpsc;
 use std::sync::{Arc, Condvar, Mutex};
 
 use bytes::{Buf, Bytes, BytesMut};
+use ombak_base::property::about;
 use ombak_base::{
     Address, Chunk, ClientId, DecodeError, Device, DeviceError, Effects, Entry, Event, Load,
     Machine, NodeId, Now, Partition, Peek, Reader, Scan, ShardId, Stamp, Ticket, Wire, Writer,
-    put_bytes, put_varint,
+    always, put_bytes, put_varint,
 };
 use ombak_runtime::{Admitted, Answer, Close, Face, Handshake, Requests};
 
@@ -66,6 +67,12 @@ pub enum Ask {
     Block(mpsc::Sender<()>, Gate),
     Scan,
     Panic,
+    /// Breaks a property about a partition, or about nobody knows what.
+    Break(Option<Partition>),
+    /// Breaks one as soon as the machine is checked.
+    BreakCheck,
+    /// Breaks one, and again when the machine is told.
+    BreakTwice,
     /// Never answered.
     Never,
 }
@@ -124,6 +131,8 @@ pub struct Toy {
     watchers: Vec<ClientId>,
     flooded: (u64, bool),
     flood_waiter: Option<(ClientId, u64)>,
+    is_broken: bool,
+    breaks_twice: bool,
 }
 
 impl Toy {
@@ -183,6 +192,15 @@ impl Toy {
                 },
             ),
             Ask::Panic => panic!("as it was asked to"),
+            Ask::Break(Some(partition)) => {
+                about(partition, || always!(false, "toys are whole", "{partition}"));
+            }
+            Ask::Break(None) => always!(false, "toys are whole"),
+            Ask::BreakCheck => self.is_broken = true,
+            Ask::BreakTwice => {
+                self.breaks_twice = true;
+                always!(false, "toys are whole");
+            }
             Ask::Never => {}
         }
     }
@@ -303,7 +321,16 @@ impl Machine for Toy {
             Event::DeviceFull(true) => self.tell(fx, "device full".into()),
             Event::DeviceFull(false) => self.tell(fx, "device has room".into()),
             Event::DeviceFailed => self.tell(fx, "device failed".into()),
+            Event::Broken(partition) => {
+                always!(!self.breaks_twice, "toys break once");
+                self.is_broken = false;
+                self.tell(fx, format!("{partition:?} is broken"));
+            }
         }
+    }
+
+    fn check(&self) {
+        always!(!self.is_broken, "no toy is broken");
     }
 }
 

@@ -131,6 +131,7 @@ fn vnodes_of((shard, status): (u16, &ShardStatus)) -> impl Iterator<Item = Vnode
         shard,
         complete: vnode.complete,
         ready: vnode.ready,
+        stopped: vnode.stopped,
         actor: vnode.actor.to_string(),
         graves: vnode.graves as u64,
     })

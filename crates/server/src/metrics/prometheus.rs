@@ -89,6 +89,7 @@ impl Page<'_> {
             (state("complete"), count(&|vnode| vnode.complete)),
             (state("incomplete"), count(&|vnode| !vnode.complete)),
             (state("unready"), count(&|vnode| !vnode.ready)),
+            (state("stopped"), count(&|vnode| vnode.stopped)),
         ];
         self.gauges("ombak_vnodes", "Vnodes of this node.", None, rows)?;
         let graves = vnodes().map(|vnode| vnode.graves as u64).sum();
@@ -337,4 +338,5 @@ const SHARD_COUNTERS: &[OfShard] = &[
     ("ombak_reads_blocked", "Reads that went to disk.", None, |shard| shard.loads_blocked),
     ("ombak_turns", "Turns of the event loop.", None, |shard| shard.turns),
     ("ombak_steps", "Steps of the machine.", None, |shard| shard.steps),
+    ("ombak_properties_broken", "Each stopped a vnode.", None, |shard| shard.broken),
 ];

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use ombak_base::{NodeId, ShardId};
+use ombak_base::{Machine, NodeId, ShardId};
 
 use super::{System, World};
 use crate::{Decisions, SimDisk, Trace};
@@ -61,6 +61,14 @@ impl<S: System> World<S> {
     /// How often each [`probe`](ombak_base::Effects::probe) was reached.
     pub fn probes(&self) -> &BTreeMap<&'static str, u64> {
         &self.probes
+    }
+
+    /// Asks every machine whether what had to come about has: [`check_at_rest`](ombak_base::Machine::check_at_rest). For
+    /// when nothing goes wrong, nobody asks, and there has been time enough. Panics if it has not.
+    pub fn check_at_rest(&self) {
+        let processes = self.nodes.iter().filter_map(|node| node.process.as_ref());
+        let hosts = processes.flat_map(|process| &process.shards);
+        hosts.for_each(|host| Machine::check_at_rest(&host.machine));
     }
 
     /// The decisions that were not what happens when nothing goes wrong, if they were [recorded](World::record).

@@ -1,6 +1,6 @@
 //! What a scenario does to nodes and network: it reads like `w.crash(A); w.partition(&[A], &[B, C]); …`.
 
-use ombak_base::{Event, NodeId};
+use ombak_base::{Event, NodeId, Partition, ShardId};
 
 use super::node::{Due, MILLION, Process};
 use super::{Booted, System, World};
@@ -91,6 +91,11 @@ impl<S: System> World<S> {
     pub fn set_rate(&mut self, node: NodeId, ppm: i64) {
         self.trace_text(node, None, "rate", &ppm);
         self.nodes[node.0 as usize].rate_ppm = ppm.clamp(1 - MILLION, MILLION);
+    }
+
+    /// A shard is told that a property broke in it, as a host of production tells it that contains such a thing.
+    pub fn break_property(&mut self, node: NodeId, shard: ShardId, of: Option<Partition>) {
+        self.turn(node, shard, Event::Broken(of));
     }
 }
 

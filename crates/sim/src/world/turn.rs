@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
+use ombak_base::property::Broken;
 use ombak_base::{
     Address, ClientId, Device, Effects, Entry, Event, Load, Machine, NodeId, Partition, Peek,
     ReadJob, Refused, Scan, ShardId, Stamp, Tick, Ticket, Wire,
@@ -106,6 +107,10 @@ impl<S: System> Effects<S::Machine> for Turn<'_, S> {
 
     fn probe(&mut self, name: &'static str) {
         *self.probes.entry(name).or_default() += 1;
+    }
+
+    fn broken(&mut self, broken: &Broken) {
+        *self.probes.entry(broken.name).or_default() += 1;
     }
 }
 
@@ -288,6 +293,7 @@ impl<S: System> World<S> {
             Event::Damaged(partition) => text("damaged", partition),
             Event::DeviceFull(full) => text("full", full),
             Event::DeviceFailed => text("failed", &()),
+            Event::Broken(partition) => text("broken", partition),
         }
     }
 }

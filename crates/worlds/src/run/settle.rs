@@ -86,6 +86,7 @@ impl Run {
         self.turn_in_calm();
         self.read_rounds();
         self.check_quiet()?;
+        self.world.check_at_rest();
         self.check_agreement()?;
         self.check_props()?;
         let live = self.check_stored()?;

@@ -241,6 +241,7 @@ where
         Event::Damaged(partition) => Event::Damaged(partition),
         Event::DeviceFull(full) => Event::DeviceFull(full),
         Event::DeviceFailed => Event::DeviceFailed,
+        Event::Broken(partition) => Event::Broken(partition),
     }
 }
 

@@ -165,6 +165,7 @@ impl Machine for Parrot {
             Event::Damaged(_) => {}
             Event::DeviceFull(full) => self.full = full,
             Event::DeviceFailed => self.failed = true,
+            Event::Broken(_) => {}
             Event::More(_) | Event::Gone(_) | Event::Scanned { .. } => {}
         }
     }
