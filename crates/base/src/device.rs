@@ -8,11 +8,12 @@
 use std::io;
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 use crate::{Partition, ShardId, Stamp};
 
 /// What is stored under a key.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Entry {
     /// Eight bytes for the service's own use, which scans and peeks report without reading the value.
     pub tag: u64,
@@ -21,7 +22,7 @@ pub struct Entry {
 }
 
 /// Why a device could not answer.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub enum DeviceError {
     /// What is stored there does not match its checksum: the text names file and offset.
     Damaged(String),
@@ -41,7 +42,7 @@ impl std::fmt::Display for DeviceError {
 impl std::error::Error for DeviceError {}
 
 /// A bounded read of one partition, in key order.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Scan {
     /// Which partition.
     pub partition: Partition,
@@ -58,7 +59,7 @@ pub struct Scan {
 }
 
 /// One entry of a [`Chunk`].
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct ScanEntry {
     /// The key.
     pub key: Bytes,
@@ -69,7 +70,7 @@ pub struct ScanEntry {
 }
 
 /// A piece of a partition.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
 pub struct Chunk {
     /// The entries, in key order.
     pub entries: Vec<ScanEntry>,
@@ -91,7 +92,7 @@ pub enum Load {
 /// The answer to [`Device::peek`]: what is known of a key without reading its value.
 ///
 /// It tells what was stored, and does not promise that the value can still be read: rot is found by loads.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub enum Peek {
     /// Nothing is there.
     Absent,

@@ -4,6 +4,7 @@ use std::fmt::Debug;
 use std::hash::Hash;
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 use crate::property::Broken;
 use crate::{
@@ -42,7 +43,11 @@ pub trait Machine: Clone + Eq + Hash + Debug {
 }
 
 /// Something that happened to a machine.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(bound(
+    serialize = "M::Message: Serialize, M::Request: Serialize, M::Timer: Serialize",
+    deserialize = "M::Message: Deserialize<'de>, M::Request: Deserialize<'de>, M::Timer: Deserialize<'de>"
+))]
 pub enum Event<M: Machine> {
     /// The host is ready. Comes first and once.
     Start,
@@ -107,7 +112,7 @@ pub enum Event<M: Machine> {
 }
 
 /// Why a message was not taken for sending.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub enum Refused {
     /// There is no connection to that node.
     Down,

@@ -3,8 +3,10 @@
 use std::fmt;
 use std::ops::{Add, Sub};
 
+use serde::{Deserialize, Serialize};
+
 /// A moment on the host's monotonic clock, in microseconds since the host started.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub struct Tick(pub u64);
 
 impl Tick {
@@ -47,7 +49,7 @@ impl Sub<u64> for Tick {
 /// What a machine knows of time in one step.
 ///
 /// The wall clock serves `last_modified`, last-write-wins and expiry. Nothing that must be safe may rest on it.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
 pub struct Now {
     /// Monotonic time.
     pub tick: Tick,

@@ -4,6 +4,7 @@
 
 use ombak_base::limits::SHARDS_MAX;
 use ombak_base::{ClusterId, DecodeError, DirectoryId, Epoch, NodeId, Reader, ShardId, put_varint};
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::Topology;
@@ -12,7 +13,7 @@ use crate::Topology;
 pub const VERSION: u64 = 2;
 
 /// What a node says of itself.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Hello {
     /// Oldest and newest protocol version spoken.
     pub versions: (u64, u64),

@@ -12,6 +12,7 @@
 //! boot number, which refuses everything older.
 
 use ombak_base::{DecodeError, Epoch, Partition, Reader, RequestId, Tick};
+use serde::{Deserialize, Serialize};
 
 /// No request outlives this.
 pub const FENCE_WINDOW_MS: u64 = 60_000;
@@ -19,7 +20,7 @@ pub const FENCE_WINDOW_MS: u64 = 60_000;
 pub const CLOCK_SLACK_MS: u64 = 1_000;
 
 /// A moment of one boot of the receiver, after which it refuses the request.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub struct Fence {
     /// The receiver's boot.
     pub boot: u64,
@@ -28,7 +29,7 @@ pub struct Fence {
 }
 
 /// In which role the receiver is addressed.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub enum Role {
     /// As an owner.
     Primary,
@@ -37,7 +38,7 @@ pub enum Role {
 }
 
 /// In front of every replica request.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Header {
     /// The partition.
     pub partition: Partition,
@@ -56,7 +57,7 @@ pub struct Header {
 }
 
 /// Why a replica refuses a request before looking at it.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub enum Fencing {
     /// This node is no owner of that partition (or, on this shard, does not run it).
     WrongPartition,

@@ -12,6 +12,7 @@
 use std::collections::BTreeMap;
 
 use ombak_base::{Address, NodeId, Partition, ShardId, Tick};
+use serde::{Deserialize, Serialize};
 
 use crate::header::{FENCE_WINDOW_MS, Fence};
 
@@ -21,7 +22,7 @@ pub const HEARTBEAT_MS: u64 = 250;
 pub const SUSPECT_MS: u64 = 1_000;
 
 /// A heartbeat: the sender's boot and its clock, and which of its links to the receiver's node this is.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub struct Greeting {
     /// Drawn anew when the process starts.
     pub boot: u64,
@@ -34,7 +35,7 @@ pub struct Greeting {
 }
 
 /// What is known of one peer.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
 pub struct Peer {
     /// Whether our connection to it stands.
     pub connected: bool,
@@ -53,7 +54,7 @@ pub struct Peer {
 }
 
 /// The last greeting of one shard.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 struct Greeted {
     /// On which of its links.
     link: u64,
@@ -81,7 +82,7 @@ impl Peer {
 }
 
 /// All other members.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Peers {
     me: Address,
     shards: u16,

@@ -14,6 +14,7 @@
 
 use ombak_base::limits::{MEMBERS_MAX, RING_SIZE_MAX};
 use ombak_base::{NodeId, Partition, always};
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 /// The longest row.
@@ -33,7 +34,7 @@ pub enum RingError {
 }
 
 /// The rows of all partitions.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Ring {
     rows: Vec<Vec<NodeId>>,
 }

@@ -1,18 +1,19 @@
 //! Who is in the cluster. Fixed at start until membership is decided by consensus; the epoch is there already.
 
 use ombak_base::{ClusterId, Epoch, FNV_START, NodeId, fnv1a};
+use serde::{Deserialize, Serialize};
 
 use crate::{Ring, RingError};
 
 /// One member.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Member {
     /// Its name, for example `dev1@127.0.0.1`.
     pub name: String,
 }
 
 /// The members, the rows, and the version of both.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Topology {
     /// The cluster, from its name, its members' names and its ring size: nodes that were told different ones never mix.
     pub cluster: ClusterId,

@@ -18,12 +18,13 @@ use ombak_base::property::{about, contained};
 use ombak_base::{
     DeviceError, Effects, Entry, Machine, Now, Partition, Peek, Stamp, Ticket, always,
 };
+use serde::{Deserialize, Serialize};
 
 pub use record::{Claim, META_KEY, PEER_KEY, VnodeRecord, peer_key};
 pub use state::{GRAVES_MAX, LEASE, Verdict, Vnode};
 
 /// What is stored under a key after a command.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub enum Write {
     /// What was there.
     Keep,
@@ -34,7 +35,7 @@ pub enum Write {
 }
 
 /// What a command did.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Outcome<R> {
     /// What to store.
     pub write: Write,
@@ -43,7 +44,7 @@ pub struct Outcome<R> {
 }
 
 /// Why a vnode could not run a command.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub enum VnodeError {
     /// Too many commands are waiting.
     Overload,
@@ -87,7 +88,7 @@ pub trait Service: Clone + Eq + std::hash::Hash + std::fmt::Debug {
 }
 
 /// A finished command.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Done<O, R> {
     /// Who asked.
     pub origin: O,
@@ -101,7 +102,7 @@ pub struct Done<O, R> {
 pub const WAITING_MAX: usize = 16_384;
 
 /// The commands that wait for one key to be loaded, in order.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 struct Flight<C, O> {
     partition: Partition,
     key: Bytes,
@@ -109,7 +110,11 @@ struct Flight<C, O> {
 }
 
 /// The vnodes of one shard. `O` is whatever the owner needs to know whom to answer.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[serde(bound(
+    serialize = "S::Command: Serialize, O: Serialize",
+    deserialize = "S::Command: Deserialize<'de>, O: Deserialize<'de>"
+))]
 pub struct VnodeMap<S: Service, O: Clone + Eq + std::hash::Hash + std::fmt::Debug> {
     vnodes: BTreeMap<Partition, Vnode>,
     flights: BTreeMap<Ticket, Flight<S::Command, O>>,

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use ombak_base::{DecodeError, Reader, RequestId, put_varint};
+use serde::{Deserialize, Serialize};
 
 use crate::VersionVector;
 
@@ -17,7 +18,7 @@ const VERSION: u8 = 1;
 ///
 /// A write that was tried at a second coordinator may live on under a second dot that nobody has seen yet, on a node
 /// that is down. Whoever replaces one of the two replaces the *request*, so the context names it.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
 pub struct Context {
     /// The writes seen.
     pub seen: VersionVector,

@@ -4,9 +4,10 @@ use std::cmp::Ordering;
 use std::fmt;
 
 use ombak_base::{ActorId, DecodeError, Reader, put_varint};
+use serde::{Deserialize, Serialize};
 
 /// One write: the `n`th that `actor` minted. Never used twice.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Dot {
     /// Who took the write.
     pub actor: ActorId,
@@ -23,7 +24,7 @@ impl fmt::Debug for Dot {
 /// For each actor, how many of its writes have been seen: a set of dots without gaps.
 ///
 /// Kept sorted by actor and without zeros, so that equal sets are equal values with equal bytes.
-#[derive(Clone, PartialEq, Eq, Hash, Default)]
+#[derive(Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub struct VersionVector {
     seen: Vec<(ActorId, u64)>,
 }

@@ -1,11 +1,13 @@
 //! Values with the causality that they need: a dotted version vector set.
 
+use serde::{Deserialize, Serialize};
+
 use crate::{Dot, VersionVector};
 
 /// The values of one key as one copy knows them.
 ///
 /// Invariants, held by every method: values are sorted by dot, and the context covers every dot.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Versioned<V> {
     context: VersionVector,
     values: Vec<(Dot, V)>,

@@ -9,13 +9,14 @@
 
 use bytes::Bytes;
 use ombak_base::limits::{BUCKET_BYTES_MAX, KEY_BYTES_MAX, TYPE_BYTES_MAX};
+use serde::{Deserialize, Serialize};
 
-use crate::RequestError;
+use crate::{Named, RequestError};
 
 const SERVICE: u8 = 1;
 
 /// A bucket: its type (empty for the default type) and its name.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub struct BucketId {
     /// Empty for the default type.
     pub bucket_type: Bytes,
@@ -35,10 +36,10 @@ impl BucketId {
             return Err(RequestError::EmptyBucket);
         }
         if self.name.len() > BUCKET_BYTES_MAX {
-            return Err(RequestError::TooLong("bucket", BUCKET_BYTES_MAX));
+            return Err(RequestError::TooLong(Named::Bucket, BUCKET_BYTES_MAX));
         }
         if self.bucket_type.len() > TYPE_BYTES_MAX {
-            return Err(RequestError::TooLong("bucket type", TYPE_BYTES_MAX));
+            return Err(RequestError::TooLong(Named::Type, TYPE_BYTES_MAX));
         }
         Ok(())
     }
@@ -50,7 +51,7 @@ pub fn validate_key(key: &[u8]) -> Result<(), RequestError> {
         return Err(RequestError::EmptyKey);
     }
     if key.len() > KEY_BYTES_MAX {
-        return Err(RequestError::TooLong("key", KEY_BYTES_MAX));
+        return Err(RequestError::TooLong(Named::Key, KEY_BYTES_MAX));
     }
     Ok(())
 }

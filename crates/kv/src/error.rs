@@ -1,9 +1,33 @@
 //! Why a request was not done. Each variant is something that a client would treat differently.
 
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+/// What has a name.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub enum Named {
+    /// A bucket.
+    Bucket,
+    /// A bucket type.
+    Type,
+    /// A key.
+    Key,
+}
+
+impl fmt::Display for Named {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Named::Bucket => "bucket",
+            Named::Type => "bucket type",
+            Named::Key => "key",
+        })
+    }
+}
+
 /// What went wrong. `Display` is the text that Riak's Protocol Buffers clients see, where Riak has one.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Error)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Error, Serialize, Deserialize)]
 pub enum RequestError {
     /// A bucket without a name.
     #[error("Bucket cannot be zero-length")]
@@ -13,7 +37,7 @@ pub enum RequestError {
     EmptyKey,
     /// A name beyond its bound, which is given in bytes.
     #[error("{0} is longer than {1} bytes")]
-    TooLong(&'static str, usize),
+    TooLong(Named, usize),
     /// The object would be beyond its bound, which is given in bytes.
     #[error("object is larger than {0} bytes")]
     TooLarge(usize),

@@ -19,11 +19,12 @@
 //! complete primaries one has it.
 
 use ombak_base::{NodeId, planted};
+use serde::{Deserialize, Serialize};
 
 use crate::{Object, RequestError};
 
 /// What one replica said.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub enum Heard {
     /// This object (maybe a tombstone).
     Value(Object),
@@ -36,7 +37,7 @@ pub enum Heard {
 }
 
 /// What one replica said, and whether it is complete.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Said {
     /// The replica's node.
     pub node: NodeId,
@@ -57,7 +58,7 @@ impl Said {
 }
 
 /// What a read comes to.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub enum GetDecision {
     /// The merge of what was heard. It may be a tombstone, which is a well-founded "not found".
     Found(Object),
@@ -68,7 +69,7 @@ pub enum GetDecision {
 }
 
 /// One read at its coordinator.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct GetCore {
     need_r: usize,
     need_pr: usize,

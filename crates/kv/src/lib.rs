@@ -34,7 +34,7 @@ mod request;
 mod vnode;
 
 pub use bucket::{BucketId, bucket_range, key_of, storage_key, type_range, validate_key};
-pub use error::RequestError;
+pub use error::{Named, RequestError};
 pub use get::{GetCore, GetDecision, Heard, Said};
 pub use object::{Content, Link, Object, TAG_TOMBSTONE, Version, decode_content, encode_content};
 pub use put::{Ack, PutCore};

@@ -14,6 +14,7 @@ mod stored;
 use bytes::Bytes;
 use ombak_base::{Entry, RequestId, planted};
 use ombak_crdt::{Context, Dot, RETRIES_MAX, VersionVector, Versioned};
+use serde::{Deserialize, Serialize};
 
 pub use content::{decode_content, encode_content};
 
@@ -21,7 +22,7 @@ pub use content::{decode_content, encode_content};
 pub const TAG_TOMBSTONE: u64 = 1;
 
 /// A one-way link to another object.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Link {
     /// Bucket of the other object.
     pub bucket: Bytes,
@@ -32,7 +33,7 @@ pub struct Link {
 }
 
 /// A value with its metadata: what one client wrote.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
 pub struct Content {
     /// The value.
     pub value: Bytes,
@@ -55,7 +56,7 @@ pub struct Content {
 }
 
 /// One write: what was written, under which request.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Version {
     /// The client operation, the same through its retries.
     pub request: RequestId,
@@ -66,7 +67,7 @@ pub struct Version {
 }
 
 /// All that one replica knows of a key.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
 pub struct Object {
     versions: Versioned<Version>,
     /// Retried requests that were replaced, ascending.

@@ -9,6 +9,8 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use ombak_base::{DecodeError, FNV_START, NodeId, Reader, fnv1a, put_bytes, put_varint};
 use ombak_cluster::ROW_MAX;
+use serde::de::{Deserializer, Error as _};
+use serde::{Deserialize, Serialize};
 
 use crate::{BucketId, Quorum, RequestError};
 
@@ -18,7 +20,7 @@ pub const BUCKETS_MAX: usize = 10_000;
 pub const JSON_BYTES_MAX: usize = 4096;
 
 /// The value of a property.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub enum PropValue {
     /// Yes or no.
     Bool(bool),
@@ -31,7 +33,7 @@ pub enum PropValue {
 }
 
 /// A quorum as a property: never `default`.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub enum QuorumProp {
     /// 1.
     One,
@@ -55,7 +57,7 @@ impl From<QuorumProp> for Quorum {
 }
 
 /// One property set, or with `None` set back to its default.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct PropChange {
     /// Riak's name of it.
     pub name: String,
@@ -64,9 +66,22 @@ pub struct PropChange {
 }
 
 /// A bucket's properties, defaults filled in.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct BucketProps {
+    #[serde(deserialize_with = "known_values")]
     values: BTreeMap<&'static str, PropValue>,
+}
+
+/// Reads what was written of properties: their names are those that this code knows.
+fn known_values<'de, D: Deserializer<'de>>(
+    from: D,
+) -> Result<BTreeMap<&'static str, PropValue>, D::Error> {
+    let values: BTreeMap<String, PropValue> = Deserialize::deserialize(from)?;
+    let with_known = |(name, value): (String, PropValue)| {
+        let unknown = || D::Error::custom(format_args!("no property is called {name:?}"));
+        known(&name).map(|(name, _)| (name, value)).ok_or_else(unknown)
+    };
+    values.into_iter().map(with_known).collect()
 }
 
 const YES: PropValue = PropValue::Bool(true);
@@ -211,14 +226,14 @@ pub fn validate(change: &PropChange) -> Result<(), RequestError> {
 }
 
 /// Who set a property, and when in the order of its changes.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 struct Version {
     counter: u64,
     node: NodeId,
 }
 
 /// The changes of one bucket.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 struct Changes {
     registers: BTreeMap<String, (Version, Option<PropValue>)>,
     digest: u64,
@@ -241,7 +256,7 @@ impl Changes {
 }
 
 /// All buckets that have properties of their own.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
 pub struct BucketMap {
     buckets: BTreeMap<BucketId, Changes>,
     defaults: BucketProps,

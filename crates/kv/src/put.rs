@@ -5,11 +5,12 @@
 //! counts for W, and nobody waits for the rest.
 
 use ombak_base::{NodeId, planted};
+use serde::{Deserialize, Serialize};
 
 use crate::RequestError;
 
 /// What one replica did with a write.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub enum Ack {
     /// It could not take it, or cannot be reached: it will say nothing more.
     Failed,
@@ -20,7 +21,7 @@ pub enum Ack {
 }
 
 /// What one replica has said so far.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
 struct Heard {
     taken: bool,
     durable: Option<u64>,
@@ -46,7 +47,7 @@ impl Heard {
 }
 
 /// One write at its coordinator.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct PutCore {
     need_w: usize,
     need_dw: usize,

@@ -1,9 +1,11 @@
 //! What `r`, `w`, `quorum` and `all` come to.
 
+use serde::{Deserialize, Serialize};
+
 use crate::RequestError;
 
 /// A quorum as clients give it.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub enum Quorum {
     /// The bucket's.
     Default,

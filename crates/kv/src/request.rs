@@ -1,12 +1,13 @@
 //! What clients ask and hear, whatever protocol they speak.
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 use crate::props::{BucketProps, PropChange};
 use crate::{BucketId, Content, Quorum, RequestError};
 
 /// The quorums of a request; each is the bucket's own unless given.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Quorums {
     /// Replicas that must answer a read.
     pub r: Quorum,
@@ -44,7 +45,7 @@ impl Default for Quorums {
 }
 
 /// Reads a key.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct GetOp {
     /// Its bucket.
     pub bucket: BucketId,
@@ -61,7 +62,7 @@ pub struct GetOp {
 }
 
 /// What a put answers with.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
 pub enum Return {
     /// That it is done.
     #[default]
@@ -73,7 +74,7 @@ pub enum Return {
 }
 
 /// Writes a key.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct PutOp {
     /// Its bucket.
     pub bucket: BucketId,
@@ -96,7 +97,7 @@ pub struct PutOp {
 }
 
 /// Deletes a key.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct DeleteOp {
     /// Its bucket.
     pub bucket: BucketId,
@@ -111,7 +112,7 @@ pub struct DeleteOp {
 }
 
 /// What is done to one key.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[expect(
     clippy::large_enum_variant,
     reason = "puts are the common case; a box would cost each an allocation"
@@ -203,7 +204,7 @@ impl Operation {
 }
 
 /// What is listed.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub enum Listing {
     /// The buckets of a type that have keys.
     Buckets {
@@ -218,7 +219,7 @@ pub enum Listing {
 }
 
 /// A client's request to a shard.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[expect(
     clippy::large_enum_variant,
     reason = "puts are the common case; a box would cost each an allocation"
@@ -242,7 +243,7 @@ pub enum Request {
 }
 
 /// An object as a client sees it.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct ObjectAnswer {
     /// The siblings, each with the tag that names it (Riak's vtag).
     pub siblings: Vec<(Bytes, Content)>,
@@ -253,7 +254,7 @@ pub struct ObjectAnswer {
 }
 
 /// What a request comes to.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub enum Answer {
     /// A get found this; or a put returns it.
     Object(ObjectAnswer),

@@ -5,15 +5,16 @@ use ombak_base::limits::{OBJECT_BYTES_MAX, SIBLINGS_MAX};
 use ombak_base::{Entry, Now, Peek, RequestId, always, planted};
 use ombak_cluster::{Outcome, Service, Vnode, VnodeError, Write};
 use ombak_crdt::{Context, Dot};
+use serde::{Deserialize, Serialize};
 
 use crate::{Content, Object, RequestError, Version};
 
 /// The key-value service.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Kv;
 
 /// A client's write, to be named by a dot here and then spread as an object.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct CoordinatedWrite {
     /// The client operation.
     pub request: RequestId,
@@ -32,7 +33,7 @@ pub struct CoordinatedWrite {
 }
 
 /// What is asked of one key.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub enum Command {
     /// Its object.
     Get {
@@ -56,7 +57,7 @@ pub enum Command {
 }
 
 /// A write that may have replaced too much, before its coordinator knew the bucket's properties.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Restoring {
     /// The write, as it is to be done in a bucket that keeps siblings. Another may have replaced it meanwhile.
     pub write: CoordinatedWrite,
@@ -65,7 +66,7 @@ pub struct Restoring {
 }
 
 /// What is answered.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub enum CommandReply {
     /// The stored form of the object, and whether the vnode is complete.
     Value(Bytes, bool),

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use ombak_base::{Device, NodeId, Partition, Reader, Scan, ShardId};
 use ombak_cluster::{Claim, META_KEY, PEER_KEY, VnodeRecord};
 use ombak_kv::BucketId;
+use serde::{Deserialize, Serialize};
 
 use crate::Config;
 
@@ -15,7 +16,7 @@ pub const NODE_PARTITION: Partition = Partition(u32::MAX);
 const PROPS_KEY: &[u8] = b"\0props";
 
 /// What was found of one vnode.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
 pub struct VnodeState {
     /// Its record; `None` if it was never here.
     pub record: Option<VnodeRecord>,
@@ -26,7 +27,7 @@ pub struct VnodeState {
 }
 
 /// Everything that a shard starts from.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
 pub struct Boot {
     /// The vnodes of this shard.
     pub vnodes: BTreeMap<Partition, VnodeState>,

@@ -20,6 +20,7 @@ use ombak_base::{
 };
 use ombak_cluster::{Fence, Header, Role};
 use ombak_kv::{Answer, GetCore, Operation, PutCore, Quorum, RequestError, storage_key};
+use serde::{Deserialize, Serialize};
 
 use self::writing::{acks_wanted, merge_of};
 use crate::entry::refused;
@@ -33,7 +34,7 @@ use crate::stopping::broken_answer;
 pub(crate) const PATIENCE_MS: u64 = 10_000;
 
 /// Who waits for the answer.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub(crate) enum Asker {
     /// A client of this shard.
     Client(ClientId),
@@ -54,7 +55,7 @@ pub(crate) struct Task {
 }
 
 /// One operation at its coordinator.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub(crate) struct Op {
     asker: Asker,
     request: RequestId,
@@ -77,7 +78,7 @@ pub(crate) struct Op {
     full: Option<NodeId>,
 }
 
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 enum Stage {
     /// Replicas are being read: the own one first; then the others, with the tag of what it has.
     Reading(GetCore, Option<u64>),
@@ -88,7 +89,7 @@ enum Stage {
 }
 
 /// A write that has its dot.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 struct Named {
     /// The stored form of the object.
     object: Bytes,

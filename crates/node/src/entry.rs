@@ -10,6 +10,7 @@ use ombak_base::{
 };
 use ombak_cluster::{FENCE_WINDOW_MS, Fence, hash};
 use ombak_kv::{Answer, DeleteOp, Operation, RequestError, validate_key};
+use serde::{Deserialize, Serialize};
 
 use crate::boot::shard_of;
 use crate::coordinate::{Asker, Task};
@@ -21,7 +22,7 @@ use crate::shard::{Reply, Shard};
 const TIMEOUT_MS: u64 = 60_000;
 
 /// An operation that another shard coordinates for a client of this one.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub(crate) struct Forward {
     client: ClientId,
     request: RequestId,

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use ombak_base::{ClientId, Effects, NodeId, Now, Partition, RequestId, Stamp, Tick};
 use ombak_cluster::{FENCE_WINDOW_MS, Header, Role};
 use ombak_kv::{Answer, Listing, RequestError, bucket_range, key_of, type_range};
+use serde::{Deserialize, Serialize};
 
 use crate::boot::shard_of;
 use crate::coordinate::PATIENCE_MS;
@@ -24,7 +25,7 @@ const LISTS_MAX: usize = 64;
 const NAMES_MAX: usize = 1_000_000;
 
 /// A listing under way.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub(crate) struct List {
     client: ClientId,
     from: Bytes,
@@ -43,7 +44,7 @@ pub(crate) struct List {
 }
 
 /// The rest of one partition.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 struct Piece {
     partition: Partition,
     from: Bytes,

@@ -14,9 +14,10 @@ use ombak_base::{
 };
 use ombak_cluster::{Claim, Fence, Fencing, Greeting, Header, Verdict};
 use ombak_kv::{Answer, Operation};
+use serde::{Deserialize, Serialize};
 
 /// Which acknowledgements a coordinator waits for.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub enum Acks {
     /// When taken.
     Taken,
@@ -27,7 +28,7 @@ pub enum Acks {
 }
 
 /// What a coordinator asks of a replica.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub enum Ask {
     /// The object under a storage key. With the tag of the coordinator's own, [`Told::Same`] will do.
     Get(Bytes, Option<u64>),
@@ -50,7 +51,7 @@ pub enum Ask {
 }
 
 /// What a replica tells its coordinator.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub enum Told {
     /// The stored form of the object, and whether the vnode is complete.
     Value(Bytes, bool),
@@ -95,7 +96,7 @@ pub enum Told {
 }
 
 /// A message from shard to shard.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub enum Message {
     /// "I am here", with the digest of all bucket properties known.
     Greeting(Greeting, u64),

@@ -7,17 +7,18 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use ombak_base::Address;
+use serde::{Deserialize, Serialize};
 
 /// So many numbers of each sender are remembered.
 const RECENT_MAX: usize = 4096;
 
 /// What each sender has forwarded lately.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Once {
     senders: BTreeMap<Address, Recent>,
 }
 
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
 struct Recent {
     /// The sender's boot: numbers begin again with each.
     boot: u64,

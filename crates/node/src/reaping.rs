@@ -4,6 +4,7 @@ use bytes::Bytes;
 use ombak_base::{Effects, Now, Tick};
 use ombak_cluster::FENCE_WINDOW_MS;
 use ombak_kv::Object;
+use serde::{Deserialize, Serialize};
 
 use crate::coordinate::Op;
 use crate::shard::Shard;
@@ -12,7 +13,7 @@ use crate::shard::Shard;
 const WAITING_MAX: usize = 16_384;
 
 /// What becomes of a tombstone that all primaries hold (Riak's `delete_mode`; its default is 3000 ms).
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
 pub enum DeleteMode {
     /// It stays: who reads the key hears that it was deleted.
     Keep,
@@ -24,7 +25,7 @@ pub enum DeleteMode {
 }
 
 /// A tombstone that waits for its time.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub(crate) struct Waiting {
     due: Tick,
     op: Box<Op>,

@@ -9,6 +9,7 @@ use ombak_base::{
     Chunk, ClientId, DeviceError, Effects, NodeId, Now, Partition, Scan, Stamp, Ticket,
 };
 use ombak_kv::{Command, TAG_TOMBSTONE, key_of};
+use serde::{Deserialize, Serialize};
 
 use crate::message::{Ask, Told};
 use crate::replica::Origin;
@@ -27,7 +28,7 @@ pub(crate) const DISK_FULL: &str = "the disk of this node is full: free space, t
 const SCAN: u64 = 1 << 63;
 
 /// For whom a scan runs.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub(crate) enum ScanFor {
     /// A listing: live keys, or the first of each bucket.
     List { origin: Origin, partition: Partition, buckets: bool },
@@ -36,7 +37,7 @@ pub(crate) enum ScanFor {
 }
 
 /// The repair of this shard's incomplete vnodes, one after the other.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub(crate) struct Repair {
     client: ClientId,
     todo: Vec<Partition>,
@@ -47,7 +48,7 @@ pub(crate) struct Repair {
 }
 
 /// One vnode being copied.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 struct Copy {
     partition: Partition,
     /// Owners that have not been read to the end yet; the last is being read.

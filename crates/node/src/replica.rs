@@ -7,6 +7,7 @@ use ombak_base::{
 };
 use ombak_cluster::{Done, Fencing, Header, VnodeError};
 use ombak_kv::{Command, CommandReply, key_of};
+use serde::{Deserialize, Serialize};
 
 use crate::message::{Acks, Ask, Message, Told};
 use crate::places;
@@ -14,7 +15,7 @@ use crate::repair::ScanFor;
 use crate::shard::Shard;
 
 /// Who waits for a vnode.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub(crate) enum Origin {
     /// An operation of this shard that has its write named.
     Naming(u64),

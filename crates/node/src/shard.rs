@@ -11,6 +11,7 @@ use ombak_base::{
 use ombak_cluster::{Peers, Topology, Verdict, Vnode, VnodeMap};
 use ombak_kv::props::BucketMap;
 use ombak_kv::{Answer, Kv, RequestError};
+use serde::{Deserialize, Serialize};
 
 use crate::boot::Boot;
 use crate::coordinate::Op;
@@ -33,7 +34,7 @@ pub const UNSYNCED_MAX: u64 = 65_536;
 const SWEEP_MS: u64 = 100;
 
 /// Who and where a shard is.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Config {
     /// This shard.
     pub me: Address,
@@ -50,7 +51,7 @@ pub struct Config {
 }
 
 /// What clients and operators ask of a shard.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[expect(clippy::large_enum_variant, reason = "requests about data are the common case")]
 pub enum Request {
     /// Something about data.
@@ -62,7 +63,7 @@ pub enum Request {
 }
 
 /// What a shard answers.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub enum Reply {
     /// About data. A listing comes in parts.
     Kv(Answer),
@@ -73,7 +74,7 @@ pub enum Reply {
 }
 
 /// A shard's timers.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub enum Timer {
     /// Greet the peers, look for silent ones.
     Heartbeat,
@@ -84,7 +85,7 @@ pub enum Timer {
 }
 
 /// One core's share of a node.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Shard {
     pub(crate) config: Config,
     pub(crate) peers: Peers,

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use ombak_base::{Address, ClientId, Effects, NodeId, Now, Refused, ShardId, Stamp, Tick};
 use ombak_kv::props::PropChange;
 use ombak_kv::{Answer, BucketId, RequestError};
+use serde::{Deserialize, Serialize};
 
 use crate::boot::{NODE_PARTITION, props_key};
 use crate::message::Message;
@@ -18,7 +19,7 @@ const ALL_PROPS: u64 = 0;
 const SPREAD_MS: u64 = 5_000;
 
 /// A change on its way.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub(crate) struct Spread {
     client: ClientId,
     waiting: BTreeSet<Address>,

@@ -1,11 +1,12 @@
 //! How a shard is, for operators.
 
 use ombak_base::{ActorId, Epoch, NodeId, Partition};
+use serde::{Deserialize, Serialize};
 
 use crate::shard::Shard;
 
 /// One vnode.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct VnodeStatus {
     /// Its partition.
     pub partition: Partition,
@@ -22,7 +23,7 @@ pub struct VnodeStatus {
 }
 
 /// One peer, as a shard sees it.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct PeerStatus {
     /// The peer.
     pub node: NodeId,
@@ -33,7 +34,7 @@ pub struct PeerStatus {
 }
 
 /// One shard.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct ShardStatus {
     /// The version of the topology.
     pub epoch: Epoch,
@@ -56,7 +57,7 @@ pub struct ShardStatus {
 }
 
 /// What a repair came to.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
 pub struct RepairReport {
     /// Why nothing was begun.
     pub refused: Option<String>,

@@ -4,6 +4,7 @@
 
 use bytes::Bytes;
 use ombak_base::{ActorId, DecodeError, NodeId, Reader, put_varint};
+use serde::{Deserialize, Serialize};
 
 /// Where a vnode's own record lies.
 pub const META_KEY: &[u8] = b"\0vnode";
@@ -18,7 +19,7 @@ const GAPS_MAX: usize = 16;
 ///
 /// It grows: the lease with every boot and every [`LEASE`](super::LEASE) writes, the generation with every new actor.
 /// A replica that comes with less than a peer remembers has lost its disk, or got back an older one.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Claim {
     /// Counts the actors that this replica has been.
     pub generation: u64,
@@ -62,7 +63,7 @@ pub fn peer_key(node: NodeId) -> Bytes {
 }
 
 /// A vnode's own record.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct VnodeRecord {
     /// Who mints its dots, and up to where.
     pub claim: Claim,

@@ -24,6 +24,7 @@ use ombak_base::{
     planted,
 };
 use ombak_crdt::{Context, Dot};
+use serde::{Deserialize, Serialize};
 
 use super::record::{Claim, META_KEY, VnodeRecord, peer_key};
 use crate::header::{CLOCK_SLACK_MS, FENCE_WINDOW_MS};
@@ -34,7 +35,7 @@ pub const LEASE: u64 = 64 * 1024;
 pub const GRAVES_MAX: usize = 16_384;
 
 /// What a peer says of our claim.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub enum Verdict {
     /// It fits what is remembered.
     Fits,
@@ -43,7 +44,7 @@ pub enum Verdict {
 }
 
 /// One vnode's small state.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Vnode {
     partition: Partition,
     record: VnodeRecord,

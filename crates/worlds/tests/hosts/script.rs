@@ -3,7 +3,9 @@
 use bytes::Bytes;
 use ombak_base::limits::KEY_BYTES_MAX;
 use ombak_kv::props::{PropValue, QuorumProp};
-use ombak_kv::{Answer, BucketId, GetOp, Operation, PutOp, Quorum, Quorums, RequestError, Return};
+use ombak_kv::{
+    Answer, BucketId, GetOp, Named, Operation, PutOp, Quorum, Quorums, RequestError, Return,
+};
 use ombak_node::{Reply, Request};
 
 use crate::recorded::Record;
@@ -154,7 +156,7 @@ impl<H: Host> Story<'_, H> {
         let put = |of: &str| key(Operation::Put(writing(LATEST, of, "")));
         self.refused(put(""), &RequestError::EmptyKey);
         let long = "k".repeat(KEY_BYTES_MAX + 1);
-        self.refused(put(&long), &RequestError::TooLong("key", KEY_BYTES_MAX));
+        self.refused(put(&long), &RequestError::TooLong(Named::Key, KEY_BYTES_MAX));
         let get = key(Operation::Get(reading("", "k")));
         self.refused(get, &RequestError::EmptyBucket);
         let bucket = BucketId {

@@ -102,7 +102,7 @@ impl<M: Hosted> Node<M> {
             handshake: Arc::new(greeter),
             limits: Limits::default(),
         };
-        let boot = ombak_runtime::Boot { shards, writer, errands: None };
+        let boot = ombak_runtime::Boot { shards, writer, errands: None, recorders: Vec::new() };
         Node { running: ombak_runtime::start(config, boot).unwrap(), window, face }
     }
 
