@@ -94,6 +94,9 @@ pub struct NodeOptions {
     /// Event loops [default: one per core]
     #[arg(long)]
     pub shards: Option<u16>,
+    /// Keep the last so many MiB of all that the node's shards are given and do, for `ombak record` [default: 0]
+    #[arg(long, value_name = "MIB")]
+    pub record_mib: Option<u32>,
     /// Allow addresses, --members among them, that other machines can reach, though nothing asks them who they are.
     #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL", require_equals = true)]
     pub insecure: Option<bool>,
@@ -127,6 +130,8 @@ pub struct Settings {
     pub backend: BackendName,
     /// Event loops; one per core if absent.
     pub shards: Option<u16>,
+    /// What is kept of what happens, in MiB.
+    pub record_mib: u32,
 }
 
 impl NodeOptions {
@@ -167,6 +172,7 @@ impl NodeOptions {
             delete_mode: self.delete_mode.or(other.delete_mode),
             backend: self.backend.or(other.backend),
             shards: self.shards.or(other.shards),
+            record_mib: self.record_mib.or(other.record_mib),
             insecure: self.insecure.or(other.insecure),
             log: self.log.or(other.log),
         }
@@ -201,6 +207,7 @@ impl NodeOptions {
             delete_mode: delete_mode(self.delete_mode.as_deref())?,
             backend,
             shards: shards(self.shards)?,
+            record_mib: self.record_mib.unwrap_or(0),
         })
     }
 }

@@ -10,6 +10,7 @@
 //! | `bucket` | which buckets there are, their keys and properties |
 //! | `bench` | how fast a server is |
 //! | `snapshot` | a copy of a running node's data |
+//! | `record` | what a running node's shards were given and did last |
 //! | `store` | what a data directory holds, without its node |
 //! | `sim` | a whole cluster in one process, from a seed |
 //!
@@ -26,6 +27,7 @@ pub mod fuzz;
 mod http_client;
 mod object;
 mod output;
+mod record;
 mod repair;
 mod ring;
 mod signals;
@@ -72,6 +74,7 @@ enum Command {
     Ring(ring::RingArgs),
     Repair(repair::RepairArgs),
     Snapshot(snapshot::SnapshotArgs),
+    Record(record::RecordArgs),
     Get(object::GetArgs),
     Put(object::PutArgs),
     Del(object::DelArgs),
@@ -105,6 +108,7 @@ fn run(command: Command) -> Result<(), CliError> {
         Command::Ring(args) => ring::run(&args),
         Command::Repair(args) => repair::run(&args),
         Command::Snapshot(args) => snapshot::run(&args),
+        Command::Record(args) => record::run(&args),
         Command::Get(args) => object::get(&args),
         Command::Put(args) => object::put(&args),
         Command::Del(args) => object::del(&args),

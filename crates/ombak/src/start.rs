@@ -87,6 +87,7 @@ fn node_options(settings: Settings) -> Options {
             BackendName::Memory => Backend::Memory,
         },
         shards: settings.shards,
+        record_bytes: settings.record_mib as usize * 1024 * 1024,
         ..Options::default()
     }
 }

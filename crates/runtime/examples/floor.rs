@@ -230,8 +230,12 @@ fn node(index: usize, base: u16, durable: bool) -> Result<(), Failure> {
     };
     let file = if durable { Some(File::create(format!("floor-{index}.log"))?) } else { None };
     let device = Memory { volatile: !durable, ..Memory::default() };
-    let boot =
-        Boot { shards: vec![(Copier::default(), device)], writer: Synced(file), errands: None };
+    let boot = Boot {
+        shards: vec![(Copier::default(), device)],
+        writer: Synced(file),
+        errands: None,
+        recorders: Vec::new(),
+    };
     Ok(start(config, boot)?.join()?)
 }
 

@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
 use ombak_base::{Machine, NodeId};
+use ombak_tape::Recorder;
 
 use crate::Handshake;
 use crate::errands::ErrandList;
@@ -49,13 +50,15 @@ pub struct Config<F> {
 }
 
 /// What acts and decides on a node.
-pub struct Boot<M, D, W> {
+pub struct Boot<M: Machine, D, W> {
     /// One machine and its storage per shard; as many threads are started.
     pub shards: Vec<(M, D)>,
     /// What makes the stores of all shards durable.
     pub writer: W,
     /// What is asked of the thread that owns it, if anything ever is.
     pub errands: Option<ErrandList<W>>,
+    /// What is told all that passes between each machine and its host, in the order of shards; empty: nobody.
+    pub recorders: Vec<Box<dyn Recorder<M>>>,
 }
 
 /// The bounds of one node. What happens at a bound is said here; nothing is dropped without somebody being told.

@@ -12,6 +12,7 @@ use ombak_base::{
     Address, ClientId, Device, DeviceError, Entry, Event, Machine, Now, ShardId, Tick, Ticket,
     Upkeep, Wire,
 };
+use ombak_tape::Recorder;
 
 use crate::clients::Received;
 use crate::config::RuntimeError;
@@ -69,6 +70,8 @@ impl Quiet {
 
 pub(crate) struct Shard<M: Machine, D: Device, F: Face<M>> {
     pub machine: M,
+    /// What is told all that passes between the two.
+    pub recorder: Option<Box<dyn Recorder<M>>>,
     pub host: Host<M, D, F>,
     pub peers: Peers,
     /// Only on shard 0, until the node stops.
@@ -245,15 +248,25 @@ impl<M: Machine, D: Device, F: Face<M>> Shard<M, D, F> {
 
     /// A property that breaks does not end the node, unless the machine cannot even be told of it.
     fn step(&mut self, event: Event<M>) {
-        let (machine, host) = (&mut self.machine, &mut self.host);
-        let mut stepped = contained(|| machine.step(host.now, event, host));
-        host.counted.steps += 1;
-        if stepped.is_ok() && host.counted.steps.is_multiple_of(host.limits.check_every_steps) {
-            stepped = contained(|| machine.check());
+        let mut stepped = contained(|| self.step_machine(event));
+        self.host.counted.steps += 1;
+        let check_every_steps = self.host.limits.check_every_steps;
+        if stepped.is_ok() && self.host.counted.steps.is_multiple_of(check_every_steps) {
+            stepped = contained(|| self.machine.check());
         }
         if let Err(broken) = stepped {
-            host.note_broken(&broken);
-            machine.step(host.now, Event::Broken(broken.partition), host);
+            self.host.note_broken(&broken);
+            self.step_machine(Event::Broken(broken.partition));
+        }
+    }
+
+    fn step_machine(&mut self, event: Event<M>) {
+        let now = self.host.now;
+        match &mut self.recorder {
+            None => self.machine.step(now, event, &mut self.host),
+            Some(recorder) => {
+                ombak_tape::step(&mut self.machine, now, event, &mut self.host, &mut **recorder);
+            }
         }
     }
 

@@ -105,8 +105,10 @@ where
     let start = Instant::now();
     let common = Common { config, faces, inboxes, log, work, shared, boards, start };
     let mut shards = Vec::new();
+    let mut recorders = boot.recorders.into_iter();
     for ((machine, device), ends) in boot.shards.into_iter().zip(ends) {
-        shards.push(common.shard(shards.len(), machine, device, ends)?);
+        let shard = common.shard(shards.len(), machine, device, ends)?;
+        shards.push(Shard { recorder: recorders.next(), ..shard });
     }
     shards[0].doors = Some(doors);
     // On an error, the threads that run already are stopped by dropping `running`.
@@ -172,6 +174,7 @@ impl<M: Machine, D: Device, F: Face<M>> Common<M, D, F> {
         let registry = registry.map_err(RuntimeError::io("opening an event loop"))?;
         Ok(Shard {
             machine,
+            recorder: None,
             host: self.host(ShardId(index as u16), device, registry),
             usage_due: Tick::default(),
             peers: Peers::default(),

@@ -11,7 +11,7 @@
 //! | `object`, `conditions`, `headers`, `links`, `siblings` | one key |
 //! | `walk` | from one key to others, along links |
 //! | `buckets`, `props` | listings and bucket properties |
-//! | `about`, `admin` | ping, the list of resources; status, ring, repair, snapshot |
+//! | `about`, `admin` | ping, the list of resources; status, ring, repair, snapshot, recording |
 //! | `measured` | stats, metrics, numbers |
 //! | `named` | the request's id, for the answer |
 //! | `query`, `accept`, `body`, `reply` | what all of them need |
@@ -54,6 +54,7 @@ use crate::Backend;
 use crate::metrics::NodeFacts;
 use crate::metrics::window::Window;
 use crate::snapshots::Snapshots;
+use crate::tapes::Tapes;
 pub(crate) use body::ALL_BODIES_BYTES_MAX;
 use body::Body;
 use reply::{Outcome, html_error};
@@ -68,6 +69,7 @@ pub(crate) struct Site {
     pub shards: u16,
     pub backend: Backend,
     pub snapshots: Snapshots,
+    pub tapes: Tapes,
     /// What data is kept on, if on anything.
     pub disk: Option<OsDisk>,
     pub recovered: Recovered,
@@ -118,6 +120,7 @@ impl Site {
             Resource::Ring => self.ring(),
             Resource::Repair => self.repair().await,
             Resource::Snapshot => self.snapshot(&request).await,
+            Resource::Recording => self.recording().await,
         }
     }
 }

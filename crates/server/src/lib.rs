@@ -47,6 +47,7 @@ mod random;
 pub mod report;
 mod snapshots;
 mod storage;
+mod tapes;
 
 pub use error::StartError;
 pub use listeners::{Addresses, Listeners};

@@ -10,6 +10,7 @@ use ombak_node::{DeleteMode, Reply, Request, Shard};
 use ombak_runtime::{Boot, Config, ErrandList, Running, RuntimeError, Stopper};
 use ombak_store::StoreWriter;
 use ombak_store::log::Recovered;
+use ombak_tape::Recorder;
 
 use crate::directory::{Directory, Identity};
 use crate::http::{ALL_BODIES_BYTES_MAX, HttpThread, Site};
@@ -21,6 +22,7 @@ use crate::peer::PeerHandshake;
 use crate::random::random_u64;
 use crate::snapshots::Snapshots;
 use crate::storage::Storage;
+use crate::tapes::Tapes;
 use crate::{Backend, Listeners, Options, StartError};
 
 /// How long a node that is alone is waited for: it has its own disk to wait for, and nobody else.
@@ -64,9 +66,12 @@ impl Node {
         let recovered = storage.recovered.clone();
         let (errands, list) = ombak_runtime::errands();
         let snapshots = Snapshots::new(directory.as_ref(), errands)?;
-        let running = place.run(&options, storage, peer, vec![(pb, face)], list)?;
+        let (tapes, recorders) = Tapes::new(&options.name, place.addresses(), options.record_bytes);
+        let boot = Booting { errands: list, recorders };
+        let running = place.run(&options, storage, peer, vec![(pb, face)], boot)?;
         let disk = directory.as_ref().map(Directory::disk);
-        let site = site(&options, &place, &running, disk, recovered, snapshots);
+        let kept = Kept { disk, recovered, snapshots, tapes };
+        let site = site(&options, &place, &running, kept);
         let http = HttpThread::start(http, site, running.stopper()).map_err(StartError::Http)?;
         tracing::info!(node = options.name, pb = %addresses.pb, http = %addresses.http, shards, "the node is up");
         let node = Node { http, running, addresses, shards, _directory: directory };
@@ -143,7 +148,18 @@ struct Place {
     delete_mode: DeleteMode,
 }
 
+/// What a node's threads are given beside their work.
+struct Booting {
+    errands: ErrandList<StoreWriter<OsDisk>>,
+    recorders: Vec<Box<dyn Recorder<Shard>>>,
+}
+
 impl Place {
+    fn addresses(&self) -> impl ExactSizeIterator<Item = Address> {
+        let node = self.me;
+        (0..self.shards).map(move |shard| Address { node, shard: ShardId(shard) })
+    }
+
     fn shard_config(&self, shard: u16) -> ombak_node::Config {
         ombak_node::Config {
             me: Address { node: self.me, shard: ShardId(shard) },
@@ -161,7 +177,7 @@ impl Place {
         storage: Storage,
         peer_listener: Option<std::net::TcpListener>,
         face_listeners: Vec<(std::net::TcpListener, PbFace)>,
-        errands: ErrandList<StoreWriter<OsDisk>>,
+        boot: Booting,
     ) -> Result<Running<Shard>, StartError> {
         let (shards, writer) = storage.shards(|shard| self.shard_config(shard));
         let peer = |(name, addr): &(String, _)| Some((self.topology.node(name)?, *addr));
@@ -180,18 +196,22 @@ impl Place {
             handshake: Arc::new(handshake),
             limits: options.limits.clone(),
         };
-        Ok(ombak_runtime::start(config, Boot { shards, writer, errands: Some(errands) })?)
+        let Booting { errands, recorders } = boot;
+        let boot = Boot { shards, writer, errands: Some(errands), recorders };
+        Ok(ombak_runtime::start(config, boot)?)
     }
 }
 
-fn site(
-    options: &Options,
-    place: &Place,
-    running: &Running<Shard>,
+/// What a node has to show of its data.
+struct Kept {
     disk: Option<OsDisk>,
     recovered: Recovered,
     snapshots: Snapshots,
-) -> Site {
+    tapes: Tapes,
+}
+
+fn site(options: &Options, place: &Place, running: &Running<Shard>, kept: Kept) -> Site {
+    let Kept { disk, recovered, snapshots, tapes } = kept;
     Site {
         handle: running.handle(),
         topology: place.topology.clone(),
@@ -199,6 +219,7 @@ fn site(
         shards: place.shards,
         backend: options.backend,
         snapshots,
+        tapes,
         disk,
         recovered,
         patience: Duration::from_millis(options.limits.unfinished_ms),

@@ -51,6 +51,8 @@ pub struct Options {
     pub shards: Option<u16>,
     /// The bounds of the runtime.
     pub limits: ombak_runtime::Limits,
+    /// So many bytes of what passes between machines and host are kept in memory, for all shards; 0: nothing is.
+    pub record_bytes: usize,
     /// How the log backend uses disk and memory.
     pub log: ombak_store::log::Options,
 }
@@ -72,6 +74,7 @@ impl Default for Options {
             backend: Backend::default(),
             shards: None,
             limits: ombak_runtime::Limits::default(),
+            record_bytes: 0,
             log: ombak_store::log::Options::default(),
         }
     }

@@ -36,6 +36,8 @@ pub fn template(given: &NodeOptions) -> String {
     file.option("backend", BACKEND, backend, "log".into());
     let shards = given.shards.map(|shards| Value::from(i64::from(shards)));
     file.option("shards", SHARDS, shards, (super::cores() as i64).into());
+    let record_mib = given.record_mib.map(|mib| Value::from(i64::from(mib)));
+    file.option("record_mib", RECORD_MIB, record_mib, 0.into());
     file.option("insecure", INSECURE, given.insecure.map(Value::from), false.into());
     file.option("log", LOG, text(&given.log), DEFAULT_LOG.into());
     file.text
@@ -67,6 +69,9 @@ const BACKEND: &str = "\
 Where the data lives: \"log\" on disk, synced before a write is acknowledged as durable; \"memory\" is gone when
 the node stops, so that its vnodes come back incomplete.";
 const SHARDS: &str = "Event loops, each a thread with its own share of the vnodes: one per core, here and by default.";
+const RECORD_MIB: &str = "\
+How many MiB of memory the node spends on what its shards were given and did last: `ombak record` writes it to a file that
+`ombak sim --conform` plays again. It has the data of clients in it. 0: nothing is kept.";
 const INSECURE: &str = "\
 Allow pb, http, peer and members' addresses that other machines can reach. There is no authentication yet:
 whoever can connect can read, write and delete everything.";

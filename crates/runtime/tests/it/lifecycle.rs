@@ -61,6 +61,7 @@ fn a_node_can_do_without_peers_and_faces() {
         shards: vec![(Toy::default(), ToyDevice::default())],
         writer: ToyWriter::default(),
         errands: None,
+        recorders: Vec::new(),
     };
     let handshake = Arc::new(Hello { cluster: 1, node: NodeId(0), shards: 1 });
     let config = |peers| Config::<NoFace> {

@@ -58,7 +58,11 @@ impl Plan {
             limits: self.limits,
         };
         let shards = (0..self.shards).map(|_| (Toy::default(), device())).collect();
-        let running = start(config, Boot { shards, writer: self.writer, errands: None }).unwrap();
+        let running = start(
+            config,
+            Boot { shards, writer: self.writer, errands: None, recorders: Vec::new() },
+        )
+        .unwrap();
         Node { handle: running.handle(), running, face }
     }
 

@@ -9,7 +9,7 @@ use ombak_store::log::SnapshotError;
 use super::Site;
 use super::ask::unexpected;
 use super::query::Params;
-use super::reply::{Outcome, json, text};
+use super::reply::{Outcome, json, reply, text};
 use crate::Backend;
 use crate::report::{
     DamageReport, MemberReport, RepairReport, RingReport, ShardReport, Status, StorageReport,
@@ -67,6 +67,20 @@ impl Site {
         match self.snapshots.make(name).await {
             Ok(report) => Ok(json(StatusCode::OK, &report)),
             Err(error) => Ok(text(status_of(&error), format!("{error}\n"))),
+        }
+    }
+
+    /// What the shards have recorded, up to now.
+    pub async fn recording(&self) -> Outcome {
+        match self.tapes.take().await {
+            None => Ok(text(
+                StatusCode::NOT_FOUND,
+                "this node records nothing: start it with --record-mib 64, say\n",
+            )),
+            Some(Err(error)) => Ok(text(StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n"))),
+            Some(Ok(recording)) => {
+                Ok(reply(StatusCode::OK, "application/octet-stream", recording.to_bytes()))
+            }
         }
     }
 

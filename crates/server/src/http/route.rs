@@ -32,6 +32,7 @@ pub(crate) enum Resource {
     Ring,
     Repair,
     Snapshot,
+    Recording,
 }
 
 /// The two shapes of Riak's paths, which answers keep.
@@ -80,6 +81,7 @@ impl Route {
             ["ombak", "ring"] => new(Resource::Ring),
             ["ombak", "repair"] => new(Resource::Repair),
             ["ombak", "snapshot"] => new(Resource::Snapshot),
+            ["ombak", "recording"] => new(Resource::Recording),
             ["riak", ref rest @ ..] => return old(new(Resource::Buckets), rest),
             ["types", bucket_type, ref rest @ ..] => {
                 check_type(bucket_type)?;
@@ -99,7 +101,7 @@ impl Route {
         let allowed = match self.resource {
             Resource::Root | Resource::Ping | Resource::Stats | Resource::Buckets => "GET, HEAD",
             Resource::Status | Resource::Ring | Resource::Preflist => "GET, HEAD",
-            Resource::Metrics | Resource::Numbers => "GET, HEAD",
+            Resource::Metrics | Resource::Numbers | Resource::Recording => "GET, HEAD",
             Resource::OldBucket => "HEAD, GET, PUT, POST",
             Resource::Keys => "HEAD, GET, POST",
             Resource::Props => "HEAD, GET, PUT, DELETE",
