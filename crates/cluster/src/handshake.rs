@@ -10,7 +10,8 @@ use thiserror::Error;
 use crate::Topology;
 
 /// The peer protocol that this code speaks. 2: objects come in version 2 of their stored form.
-pub const VERSION: u64 = 2;
+/// 3: a verdict says on which claim.
+pub const VERSION: u64 = 3;
 
 /// What a node says of itself.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]

@@ -166,7 +166,7 @@ impl Shard {
         for (partition, claim) in claims {
             let Some(vnode) = self.vnodes.vnode_mut(partition) else { continue };
             let (verdict, remember) = vnode.hear_claim(from.node, claim);
-            verdicts.push((partition, verdict));
+            verdicts.push((partition, claim, verdict));
             if let Some((key, entry)) = remember {
                 self.stored = fx.store(partition, &key, Some(entry));
             }
@@ -178,13 +178,12 @@ impl Shard {
     pub(crate) fn judged<E: Effects<Shard>>(
         &mut self,
         node: NodeId,
-        verdicts: Vec<(Partition, Verdict)>,
+        verdicts: Vec<(Partition, Claim, Verdict)>,
         fx: &mut E,
     ) {
-        for (partition, verdict) in verdicts {
-            let Some(vnode) = self.vnodes.vnode(partition) else { continue };
-            let superseded = matches!(verdict, Verdict::Older(generation) if generation < vnode.claim().generation);
-            if superseded {
+        for (partition, claim, verdict) in verdicts {
+            // What was claimed before, or by an earlier boot, says nothing of what is claimed now.
+            if self.vnodes.vnode(partition).is_none_or(|vnode| vnode.claim() != claim) {
                 continue;
             }
             self.verdicts.insert((partition, node), verdict);

@@ -102,8 +102,8 @@ pub enum Message {
     Greeting(Greeting, u64),
     /// What the sender's vnodes claim.
     Claims(Vec<(Partition, Claim)>),
-    /// What the receiver's claims are worth to the sender.
-    Verdicts(Vec<(Partition, Verdict)>),
+    /// What each of these claims of the receiver is worth to the sender.
+    Verdicts(Vec<(Partition, Claim, Verdict)>),
     /// A replica request: the coordinator's number for it, the header, the digest of the bucket's properties.
     Ask(u64, Header, u64, Ask),
     /// The answer to a replica request, under the coordinator's number.
@@ -145,10 +145,12 @@ impl Wire for Message {
                 }
             }
             Message::Verdicts(verdicts) => {
-                out.push(3);
+                // 3 was a verdict that did not say on which claim.
+                out.push(10);
                 put_varint(out, verdicts.len() as u64);
-                for (partition, verdict) in verdicts {
+                for (partition, claim, verdict) in verdicts {
                     put_varint(out, u64::from(partition.0));
+                    claim.encode(out);
                     put_varint(
                         out,
                         match verdict {
@@ -215,17 +217,6 @@ fn decode_message(reader: &mut Reader) -> Result<Message, DecodeError> {
             let claim = |reader: &mut Reader| Ok((partition(reader)?, Claim::decode(reader)?));
             Message::Claims(list(reader, 11, claim)?)
         }
-        3 => {
-            let verdict = |reader: &mut Reader| {
-                let partition = partition(reader)?;
-                let verdict = match reader.varint()? {
-                    0 => Verdict::Fits,
-                    generation => Verdict::Older(generation - 1),
-                };
-                Ok((partition, verdict))
-            };
-            Message::Verdicts(list(reader, 2, verdict)?)
-        }
         4 => {
             let (id, props) = (reader.u64()?, reader.u64()?);
             Message::Ask(id, Header::decode(reader)?, props, decode_ask(reader)?)
@@ -252,6 +243,17 @@ fn decode_message(reader: &mut Reader) -> Result<Message, DecodeError> {
             list(reader, 1, |reader| reader.bytes(PEER_FRAME_BYTES_MAX))?,
         ),
         9 => Message::PropsTaken(reader.u64()?),
+        10 => {
+            let verdict = |reader: &mut Reader| {
+                let (partition, claim) = (partition(reader)?, Claim::decode(reader)?);
+                let verdict = match reader.varint()? {
+                    0 => Verdict::Fits,
+                    generation => Verdict::Older(generation - 1),
+                };
+                Ok((partition, claim, verdict))
+            };
+            Message::Verdicts(list(reader, 12, verdict)?)
+        }
         _ => return Err(DecodeError::Invalid("message")),
     })
 }

@@ -9,8 +9,8 @@ use ombak_base::{
     always, eventually,
 };
 use ombak_cluster::{Peers, Topology, Verdict, Vnode, VnodeMap};
-use ombak_kv::props::BucketMap;
-use ombak_kv::{Answer, Kv, RequestError};
+use ombak_kv::props::{BucketMap, BucketProps};
+use ombak_kv::{Answer, BucketId, Kv, RequestError};
 use serde::{Deserialize, Serialize};
 
 use crate::boot::Boot;
@@ -169,6 +169,11 @@ impl Shard {
     /// The vnodes of this shard.
     pub fn vnodes(&self) -> impl Iterator<Item = &Vnode> {
         self.vnodes.vnodes()
+    }
+
+    /// The properties of a bucket, as this shard knows them.
+    pub fn props(&self, bucket: &BucketId) -> &BucketProps {
+        self.buckets.props(bucket)
     }
 
     /// Whether requests are routed to any other node.

@@ -345,3 +345,27 @@ fn writes_that_replaced_one_another_are_written_again_once() {
     }
     assert!(put_right > 20, "both had to be put right");
 }
+
+/// A starts without C, so it takes a new name; then B hears a late copy of what A had claimed before. To B that is a disk
+/// that was given back an older state, and A took B's verdict for one on what it claims by then: its vnodes were incomplete,
+/// and with all three of them none could be repaired any more (seed 30,942).
+#[test]
+fn a_late_copy_of_an_old_claim_costs_nobody_its_data() {
+    for seed in 0..10 {
+        let mut w = world(seed);
+        w.set_faults(Faults {
+            duplicate_per_mille: 1_000,
+            astray_us: (SECOND, 4 * SECOND),
+            ..Faults::calm()
+        });
+        w.partition(&[A], &[C]);
+        w.crash(A);
+        w.restart(A).unwrap();
+        w.run_for(8 * SECOND);
+        w.set_faults(Faults::calm());
+        w.heal();
+        w.run_for(5 * SECOND);
+        let is_complete = |shard: &Shard| shard.vnodes().all(|vnode| vnode.is_complete());
+        assert!(w.machine(A, S).is_some_and(is_complete), "seed {seed}");
+    }
+}

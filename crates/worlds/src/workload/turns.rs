@@ -9,7 +9,7 @@
 use ombak_base::{NodeId, ShardId, Tick};
 use ombak_kv::props::BucketMap;
 use ombak_kv::{Answer, Request};
-use ombak_node::Boot;
+use ombak_node::{Boot, Shard};
 use ombak_sim::{Rng, World};
 
 use super::{Asking, CROWD, Waiting, Workload};
@@ -102,12 +102,8 @@ impl Workload {
         }
     }
 
-    /// Looks whether those who were not reached know it by now. The disk tells of the first shard, which keeps the
-    /// properties for its node; so only nodes of one shard are looked at.
+    /// Looks whether those who were not reached know it by now.
     pub(super) fn promise_all(&mut self, world: &mut World<Cluster>) {
-        if world.system().shape().shards > 1 {
-            return;
-        }
         let open: Vec<usize> =
             self.turned.iter().filter(|(_, known)| !**known).map(|(bucket, _)| *bucket).collect();
         for bucket in open {
@@ -123,10 +119,16 @@ impl Workload {
     }
 }
 
-/// Whether every node is up and has on its disk that the bucket keeps siblings.
+/// Whether every shard of every node is up and knows that the bucket keeps siblings, and the node has it on its disk: the
+/// first shard keeps it there, and it alone may have heard of it (seed 35,620).
 fn everyone_knows(world: &mut World<Cluster>, bucket: usize) -> bool {
     let nodes: Vec<NodeId> = world.node_ids().collect();
+    let shards = world.system().shape().shards;
     nodes.into_iter().all(|node| {
+        let knows = |shard: &Shard| shard.props(&bucket_id(bucket)).allow_mult();
+        if !(0..shards).all(|shard| world.machine(node, ShardId(shard)).is_some_and(knows)) {
+            return false;
+        }
         let Some(device) = world.device_mut(node, ShardId(0)) else { return false };
         let mut stored = BucketMap::default();
         let exports = Boot::read_props(device);
