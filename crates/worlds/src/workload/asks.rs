@@ -41,7 +41,7 @@ impl Workload {
                     notfound_ok,
                     timeout_ms: Some(TIMEOUT_MS),
                 });
-                let counts = (quorums::heard(&quorums), 0);
+                let counts = (quorums::heard_by_get(&quorums, basic_quorum, notfound_ok), 0);
                 let begun = Begun { key, kind: OpKind::Get, known: None, counts };
                 self.begin(world, asking, begun, operation);
             }

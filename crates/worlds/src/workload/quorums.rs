@@ -37,6 +37,18 @@ pub(super) fn heard(quorums: &Quorums) -> u32 {
     count(quorums.r, REPLICAS / 2 + 1).max(count(quorums.pr, 0)).max(1)
 }
 
+/// The same for a read that may say "not found" on the word of half of the row, whatever R is (seed 49,099).
+pub(super) fn heard_by_get(
+    quorums: &Quorums,
+    basic_quorum: Option<bool>,
+    notfound_ok: Option<bool>,
+) -> u32 {
+    match (notfound_ok, basic_quorum) {
+        (Some(false), Some(true)) => heard(quorums).min(REPLICAS / 2 + 1),
+        _ => heard(quorums),
+    }
+}
+
 /// On how many replicas a put is durable when it is acknowledged.
 pub(super) fn held(quorums: &Quorums) -> u32 {
     count(quorums.dw, REPLICAS / 2 + 1)
@@ -55,5 +67,20 @@ fn count(quorum: Quorum, default: u32) -> u32 {
         Quorum::Quorum => REPLICAS / 2 + 1,
         Quorum::All => REPLICAS,
         Quorum::Count(count) => count,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_absence_by_basic_quorum_is_on_the_word_of_half_of_the_row() {
+        let all = Quorums { r: Quorum::All, ..Quorums::default() };
+        assert_eq!(heard_by_get(&all, Some(true), Some(false)), 2);
+        assert_eq!(heard_by_get(&all, Some(true), None), 3, "every absence counts towards r");
+        assert_eq!(heard_by_get(&all, None, Some(false)), 3);
+        let one = Quorums { r: Quorum::One, ..Quorums::default() };
+        assert_eq!(heard_by_get(&one, Some(true), Some(false)), 1);
     }
 }

@@ -51,3 +51,17 @@ fn what_was_replaced_unseen_may_be_written_again() {
         "it was not being turned"
     );
 }
+
+/// Turned at 10; from 20 on everyone knows. 2 replaces 1 unseen, a deletion removes 2, and 1 has been written again meanwhile.
+fn older_left(put: Op, by: Op, delete: Op) -> Option<&'static str> {
+    let mut history = history(&[put, by, delete, named(3, &[1], 30, 31)]);
+    history.turning_from(0, Tick::from_ms(10));
+    history.siblings_from(0, Tick::from_ms(20));
+    verdict(&history)
+}
+
+#[test]
+fn a_deletion_leaves_what_is_written_again() {
+    assert_eq!(older_left(put(1, 2, 3), put(2, 8, 12), super::delete(9, 13)), None);
+    assert_ne!(older_left(put(1, 2, 3), put(2, 5, 7), super::delete(9, 13)), None, "not by 2");
+}
