@@ -108,6 +108,11 @@ impl GetCore {
         GetCore { need_nodes, ..self }
     }
 
+    /// How many nodes must be heard.
+    pub fn needs(&self) -> usize {
+        self.need_r.max(self.need_pr).max(self.need_nodes)
+    }
+
     /// Takes one answer, of a replica that is complete or not. A second one from the same node is passed over.
     pub fn hear(&mut self, node: NodeId, heard: Heard, complete: bool) {
         // Whoever says "the same" where nobody has anything says nothing.
@@ -192,7 +197,7 @@ impl GetCore {
         if values >= 1 && said >= self.need_r.max(self.need_nodes) && primaries >= self.need_pr {
             let merged = self.merged();
             let complete = absent + count(&|said| said.is_value() && trusted(said));
-            let need = self.need_r.max(self.need_pr).max(self.need_nodes);
+            let need = self.needs();
             if !merged.is_tombstone() || complete >= need {
                 return Some(GetDecision::Found(merged));
             }

@@ -80,6 +80,11 @@ impl PutCore {
         PutCore { heard: Vec::with_capacity(self.replicas), ..*self }
     }
 
+    /// How many nodes must take it, and how many must have synced it.
+    pub fn needs(&self) -> (usize, usize) {
+        (self.need_w.max(self.need_pw).max(self.need_nodes), self.need_dw)
+    }
+
     /// Whether only durable acknowledgements matter, so that replicas need not send two.
     pub fn durable_only(&self) -> bool {
         self.need_dw >= self.need_w.max(self.need_pw).max(self.need_nodes)
@@ -133,8 +138,8 @@ impl PutCore {
         };
         let taken = count(|heard| heard.taken);
         let durable = count(|heard| heard.durable.is_some());
-        let need_taken = self.need_w.max(self.need_pw).max(self.need_nodes);
-        if taken >= need_taken && durable >= self.need_dw {
+        let (need_taken, need_durable) = self.needs();
+        if taken >= need_taken && durable >= need_durable {
             return Some(Ok(()));
         }
         let may_take = self.replicas.saturating_sub(count(|heard| heard.failed && !heard.taken));

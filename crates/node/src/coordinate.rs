@@ -44,6 +44,19 @@ pub(crate) enum Asker {
     Nobody,
 }
 
+/// How many replicas an operation needs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Needs {
+    /// There are so many.
+    pub replicas: usize,
+    /// So many must be heard by a read.
+    pub read: usize,
+    /// So many must take a write.
+    pub taken: usize,
+    /// So many must have synced it.
+    pub durable: usize,
+}
+
 /// An operation as it comes to its coordinator.
 pub(crate) struct Task {
     pub(crate) asker: Asker,
@@ -190,28 +203,39 @@ impl Shard {
         if !reads_first {
             return self.name_write(now, op, core, fx);
         }
-        let core = self.get_core(&op)?;
+        let core = self.get_core(&op.operation, op.primaries.len())?;
         self.read(now, op, core, fx);
         Ok(())
     }
 
-    /// The quorums of a read, checked.
-    fn get_core(&self, op: &Op) -> Result<GetCore, RequestError> {
-        let props = self.buckets.props(op.operation.bucket());
-        let quorums = op.operation.quorums();
-        let (n_val, m) = (self.n_val(&op.operation)?, op.primaries.len());
-        let rw = if op.is_delete() { quorums.rw } else { Quorum::Default };
+    /// How many replicas an operation needs, by what this shard knows of its bucket; `None` if it asks for what cannot be.
+    pub fn needs(&self, operation: &Operation) -> Option<Needs> {
+        let n_val = self.buckets.props(operation.bucket()).n_val();
+        let replicas =
+            self.config.topology.ring.primaries(self.partition_of(operation), n_val).len();
+        let read = self.get_core(operation, replicas).ok()?.needs();
+        let (taken, durable) = self.write_quorums(operation, replicas).ok()?.needs();
+        Some(Needs { replicas, read, taken, durable })
+    }
+
+    /// The quorums of a read of `m` replicas, checked.
+    fn get_core(&self, operation: &Operation, m: usize) -> Result<GetCore, RequestError> {
+        let props = self.buckets.props(operation.bucket());
+        let quorums = operation.quorums();
+        let n_val = self.n_val(operation)?;
+        let is_delete = matches!(operation, Operation::Delete(_));
+        let rw = if is_delete { quorums.rw } else { Quorum::Default };
         let r = if quorums.r == Quorum::Default { rw } else { quorums.r };
         let need_r = r.need(props.quorum("r"), n_val, m)?;
         let need_pr = quorums.pr.need(props.quorum("pr"), n_val, m)?;
-        let (notfound_ok, basic_quorum) = match &op.operation {
+        let (notfound_ok, basic_quorum) = match operation {
             Operation::Get(get) => (get.notfound_ok, get.basic_quorum),
             _ => (None, None),
         };
         let notfound_ok = notfound_ok.unwrap_or_else(|| props.notfound_ok());
         let basic_quorum = basic_quorum.unwrap_or_else(|| props.basic_quorum());
         let core = GetCore::new(need_r, need_pr, m, notfound_ok, basic_quorum);
-        Ok(core.confirmed_by(self.node_confirms(&op.operation, n_val)?))
+        Ok(core.confirmed_by(self.node_confirms(operation, n_val)?))
     }
 
     /// The quorums of a write, checked against n_val and against the replicas that are alive.
@@ -220,17 +244,7 @@ impl Shard {
         operation: &Operation,
         primaries: impl ExactSizeIterator<Item = NodeId>,
     ) -> Result<PutCore, RequestError> {
-        let props = self.buckets.props(operation.bucket());
-        let quorums = operation.quorums();
-        let (n_val, m) = (self.n_val(operation)?, primaries.len());
-        let is_delete = matches!(operation, Operation::Delete(_));
-        let rw = if is_delete { quorums.rw } else { Quorum::Default };
-        let or_rw = |quorum: Quorum| if quorum == Quorum::Default { rw } else { quorum };
-        let need_w = or_rw(quorums.w).need(props.quorum("w"), n_val, m)?;
-        let need_dw = or_rw(quorums.dw).need(props.quorum("dw"), n_val, m)?;
-        let need_pw = quorums.pw.need(props.quorum("pw"), n_val, m)?;
-        let confirms = self.node_confirms(operation, n_val)?;
-        let core = PutCore::new(need_w, need_dw, need_pw, m).confirmed_by(confirms);
+        let core = self.write_quorums(operation, primaries.len())?;
         if !operation.is_get() {
             if self.failed {
                 return Err(RequestError::Storage("a write or sync failed on this node".into()));
@@ -238,6 +252,21 @@ impl Shard {
             core.possible(primaries.filter(|node| self.peers.is_up(*node)).count())?;
         }
         Ok(core)
+    }
+
+    /// The quorums of a write to `m` replicas, checked against n_val.
+    fn write_quorums(&self, operation: &Operation, m: usize) -> Result<PutCore, RequestError> {
+        let props = self.buckets.props(operation.bucket());
+        let quorums = operation.quorums();
+        let n_val = self.n_val(operation)?;
+        let is_delete = matches!(operation, Operation::Delete(_));
+        let rw = if is_delete { quorums.rw } else { Quorum::Default };
+        let or_rw = |quorum: Quorum| if quorum == Quorum::Default { rw } else { quorum };
+        let need_w = or_rw(quorums.w).need(props.quorum("w"), n_val, m)?;
+        let need_dw = or_rw(quorums.dw).need(props.quorum("dw"), n_val, m)?;
+        let need_pw = quorums.pw.need(props.quorum("pw"), n_val, m)?;
+        let confirms = self.node_confirms(operation, n_val)?;
+        Ok(PutCore::new(need_w, need_dw, need_pw, m).confirmed_by(confirms))
     }
 
     fn node_confirms(&self, operation: &Operation, n_val: u32) -> Result<usize, RequestError> {

@@ -32,6 +32,7 @@ mod status;
 mod stopping;
 
 pub use boot::{Boot, NODE_PARTITION, VnodeState};
+pub use coordinate::Needs;
 pub use message::{Acks, Ask, Message, Told};
 pub use reaping::DeleteMode;
 pub use shard::{Config, Reply, Request, Shard, Timer};

@@ -98,6 +98,6 @@ mod tap;
 
 pub use effect::{Answer, Effect, Recordable};
 pub use file::{Recording, RecordingError};
-pub use play::{Difference, Played, Player};
+pub use play::{Difference, Played, Player, Where};
 pub use ring::{Reel, Reels, TakeError, Tape, tape};
 pub use tap::{Recorder, Tap, step};

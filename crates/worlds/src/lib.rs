@@ -15,6 +15,7 @@
 //! step.
 
 mod cluster;
+mod conform;
 mod explored;
 mod history;
 mod keys;
@@ -25,6 +26,7 @@ mod sometimes;
 mod workload;
 
 pub use cluster::{Cluster, SMALL_STORE, Shape};
+pub use conform::{Conformed, Nonconformity, Step, conform};
 pub use explored::{EXPLORATIONS, Exploration, Told};
 pub use history::{Broken, Found, History, Known, Listed, Op, OpKind, Outcome};
 pub use run::{Failure, Kept, Played, Report, play_script, record_seed, run_script, run_seed};

@@ -1,5 +1,6 @@
 //! `ombak sim`: whole clusters in one process, from a seed or from a schedule.
 
+mod conform;
 mod explore;
 mod failing;
 mod replay;
@@ -25,6 +26,7 @@ Examples:
   ombak sim run --seed 42 --record FILE   writes down what it does, as a schedule that can be read and changed
   ombak sim --replay FILE --html PAGE     plays a schedule, and draws it
   ombak sim explore write-read            every schedule of a small cluster
+  ombak sim --conform n1.tape n2.tape     plays what nodes recorded (`ombak record`): the code must do the same again
 
 Each seed is a cluster of three to five nodes, clients, and faults: delay, loss, duplication, partitions, crashes,
 lost disks. Then everything is healed, and what clients were told is checked against what is there. A seed that fails
@@ -46,10 +48,16 @@ pub struct SimArgs {
     #[command(subcommand)]
     command: Option<SimCommand>,
     /// Play this schedule.
-    #[arg(long, value_name = "FILE", required = true)]
+    #[arg(long, value_name = "FILE", required_unless_present = "conform")]
     replay: Option<PathBuf>,
-    /// Show the last so many events.
-    #[arg(long, value_name = "COUNT", default_value_t = 0, requires = "replay")]
+    /// Play what these nodes recorded: each step must be the same again, byte for byte, and the nodes must fit together.
+    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with = "replay")]
+    conform: Option<Vec<PathBuf>>,
+    /// By how much the clocks of those nodes may differ, the time that a message is under way included.
+    #[arg(long, value_name = "MS", default_value_t = 2_000, requires = "conform")]
+    skew_ms: u64,
+    /// Show the last so many events, or steps.
+    #[arg(long, value_name = "COUNT", default_value_t = 0)]
     trace: usize,
     /// Draw it, into this file: nodes as lines, messages as arrows.
     #[arg(long, value_name = "FILE", requires = "replay")]
@@ -127,10 +135,11 @@ fn keep_broken_properties_quiet() {
 /// `ombak sim`.
 pub fn run(args: &SimArgs) -> Result<(), CliError> {
     keep_broken_properties_quiet();
-    match (&args.command, &args.replay) {
-        (Some(SimCommand::Run(args)), _) => seeds::run(args),
-        (Some(SimCommand::Explore(args)), _) => explore::run(args),
-        (None, Some(file)) => replay::play(file, args.trace, args.html.as_deref()),
-        (None, None) => Ok(()),
+    match (&args.command, &args.replay, &args.conform) {
+        (Some(SimCommand::Run(args)), ..) => seeds::run(args),
+        (Some(SimCommand::Explore(args)), ..) => explore::run(args),
+        (None, Some(file), _) => replay::play(file, args.trace, args.html.as_deref()),
+        (None, None, Some(files)) => conform::run(files, args.skew_ms, args.trace),
+        (None, None, None) => Ok(()),
     }
 }

@@ -62,7 +62,7 @@ impl Threads {
         let (shards, writer) = self.site.open(OsDisk::open(self.dir.path()).unwrap());
         let shards = shards.into_iter().map(|(shard, device)| (Steady::new(shard), device));
         let opened = (shards.collect(), writer);
-        let node = Node::start(&self.site, opened, Window::new(said_last), &[], None);
+        let node = Node::start(&self.site, opened, Window::new(said_last), &[], None, Vec::new());
         let client = node.client();
         self.node = Some((node, client));
         self.said = 0;

@@ -92,7 +92,8 @@ impl Crowd {
         let site = &mut self.sites[node];
         let opened = site.open(OsDisk::open(self.dirs[node].path()).unwrap());
         let door = self.doors[node].try_clone().unwrap();
-        let node_of = Node::start(site, opened, Window::new(is_last), &self.peers, Some(door));
+        let node_of =
+            Node::start(site, opened, Window::new(is_last), &self.peers, Some(door), Vec::new());
         self.nodes[node] = Some(node_of);
     }
 

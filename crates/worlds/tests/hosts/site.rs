@@ -9,6 +9,7 @@ use ombak_cluster::{Hello, Topology, VERSION};
 use ombak_node::{Boot, Config, DeleteMode, Shard};
 use ombak_runtime::{Admitted, Handle, Handshake, Hosted, Limits, Running};
 use ombak_store::log::{self, LogDevice, LogWriter};
+use ombak_tape::Recorder;
 use ombak_worlds::SMALL_STORE;
 
 use crate::recorded::{Record, Recorded};
@@ -17,7 +18,7 @@ use crate::window::{Client, Window};
 const RING_SIZE: u32 = 8;
 
 /// Shards with their devices, and the writer of all of them.
-pub type Opened<D> = (Vec<(Recorded, LogDevice<D>)>, LogWriter<D>);
+pub type Opened<M, D> = (Vec<(M, LogDevice<D>)>, LogWriter<D>);
 
 /// A member of a cluster, whether it runs or not.
 pub struct Site {
@@ -36,8 +37,17 @@ impl Site {
         Site { topology, me: NodeId(me), shards, starts: Vec::new() }
     }
 
+    /// Starts it from what its disk holds, with everything written down.
+    pub fn open<D: Disk>(&mut self, disk: D) -> Opened<Recorded, D> {
+        let (shards, writer) = self.open_as_it_is(disk);
+        let recorded = |(shard, device)| (Recorded::new(shard), device);
+        let shards: Vec<_> = shards.into_iter().map(recorded).collect();
+        self.starts.push(shards.iter().map(|(shard, _)| shard.record()).collect());
+        (shards, writer)
+    }
+
     /// Starts it from what its disk holds.
-    pub fn open<D: Disk>(&mut self, disk: D) -> Opened<D> {
+    pub fn open_as_it_is<D: Disk>(&self, disk: D) -> Opened<Shard, D> {
         let (mut devices, writer, recovered) = log::open(disk, self.shards, SMALL_STORE).unwrap();
         let props = Boot::read_props(&mut devices[0]);
         let (boot, damaged) = (self.starts.len() as u64 + 1, recovered.incomplete());
@@ -45,11 +55,9 @@ impl Site {
             let config = self.config(shard as u16, boot);
             let mut found = Boot::read(&mut device, &config, &damaged);
             found.props.clone_from(&props);
-            (Recorded::new(Shard::new(config, found)), device)
+            (Shard::new(config, found), device)
         };
-        let shards: Vec<_> = devices.into_iter().enumerate().map(shard).collect();
-        self.starts.push(shards.iter().map(|(shard, _)| shard.record()).collect());
-        (shards, writer)
+        (devices.into_iter().enumerate().map(shard).collect(), writer)
     }
 
     /// The records of the last start.
@@ -90,6 +98,7 @@ impl<M: Hosted> Node<M> {
         window: Window<M>,
         peers: Peers<'_>,
         peer_listener: Option<TcpListener>,
+        recorders: Vec<Box<dyn Recorder<M>>>,
     ) -> Node<M> {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let face = listener.local_addr().unwrap();
@@ -102,7 +111,7 @@ impl<M: Hosted> Node<M> {
             handshake: Arc::new(greeter),
             limits: Limits::default(),
         };
-        let boot = ombak_runtime::Boot { shards, writer, errands: None, recorders: Vec::new() };
+        let boot = ombak_runtime::Boot { shards, writer, errands: None, recorders };
         Node { running: ombak_runtime::start(config, boot).unwrap(), window, face }
     }
 

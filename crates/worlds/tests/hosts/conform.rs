@@ -1,0 +1,146 @@
+//! Three production nodes record what they do; the code plays it, and the monitors look at all of it together.
+
+use std::net::TcpListener;
+use std::sync::Arc;
+
+use ombak_aries::OsDisk;
+use ombak_base::{NodeId, ShardId};
+use ombak_kv::Operation;
+use ombak_node::{Reply, Request, Shard};
+use ombak_sim::Rng;
+use ombak_tape::{Recording, Reel, Reels};
+use ombak_worlds::{Nonconformity, conform};
+use tempfile::TempDir;
+
+use crate::recorded::DEADLINE;
+use crate::requests::{LATEST, SIBLINGS, deleting, is_last, keep_siblings, key, reading, writing};
+use crate::site::{Node, Site};
+use crate::window::Window;
+
+const NODES: u32 = 3;
+const SHARDS: u16 = 2;
+/// Clocks are the same: all nodes are here.
+const SKEW_US: u64 = 0;
+
+struct Three {
+    nodes: Vec<Node<Shard>>,
+    reels: Vec<Vec<Reels>>,
+    _dirs: Vec<TempDir>,
+}
+
+impl Three {
+    /// With rings of so many bytes.
+    fn start(bytes_max: usize) -> Three {
+        let doors: Vec<_> = (0..NODES).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+        let address =
+            |(node, door): (usize, &TcpListener)| (NodeId(node as u32), door.local_addr().unwrap());
+        let peers: Vec<_> = doors.iter().enumerate().map(address).collect();
+        let (mut nodes, mut reels, mut dirs) = (Vec::new(), Vec::new(), Vec::new());
+        for (node, door) in doors.into_iter().enumerate() {
+            let (site, dir) = (Site::new(node as u32, NODES, SHARDS), tempfile::tempdir().unwrap());
+            let tapes = (0..SHARDS).map(|shard| ombak_tape::tape(site.address(shard), bytes_max));
+            let (tapes, kept): (Vec<_>, Vec<_>) = tapes.unzip();
+            let recorders = tapes.into_iter().map(|tape| Box::new(tape) as _).collect();
+            let opened = site.open_as_it_is(OsDisk::open(dir.path()).unwrap());
+            let window = Window::new(is_last);
+            nodes.push(Node::start(&site, opened, window, &peers, Some(door), recorders));
+            reels.push(kept);
+            dirs.push(dir);
+        }
+        Three { nodes, reels, _dirs: dirs }
+    }
+
+    /// Waits until every shard can name writes.
+    fn wait_ready(&self) {
+        for node in &self.nodes {
+            for shard in (0..SHARDS).map(ShardId) {
+                let status = || node.handle().call(shard, Request::Status, DEADLINE);
+                let ready = |reply: &Reply| match reply {
+                    Reply::Status(status) => status.vnodes.iter().all(|vnode| vnode.ready),
+                    _ => false,
+                };
+                while !status().as_ref().is_ok_and(ready) {
+                    std::thread::yield_now();
+                }
+            }
+        }
+    }
+
+    /// So many requests, through all nodes in turn.
+    fn live(&self, requests: u32) {
+        let mut rng = Rng::new(1);
+        let mut clients: Vec<_> = self.nodes.iter().map(Node::client).collect();
+        clients[0].ask(keep_siblings());
+        for n in 0..requests {
+            let (at, of) = (rng.below(3) as usize, format!("k{}", rng.below(20)));
+            let bucket = if rng.chance(1, 2) { SIBLINGS } else { LATEST };
+            let operation = match rng.below(10) {
+                0..=4 => Operation::Get(reading(bucket, &of)),
+                5..=8 => Operation::Put(writing(bucket, &of, &format!("value {n}"))),
+                _ => Operation::Delete(deleting(bucket, "deleted", None)),
+            };
+            clients[at].ask(key(operation));
+        }
+    }
+
+    fn take(&self, node: usize) -> Vec<Arc<Reel>> {
+        self.reels[node].iter().flat_map(|shard| shard.take(DEADLINE).unwrap()).collect()
+    }
+
+    fn recordings(&self) -> Vec<Recording> {
+        let recording =
+            |node: usize| Recording::new(format!("n{node}"), self.take(node)).to_bytes();
+        let read = |node: usize| Recording::read(recording(node).into()).unwrap();
+        (0..self.nodes.len()).map(read).collect()
+    }
+}
+
+#[test]
+fn what_three_nodes_recorded_is_what_the_code_does_and_fits_together() {
+    let three = Three::start(64 << 20);
+    three.wait_ready();
+    three.live(600);
+    let recordings = three.recordings();
+    let mut seen = 0;
+    let found = conform(&recordings, SKEW_US, |_| seen += 1).unwrap();
+    assert_eq!(found.steps.len(), 6, "{found:?}");
+    assert_eq!(found.steps.values().sum::<u64>(), seen);
+    assert!(found.is_whole && found.messages > 1_000, "{found:?}");
+    assert!(found.writes > 200 && found.dots > 200 && found.reads > 100, "{found:?}");
+
+    let one = conform(&recordings[..1], SKEW_US, |_| ()).unwrap();
+    assert!(!one.is_whole && one.steps.len() == 2 && one.writes == 0, "{one:?}");
+    let twice = conform(&[recordings[0].clone(), recordings[0].clone()], SKEW_US, |_| ());
+    assert!(matches!(twice, Err(Nonconformity::Twice(_))));
+}
+
+/// A ring that has forgotten the beginning says so, and what it has fits together all the same.
+#[test]
+fn windows_of_what_happened_fit_together_too() {
+    let three = Three::start(150_000);
+    three.wait_ready();
+    three.live(600);
+    let found = conform(&three.recordings(), SKEW_US, |_| ()).unwrap();
+    assert!(found.is_whole && found.messages > 500 && found.writes > 30, "{found:?}");
+}
+
+/// As if a node had done what it has not: a stretch of its life is cut out, in which it had sent this and that.
+#[test]
+fn a_message_that_nobody_sent_is_found_out() {
+    let three = Three::start(150_000);
+    three.wait_ready();
+    three.live(600);
+    let mut recordings = three.recordings();
+    let [first, second] = recordings[0].addresses()[..] else { panic!("two shards") };
+    let (mut cut, whole) = (recordings[0].of(first), recordings[0].of(second));
+    assert!(cut.len() > 4, "{}", cut.len());
+    cut.remove(cut.len() - 3);
+    recordings[0] = Recording::new("n0", [cut, whole.clone()].concat());
+    match conform(&recordings, SKEW_US, |_| ()) {
+        Err(Nonconformity::Broken { rule: "what is received was sent", .. }) => {}
+        other => panic!("{other:?}"),
+    }
+    recordings[0] = Recording::new("n0", whole);
+    let found = conform(&recordings, SKEW_US, |_| ()).unwrap();
+    assert!(!found.is_whole && found.writes == 0, "a shard is missing: {found:?}");
+}
