@@ -73,6 +73,9 @@ pub struct DemoArgs {
     /// Where the data lives.
     #[arg(long, default_value_t)]
     backend: BackendName,
+    /// Each node keeps the last so many MiB of what its shards are given and do, for `ombak record`.
+    #[arg(long, value_name = "MIB", default_value_t = 0)]
+    record_mib: u32,
     /// What the nodes log: error, warn, info, debug, trace, or by module.
     #[arg(long, value_name = "FILTER", env = "OMBAK_LOG", default_value = DEFAULT_LOG)]
     log: String,

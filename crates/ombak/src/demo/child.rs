@@ -158,6 +158,9 @@ pub fn arguments(args: &DemoArgs, nodes: &[PlannedNode], node: &PlannedNode) -> 
     option("ring-size", args.ring_size.to_string());
     option("backend", args.backend.to_string());
     option("shards", shards.to_string());
+    if args.record_mib > 0 {
+        option("record-mib", args.record_mib.to_string());
+    }
     option("log", args.log.clone());
     line
 }
