@@ -290,7 +290,7 @@ impl<S: Service, O: Clone + Eq + std::hash::Hash + std::fmt::Debug> VnodeMap<S, 
             "{queued} {}",
             self.waiting
         );
-        for vnode in self.vnodes.values() {
+        for vnode in self.vnodes.values().filter(|vnode| !vnode.is_sound()) {
             about(vnode.partition(), || vnode.check());
         }
     }

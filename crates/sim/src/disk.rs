@@ -199,8 +199,8 @@ impl Disk for SimDisk {
 
     fn free_bytes(&self) -> io::Result<u64> {
         let state = self.live()?;
-        let capacity = state.faults.capacity_bytes.unwrap_or(u64::MAX);
-        Ok(capacity.saturating_sub(state.used_bytes()))
+        let capacity = state.faults.capacity_bytes;
+        Ok(capacity.map_or(u64::MAX, |bytes| bytes.saturating_sub(state.used_bytes())))
     }
 }
 

@@ -1,8 +1,8 @@
 //! Runs a cluster of state machines from one seed, in one thread, in virtual time.
 //!
 //! A [`Machine`](ombak_base::Machine) asks its host for everything: messages, timers, storage, choices. A
-//! [`World`] is a host that draws all of that from a seed. It runs the very machine that production runs, a
-//! million events a second, and lets go wrong what can go wrong; the same seed gives the same run in every
+//! [`World`] is a host that draws all of that from a seed. It runs the very machine that production runs, at
+//! a microsecond an event beside what machine and storage take, and lets go wrong what can go wrong; the same seed gives the same run in every
 //! process, so that what went wrong once can be looked at as often as one likes.
 //!
 //! # What is simulated

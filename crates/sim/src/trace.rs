@@ -70,6 +70,8 @@ pub(crate) enum Detail<'a> {
 pub struct Trace {
     fingerprint: Fingerprint,
     events: u64,
+    /// The text of the present entry, to be taken in at once: piece by piece costs ten times as much.
+    text: String,
     lines: VecDeque<String>,
     lines_max: usize,
     /// The same as data, and more, if somebody wants a picture.
@@ -79,7 +81,7 @@ pub struct Trace {
 impl Trace {
     pub(crate) fn new() -> Trace {
         let (fingerprint, lines) = (Fingerprint::new(), VecDeque::new());
-        Trace { fingerprint, events: 0, lines, lines_max: 0, diagram: None }
+        Trace { fingerprint, events: 0, text: String::new(), lines, lines_max: 0, diagram: None }
     }
 
     /// Keeps the last `max` entries as text from now on. The fingerprint does not depend on it.
@@ -117,8 +119,12 @@ impl Trace {
             .word(u64::from(node.0) << 32 | shard.map_or(0, |shard| 1 + u64::from(shard.0)));
         self.fingerprint.bytes(kind.as_bytes());
         match detail {
-            // Writing into a fingerprint cannot fail, only a Debug of the machine's own can.
-            Detail::Text(text) => drop(write!(self.fingerprint, "{text:?}")),
+            Detail::Text(text) => {
+                self.text.clear();
+                // Writing into a string cannot fail, only a Debug of the machine's own can.
+                let _ = write!(self.text, "{text:?}");
+                self.fingerprint.bytes(self.text.as_bytes());
+            }
             Detail::Bytes(bytes, _) => self.fingerprint.bytes(bytes),
         }
         if self.lines_max > 0 {

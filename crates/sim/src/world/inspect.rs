@@ -76,6 +76,11 @@ impl<S: System> World<S> {
         self.chances.recorded()
     }
 
+    /// How many events machines were given.
+    pub fn steps(&self) -> u64 {
+        self.steps
+    }
+
     /// The seed that gives this run again.
     pub fn seed(&self) -> u64 {
         self.seed

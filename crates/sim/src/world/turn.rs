@@ -162,6 +162,7 @@ impl<S: System> World<S> {
             probes: &mut self.probes,
             effects: Vec::new(),
         };
+        self.steps += 1;
         host.machine.step(now, event, &mut turn);
         let effects = turn.effects;
         self.trace.stepped(Address { node, shard }, &host.machine);
