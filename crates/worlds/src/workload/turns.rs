@@ -6,7 +6,7 @@
 //! writes by the old rule for a while (decision 16). In the storm siblings are promised from when every node is up and
 //! has the change on its disk.
 
-use ombak_base::{NodeId, ShardId, Tick};
+use ombak_base::{Device, NodeId, ShardId, Tick};
 use ombak_kv::props::BucketMap;
 use ombak_kv::{Answer, Request};
 use ombak_node::{Boot, Shard};
@@ -119,20 +119,30 @@ impl Workload {
     }
 }
 
-/// Whether every shard of every node is up and knows that the bucket keeps siblings, and the node has it on its disk: the
-/// first shard keeps it there, and it alone may have heard of it (seed 35,620).
+/// Whether every node is up, knows that the bucket keeps siblings, and will know it after a crash.
 fn everyone_knows(world: &mut World<Cluster>, bucket: usize) -> bool {
     let nodes: Vec<NodeId> = world.node_ids().collect();
+    nodes
+        .into_iter()
+        .all(|node| every_shard_knows(world, node, bucket) && is_on_its_disk(world, node, bucket))
+}
+
+/// The first shard keeps it for its node, and it alone may have heard of it (seed 35,620).
+fn every_shard_knows(world: &World<Cluster>, node: NodeId, bucket: usize) -> bool {
     let shards = world.system().shape().shards;
-    nodes.into_iter().all(|node| {
-        let knows = |shard: &Shard| shard.props(&bucket_id(bucket)).allow_mult();
-        if !(0..shards).all(|shard| world.machine(node, ShardId(shard)).is_some_and(knows)) {
-            return false;
-        }
-        let Some(device) = world.device_mut(node, ShardId(0)) else { return false };
-        let mut stored = BucketMap::default();
-        let exports = Boot::read_props(device);
-        exports.iter().all(|export| stored.import(export).is_ok())
-            && stored.props(&bucket_id(bucket)).allow_mult()
-    })
+    let knows = |shard: &Shard| shard.props(&bucket_id(bucket)).allow_mult();
+    (0..shards).all(|shard| world.machine(node, ShardId(shard)).is_some_and(knows))
+}
+
+/// What is not durable is not there, though the device shows it (seed 67,541).
+fn is_on_its_disk(world: &mut World<Cluster>, node: NodeId, bucket: usize) -> bool {
+    let has_failed = world.is_failed(node);
+    let Some(device) = world.device_mut(node, ShardId(0)) else { return false };
+    if has_failed || device.pending_bytes() > 0 {
+        return false;
+    }
+    let mut stored = BucketMap::default();
+    let exports = Boot::read_props(device);
+    exports.iter().all(|export| stored.import(export).is_ok())
+        && stored.props(&bucket_id(bucket)).allow_mult()
 }
