@@ -14,7 +14,8 @@
 //! # What is kept
 //!
 //! Of a visited state only a fingerprint of 128 bits and 64 bits of its parent's: at most 48 bytes a state, hash table
-//! and its free slots included. States themselves are kept as long as their successors are unknown. A path is found
+//! and its free slots included. States themselves are kept as long as their successors are unknown; what the states of
+//! a [`Cluster`] have in common, each node as it ever was above all, is kept to the end. A path is found
 //! again by going back along the parents and then forward, looking at each step for the successor with the right
 //! fingerprint. Two states with one fingerprint count as one; with 10 million states the odds of a wrong match are
 //! about 10^-25.
@@ -127,6 +128,11 @@ pub trait Model: Sync + Sized {
     /// Bytes that a state takes while it waits to be expanded, for the bound on memory.
     fn state_bytes(&self, _: &Self::State) -> usize {
         size_of::<Self::State>()
+    }
+
+    /// Bytes of what states share, as far as it is kept for as long as there are states.
+    fn shared_bytes(&self, _: &Self::State) -> usize {
+        0
     }
 
     /// A line for a path: `action`, taken in `state`.

@@ -147,19 +147,19 @@ impl Exploration {
         let gets = self.gets;
         cluster = cluster
             .always("a read finds what was acknowledged before it", |state| {
-                state.history.missed.is_none()
+                state.history().missed.is_none()
             })
             .sometimes("all is acknowledged", {
                 let puts = self.puts as usize;
-                move |state| state.history.acknowledged.len() == puts
+                move |state| state.history().acknowledged.len() == puts
             });
         if gets > 0 {
             cluster = cluster.sometimes("a read is asked after an acknowledgement", |state| {
-                state.history.due.iter().any(|(_, due)| !due.is_empty())
+                state.history().due.iter().any(|(_, due)| !due.is_empty())
             });
         }
         if gets > 0 && self.puts > 1 {
-            cluster = cluster.sometimes("a read finds siblings", |state| state.history.found_two);
+            cluster = cluster.sometimes("a read finds siblings", |state| state.history().found_two);
         }
         Ok(cluster)
     }

@@ -22,6 +22,13 @@
 //!
 //! Time is part of a state, for machines may remember moments: see [`Cluster::relative`].
 //!
+//! # What it costs
+//!
+//! What an event does to a node depends on that node, on the time and on what its machine chooses, and a node is the same
+//! in very many states. So a machine takes each event once for each way that it ever was; in all other states it is known
+//! what becomes of it, and a step is a few numbers that change. A machine that is not deterministic is not noticed: the
+//! simulator is there for that. Nodes are kept to the end, and count for [`Explorer::bytes_max`](super::Explorer::bytes_max).
+//!
 //! ```
 //! # use bytes::Bytes;
 //! # use ombak_base::*;
@@ -66,6 +73,7 @@
 //! ```
 
 mod act;
+mod kept;
 mod links;
 mod state;
 mod storage;
@@ -78,7 +86,6 @@ use bytes::Bytes;
 use ombak_base::{ClientId, Machine, NodeId, Tick};
 
 use super::{Digest, Model, Property, Steps, quietly};
-use turn::Script;
 
 pub use act::{Action, What};
 pub use state::ClusterState;
@@ -124,6 +131,9 @@ pub struct Budget {
 type Boot<M> = Box<dyn Fn(NodeId, &Storage) -> M + Send + Sync>;
 
 type Hello = Box<dyn Fn(NodeId) -> Bytes + Send + Sync>;
+
+/// What the allocator takes for itself.
+const HEAP_BYTES: usize = 16;
 
 type RelativeHash<M> = fn(&M, Tick, &mut Digest);
 
@@ -279,34 +289,23 @@ impl<M: Explorable, H: History<M>> Cluster<M, H> {
         self
     }
 
-    /// Whether a message may as well arrive later: see [`unordered`](Cluster::unordered).
-    fn may_wait(&self, state: &ClusterState<M, H>, what: &What<M>) -> bool {
-        match what {
-            What::Deliver(at) if !self.is_ordered => {
-                // One that panics is not idle, and will panic again.
-                quietly(|| self.is_idle(state, &state.network[*at])) == Ok(true)
-            }
-            _ => false,
-        }
-    }
-
     /// All ways of one step, by all choices within it.
     fn branch(&self, state: &ClusterState<M, H>, what: &What<M>, steps: &mut impl Steps<Self>) {
-        if self.may_wait(state, what) {
+        let action = |choices: &[u64]| Action { what: what.clone(), choices: choices.to_vec() };
+        let give = |action, result, steps: &mut _| match result {
+            Ok(next) => Steps::<Self>::step(steps, action, next),
+            Err(message) => Steps::<Self>::broken(steps, action, message),
+        };
+        let Some((node, ways)) = self.ways_of(state, what) else {
+            return give(action(&[]), self.after(state, what, None), steps);
+        };
+        // One that may as well arrive later: see `unordered`.
+        if ways.is_idle && !self.is_ordered && matches!(what, What::Deliver(_)) {
             return;
         }
-        let mut script = Script::new(self.choices_max);
-        loop {
-            let result = quietly(|| self.act(state, what, &mut script));
-            let action = Action { what: what.clone(), choices: script.values() };
-            script.places().for_each(|name| steps.reached(name));
-            match result {
-                Ok(next) => steps.step(action, next),
-                Err(message) => steps.broken(action, message),
-            }
-            if !script.advance() {
-                return;
-            }
+        for way in &ways.all {
+            way.places.iter().for_each(|name| steps.reached(name));
+            give(action(&way.choices), self.after_way(state, what, node, way), steps);
         }
     }
 }
@@ -316,11 +315,7 @@ impl<M: Explorable, H: History<M>> Model for Cluster<M, H> {
     type Action = Action<M>;
 
     fn initial(&self) -> Vec<Self::State> {
-        let mut script = Script::new(self.choices_max);
-        let mut states = vec![self.start(&mut script)];
-        while script.advance() {
-            states.push(self.start(&mut script));
-        }
+        let states = self.start();
         match self.begins_at_rest {
             true => states.into_iter().map(|state| self.rest(state)).collect(),
             false => states,
@@ -336,17 +331,15 @@ impl<M: Explorable, H: History<M>> Model for Cluster<M, H> {
     }
 
     fn fingerprint(&self, state: &Self::State) -> u128 {
-        let mut digest = Digest::new();
-        match self.relative {
-            None => state.hash(&mut digest),
-            Some(machine) => state.hash_relative(machine, &mut digest),
-        }
-        digest.value()
+        state.print(self.relative)
     }
 
     fn state_bytes(&self, state: &Self::State) -> usize {
-        let packets = state.network.capacity() * size_of::<usize>();
-        size_of::<Self::State>() + packets + state.nodes.len() * size_of::<usize>()
+        size_of::<Self::State>() + state.parts.capacity() * size_of::<kept::Id>() + HEAP_BYTES
+    }
+
+    fn shared_bytes(&self, state: &Self::State) -> usize {
+        state.shared.bytes()
     }
 
     fn describe(&self, state: &Self::State, action: &Action<M>) -> String {

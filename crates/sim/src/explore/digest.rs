@@ -13,6 +13,8 @@ pub struct Digest {
     /// Bits that are not mixed in yet, from the low end.
     word: u64,
     bits: u32,
+    /// How many words are.
+    words: u32,
 }
 
 /// Odd, with bits all over: the fractional parts of square roots, as in SHA-512.
@@ -29,7 +31,7 @@ fn fold(a: u64, b: u64) -> u64 {
 impl Digest {
     /// Nothing so far.
     pub fn new() -> Digest {
-        Digest { lanes: START, word: 0, bits: 0 }
+        Digest { lanes: START, word: 0, bits: 0, words: 0 }
     }
 
     /// The fingerprint of one value.
@@ -50,7 +52,23 @@ impl Digest {
         u128::from(high) << 64 | u128::from(low)
     }
 
+    /// Takes in the fingerprint of a part, in one go: its halves are hashes of their own, so each lane takes one.
+    pub(super) fn take(&mut self, print: u128) {
+        if self.bits > 0 {
+            self.mix(self.word);
+            (self.word, self.bits) = (0, 0);
+        }
+        self.lanes[0] = fold(self.lanes[0] ^ print as u64, KEYS[0]);
+        self.lanes[1] = fold(self.lanes[1].rotate_left(23) ^ (print >> 64) as u64, KEYS[1]);
+    }
+
+    /// How much was taken in, about.
+    pub(super) fn bytes(&self) -> usize {
+        (self.words as usize + 1) * size_of::<u64>()
+    }
+
     fn mix(&mut self, word: u64) {
+        self.words += 1;
         self.lanes[0] = fold(self.lanes[0] ^ word, KEYS[0]);
         // The second lane takes the word turned, or what is lost in one product would be lost in both.
         self.lanes[1] = fold(self.lanes[1].rotate_left(23) ^ word.rotate_left(32), KEYS[1]);

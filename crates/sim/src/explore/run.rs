@@ -246,7 +246,8 @@ impl<'a, M: Model> Run<'a, M> {
         let bytes: usize =
             waiting.iter().map(|each| self.model.state_bytes(&each.state) + rest).sum();
         let waiting_bytes = self.waiting_bytes.fetch_add(bytes, Relaxed) + bytes;
-        let bytes = waiting_bytes + self.table.bytes();
+        let shared = waiting.last().map_or(0, |each| self.model.shared_bytes(&each.state));
+        let bytes = waiting_bytes + self.table.bytes() + shared;
         self.bytes_peak.fetch_max(bytes, Relaxed);
         if self.table.states() >= self.bounds.states {
             self.stop(Limit::States);

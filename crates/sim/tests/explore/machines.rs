@@ -77,7 +77,7 @@ fn explore_tally(answers_too_early: bool, threads: usize) -> Report<Cluster<Tall
         .budget(Budget { crashes: 2, ..Budget::default() })
         .reached("found what was stored")
         .always("what was answered is remembered", |state| {
-            state.machine(A).is_none_or(|tally| tally.total >= state.history.0)
+            state.machine(A).is_none_or(|tally| tally.total >= state.history().0)
         });
     Explorer::new(&cluster).threads(threads).run()
 }

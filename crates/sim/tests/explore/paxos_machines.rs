@@ -111,8 +111,8 @@ pub fn cluster(clients: u32) -> Cluster<Node, Seen> {
     Cluster::new(SERVERS as u32 + clients, boot)
         .unordered()
         .history(Seen::default())
-        .always("linearizable", |state| state.history.is_linearizable())
-        .sometimes("a value is read", |state| state.history.has_read())
+        .always("linearizable", |state| state.history().is_linearizable())
+        .sometimes("a value is read", |state| state.history().has_read())
 }
 
 #[test]

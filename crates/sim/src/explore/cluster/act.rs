@@ -3,12 +3,12 @@
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use ombak_base::{Address, ClientId, Event, Machine, NodeId, ShardId, Tick, Wire};
+use ombak_base::{ClientId, Machine, NodeId, Tick, Wire};
 
-use super::state::{Carried, ClusterState, Host, Packet};
-use super::turn::Script;
-use super::{Budget, Cluster, Explorable, History};
+use super::kept::Id;
+use super::state::{Carried, ClusterState, Host, Packet, Shared};
+use super::turn::{Local, Out, Then, Way, Ways};
+use super::{Budget, Cluster, Explorable, History, quietly};
 
 /// One step of a cluster.
 #[derive(Clone, Debug)]
@@ -50,30 +50,58 @@ fn spend(spent: &mut u32, bound: u32) {
 }
 
 impl<M: Explorable, H: History<M>> Cluster<M, H> {
-    /// All nodes have started, and nothing else has happened.
-    pub(super) fn start(&self, script: &mut Script) -> ClusterState<M, H> {
-        let mut state = ClusterState {
-            now: Tick(0),
-            nodes: (0..self.nodes).map(|_| Arc::new(Host::new())).collect(),
-            network: Vec::new(),
-            asked: 0,
-            spent: Budget::default(),
-            history: self.history.clone(),
-        };
+    /// All nodes have started, and nothing else has happened: by all choices of their machines.
+    pub(super) fn start(&self) -> Vec<ClusterState<M, H>> {
+        let shared = Arc::new(Shared::new());
         // Those that start later must not miss what those before them say at once.
+        let mut states = vec![self.boot_all(shared)];
         for node in (0..self.nodes).map(NodeId) {
-            self.boot(&mut state, node);
+            states = self.all_of(states, node, Local::Start);
         }
-        for node in (0..self.nodes).map(NodeId) {
-            self.turn(&mut state, node, Event::Start, script);
+        for (to, from) in self.pairs().filter(|_| self.hello.is_some()) {
+            let up = Packet { from, to, carried: Carried::Up };
+            let up = states[0].shared.packets.keep(up);
+            states = self.all_of(states, to, Local::Hear(up));
         }
-        self.connect_all(&mut state, script);
-        state
+        states
     }
 
-    fn boot(&self, state: &mut ClusterState<M, H>, node: NodeId) {
-        let place = host(state, node);
-        place.machine = Some((self.boot)(node, &place.storage));
+    fn boot_all(&self, shared: Arc<Shared<M, H>>) -> ClusterState<M, H> {
+        let boot = |node| {
+            let mut host = Host::new();
+            host.machine = Some((self.boot)(node, &host.storage));
+            shared.hosts.keep((node, host))
+        };
+        ClusterState {
+            now: Tick(0),
+            parts: (0..self.nodes).map(NodeId).map(boot).collect(),
+            nodes: self.nodes,
+            history: shared.histories.keep(self.history.clone()),
+            asked: 0,
+            spent: Budget::default(),
+            shared,
+        }
+    }
+
+    /// What may become of each state when this happens to a node. Panics if the machine does.
+    fn all_of(
+        &self,
+        states: Vec<ClusterState<M, H>>,
+        node: NodeId,
+        local: Local,
+    ) -> Vec<ClusterState<M, H>> {
+        let mut all = Vec::new();
+        for state in states {
+            let ways = self.ways(&state.shared, state.parts[node.0 as usize], local, state.now);
+            for way in &ways.all {
+                let mut next = state.clone();
+                let then = way.then.as_ref().map_err(String::clone);
+                let done = then.and_then(|then| self.become_of(&mut next, node, then));
+                done.unwrap_or_else(|message| panic!("{message}"));
+                all.push(next);
+            }
+        }
+        all
     }
 
     /// Everything that was said has arrived and everything that was stored is synced, with no choice taken but the first.
@@ -86,7 +114,10 @@ impl<M: Explorable, H: History<M>> Cluster<M, H> {
                 }
             });
             let Some(what) = next else { return state };
-            state = self.act(&state, &what, &mut Script::new(1));
+            let ways = self.ways_of(&state, &what);
+            let first = ways.map(|(node, ways)| self.after_way(&state, &what, node, &ways.all[0]));
+            let first = first.expect("a message and a sync happen to a node");
+            state = first.unwrap_or_else(|message| panic!("{message}"));
         }
     }
 
@@ -106,12 +137,14 @@ impl<M: Explorable, H: History<M>> Cluster<M, H> {
     }
 
     fn possible_messages(&self, state: &ClusterState<M, H>, give: &mut impl FnMut(What<M>)) {
-        for (at, packet) in state.network.iter().enumerate() {
-            let before = at.checked_sub(1).map(|before| &state.network[before]);
+        let mut before: Option<(Id, &Packet)> = None;
+        for (at, id) in state.network().iter().enumerate() {
+            let packet = state.shared.packets.get(*id);
+            let before = before.replace((*id, packet));
             // In order, only the first between two nodes can arrive; out of order, equal ones are one.
-            let is_behind = before.is_some_and(|before| {
-                (before.from, before.to) == (packet.from, packet.to)
-                    && (self.is_ordered || before.carried == packet.carried)
+            let is_behind = before.is_some_and(|(before_id, before)| {
+                before_id == *id
+                    || (self.is_ordered && (before.from, before.to) == (packet.from, packet.to))
             });
             if is_behind {
                 continue;
@@ -135,7 +168,7 @@ impl<M: Explorable, H: History<M>> Cluster<M, H> {
         node: NodeId,
         give: &mut impl FnMut(What<M>),
     ) {
-        let host = &state.nodes[node.0 as usize];
+        let host = state.host(node);
         if host.machine.is_none() {
             return give(What::Restart(node));
         }
@@ -154,82 +187,115 @@ impl<M: Explorable, H: History<M>> Cluster<M, H> {
         }
     }
 
-    /// What becomes of a state. Panics if the machine does.
-    pub(super) fn act(
+    /// To which node something happens, and all that may become of it; `None` if nothing happens to any.
+    pub(super) fn ways_of<'a>(
+        &self,
+        state: &'a ClusterState<M, H>,
+        what: &What<M>,
+    ) -> Option<(NodeId, &'a Ways<M>)> {
+        let mut now = state.now;
+        let (node, local) = match what {
+            What::Deliver(at) | What::Duplicate(at) => {
+                (state.packet(*at).to, Local::Hear(state.network()[*at]))
+            }
+            What::Request(client) => (self.requests[client.0 as usize].0, Local::Ask(*client)),
+            What::Timer(node, timer) => {
+                let timers = &state.host(*node).timers;
+                now = due(state, *node, timer);
+                let number = timers.keys().position(|each| each == timer);
+                (*node, Local::Fire(number.expect("only what is armed fires")))
+            }
+            What::Sync(node) => (*node, Local::Sync),
+            What::Crash(node) => (*node, Local::Crash),
+            What::Restart(node) => (*node, Local::Restart),
+            What::Drop(_) | What::Reset(..) => return None,
+        };
+        Some((node, self.ways(&state.shared, state.parts[node.0 as usize], local, now)))
+    }
+
+    /// What becomes of a state, if this becomes of the node to which it happens. `Err`: that is broken.
+    pub(super) fn after(
         &self,
         state: &ClusterState<M, H>,
         what: &What<M>,
-        script: &mut Script,
-    ) -> ClusterState<M, H> {
-        let mut next = state.clone();
-        match what {
-            What::Deliver(at) => {
-                let packet = next.network.remove(*at);
-                self.arrive(&mut next, &packet, script);
-            }
-            What::Duplicate(at) => {
-                spend(&mut next.spent.duplicates, self.budget.duplicates);
-                self.arrive(&mut next, &state.network[*at], script);
-            }
-            What::Drop(at) => {
-                spend(&mut next.spent.drops, self.budget.drops);
-                next.network.remove(*at);
-            }
-            What::Request(client) => self.ask(&mut next, *client, script),
-            What::Timer(node, timer) => self.fire(&mut next, *node, *timer, script),
-            What::Sync(node) => self.sync(&mut next, *node, script),
-            What::Crash(node) => {
-                spend(&mut next.spent.crashes, self.budget.crashes);
-                host(&mut next, *node).crash();
-                self.end_all(&mut next, *node);
-            }
-            What::Restart(node) => {
-                self.boot(&mut next, *node);
-                self.turn(&mut next, *node, Event::Start, script);
-                self.begin_all(&mut next, *node);
-            }
-            What::Reset(a, b) => {
-                spend(&mut next.spent.resets, self.budget.resets);
-                self.reset(&mut next, *a, *b);
-            }
+        then: Option<(NodeId, &Then<M>)>,
+    ) -> Result<ClusterState<M, H>, String> {
+        let mut next = state.clone_for(then.map_or(0, |(_, then)| then.out.len()));
+        self.begin(&mut next, what)?;
+        if let Some((node, then)) = then {
+            self.become_of(&mut next, node, then)?;
         }
-        next
+        match what {
+            What::Crash(node) => self.end_all(&mut next, *node),
+            What::Restart(node) => self.begin_all(&mut next, *node),
+            What::Reset(a, b) => self.reset(&mut next, *a, *b),
+            _ => {}
+        }
+        Ok(next)
     }
 
-    fn ask(&self, state: &mut ClusterState<M, H>, client: ClientId, script: &mut Script) {
-        let (node, request) = &self.requests[client.0 as usize];
-        state.asked |= 1 << client.0;
-        state.history.asked(client, request);
-        self.turn(state, *node, Event::Request { client, request: request.clone() }, script);
+    /// The same for a way that may break.
+    pub(super) fn after_way(
+        &self,
+        state: &ClusterState<M, H>,
+        what: &What<M>,
+        node: NodeId,
+        way: &Way<M>,
+    ) -> Result<ClusterState<M, H>, String> {
+        let then = way.then.as_ref().map_err(String::clone)?;
+        self.after(state, what, Some((node, then)))
     }
 
-    fn fire(
+    /// What a step is to all but the node to which it happens.
+    fn begin(&self, state: &mut ClusterState<M, H>, what: &What<M>) -> Result<(), String> {
+        let (budget, nodes) = (&self.budget, state.nodes as usize);
+        match what {
+            What::Deliver(at) => drop(state.parts.remove(nodes + at)),
+            What::Duplicate(_) => spend(&mut state.spent.duplicates, budget.duplicates),
+            What::Drop(at) => {
+                spend(&mut state.spent.drops, budget.drops);
+                state.parts.remove(nodes + at);
+            }
+            What::Request(client) => {
+                state.asked |= 1 << client.0;
+                let request = &self.requests[client.0 as usize].1;
+                return tell(state, |history| history.asked(*client, request));
+            }
+            What::Timer(node, timer) => {
+                spend(&mut state.spent.timers, budget.timers);
+                state.now = due(state, *node, timer);
+            }
+            What::Crash(_) => spend(&mut state.spent.crashes, budget.crashes),
+            What::Reset(..) => spend(&mut state.spent.resets, budget.resets),
+            What::Sync(_) | What::Restart(_) => {}
+        }
+        Ok(())
+    }
+
+    /// A node has changed, and what left it is on its way.
+    fn become_of(
         &self,
         state: &mut ClusterState<M, H>,
         node: NodeId,
-        timer: M::Timer,
-        script: &mut Script,
-    ) {
-        spend(&mut state.spent.timers, self.budget.timers);
-        let due = host(state, node).timers.remove(&timer);
-        state.now = due.map_or(state.now, |due| due.max(state.now));
-        self.turn(state, node, Event::Timer(timer), script);
-    }
-
-    fn sync(&self, state: &mut ClusterState<M, H>, node: NodeId, script: &mut Script) {
-        let synced = host(state, node);
-        let stamp = synced.storage.sync();
-        for outgoing in synced.release() {
-            self.leave(state, node, outgoing);
+        then: &Then<M>,
+    ) -> Result<(), String> {
+        state.parts[node.0 as usize] = then.host;
+        for out in &then.out {
+            match out {
+                Out::Packet(to, id) => self.send(state, node, *to, *id),
+                Out::Reply(client, reply) => {
+                    tell(state, |history| history.replied(*client, reply))?;
+                }
+            }
         }
-        self.turn(state, node, Event::Durable(stamp), script);
+        Ok(())
     }
 
     pub(super) fn describe_what(&self, state: &ClusterState<M, H>, what: &What<M>) -> String {
         match what {
-            What::Deliver(at) => describe_packet::<M>(&state.network[*at], "hears"),
-            What::Duplicate(at) => describe_packet::<M>(&state.network[*at], "hears twice"),
-            What::Drop(at) => describe_packet::<M>(&state.network[*at], "never hears"),
+            What::Deliver(at) => describe_packet::<M>(state.packet(*at), "hears"),
+            What::Duplicate(at) => describe_packet::<M>(state.packet(*at), "hears twice"),
+            What::Drop(at) => describe_packet::<M>(state.packet(*at), "never hears"),
             What::Request(client) => {
                 let (node, request) = &self.requests[client.0 as usize];
                 format!("{client} asks {node}: {request:?}")
@@ -257,12 +323,23 @@ fn describe_packet<M: Machine>(packet: &Packet, verb: &str) -> String {
     format!("{to} {verb} from {from}: {message:?}")
 }
 
-pub fn message<M: Machine>(from: NodeId, bytes: Bytes) -> Event<M> {
-    let message = M::Message::decode(bytes);
-    let message = message.expect("what a machine encodes can be decoded");
-    Event::Message { from: Address { node: from, shard: ShardId(0) }, message }
+/// What time it is when a timer has fired.
+fn due<M: Machine, H: History<M>>(
+    state: &ClusterState<M, H>,
+    node: NodeId,
+    timer: &M::Timer,
+) -> Tick {
+    let due = state.host(node).timers.get(timer);
+    due.map_or(state.now, |due| state.now.max(*due))
 }
 
-pub fn host<M: Machine, H>(state: &mut ClusterState<M, H>, node: NodeId) -> &mut Host<M> {
-    Arc::make_mut(&mut state.nodes[node.0 as usize])
+/// `Err`: the history panics at what it is told.
+fn tell<M: Machine, H: History<M>>(
+    state: &mut ClusterState<M, H>,
+    change: impl FnOnce(&mut H),
+) -> Result<(), String> {
+    let mut history = state.history().clone();
+    quietly(|| change(&mut history))?;
+    state.history = state.shared.histories.keep(history);
+    Ok(())
 }

@@ -3,25 +3,14 @@
 //! A connection ends at once for the side that dies or cuts it, and for the other when it hears of it, which is a step
 //! like the arrival of a message. What it sends in between goes into a connection that is no more.
 
-use std::sync::Arc;
+use ombak_base::NodeId;
 
-use bytes::Bytes;
-use ombak_base::{Event, NodeId};
-
+use super::kept::Id;
 use super::state::{Carried, ClusterState, Packet};
-use super::turn::Script;
-use super::{Cluster, Explorable, History, act};
+use super::{Cluster, Explorable, History};
 
 impl<M: Explorable, H: History<M>> Cluster<M, H> {
-    /// All nodes hear of each other, as the last part of the start.
-    pub(super) fn connect_all(&self, state: &mut ClusterState<M, H>, script: &mut Script) {
-        for (to, from) in self.pairs().filter(|_| self.hello.is_some()) {
-            let up = Packet { from, to, carried: Carried::Up };
-            self.arrive(state, &up, script);
-        }
-    }
-
-    fn pairs(&self) -> impl Iterator<Item = (NodeId, NodeId)> + use<M, H> {
+    pub(super) fn pairs(&self) -> impl Iterator<Item = (NodeId, NodeId)> + use<M, H> {
         let nodes = self.nodes;
         let others =
             move |a| (0..nodes).filter(move |b| *b != a).map(move |b| (NodeId(a), NodeId(b)));
@@ -33,55 +22,44 @@ impl<M: Explorable, H: History<M>> Cluster<M, H> {
         to.0 < self.nodes && (self.hello.is_none() || from == to || peers & 1 << to.0 != 0)
     }
 
-    pub(super) fn send(
-        &self,
-        state: &mut ClusterState<M, H>,
-        from: NodeId,
-        to: NodeId,
-        bytes: Bytes,
-    ) {
-        let has_not_ended = !state.link(to, from).any(|carried| *carried == Carried::Down);
-        if state.machine(to).is_some() && has_not_ended {
-            self.put(state, Packet { from, to, carried: Carried::Message(bytes) });
+    /// A message that a node has sent sets out, unless it goes into a connection that is no more.
+    pub(super) fn send(&self, state: &mut ClusterState<M, H>, from: NodeId, to: NodeId, id: Id) {
+        let has_ended = || state.link(to, from).any(|carried| *carried == Carried::Down);
+        if state.machine(to).is_some() && (self.hello.is_none() || !has_ended()) {
+            self.put_id(state, id);
         }
     }
 
     fn put(&self, state: &mut ClusterState<M, H>, packet: Packet) {
-        let link = (packet.from, packet.to);
-        let at = if self.is_ordered {
-            state.network.partition_point(|each| (each.from, each.to) <= link)
-        } else {
-            state.network.partition_point(|each| **each < packet)
-        };
-        state.network.insert(at, Arc::new(packet));
+        let id = state.shared.packets.keep(packet);
+        self.put_id(state, id);
     }
 
-    /// What a packet says to the node that it was sent to.
-    pub(super) fn arrive(
-        &self,
-        state: &mut ClusterState<M, H>,
-        packet: &Packet,
-        script: &mut Script,
-    ) {
-        let (from, bit) = (packet.from, 1 << packet.from.0);
-        let event = match &packet.carried {
-            Carried::Message(bytes) => act::message(from, bytes.clone()),
-            Carried::Up => {
-                let hello = self.hello.as_ref().map_or_else(Bytes::new, |hello| hello(from));
-                act::host(state, packet.to).peers |= bit;
-                Event::PeerUp { node: from, shards: 1, hello }
-            }
-            Carried::Down => {
-                act::host(state, packet.to).peers &= !bit;
-                Event::PeerDown(from)
-            }
+    fn put_id(&self, state: &mut ClusterState<M, H>, id: Id) {
+        let packets = &state.shared.packets;
+        let packet = packets.get(id);
+        let link = (packet.from, packet.to);
+        let is_before = |each: &Id| {
+            let each = packets.get(*each);
+            if self.is_ordered { (each.from, each.to) <= link } else { each < packet }
         };
-        self.turn(state, packet.to, event, script);
+        let at = state.network().partition_point(is_before);
+        state.parts.insert(state.nodes as usize + at, id);
+    }
+
+    /// Takes away packets that are on their way.
+    fn lose(&self, state: &mut ClusterState<M, H>, is_lost: impl Fn(&Packet) -> bool) {
+        let (shared, nodes) = (&state.shared, state.nodes as usize);
+        let mut at = 0;
+        state.parts.retain(|id| {
+            at += 1;
+            at <= nodes || !is_lost(shared.packets.get(*id))
+        });
     }
 
     /// A node has died. What was on its way to it is lost; the others will hear of it.
     pub(super) fn end_all(&self, state: &mut ClusterState<M, H>, node: NodeId) {
-        state.network.retain(|packet| packet.to != node);
+        self.lose(state, |packet| packet.to == node);
         for other in self.others(state, node) {
             self.end(state, node, other);
         }
@@ -99,7 +77,7 @@ impl<M: Explorable, H: History<M>> Cluster<M, H> {
     pub(super) fn reset(&self, state: &mut ClusterState<M, H>, a: NodeId, b: NodeId) {
         for (from, to) in [(a, b), (b, a)] {
             let is_message = |packet: &Packet| matches!(packet.carried, Carried::Message(_));
-            state.network.retain(|each| (each.from, each.to) != (from, to) || !is_message(each));
+            self.lose(state, |each| (each.from, each.to) == (from, to) && is_message(each));
             self.end(state, from, to);
             self.put(state, Packet { from, to, carried: Carried::Up });
         }
@@ -108,7 +86,7 @@ impl<M: Explorable, H: History<M>> Cluster<M, H> {
     /// `to` will hear that its connection to `from` is gone, if it knows of one or is about to.
     fn end(&self, state: &mut ClusterState<M, H>, from: NodeId, to: NodeId) {
         let last = state.link(from, to).rev().find(|each| !matches!(each, Carried::Message(_)));
-        let knows = state.nodes[to.0 as usize].peers & 1 << from.0 != 0;
+        let knows = state.host(to).peers & 1 << from.0 != 0;
         if last.map_or(knows, |last| *last == Carried::Up) {
             self.put(state, Packet { from, to, carried: Carried::Down });
         }

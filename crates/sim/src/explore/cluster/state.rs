@@ -8,21 +8,49 @@ use std::sync::Arc;
 use bytes::Bytes;
 use ombak_base::{ClientId, Entry, Machine, NodeId, Partition, Stamp, Tick};
 
+use super::kept::{Id, Kept, Memory};
 use super::storage::Storage;
-use super::{Budget, Digest};
+use super::turn::{Occasion, Ways};
+use super::{Budget, Digest, History, RelativeHash};
 
-/// A cluster at one moment. Two states share what they have in common.
-#[derive(Clone, Hash)]
+/// A cluster at one moment: numbers of what all states share.
 pub struct ClusterState<M: Machine, H> {
+    pub(super) shared: Arc<Shared<M, H>>,
     pub(super) now: Tick,
-    pub(super) nodes: Vec<Arc<Host<M>>>,
-    /// By sender and receiver; then as they were sent, or by content if messages overtake each other.
-    pub(super) network: Vec<Arc<Packet>>,
+    /// First the nodes, then the messages on their way: by sender and receiver, then as they were sent, or by content if
+    /// they overtake each other.
+    pub(super) parts: Vec<Id>,
+    pub(super) nodes: u32,
+    pub(super) history: Id,
     /// Bit i: client i has asked.
     pub(super) asked: u64,
     pub(super) spent: Budget,
-    /// What clients saw.
-    pub history: H,
+}
+
+/// What all states of one exploration have in common.
+pub struct Shared<M: Machine, H> {
+    pub hosts: Kept<(NodeId, Host<M>)>,
+    pub packets: Kept<Packet>,
+    pub histories: Kept<H>,
+    pub ways: Memory<Occasion, Ways<M>>,
+    /// What nodes are known by when only the distance to other moments counts.
+    relative: Memory<(Id, Tick), u128>,
+}
+
+impl<M: Machine, H: Hash> Shared<M, H> {
+    pub fn new() -> Shared<M, H> {
+        Shared {
+            hosts: Kept::new(),
+            packets: Kept::new(),
+            histories: Kept::new(),
+            ways: Memory::new(),
+            relative: Memory::new(),
+        }
+    }
+
+    pub fn bytes(&self) -> usize {
+        self.hosts.bytes() + self.packets.bytes() + self.histories.bytes() + self.ways.bytes()
+    }
 }
 
 /// A message on its way.
@@ -105,7 +133,7 @@ impl<M: Machine> Host<M> {
     }
 
     /// With moments counted from `now`; those that have passed are all alike.
-    fn hash_relative(&self, machine: fn(&M, Tick, &mut Digest), now: Tick, digest: &mut Digest) {
+    fn hash_relative(&self, machine: RelativeHash<M>, now: Tick, digest: &mut Digest) {
         self.machine.is_some().hash(digest);
         self.machine.iter().for_each(|each| machine(each, now, digest));
         (&self.storage, &self.held, self.peers, self.named, self.timers.len()).hash(digest);
@@ -113,21 +141,21 @@ impl<M: Machine> Host<M> {
     }
 }
 
-impl<M: Machine, H: Hash> ClusterState<M, H> {
+impl<M: Machine, H: History<M>> ClusterState<M, H> {
     /// The machine of a node, while it runs.
     pub fn machine(&self, node: NodeId) -> Option<&M> {
-        self.nodes[node.0 as usize].machine.as_ref()
+        self.host(node).machine.as_ref()
     }
 
     /// All machines that run.
     pub fn machines(&self) -> impl Iterator<Item = (NodeId, &M)> {
-        let nodes = (0..).map(NodeId).zip(&self.nodes);
-        nodes.filter_map(|(node, host)| host.machine.as_ref().map(|machine| (node, machine)))
+        let nodes = (0..self.nodes).map(NodeId);
+        nodes.filter_map(|node| self.machine(node).map(|machine| (node, machine)))
     }
 
     /// What a node has under a key; what it has not synced counts too.
     pub fn stored(&self, node: NodeId, partition: Partition, key: &Bytes) -> Option<Entry> {
-        self.nodes[node.0 as usize].storage.load(partition, key)
+        self.host(node).storage.load(partition, key)
     }
 
     /// The time.
@@ -137,7 +165,29 @@ impl<M: Machine, H: Hash> ClusterState<M, H> {
 
     /// Messages that are on their way.
     pub fn in_flight(&self) -> usize {
-        self.network.len()
+        self.network().len()
+    }
+
+    /// What clients saw.
+    pub fn history(&self) -> &H {
+        self.shared.histories.get(self.history)
+    }
+
+    #[inline]
+    pub(super) fn host(&self, node: NodeId) -> &Host<M> {
+        &self.shared.hosts.get(self.parts[node.0 as usize]).1
+    }
+
+    pub(super) fn network(&self) -> &[Id] {
+        &self.parts[self.nodes as usize..]
+    }
+
+    pub(super) fn packet(&self, at: usize) -> &Packet {
+        self.shared.packets.get(self.network()[at])
+    }
+
+    pub(super) fn packets(&self) -> impl DoubleEndedIterator<Item = &Packet> {
+        self.network().iter().map(|id| self.shared.packets.get(*id))
     }
 
     /// What is on its way between two nodes, in order.
@@ -146,27 +196,66 @@ impl<M: Machine, H: Hash> ClusterState<M, H> {
         from: NodeId,
         to: NodeId,
     ) -> impl DoubleEndedIterator<Item = &Carried> {
-        let packets = self.network.iter().filter(move |each| (each.from, each.to) == (from, to));
+        let packets = self.packets().filter(move |each| (each.from, each.to) == (from, to));
         packets.map(|packet| &packet.carried)
     }
 
-    pub(super) fn hash_relative(&self, machine: fn(&M, Tick, &mut Digest), digest: &mut Digest) {
-        for host in &self.nodes {
-            host.hash_relative(machine, self.now, digest);
+    /// The same, with room for so many more messages.
+    pub(super) fn clone_for(&self, more: usize) -> Self {
+        let mut parts = Vec::with_capacity(self.parts.len() + more);
+        parts.extend_from_slice(&self.parts);
+        ClusterState { shared: Arc::clone(&self.shared), parts, ..*self }
+    }
+
+    /// What it is known by. With `relative` it does not matter what time it is.
+    pub(super) fn print(&self, relative: Option<RelativeHash<M>>) -> u128 {
+        let mut digest = Digest::new();
+        let (nodes, packets) = self.parts.split_at(self.nodes as usize);
+        match relative {
+            None => {
+                self.now.hash(&mut digest);
+                nodes.iter().for_each(|id| digest.take(self.shared.hosts.print(*id)));
+            }
+            Some(machine) => {
+                nodes.iter().for_each(|id| digest.take(self.relative_print(*id, machine)));
+            }
         }
-        (&self.network, self.asked, &self.spent, &self.history).hash(digest);
+        packets.iter().for_each(|id| digest.take(self.shared.packets.print(*id)));
+        digest.take(self.shared.histories.print(self.history));
+        (packets.len(), self.asked, &self.spent).hash(&mut digest);
+        digest.value()
+    }
+
+    fn relative_print(&self, id: Id, machine: RelativeHash<M>) -> u128 {
+        *self.shared.relative.recall(id, (id, self.now), || {
+            let mut digest = Digest::new();
+            self.shared.hosts.get(id).1.hash_relative(machine, self.now, &mut digest);
+            digest.value()
+        })
     }
 }
 
-impl<M: Machine, H: Debug> Debug for ClusterState<M, H> {
+impl<M: Machine, H: History<M>> Clone for ClusterState<M, H> {
+    fn clone(&self) -> Self {
+        self.clone_for(0)
+    }
+}
+
+impl<M: Machine, H: History<M>> Hash for ClusterState<M, H> {
+    fn hash<S: Hasher>(&self, hasher: &mut S) {
+        self.print(None).hash(hasher);
+    }
+}
+
+impl<M: Machine, H: History<M>> Debug for ClusterState<M, H> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        writeln!(f, "at {:?}, {} messages on their way", self.now, self.network.len())?;
-        for (node, host) in (0..).map(NodeId).zip(&self.nodes) {
-            match &host.machine {
+        writeln!(f, "at {:?}, {} messages on their way", self.now, self.in_flight())?;
+        for node in (0..self.nodes).map(NodeId) {
+            match self.machine(node) {
                 Some(machine) => writeln!(f, "{node}: {machine:?}")?,
                 None => writeln!(f, "{node}: down")?,
             }
         }
-        write!(f, "history: {:?}", self.history)
+        write!(f, "history: {:?}", self.history())
     }
 }

@@ -1,7 +1,9 @@
-//! One turn of a machine: an event, and the answers of storage that come within it.
+//! What happens to one node: a turn, which is an event and the answers of storage that come within it, or its death.
+//!
+//! It depends on that node and on the time, and on nothing else of the cluster. So it is found out once, for all states
+//! in which the node is the same.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 
 use bytes::Bytes;
 use ombak_base::{
@@ -9,14 +11,69 @@ use ombak_base::{
     ShardId, Stamp, Tick, Ticket, Wire,
 };
 
-use super::state::{Carried, ClusterState, Host, Outgoing, Packet};
+use super::kept::Id;
+use super::state::{Carried, Host, Outgoing, Packet, Shared};
 use super::storage::Storage;
-use super::{Cluster, Explorable, History, act};
+use super::{Cluster, Explorable, History, quietly};
 use crate::WALL_START_US;
+
+/// What happens to a node.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Local {
+    /// Its machine, which is there already, starts.
+    Start,
+    /// It gets a machine, which starts.
+    Restart,
+    /// A client asks.
+    Ask(ClientId),
+    /// This packet arrives.
+    Hear(Id),
+    /// Of its timers, the one with this number fires.
+    Fire(usize),
+    Sync,
+    Crash,
+}
+
+/// What the result of a step depends on.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Occasion {
+    pub host: Id,
+    pub local: Local,
+    pub now: Tick,
+}
+
+/// All that may become of a node on one occasion.
+pub struct Ways<M: Machine> {
+    pub all: Box<[Way<M>]>,
+    /// Nothing changes, and nothing is said.
+    pub is_idle: bool,
+}
+
+/// What becomes of a node if its machine chooses so.
+pub struct Way<M: Machine> {
+    /// What was chosen where there was a choice.
+    pub choices: Box<[u64]>,
+    /// Places that are come past.
+    pub places: Box<[&'static str]>,
+    /// `Err`: the machine panics.
+    pub then: Result<Then<M>, String>,
+}
+
+/// A node afterwards, and what leaves it.
+pub struct Then<M: Machine> {
+    pub host: Id,
+    pub out: Box<[Out<M>]>,
+}
+
+/// What leaves a node, and where it goes.
+pub enum Out<M: Machine> {
+    Packet(NodeId, Id),
+    Reply(ClientId, M::Reply),
+}
 
 /// What `choose` answers in one step, and what the step comes past. Running a step again and again with
 /// [`advance`](Script::advance) in between takes it through all its choices, as an odometer goes through numbers.
-pub struct Script {
+struct Script {
     n_max: u64,
     /// What was drawn, and out of how many.
     draws: Vec<(u64, u64)>,
@@ -25,7 +82,7 @@ pub struct Script {
 }
 
 impl Script {
-    pub fn new(n_max: u64) -> Script {
+    fn new(n_max: u64) -> Script {
         Script { n_max, draws: Vec::new(), next: 0, places: Vec::new() }
     }
 
@@ -43,16 +100,12 @@ impl Script {
     }
 
     /// What was chosen where there was a choice.
-    pub fn values(&self) -> Vec<u64> {
+    fn values(&self) -> Box<[u64]> {
         self.draws.iter().filter(|(_, n)| *n > 1).map(|(value, _)| *value).collect()
     }
 
-    pub fn places(&self) -> impl Iterator<Item = &'static str> {
-        self.places.iter().copied()
-    }
-
     /// Goes on to the next choices; `false` when all were had.
-    pub fn advance(&mut self) -> bool {
+    fn advance(&mut self) -> bool {
         self.next = 0;
         self.places.clear();
         while let Some((value, n)) = self.draws.pop() {
@@ -141,83 +194,146 @@ impl<M: Machine> Effects<M> for Turn<'_, M> {
     }
 }
 
+/// A node in the middle of a step.
+struct Acting<'a, M: Machine, H> {
+    shared: &'a Shared<M, H>,
+    node: NodeId,
+    now: Tick,
+    host: Host<M>,
+    script: &'a mut Script,
+    out: Vec<Out<M>>,
+}
+
 impl<M: Explorable, H: History<M>> Cluster<M, H> {
-    /// One turn, which begins with `first`. Nothing happens on a node that is down.
-    pub(super) fn turn(
+    /// All that may become of a node, by all choices of its machine.
+    pub(super) fn ways<'a>(
         &self,
-        state: &mut ClusterState<M, H>,
-        node: NodeId,
-        first: Event<M>,
-        script: &mut Script,
-    ) {
-        let mut events = VecDeque::new();
-        let mut next = Some(first);
-        while let Some(event) = next {
-            let host = Arc::make_mut(&mut state.nodes[node.0 as usize]);
-            for effect in self.step(state.now, node, host, event, script) {
-                self.carry_out(state, node, effect, &mut events);
+        shared: &'a Shared<M, H>,
+        host: Id,
+        local: Local,
+        now: Tick,
+    ) -> &'a Ways<M> {
+        let occasion = Occasion { host, local, now };
+        shared.ways.recall(host, occasion, || self.find_ways(shared, occasion))
+    }
+
+    fn find_ways(&self, shared: &Shared<M, H>, occasion: Occasion) -> Ways<M> {
+        let (mut script, mut all) = (Script::new(self.choices_max), Vec::new());
+        loop {
+            let then = quietly(|| self.happen(shared, occasion, &mut script));
+            let places = std::mem::take(&mut script.places).into();
+            all.push(Way { choices: script.values(), places, then });
+            if !script.advance() {
+                break;
             }
-            next = events.pop_front();
+        }
+        let is_idle = matches!(&all[..], [Way { then: Ok(then), places, .. }]
+            if then.host == occasion.host && then.out.is_empty() && places.is_empty());
+        Ways { all: all.into(), is_idle }
+    }
+
+    /// Panics if the machine does.
+    fn happen(&self, shared: &Shared<M, H>, occasion: Occasion, script: &mut Script) -> Then<M> {
+        let (node, host) = shared.hosts.get(occasion.host).clone();
+        let mut acting = Acting { shared, node, now: occasion.now, host, script, out: Vec::new() };
+        self.act_on(&mut acting, occasion.local);
+        let host = shared.hosts.keep((node, acting.host));
+        Then { host, out: acting.out.into() }
+    }
+
+    fn act_on(&self, acting: &mut Acting<'_, M, H>, local: Local) {
+        let event = match local {
+            Local::Start => Event::Start,
+            Local::Restart => {
+                acting.host.machine = Some((self.boot)(acting.node, &acting.host.storage));
+                Event::Start
+            }
+            Local::Ask(client) => {
+                let request = self.requests[client.0 as usize].1.clone();
+                Event::Request { client, request }
+            }
+            Local::Hear(packet) => self.heard(acting.shared.packets.get(packet), &mut acting.host),
+            Local::Fire(number) => {
+                let timer = *acting.host.timers.keys().nth(number).expect("it is armed");
+                acting.host.timers.remove(&timer);
+                Event::Timer(timer)
+            }
+            Local::Sync => {
+                let stamp = acting.host.storage.sync();
+                acting.host.release().into_iter().for_each(|outgoing| acting.leave(outgoing));
+                Event::Durable(stamp)
+            }
+            Local::Crash => return acting.host.crash(),
+        };
+        self.turn(acting, event);
+    }
+
+    /// What a packet says to the node that it was sent to.
+    fn heard(&self, packet: &Packet, host: &mut Host<M>) -> Event<M> {
+        let (from, bit) = (packet.from, 1 << packet.from.0);
+        match &packet.carried {
+            Carried::Message(bytes) => {
+                let message = M::Message::decode(bytes.clone());
+                let message = message.expect("what a machine encodes can be decoded");
+                Event::Message { from: Address { node: from, shard: ShardId(0) }, message }
+            }
+            Carried::Up => {
+                host.peers |= bit;
+                let hello = self.hello.as_ref().map_or_else(Bytes::new, |hello| hello(from));
+                Event::PeerUp { node: from, shards: 1, hello }
+            }
+            Carried::Down => {
+                host.peers &= !bit;
+                Event::PeerDown(from)
+            }
         }
     }
 
-    /// Whether a message would change nothing, and do nothing.
-    pub(super) fn is_idle(&self, state: &ClusterState<M, H>, packet: &Packet) -> bool {
-        let Carried::Message(bytes) = &packet.carried else { return false };
-        let before = &*state.nodes[packet.to.0 as usize];
-        let (mut after, mut script) = (before.clone(), Script::new(self.choices_max));
-        let event = act::message(packet.from, bytes.clone());
-        let effects = self.step(state.now, packet.to, &mut after, event, &mut script);
-        let is_silent = effects.is_empty() && script.draws.is_empty() && script.places.is_empty();
-        is_silent && before.machine == after.machine && before.storage == after.storage
+    /// One turn, which begins with `first`. Nothing happens on a node that is down.
+    fn turn(&self, acting: &mut Acting<'_, M, H>, first: Event<M>) {
+        let mut events = VecDeque::from([first]);
+        while let Some(event) = events.pop_front() {
+            for effect in self.step(acting, event) {
+                acting.carry_out(effect, &mut events);
+            }
+        }
     }
 
-    fn step(
-        &self,
-        now: Tick,
-        node: NodeId,
-        host: &mut Host<M>,
-        event: Event<M>,
-        script: &mut Script,
-    ) -> Vec<Effect<M>> {
-        let now = Now { tick: now, wall_us: WALL_START_US + now.0 };
+    fn step(&self, acting: &mut Acting<'_, M, H>, event: Event<M>) -> Vec<Effect<M>> {
+        let (node, host) = (acting.node, &mut acting.host);
+        let now = Now { tick: acting.now, wall_us: WALL_START_US + acting.now.0 };
         let Some(machine) = &mut host.machine else { return Vec::new() };
         let (storage, peers, named) = (&mut host.storage, host.peers, &mut host.named);
         let is_up = |to| self.is_up(peers, node, to);
+        let script = &mut *acting.script;
         let mut turn = Turn { is_up: &is_up, storage, node, named, script, effects: Vec::new() };
         machine.step(now, event, &mut turn);
         machine.check();
         turn.effects
     }
+}
 
-    fn carry_out(
-        &self,
-        state: &mut ClusterState<M, H>,
-        node: NodeId,
-        effect: Effect<M>,
-        events: &mut VecDeque<Event<M>>,
-    ) {
-        let host = Arc::make_mut(&mut state.nodes[node.0 as usize]);
+impl<M: Machine, H> Acting<'_, M, H> {
+    fn carry_out(&mut self, effect: Effect<M>, events: &mut VecDeque<Event<M>>) {
+        let host = &mut self.host;
         match effect {
             Effect::Leave(after, outgoing) if after > host.storage.durable() => {
                 host.held.push((after, outgoing));
             }
-            Effect::Leave(_, outgoing) => self.leave(state, node, outgoing),
+            Effect::Leave(_, outgoing) => self.leave(outgoing),
             Effect::Arm(timer, at) => drop(host.timers.insert(timer, at)),
             Effect::Disarm(timer) => drop(host.timers.remove(&timer)),
             Effect::Answer(event) => events.push_back(event),
         }
     }
 
-    pub(super) fn leave(
-        &self,
-        state: &mut ClusterState<M, H>,
-        from: NodeId,
-        outgoing: Outgoing<M>,
-    ) {
-        match outgoing {
-            Outgoing::Message(to, bytes) => self.send(state, from, to, bytes),
-            Outgoing::Reply(client, reply) => state.history.replied(client, &reply),
-        }
+    fn leave(&mut self, outgoing: Outgoing<M>) {
+        self.out.push(match outgoing {
+            Outgoing::Message(to, bytes) => {
+                let packet = Packet { from: self.node, to, carried: Carried::Message(bytes) };
+                Out::Packet(to, self.shared.packets.keep(packet))
+            }
+            Outgoing::Reply(client, reply) => Out::Reply(client, reply),
+        });
     }
 }
