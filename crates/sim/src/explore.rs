@@ -91,7 +91,9 @@ use std::fmt::Debug;
 use std::hash::Hash;
 use std::sync::Arc;
 
-pub use cluster::{Action, Budget, Cluster, ClusterState, Explorable, History, Storage, What};
+pub use cluster::{
+    Action, Budget, Cluster, ClusterState, Explorable, History, Names, Renaming, Storage, What,
+};
 pub use digest::Digest;
 pub use explorer::Explorer;
 pub use quiet::quietly;

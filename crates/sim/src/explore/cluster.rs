@@ -29,6 +29,19 @@
 //! what becomes of it, and a step is a few numbers that change. A machine that is not deterministic is not noticed: the
 //! simulator is there for that. Nodes are kept to the end, and count for [`Explorer::bytes_max`](super::Explorer::bytes_max).
 //!
+//! # What is left out, and what is not
+//!
+//! - *States that differ by names* count as one if [`Cluster::symmetric`] says which nodes are alike. Nodes of a ring are
+//!   not: a partition has its owners in order, and the first of them coordinates.
+//! - *Messages that change nothing* stay where they are if messages overtake each other: see [`Cluster::unordered`].
+//! - *Orders of steps that commute* are all taken, though steps of different nodes do commute. An order can be left out
+//!   if some nodes can go first because nothing that the others do can reach them: if from each of the others a message
+//!   to each of them is on its way already, for then it is known what they hear next. Also, properties would have to
+//!   look at nothing but the history, and what is put off must not be put off for ever, in a circle. Tried on three
+//!   production nodes, without a guard against circles, this left 144,967 of 157,766 states (`write-write-read`) and
+//!   1,467,764 of 1,966,976 (`write-crash`), and took as long. Where messages overtake each other it never applies. It
+//!   is not worth two conditions that nobody checks.
+//!
 //! ```
 //! # use bytes::Bytes;
 //! # use ombak_base::*;
@@ -77,6 +90,7 @@ mod kept;
 mod links;
 mod state;
 mod storage;
+mod symmetry;
 mod turn;
 
 use std::fmt::Debug;
@@ -86,10 +100,12 @@ use bytes::Bytes;
 use ombak_base::{ClientId, Machine, NodeId, Tick};
 
 use super::{Digest, Model, Property, Steps, quietly};
+use symmetry::Symmetry;
 
 pub use act::{Action, What};
 pub use state::ClusterState;
 pub use storage::Storage;
+pub use symmetry::{Names, Renaming};
 
 /// A machine that threads can share: nothing else is asked of it.
 pub trait Explorable:
@@ -149,6 +165,7 @@ pub struct Cluster<M: Machine, H = ()> {
     begins_at_rest: bool,
     choices_max: u64,
     relative: Option<RelativeHash<M>>,
+    symmetry: Option<Symmetry<M>>,
     history: H,
     properties: Vec<Property<ClusterState<M, H>>>,
 }
@@ -175,6 +192,7 @@ impl<M: Explorable> Cluster<M> {
             begins_at_rest: false,
             choices_max: 8,
             relative: None,
+            symmetry: None,
             history: (),
             properties: Vec::new(),
         }
@@ -193,6 +211,7 @@ impl<M: Explorable> Cluster<M> {
             begins_at_rest: self.begins_at_rest,
             choices_max: self.choices_max,
             relative: self.relative,
+            symmetry: self.symmetry,
             history,
             properties: Vec::new(),
         }
@@ -249,6 +268,15 @@ impl<M: Explorable, H: History<M>> Cluster<M, H> {
     /// that it is given. For a machine that remembers none it is `|machine, _, digest| machine.hash(digest)`.
     pub fn relative(mut self, hash: fn(&M, Tick, &mut Digest)) -> Self {
         self.relative = Some(hash);
+        self
+    }
+
+    /// Says that these nodes, 5 at most, are alike: states that differ only by which of them is which count as one.
+    ///
+    /// No client asks them, they choose no names, and their timers, replies and stores name none of them: see
+    /// [`Renaming`]. That they do the same under each other's names is checked at each step, and broken if not.
+    pub fn symmetric(mut self, alike: &[NodeId], renaming: Renaming<M>) -> Self {
+        self.symmetry = Some(Symmetry::new(self.nodes, alike, renaming));
         self
     }
 
@@ -331,7 +359,10 @@ impl<M: Explorable, H: History<M>> Model for Cluster<M, H> {
     }
 
     fn fingerprint(&self, state: &Self::State) -> u128 {
-        state.print(self.relative)
+        match &self.symmetry {
+            None => state.print(self.relative),
+            Some(symmetry) => self.least_print(state, symmetry),
+        }
     }
 
     fn state_bytes(&self, state: &Self::State) -> usize {

@@ -4,4 +4,5 @@ mod bounds;
 mod machines;
 mod paxos;
 mod paxos_machines;
+mod symmetry;
 mod two_phase;

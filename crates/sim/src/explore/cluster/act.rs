@@ -55,6 +55,7 @@ impl<M: Explorable, H: History<M>> Cluster<M, H> {
         let shared = Arc::new(Shared::new());
         // Those that start later must not miss what those before them say at once.
         let mut states = vec![self.boot_all(shared)];
+        self.assert_alike(&states[0]);
         for node in (0..self.nodes).map(NodeId) {
             states = self.all_of(states, node, Local::Start);
         }

@@ -10,6 +10,7 @@ use ombak_base::{ClientId, Entry, Machine, NodeId, Partition, Stamp, Tick};
 
 use super::kept::{Id, Kept, Memory};
 use super::storage::Storage;
+use super::symmetry::Renamed;
 use super::turn::{Occasion, Ways};
 use super::{Budget, Digest, History, RelativeHash};
 
@@ -33,6 +34,7 @@ pub struct Shared<M: Machine, H> {
     pub packets: Kept<Packet>,
     pub histories: Kept<H>,
     pub ways: Memory<Occasion, Ways<M>>,
+    pub renamed: Renamed,
     /// What nodes are known by when only the distance to other moments counts.
     relative: Memory<(Id, Tick), u128>,
 }
@@ -44,6 +46,7 @@ impl<M: Machine, H: Hash> Shared<M, H> {
             packets: Kept::new(),
             histories: Kept::new(),
             ways: Memory::new(),
+            renamed: Renamed::new(),
             relative: Memory::new(),
         }
     }
@@ -122,6 +125,15 @@ impl<M: Machine> Host<M> {
         self.held = held;
         let due: Vec<(Stamp, Outgoing<M>)> = due;
         due.into_iter().map(|(_, outgoing)| outgoing).collect()
+    }
+
+    /// Puts what waits into an order in which the names of nodes play no part: replies, then messages, each in the order
+    /// in which they were sent on their link.
+    pub fn sort_held(&mut self) {
+        self.held.sort_by_key(|(_, outgoing)| match outgoing {
+            Outgoing::Message(to, _) => Some(*to),
+            Outgoing::Reply(..) => None,
+        });
     }
 
     pub fn crash(&mut self) {

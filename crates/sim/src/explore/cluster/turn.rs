@@ -49,6 +49,13 @@ pub struct Ways<M: Machine> {
     pub is_idle: bool,
 }
 
+impl<M: Machine> Ways<M> {
+    fn broken(message: String) -> Ways<M> {
+        let way = Way { choices: Box::default(), places: Box::default(), then: Err(message) };
+        Ways { all: Box::new([way]), is_idle: false }
+    }
+}
+
 /// What becomes of a node if its machine chooses so.
 pub struct Way<M: Machine> {
     /// What was chosen where there was a choice.
@@ -214,10 +221,16 @@ impl<M: Explorable, H: History<M>> Cluster<M, H> {
         now: Tick,
     ) -> &'a Ways<M> {
         let occasion = Occasion { host, local, now };
-        shared.ways.recall(host, occasion, || self.find_ways(shared, occasion))
+        shared.ways.recall(host, occasion, || {
+            let ways = self.find_ways(shared, occasion);
+            match self.check_alike(shared, occasion, &ways) {
+                Ok(()) => ways,
+                Err(message) => Ways::broken(message),
+            }
+        })
     }
 
-    fn find_ways(&self, shared: &Shared<M, H>, occasion: Occasion) -> Ways<M> {
+    pub(super) fn find_ways(&self, shared: &Shared<M, H>, occasion: Occasion) -> Ways<M> {
         let (mut script, mut all) = (Script::new(self.choices_max), Vec::new());
         loop {
             let then = quietly(|| self.happen(shared, occasion, &mut script));
@@ -237,6 +250,9 @@ impl<M: Explorable, H: History<M>> Cluster<M, H> {
         let (node, host) = shared.hosts.get(occasion.host).clone();
         let mut acting = Acting { shared, node, now: occasion.now, host, script, out: Vec::new() };
         self.act_on(&mut acting, occasion.local);
+        if self.symmetry.is_some() {
+            acting.host.sort_held();
+        }
         let host = shared.hosts.keep((node, acting.host));
         Then { host, out: acting.out.into() }
     }
