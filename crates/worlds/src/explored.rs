@@ -1,8 +1,8 @@
 //! Small clusters of the production shard, of which every schedule is explored.
 //!
-//! Three nodes have started and know each other, and a few clients ask at any time. What the explorer
-//! takes through all its orders: which message arrives next, when each node syncs, whether a message is lost, whether
-//! somebody crashes and starts again.
+//! Three or four nodes have started and know each other, and a few clients ask at any time. What the explorer takes
+//! through all its orders: which message arrives next, when each node syncs, which message is lost or comes twice, which
+//! timer fires, which connection breaks, who crashes and starts again.
 
 use std::collections::BTreeSet;
 
@@ -28,6 +28,8 @@ pub struct Told {
     missed: Option<(ClientId, BTreeSet<u8>)>,
     /// Whether some read found two values.
     found_two: bool,
+    /// Whether some read found one value twice.
+    found_double: bool,
     /// Whether some request failed.
     failed: bool,
 }
@@ -48,15 +50,17 @@ impl History<Shard> for Told {
                     object.siblings.iter().filter_map(|(_, content)| content.value.first());
                 self.found(client, values.copied().collect());
             }
-            Reply::Kv(Answer::NotFound(_)) => self.found(client, BTreeSet::new()),
+            Reply::Kv(Answer::NotFound(_)) => self.found(client, Vec::new()),
             _ => self.failed = true,
         }
     }
 }
 
 impl Told {
-    fn found(&mut self, client: ClientId, values: BTreeSet<u8>) {
+    fn found(&mut self, client: ClientId, siblings: Vec<u8>) {
+        let values: BTreeSet<u8> = siblings.iter().copied().collect();
         self.found_two |= values.len() > 1;
+        self.found_double |= values.len() < siblings.len();
         let due = self.due.iter().find(|(reader, _)| *reader == client);
         if due.is_some_and(|(_, due)| !due.is_subset(&values)) {
             self.missed = Some((client, values));
@@ -71,10 +75,15 @@ pub struct Exploration {
     pub name: &'static str,
     /// What is in it.
     pub about: &'static str,
-    /// How many puts, all of one key, each through another node.
+    nodes: u32,
+    /// Through which node the first client asks; each asks through the next.
+    entry: u32,
+    /// How many puts, all of one key.
     puts: u32,
     /// How many reads.
     gets: u32,
+    /// After how long requests give up; `None`: as long as may be.
+    timeout_ms: Option<u32>,
     budget: Budget,
 }
 
@@ -85,41 +94,144 @@ pub const EXPLORATIONS: &[Exploration] = &[
     Exploration {
         name: "write-read",
         about: "a put through one node, a read through another",
+        nodes: 3,
+        entry: 0,
         puts: 1,
         gets: 1,
+        timeout_ms: None,
         budget: CALM,
     },
     Exploration {
         name: "write-write",
         about: "two puts at once through two nodes",
+        nodes: 3,
+        entry: 0,
         puts: 2,
         gets: 0,
+        timeout_ms: None,
         budget: CALM,
+    },
+    Exploration {
+        name: "write-loss",
+        about: "a put and a read, and two messages are lost",
+        nodes: 3,
+        entry: 0,
+        puts: 1,
+        gets: 1,
+        timeout_ms: None,
+        budget: Budget { drops: 2, ..CALM },
+    },
+    Exploration {
+        name: "write-double",
+        about: "a put and a read, and a message comes twice",
+        nodes: 3,
+        entry: 0,
+        puts: 1,
+        gets: 1,
+        timeout_ms: None,
+        budget: Budget { duplicates: 1, ..CALM },
     },
     Exploration {
         name: "write-reset",
         about: "a put and a read, and one connection breaks",
+        nodes: 3,
+        entry: 0,
         puts: 1,
         gets: 1,
+        timeout_ms: None,
         budget: Budget { resets: 1, ..CALM },
-    },
-    Exploration {
-        name: "write-crash",
-        about: "a put and a read, and one node crashes and comes back",
-        puts: 1,
-        gets: 1,
-        budget: Budget { crashes: 1, ..CALM },
     },
     Exploration {
         name: "write-write-read",
         about: "two puts and a read at once through three nodes",
+        nodes: 3,
+        entry: 0,
         puts: 2,
         gets: 1,
+        timeout_ms: None,
         budget: CALM,
     },
+    Exploration {
+        name: "write-timeout",
+        about: "a put and a read that give up early, and two timers fire at any time",
+        nodes: 3,
+        entry: 0,
+        puts: 1,
+        gets: 1,
+        timeout_ms: Some(100),
+        budget: Budget { timers: 2, ..CALM },
+    },
+    Exploration {
+        name: "write-crash",
+        about: "a put and a read, and one node crashes and comes back",
+        nodes: 3,
+        entry: 0,
+        puts: 1,
+        gets: 1,
+        timeout_ms: None,
+        budget: Budget { crashes: 1, ..CALM },
+    },
+    Exploration {
+        name: "write-reset-twice",
+        about: "a put and a read, and two connections break",
+        nodes: 3,
+        entry: 0,
+        puts: 1,
+        gets: 1,
+        timeout_ms: None,
+        budget: Budget { resets: 2, ..CALM },
+    },
+    Exploration {
+        name: "write-write-read-loss",
+        about: "two puts and a read, and a message is lost",
+        nodes: 3,
+        entry: 0,
+        puts: 2,
+        gets: 1,
+        timeout_ms: None,
+        budget: Budget { drops: 1, ..CALM },
+    },
+    Exploration {
+        name: "write-write-read-double",
+        about: "two puts and a read, and a message comes twice",
+        nodes: 3,
+        entry: 0,
+        puts: 2,
+        gets: 1,
+        timeout_ms: None,
+        budget: Budget { duplicates: 1, ..CALM },
+    },
+    Exploration {
+        name: "write-write-read-timeout",
+        about: "two puts and a read that give up early, and a timer fires at any time",
+        nodes: 3,
+        entry: 0,
+        puts: 2,
+        gets: 1,
+        timeout_ms: Some(100),
+        budget: Budget { timers: 1, ..CALM },
+    },
+    Exploration {
+        name: "write-write-read-reset",
+        about: "two puts and a read, and one connection breaks",
+        nodes: 3,
+        entry: 0,
+        puts: 2,
+        gets: 1,
+        timeout_ms: None,
+        budget: Budget { resets: 1, ..CALM },
+    },
+    Exploration {
+        name: "forward-crash",
+        about: "a put through a node that is no owner, a read, and one of four crashes and comes back",
+        nodes: 4,
+        entry: 3,
+        puts: 1,
+        gets: 1,
+        timeout_ms: None,
+        budget: Budget { crashes: 1, ..CALM },
+    },
 ];
-
-const NODES: u32 = 3;
 
 impl Exploration {
     /// The cluster, with what must hold in it.
@@ -129,18 +241,22 @@ impl Exploration {
 
     /// The same with other quorums of the puts.
     fn cluster_with(&self, quorums: Quorums) -> Result<Cluster<Shard, Told>, String> {
-        let names: Vec<String> = (0..NODES).map(|node| format!("n{node}")).collect();
+        let names: Vec<String> = (0..self.nodes).map(|node| format!("n{node}")).collect();
         let topology = Topology::fixed(&names, RING_SIZE).map_err(|error| error.to_string())?;
         let (of_nodes, of_hellos) = (topology.clone(), topology);
         let boot = move |node, storage: &Storage| shard(&of_nodes, node, storage);
-        let mut cluster = Cluster::with_storage(NODES, boot)
+        let mut cluster = Cluster::with_storage(self.nodes, boot)
             .connected(move |node| hello(&of_hellos, node))
             .begins_at_rest()
             .budget(self.budget)
             .history(Told::default());
         for client in 0..self.puts + self.gets {
-            let node = NodeId(client % NODES);
-            let operation = if client < self.puts { put(client as u8, quorums) } else { get() };
+            let node = NodeId((self.entry + client) % self.nodes);
+            let operation = if client < self.puts {
+                put(client as u8, quorums, self.timeout_ms)
+            } else {
+                get(self.timeout_ms)
+            };
             let request = ombak_node::Request::Kv(Request::Key(operation));
             cluster = cluster.request(node, request);
         }
@@ -149,6 +265,7 @@ impl Exploration {
             .always("a read finds what was acknowledged before it", |state| {
                 state.history().missed.is_none()
             })
+            .always("a value stands once", |state| !state.history().found_double)
             .sometimes("all is acknowledged", {
                 let puts = self.puts as usize;
                 move |state| state.history().acknowledged.len() == puts
@@ -160,6 +277,9 @@ impl Exploration {
         }
         if gets > 0 && self.puts > 1 {
             cluster = cluster.sometimes("a read finds siblings", |state| state.history().found_two);
+        }
+        if self.timeout_ms.is_some() {
+            cluster = cluster.sometimes("a request fails", |state| state.history().failed);
         }
         Ok(cluster)
     }
@@ -207,7 +327,7 @@ fn bucket() -> BucketId {
     BucketId::default_type("b")
 }
 
-fn put(value: u8, quorums: Quorums) -> Operation {
+fn put(value: u8, quorums: Quorums, timeout_ms: Option<u32>) -> Operation {
     Operation::Put(PutOp {
         bucket: bucket(),
         key: Some(Bytes::from_static(b"k")),
@@ -217,18 +337,18 @@ fn put(value: u8, quorums: Quorums) -> Operation {
         returns: Return::Nothing,
         if_none_match: false,
         if_not_modified: false,
-        timeout_ms: None,
+        timeout_ms,
     })
 }
 
-fn get() -> Operation {
+fn get(timeout_ms: Option<u32>) -> Operation {
     Operation::Get(GetOp {
         bucket: bucket(),
         key: Bytes::from_static(b"k"),
         quorums: Quorums::default(),
         basic_quorum: None,
         notfound_ok: None,
-        timeout_ms: None,
+        timeout_ms,
     })
 }
 
