@@ -251,6 +251,9 @@ impl DiskFile for SimFile {
         state.counters.writes += 1;
         state.counters.bytes_written += data.len() as u64;
         let verdict = state.faults.on_write();
+        if matches!(verdict, Verdict::Done) && state.misdirect(self.inode, &data, offset) {
+            return Ok(());
+        }
         let inode = state.inode(self.inode)?;
         match verdict {
             Verdict::Done => inode.write(&data, offset),

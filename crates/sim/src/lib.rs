@@ -14,7 +14,7 @@
 //!   goes to the writer. Effects leave after the step; what names a stamp leaves when the device says that it
 //!   is durable. [`check`](ombak_base::Machine::check) is called after every step.
 //! - **Storage.** Your own device and writer, over a [`SimDisk`] that forgets unsynced sectors, names and
-//!   lengths in a crash, and fails, fills up, rots or loses power on request. The writer runs as on a thread of
+//!   lengths in a crash (so writes are torn), and fails, fills up, rots, misdirects a write or loses power on request. The writer runs as on a thread of
 //!   its own: what is committed while it waits is written together, devices hear of it later, and after an
 //!   error it is not called again: every shard gets `DeviceFailed`, and nothing more is released. Of a full disk every
 //!   shard hears, and of room again; meanwhile the writer looks five times a second.
@@ -23,7 +23,7 @@
 //!   [slow](World::slow), or be lanes of different speed for a while. Partitions, of both directions or one, stall what they meet (or lose it) and tell nobody. Resets lose what is in flight.
 //!   What a crashing node had sent may still arrive.
 //! - **Processes.** [`crash`](World::crash), [`restart`](World::restart), [`pause`](World::pause),
-//!   [`wipe`](World::wipe), an older disk ([`SimDisk::restore`]), and a power cut during the n-th change of the
+//!   [`wipe`](World::wipe), an older disk ([`World::put_older_disk`], [`SimDisk::restore`]), and a power cut during the n-th change of the
 //!   disk ([`SimDisk::cut_power`]), which the world turns into a crash.
 //!
 //! - **Schedules.** [`record`](World::record) writes down what chance decided, [`follow`](World::follow) decides so again,
@@ -51,7 +51,7 @@
 //! where they are stepped: `start request more gone message up down timer loaded scanned durable full failed`. The
 //! host adds `reply` (released to a client), `dropped`, `stalled` and `lost` (a message that did not arrive; `lost`
 //! for want of a connection), `refused` (a connection), `write` (commits, success), `tidy`, and what the
-//! scenario did: `boot crash pause resume wipe block slow reset clock rate`. To find where two runs part, print both and compare.
+//! scenario did: `boot crash pause resume wipe older block slow reset clock rate`. To find where two runs part, print both and compare.
 //!
 //! # How to see a run
 //!

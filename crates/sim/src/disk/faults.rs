@@ -51,6 +51,9 @@ pub struct Faults {
     sync: Option<Countdown<(ErrorKind, SyncFault)>>,
     read: Option<Countdown<ErrorKind>>,
     power: Option<Countdown<()>>,
+    /// Below which directory a write goes astray, when, and the seed of where to.
+    stray: Option<Countdown<u64>>,
+    stray_below: String,
     broken: Option<ErrorKind>,
     pub capacity_bytes: Option<u64>,
     pub cold: bool,
@@ -68,6 +71,26 @@ impl Faults {
 
     pub fn fail_read(&mut self, n: u64, kind: ErrorKind) {
         self.read = Countdown::new(n, kind);
+    }
+
+    pub fn misdirect_write(&mut self, below: &str, n: u64, seed: u64) {
+        (self.stray, self.stray_below) = (Countdown::new(n, seed), below.to_owned());
+    }
+
+    /// Whether somebody wants to know of writes under what name they are.
+    pub fn misdirects(&self) -> bool {
+        self.stray.is_some()
+    }
+
+    /// Where it goes astray.
+    pub fn stray_below(&self) -> &str {
+        &self.stray_below
+    }
+
+    /// A write to `path`: the seed of where it goes instead.
+    pub fn on_write_to(&mut self, path: &str) -> Option<u64> {
+        let is_meant = path.starts_with(&self.stray_below);
+        if is_meant { Countdown::pass(&mut self.stray) } else { None }
     }
 
     pub fn cut_power(&mut self, n: u64) {

@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use super::faults::SyncFault;
 use super::inode::Inode;
 use super::names::{InodeId, Names};
-use super::{SimDisk, State};
+use super::{SECTOR_BYTES, SimDisk, State};
 use crate::Rng;
 use std::collections::BTreeMap;
 
@@ -132,6 +132,13 @@ impl SimDisk {
         self.state().faults.fail_read(n, kind);
     }
 
+    /// The `n`-th write from now (1: the next) to a file whose path begins with `below` goes astray and says that it is
+    /// done: its bytes go over those of some file there, at the beginning of some sector, and what was where they belong
+    /// stays. The file's length is the file system's and becomes what it should.
+    pub fn misdirect_write(&self, below: &str, n: u64, seed: u64) {
+        self.state().faults.misdirect_write(below, n, seed);
+    }
+
     /// During the `n`-th change from now (write, cut, sync, creation, removal, rename; 1: the next)
     /// the power goes: that call and all after it fail until [`crash`](SimDisk::crash). Of a write,
     /// any sectors may have arrived; of a sync, any part.
@@ -144,7 +151,7 @@ impl SimDisk {
         self.state().faults.powerless
     }
 
-    /// What was planned with `fail_write`, `fail_sync`, `fail_read` and `cut_power` and has not happened yet is off.
+    /// What was planned with `fail_write`, `fail_sync`, `fail_read`, `misdirect_write` and `cut_power` and has not happened yet is off.
     pub fn call_off(&self) {
         self.state().faults.power_on();
     }
@@ -174,6 +181,15 @@ impl SimDisk {
     /// Damages one bit. `false`: there is no such file, or it ends before.
     pub fn flip_bit(&self, path: &str, offset: u64, bit: u8) -> bool {
         self.state().named(path).is_some_and(|inode| inode.flip_bit(offset, bit))
+    }
+
+    /// Bit rot: turns a bit, drawn from all, in each file whose path begins with `below` and that is not empty.
+    pub fn rot(&self, below: &str, rng: &mut Rng) {
+        for (path, len) in self.files().into_iter().filter(|(path, _)| path.starts_with(below)) {
+            if len > 0 {
+                self.flip_bit(&path, rng.below(len), rng.below(8) as u8);
+            }
+        }
     }
 
     /// Makes the sector at `offset` unreadable until it is written again. `false`: no such file.
@@ -206,6 +222,39 @@ impl SimDisk {
 }
 
 impl State {
+    /// Writes elsewhere, if this is the write that goes astray.
+    pub(super) fn misdirect(&mut self, id: InodeId, data: &[u8], offset: u64) -> bool {
+        if !self.faults.misdirects() {
+            return false;
+        }
+        let files = self.names.known();
+        let Some(path) = files.get(&id) else { return false };
+        let Some(seed) = self.faults.on_write_to(path) else { return false };
+        let below = self.faults.stray_below();
+        let targets = files.iter().filter(|(_, path)| path.starts_with(below));
+        let targets: Vec<InodeId> = targets.map(|(id, _)| *id).collect();
+        self.write_astray(id, data, offset, &targets, &mut Rng::new(seed));
+        true
+    }
+
+    fn write_astray(
+        &mut self,
+        id: InodeId,
+        data: &[u8],
+        offset: u64,
+        targets: &[InodeId],
+        rng: &mut Rng,
+    ) {
+        if let Some(inode) = self.inodes.get_mut(&id) {
+            inode.set_len(inode.len().max(offset + data.len() as u64));
+        }
+        let target = rng.pick(targets).and_then(|target| self.inodes.get_mut(target));
+        let Some(target) = target.filter(|target| target.len() > 0) else { return };
+        let at = rng.below(target.len()) / SECTOR_BYTES as u64 * SECTOR_BYTES as u64;
+        let fits = (target.len() - at).min(data.len() as u64) as usize;
+        target.write(&data[..fits], at);
+    }
+
     fn named(&mut self, path: &str) -> Option<&mut Inode> {
         let inode = self.names.find(path)?;
         self.inodes.get_mut(&inode)

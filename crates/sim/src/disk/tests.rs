@@ -51,6 +51,45 @@ fn a_length_may_survive_without_its_bytes() {
 }
 
 #[test]
+fn a_misdirected_write_is_missing_in_one_place_and_too_much_in_another() {
+    let (disk, file) = disk_with(&[1; 2048]);
+    let other = disk.open("a/g", OpenMode::Cached).unwrap();
+    put(&other, &[3; 1024], 0).unwrap();
+    disk.misdirect_write("a/", 2, 7);
+    put(&file, &[2; 512], 0).unwrap();
+    put(&other, &[4; 512], 0).unwrap();
+    assert_eq!(
+        &disk.contents("a/g").unwrap()[..512],
+        [4; 512],
+        "the first there is where it belongs"
+    );
+    put(&other, &[5; 700], 1024).unwrap();
+    let found = disk.contents("a/g").unwrap();
+    assert_eq!(found.len(), 1724, "the length is the file system's");
+    let astray = found.iter().filter(|byte| **byte == 5).count();
+    assert!(
+        astray > 0 && found.chunks(512).any(|sector| sector[0] == 5),
+        "{astray} bytes are elsewhere"
+    );
+    assert!(found[1024..].contains(&0), "they are not where they belong");
+    assert_eq!(disk.contents("f").unwrap()[..512], [2; 512], "files that are not meant are spared");
+    put(&other, &[6; 10], 0).unwrap();
+    assert_eq!(&disk.contents("a/g").unwrap()[..10], [6; 10], "one write alone goes astray");
+}
+
+#[test]
+fn rot_turns_one_bit_of_each_file() {
+    let (disk, _file) = disk_with(&[0; 2048]);
+    let other = disk.open("a/g", OpenMode::Cached).unwrap();
+    put(&other, &[0; 100], 0).unwrap();
+    let _empty = disk.open("a/h", OpenMode::Cached).unwrap();
+    disk.rot("a/", &mut Rng::new(3));
+    let bits =
+        |path| disk.contents(path).unwrap().iter().map(|byte| byte.count_ones()).sum::<u32>();
+    assert_eq!((bits("f"), bits("a/g"), bits("a/h")), (0, 1, 0));
+}
+
+#[test]
 fn what_was_cut_does_not_come_back() {
     let (disk, file) = disk_with(&[1; 2000]);
     file.set_len(700).unwrap();

@@ -9,10 +9,10 @@ use ombak_base::{
 };
 
 use super::System;
-use crate::SimDisk;
 use crate::diagram::Sent;
 use crate::network::{ConnectionId, Packet};
 use crate::queue::Key;
+use crate::{DiskImage, SimDisk};
 
 /// 2026-01-01 in µs: the wall clock when a world begins.
 pub const WALL_START_US: u64 = 1_767_225_600_000_000;
@@ -90,6 +90,8 @@ fn stretch(span: u64, by: i64, of: i64) -> u64 {
 /// A place in the cluster.
 pub struct Node<S: System> {
     pub disk: SimDisk,
+    /// What the disk held when the node was last started.
+    pub image: Option<DiskImage>,
     /// How often it was booted.
     pub boots: u64,
     /// Counts starts and deaths, so that what belongs to a dead process is known.
@@ -109,6 +111,7 @@ impl<S: System> Node<S> {
         let disk = SimDisk::new();
         Node {
             disk,
+            image: None,
             boots: 0,
             life: 0,
             process: None,

@@ -29,6 +29,7 @@ impl<S: System> World<S> {
         let place = &mut self.nodes[node.0 as usize];
         place.life += 1;
         place.boots += 1;
+        place.image = Some(place.disk.snapshot());
         let (disk, boot) = (place.disk.mount(), place.boots);
         let booted = self.system.boot(
             node,
@@ -78,6 +79,14 @@ impl<S: System> World<S> {
         self.crash(node);
         self.trace_text(node, None, "wipe", &());
         self.disk(node).wipe();
+    }
+
+    /// The node dies if it is up, and its disk is replaced by a copy that was made before it was last started.
+    pub fn put_older_disk(&mut self, node: NodeId) {
+        self.crash(node);
+        self.trace_text(node, None, "older", &());
+        let place = &self.nodes[node.0 as usize];
+        place.image.iter().for_each(|image| place.disk.restore(image));
     }
 
     /// Sets the node's wall clock wrong by so much. If the node is up, its clock jumps.
