@@ -10,7 +10,7 @@ use thiserror::Error;
 use crate::Topology;
 
 /// The peer protocol that this code speaks. 2: objects come in version 2 of their stored form.
-/// 3: a verdict says on which claim.
+/// 3: a claim comes with its lineage, and a verdict says on which claim.
 pub const VERSION: u64 = 3;
 
 /// What a node says of itself.

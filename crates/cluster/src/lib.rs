@@ -25,6 +25,6 @@ pub use peers::{Greeting, HEARTBEAT_MS, Peer, Peers, SUSPECT_MS};
 pub use ring::{ROW_MAX, Ring, RingError, TARGET_N_VAL};
 pub use topology::{Member, Topology};
 pub use vnode::{
-    Claim, Done, GRAVES_MAX, LEASE, META_KEY, Outcome, PEER_KEY, Service, Verdict, Vnode,
+    Claim, Done, GRAVES_MAX, LEASE, Lineage, META_KEY, Outcome, PEER_KEY, Service, Verdict, Vnode,
     VnodeError, VnodeMap, VnodeRecord, WAITING_MAX, Write, peer_key,
 };

@@ -11,7 +11,7 @@
 mod record;
 mod state;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
 use ombak_base::property::{about, contained};
@@ -20,7 +20,7 @@ use ombak_base::{
 };
 use serde::{Deserialize, Serialize};
 
-pub use record::{Claim, META_KEY, PEER_KEY, VnodeRecord, peer_key};
+pub use record::{Claim, Lineage, META_KEY, PEER_KEY, VnodeRecord, peer_key};
 pub use state::{GRAVES_MAX, LEASE, Verdict, Vnode};
 
 /// What is stored under a key after a command.
@@ -101,6 +101,9 @@ pub struct Done<O, R> {
 /// At most so many commands wait for loads in one shard.
 pub const WAITING_MAX: usize = 16_384;
 
+/// At most so many keys that cannot be read are remembered in one shard. More are found when these are mended.
+const UNREADABLE_MAX: usize = 1024;
+
 /// The commands that wait for one key to be loaded, in order.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 struct Flight<C, O> {
@@ -121,6 +124,8 @@ pub struct VnodeMap<S: Service, O: Clone + Eq + std::hash::Hash + std::fmt::Debu
     busy: BTreeMap<(Partition, Bytes), Ticket>,
     next_ticket: u64,
     waiting: usize,
+    /// Keys whose values were found damaged, and that nothing has been stored under since.
+    unreadable: BTreeSet<(Partition, Bytes)>,
     last_stamp: Stamp,
 }
 
@@ -133,6 +138,7 @@ impl<S: Service, O: Clone + Eq + std::hash::Hash + std::fmt::Debug> VnodeMap<S, 
             busy: BTreeMap::new(),
             next_ticket: 0,
             waiting: 0,
+            unreadable: BTreeSet::new(),
             last_stamp: Stamp::NONE,
         }
     }
@@ -259,14 +265,23 @@ impl<S: Service, O: Clone + Eq + std::hash::Hash + std::fmt::Debug> VnodeMap<S, 
         self.busy.remove(&(partition, key.clone()));
         self.waiting -= queue.len();
         let Some(vnode) = self.vnodes.get_mut(&partition) else { return Vec::new() };
+        let (place, before) = ((partition, key.clone()), self.last_stamp);
         match entry {
             Ok(stored) => {
+                self.unreadable.remove(&place);
                 run::<S, O, M, E>(vnode, now, &key, stored, queue, &mut self.last_stamp, fx)
             }
             // What was there is lost, which the owner has noted by making the vnode incomplete. Commands run as on an
             // absent key, so that writes and repairs put right what is damaged.
             Err(DeviceError::Damaged(_)) if !vnode.is_complete() => {
-                run::<S, O, M, E>(vnode, now, &key, None, queue, &mut self.last_stamp, fx)
+                let done =
+                    run::<S, O, M, E>(vnode, now, &key, None, queue, &mut self.last_stamp, fx);
+                if self.last_stamp > before {
+                    self.unreadable.remove(&place);
+                } else if self.unreadable.len() < UNREADABLE_MAX {
+                    self.unreadable.insert(place);
+                }
+                done
             }
             Err(error) => {
                 let error = VnodeError::Device(error);
@@ -277,6 +292,21 @@ impl<S: Service, O: Clone + Eq + std::hash::Hash + std::fmt::Debug> VnodeMap<S, 
                 };
                 queue.into_iter().map(failed).collect()
             }
+        }
+    }
+
+    /// Every other owner of `partition` has given all that it has: what cannot be read here, and was not among that,
+    /// nobody has any more. It is removed, or each read of it would find the same damage again.
+    pub fn give_up_unreadable<M: Machine, E: Effects<M>>(
+        &mut self,
+        partition: Partition,
+        fx: &mut E,
+    ) {
+        let of = |place: &&(Partition, Bytes)| place.0 == partition;
+        let keys: Vec<(Partition, Bytes)> = self.unreadable.iter().filter(of).cloned().collect();
+        for place in keys {
+            self.last_stamp = fx.store(partition, &place.1, None);
+            self.unreadable.remove(&place);
         }
     }
 

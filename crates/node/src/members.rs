@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ombak_base::{ActorId, Address, Effects, NodeId, Now, Partition, Stamp};
-use ombak_cluster::{Claim, Greeting, HEARTBEAT_MS, SUSPECT_MS, Verdict, Vnode, VnodeMap};
+use ombak_cluster::{Claim, Greeting, HEARTBEAT_MS, Lineage, SUSPECT_MS, Verdict, Vnode, VnodeMap};
 
 use crate::boot::{Boot, VnodeState};
 use crate::message::Message;
@@ -38,7 +38,7 @@ impl Shard {
     pub(crate) fn persist<E: Effects<Shard>>(&mut self, partition: Partition, fx: &mut E) {
         let Some(vnode) = self.vnodes.vnode_mut(partition) else { return };
         let stamp = vnode.persist(fx);
-        let claim = vnode.claim();
+        let shown = shown(vnode);
         self.stored = self.stored.max(stamp);
         if !self.syncing.contains(&partition) {
             self.syncing.push(partition);
@@ -47,7 +47,7 @@ impl Shard {
             if self.peers.is_connected(node) {
                 let address = self.peers.address(node, partition);
                 // A peer that cannot be reached hears of it when it connects.
-                let _ = fx.send(address, Message::Claims(vec![(partition, claim)]), stamp);
+                let _ = fx.send(address, Message::Claims(vec![shown.clone()]), stamp);
             }
         }
     }
@@ -89,11 +89,11 @@ impl Shard {
         wanted: impl Fn(&Vnode) -> bool,
         fx: &mut E,
     ) {
-        let mut claims: BTreeMap<Address, Vec<(Partition, Claim)>> = BTreeMap::new();
+        let mut claims: BTreeMap<Address, Vec<(Partition, Claim, Lineage)>> = BTreeMap::new();
         for vnode in self.vnodes.vnodes().filter(|vnode| wanted(vnode)) {
             if self.config.topology.ring.row(vnode.partition()).contains(&node) {
                 let address = self.peers.address(node, vnode.partition());
-                claims.entry(address).or_default().push((vnode.partition(), vnode.claim()));
+                claims.entry(address).or_default().push(shown(vnode));
             }
         }
         for (address, claims) in claims {
@@ -102,12 +102,14 @@ impl Shard {
     }
 
     /// Asks again where a verdict is missing: claim or verdict may have been lost, for instance because the peer's own
-    /// connection to this node did not stand yet.
+    /// connection to this node did not stand yet. Who has not judged this start may not remember it either.
     fn ask_for_verdicts<E: Effects<Shard>>(&mut self, node: NodeId, fx: &mut E) {
-        let unsure = |vnode: &&Vnode| !vnode.is_settled() || vnode.is_fresh();
-        let missing = |vnode: &&Vnode| !self.verdicts.contains_key(&(vnode.partition(), node));
+        let missing = |vnode: &&Vnode| {
+            let is_owner = self.config.topology.ring.row(vnode.partition()).contains(&node);
+            is_owner && !self.verdicts.contains_key(&(vnode.partition(), node))
+        };
         let partitions: BTreeSet<Partition> =
-            self.vnodes.vnodes().filter(unsure).filter(missing).map(Vnode::partition).collect();
+            self.vnodes.vnodes().filter(missing).map(Vnode::partition).collect();
         if !partitions.is_empty() && self.peers.is_connected(node) {
             self.show_claims(node, |vnode| partitions.contains(&vnode.partition()), fx);
         }
@@ -159,13 +161,13 @@ impl Shard {
     pub(crate) fn claims<E: Effects<Shard>>(
         &mut self,
         from: Address,
-        claims: Vec<(Partition, Claim)>,
+        claims: Vec<(Partition, Claim, Lineage)>,
         fx: &mut E,
     ) {
         let mut verdicts = Vec::with_capacity(claims.len());
-        for (partition, claim) in claims {
+        for (partition, claim, lineage) in claims {
             let Some(vnode) = self.vnodes.vnode_mut(partition) else { continue };
-            let (verdict, remember) = vnode.hear_claim(from.node, claim);
+            let (verdict, remember) = vnode.hear_claim(from.node, claim, &lineage);
             verdicts.push((partition, claim, verdict));
             if let Some((key, entry)) = remember {
                 self.stored = fx.store(partition, &key, Some(entry));
@@ -205,7 +207,7 @@ impl Shard {
                 self.verdicts.retain(|(judged, _), _| *judged != partition);
             }
             let actor = ActorId(fx.choose(u64::MAX));
-            if vnode.settle(&verdicts, false, actor) {
+            if vnode.settle(&verdicts, actor) {
                 self.persist(partition, fx);
             }
         }
@@ -219,32 +221,29 @@ impl Shard {
         }
     }
 
-    /// Peers that have not judged us by now are not waited for: a new actor is safe whatever they would have said.
+    /// Peers that have not judged us by now are not waited for: the name of this start is new whatever they would say.
     pub(crate) fn settle_silent<E: Effects<Shard>>(&mut self, fx: &mut E) {
-        let waiting = self.vnodes.vnodes().filter(|vnode| !vnode.is_settled());
-        for partition in waiting.map(Vnode::partition).collect::<Vec<_>>() {
+        for vnode in self.vnodes.vnodes_mut().filter(|vnode| !vnode.is_settled()) {
             fx.probe("a vnode started without hearing from all owners");
-            let actor = ActorId(fx.choose(u64::MAX));
-            let changed = self
-                .vnodes
-                .vnode_mut(partition)
-                .is_some_and(|vnode| vnode.settle(&[], true, actor));
-            if changed {
-                self.persist(partition, fx);
-            }
+            vnode.settle(&[], vnode.claim().actor);
         }
     }
 }
 
+/// What a peer is to judge.
+fn shown(vnode: &Vnode) -> (Partition, Claim, Lineage) {
+    (vnode.partition(), vnode.claim(), vnode.lineage().clone())
+}
+
 /// A vnode from what was found of it.
 fn revive<E: Effects<Shard>>(partition: Partition, state: VnodeState, fx: &mut E) -> Vnode {
+    let actor = ActorId(fx.choose(u64::MAX));
     let mut vnode = match state.record {
         record if state.damage != 0 => {
-            let actor = ActorId(fx.choose(u64::MAX));
             Vnode::resume_damaged(partition, record, state.damage, actor)
         }
-        Some(record) => Vnode::resume(partition, record),
-        None => Vnode::format(partition, ActorId(fx.choose(u64::MAX))),
+        Some(record) => Vnode::resume(partition, record, actor),
+        None => Vnode::format(partition, actor),
     };
     for (node, claim) in state.claims {
         vnode.remember_claim(node, claim);

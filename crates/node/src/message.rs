@@ -12,7 +12,7 @@ use ombak_base::limits::{KEY_BYTES_MAX, PEER_FRAME_BYTES_MAX};
 use ombak_base::{
     DecodeError, Epoch, Partition, Reader, RequestId, Tick, Wire, put_bytes, put_varint,
 };
-use ombak_cluster::{Claim, Fence, Fencing, Greeting, Header, Verdict};
+use ombak_cluster::{Claim, Fence, Fencing, Greeting, Header, Lineage, Verdict};
 use ombak_kv::{Answer, Operation};
 use serde::{Deserialize, Serialize};
 
@@ -100,8 +100,8 @@ pub enum Told {
 pub enum Message {
     /// "I am here", with the digest of all bucket properties known.
     Greeting(Greeting, u64),
-    /// What the sender's vnodes claim.
-    Claims(Vec<(Partition, Claim)>),
+    /// What the sender's vnodes claim, and the lineage of each.
+    Claims(Vec<(Partition, Claim, Lineage)>),
     /// What each of these claims of the receiver is worth to the sender.
     Verdicts(Vec<(Partition, Claim, Verdict)>),
     /// A replica request: the coordinator's number for it, the header, the digest of the bucket's properties.
@@ -137,16 +137,18 @@ impl Wire for Message {
                 put_u64s(out, &[greeting.boot, greeting.tick.0, greeting.link, *props]);
             }
             Message::Claims(claims) => {
-                out.push(2);
+                // 2 was the same without lineages, and is still read.
+                out.push(10);
                 put_varint(out, claims.len() as u64);
-                for (partition, claim) in claims {
+                for (partition, claim, lineage) in claims {
                     put_varint(out, u64::from(partition.0));
                     claim.encode(out);
+                    lineage.encode(out);
                 }
             }
             Message::Verdicts(verdicts) => {
                 // 3 was a verdict that did not say on which claim.
-                out.push(10);
+                out.push(11);
                 put_varint(out, verdicts.len() as u64);
                 for (partition, claim, verdict) in verdicts {
                     put_varint(out, u64::from(partition.0));
@@ -214,7 +216,9 @@ fn decode_message(reader: &mut Reader) -> Result<Message, DecodeError> {
             Message::Greeting(Greeting { boot, tick, link: reader.u64()? }, reader.u64()?)
         }
         2 => {
-            let claim = |reader: &mut Reader| Ok((partition(reader)?, Claim::decode(reader)?));
+            let claim = |reader: &mut Reader| {
+                Ok((partition(reader)?, Claim::decode(reader)?, Lineage::default()))
+            };
             Message::Claims(list(reader, 11, claim)?)
         }
         4 => {
@@ -244,6 +248,12 @@ fn decode_message(reader: &mut Reader) -> Result<Message, DecodeError> {
         ),
         9 => Message::PropsTaken(reader.u64()?),
         10 => {
+            let claim = |reader: &mut Reader| {
+                Ok((partition(reader)?, Claim::decode(reader)?, Lineage::decode(reader)?))
+            };
+            Message::Claims(list(reader, 12, claim)?)
+        }
+        11 => {
             let verdict = |reader: &mut Reader| {
                 let (partition, claim) = (partition(reader)?, Claim::decode(reader)?);
                 let verdict = match reader.varint()? {

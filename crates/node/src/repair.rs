@@ -209,6 +209,7 @@ impl Shard {
             }
             None => {
                 fx.probe("a repair made a vnode complete");
+                self.vnodes.give_up_unreadable(partition, fx);
                 if let Some(vnode) = self.vnodes.vnode_mut(partition) {
                     vnode.set_complete(true);
                 }

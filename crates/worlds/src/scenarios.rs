@@ -191,6 +191,32 @@ fn a_rotten_value_is_repaired() {
     assert!(all_complete(&w), "it was put right");
 }
 
+/// What rots where nobody else has it is lost. Each read of it found the damage anew, and made the vnode that had just
+/// been repaired incomplete again, for ever (seed 1365).
+#[test]
+fn a_rotten_value_that_nobody_else_has_is_given_up() {
+    let mut w = world(2);
+    [NodeId(1), NodeId(2)].into_iter().for_each(|node| w.crash(node));
+    w.run_for(3 * SECOND);
+    let one = Quorums { w: Quorum::One, dw: Quorum::One, ..Quorums::default() };
+    let written = ask(&mut w, A, put_op(key(0), one));
+    assert!(matches!(written, Some(Answer::Written(_))), "{written:?}");
+    w.run_for(30 * SECOND);
+    w.restart(A).unwrap();
+    rot(&mut w, A);
+    [NodeId(1), NodeId(2)].into_iter().for_each(|node| w.restart(node).unwrap());
+    w.run_for(5 * SECOND);
+    for is_damaged in [true, false] {
+        let found = get(&mut w, A, key(0));
+        assert!(matches!(found, Some(Answer::NotFound(_))), "two have never had it: {found:?}");
+        w.run_for(SECOND);
+        let complete =
+            w.machine(A, S).is_some_and(|shard| shard.vnodes().all(|vnode| vnode.is_complete()));
+        assert_eq!(complete, !is_damaged);
+        w.ask(A, S, ombak_node::Request::Repair, 30 * SECOND);
+    }
+}
+
 /// The own replica had synced the tombstone long ago; its word was kept back until something else was stored.
 #[test]
 fn a_read_reaps_a_tombstone_that_was_synced_long_ago() {

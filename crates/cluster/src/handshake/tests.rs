@@ -19,11 +19,16 @@ fn hello() -> Hello {
 }
 
 #[test]
-fn the_bytes_of_version_3_are_kept_for_ever() {
-    let golden = Hello { cluster: ClusterId(0x0807_0605_0403_0201), ..hello() };
-    let bytes = [3, 3, 1, 2, 3, 4, 5, 6, 7, 8, 1, 7, 0, 0, 0, 0, 0, 0, 0, 1, 0, 2];
-    assert_eq!(golden.encode(), bytes);
-    assert_eq!(Hello::decode(&bytes), Ok(golden));
+fn the_bytes_of_versions_2_and_3_are_kept_for_ever() {
+    for version in [2, 3] {
+        let versions = (version, version);
+        let golden = Hello { versions, cluster: ClusterId(0x0807_0605_0403_0201), ..hello() };
+        let v = version as u8;
+        let bytes = [v, v, 1, 2, 3, 4, 5, 6, 7, 8, 1, 7, 0, 0, 0, 0, 0, 0, 0, 1, 0, 2];
+        assert_eq!(golden.encode(), bytes);
+        let read = if version == VERSION { Ok(golden) } else { Err(HandshakeError::Version(2, 2)) };
+        assert_eq!(Hello::decode(&bytes), read);
+    }
 }
 
 #[test]
@@ -42,6 +47,7 @@ fn strangers_are_told_why_not() {
     assert_eq!(admit(Hello { node: NodeId(3), ..hello() }), Err(HandshakeError::Member(NodeId(3))));
     assert_eq!(admit(Hello { node: NodeId(0), ..hello() }), Err(HandshakeError::Self_));
     assert_eq!(admit(Hello { versions: (1, 1), ..hello() }), Err(HandshakeError::Version(1, 1)));
+    assert_eq!(admit(Hello { versions: (2, 2), ..hello() }), Err(HandshakeError::Version(2, 2)));
     assert_eq!(admit(Hello { versions: (4, 5), ..hello() }), Err(HandshakeError::Version(4, 5)));
 }
 

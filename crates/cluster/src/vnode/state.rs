@@ -4,17 +4,22 @@
 //!
 //! A dot may never be used twice, or two different writes would look like one and one of them would vanish. The number
 //! `n` is therefore minted only below a *lease* that is already synced; a boot resumes at the lease, skipping what was
-//! left of it, and records the gap. Peers remember each other's leases. A vnode that comes back with less than a peer
-//! remembers sits on a lost or restored disk: it becomes a new actor, and is incomplete. If some peer cannot be asked,
-//! it becomes a new actor to be safe, and stays as complete as it was.
+//! left of it, and records the gap.
 //!
 //! # A name for each boot
 //!
 //! A context is a version vector: "up to n of this actor" says that every earlier write of that actor to the key is seen
 //! as well. A vnode that crashes may lose writes that it had named and sent to others, who have synced and acknowledged
 //! them. Were it to go on under the same name, its next write to the key would claim to have seen what it has lost, and
-//! the others would drop it. So each boot names its writes under an actor of its own, made of the vnode's actor and of
-//! the lease that the boot began at: two boots that minted anything never began at the same.
+//! the others would drop it. So each boot names its writes under an actor of its own, drawn at random: whatever disk it
+//! finds, and whether anybody can be asked or not, nobody else has ever had that name.
+//!
+//! # Lost and older disks
+//!
+//! Peers remember of each vnode under which actor it was last started, and a directory remembers its last starts (its
+//! *lineage*). A vnode that comes with a directory which does not know of the start that a peer remembers sits on a lost
+//! disk, or on an older copy: it becomes incomplete, of a higher generation. It shows the same claim and the same lineage
+//! until it has been judged, however often it is started, and however long its peers are silent.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -26,7 +31,7 @@ use ombak_base::{
 use ombak_crdt::{Context, Dot};
 use serde::{Deserialize, Serialize};
 
-use super::record::{Claim, META_KEY, VnodeRecord, peer_key};
+use super::record::{Claim, Lineage, META_KEY, VnodeRecord, peer_key};
 use crate::header::{CLOCK_SLACK_MS, FENCE_WINDOW_MS};
 
 /// How many numbers a lease is ahead.
@@ -73,22 +78,23 @@ impl Vnode {
     /// A vnode on a directory that has none: incomplete until the other owners confirm that there never was one.
     pub fn format(partition: Partition, actor: ActorId) -> Vnode {
         let claim = Claim { generation: 1, actor, lease: LEASE };
-        let record =
-            VnodeRecord { claim, complete: false, fresh: true, mended: 0, gaps: Vec::new() };
-        Vnode::with_record(partition, record, 0, 1)
+        let (gaps, lineage) = (Vec::new(), Lineage::default());
+        let record = VnodeRecord { claim, complete: false, fresh: true, mended: 0, gaps, lineage };
+        Vnode::with_record(partition, record, 1)
     }
 
-    /// A vnode that was here before. What is left of its lease is skipped.
-    pub fn resume(partition: Partition, mut record: VnodeRecord) -> Vnode {
-        let lease = record.claim.lease;
-        let next = if planted!("a dot reused after a crash") {
-            lease.saturating_sub(LEASE) + 1
-        } else {
-            lease + 1
+    /// A vnode that was here before, under the name of a new start. What is left of its lease is skipped.
+    pub fn resume(partition: Partition, mut record: VnodeRecord, actor: ActorId) -> Vnode {
+        let Claim { generation, actor: before, lease } = record.claim;
+        record.lineage.push(before, lease);
+        record.gaps = vec![(1, lease)];
+        let actor = named(before, actor);
+        record.claim = Claim { generation, actor, lease: lease + LEASE };
+        let next = match planted!("a dot reused after a crash") {
+            true => lease.saturating_sub(LEASE) + 1,
+            false => lease + 1,
         };
-        record.add_gap(lease.saturating_sub(LEASE) + 1, lease);
-        record.claim.lease = lease + LEASE;
-        Vnode::with_record(partition, record, lease, next)
+        Vnode::with_record(partition, record, next)
     }
 
     /// A vnode whose stored data turned out damaged: what it lacks is unknown, and so is what it minted. `damage` is the
@@ -100,7 +106,7 @@ impl Vnode {
         actor: ActorId,
     ) -> Vnode {
         let mut vnode = match record {
-            Some(record) if record.mended == damage => Vnode::resume(partition, record),
+            Some(record) if record.mended == damage => Vnode::resume(partition, record, actor),
             record => {
                 let mut vnode = Vnode::format(partition, actor);
                 vnode.record.claim.generation += record.map_or(0, |record| record.claim.generation);
@@ -112,10 +118,10 @@ impl Vnode {
         vnode
     }
 
-    fn with_record(partition: Partition, record: VnodeRecord, began_at: u64, next: u64) -> Vnode {
+    fn with_record(partition: Partition, record: VnodeRecord, next: u64) -> Vnode {
         Vnode {
             partition,
-            minting: name_of(record.claim.actor, began_at),
+            minting: record.claim.actor,
             record,
             damage: 0,
             next,
@@ -169,6 +175,11 @@ impl Vnode {
         self.record.claim
     }
 
+    /// The starts that its directory remembers.
+    pub fn lineage(&self) -> &Lineage {
+        &self.record.lineage
+    }
+
     /// Names one write. `None` while the lease is not synced or the peers have not been asked.
     pub fn mint(&mut self) -> Option<Dot> {
         if !self.can_mint() {
@@ -215,24 +226,18 @@ impl Vnode {
         self.lease_synced = lease.min(self.record.claim.lease);
     }
 
-    /// The peers have spoken: `unheard` says that some could not be asked. Says whether the record has changed.
-    pub fn settle(&mut self, verdicts: &[Verdict], unheard: bool, new_actor: ActorId) -> bool {
+    /// The peers have spoken, or have been silent for too long. Says whether the record has changed.
+    pub fn settle(&mut self, verdicts: &[Verdict], new_actor: ActorId) -> bool {
         self.settled = true;
         let older = verdicts.iter().filter_map(|verdict| match verdict {
             Verdict::Fits => None,
             Verdict::Older(generation) => Some(*generation),
         });
-        if let Some(generation) = older.max() {
-            self.become_actor(new_actor, generation.max(self.record.claim.generation) + 1);
-            self.record.complete = false;
-            self.record.fresh = false;
-            return true;
-        }
-        if unheard && !self.record.fresh {
-            self.become_actor(new_actor, self.record.claim.generation + 1);
-            return true;
-        }
-        false
+        let Some(generation) = older.max() else { return false };
+        self.become_actor(new_actor, generation.max(self.record.claim.generation) + 1);
+        self.record.complete = false;
+        self.record.fresh = false;
+        true
     }
 
     /// All other owners have confirmed that nothing was here before.
@@ -244,7 +249,8 @@ impl Vnode {
     /// Something that this boot has stored, or an earlier one, cannot be read any more: what it named before may be lost
     /// here, so what comes now has another name.
     pub fn name_anew(&mut self) {
-        self.minting = name_of(self.minting, self.next);
+        let name = fnv1a(fnv1a(FNV_START, &self.minting.0.to_le_bytes()), &self.next.to_le_bytes());
+        self.minting = named(self.minting, ActorId(name));
     }
 
     /// Its data has been copied, or found wanting.
@@ -259,16 +265,25 @@ impl Vnode {
     fn become_actor(&mut self, actor: ActorId, generation: u64) {
         self.record.claim = Claim { generation, actor, lease: LEASE };
         self.record.gaps.clear();
-        self.minting = name_of(actor, 0);
+        self.record.lineage = Lineage::default();
+        self.minting = actor;
         self.next = 1;
         self.lease_synced = 0;
     }
 
-    /// Hears what `node` claims for its replica. A claim that fits is remembered: the entry to store is returned.
-    pub fn hear_claim(&mut self, node: NodeId, claim: Claim) -> (Verdict, Option<(Bytes, Entry)>) {
+    /// Hears what `node` claims for its replica, and the lineage of that. A claim that fits is remembered: the entry to
+    /// store is returned.
+    pub fn hear_claim(
+        &mut self,
+        node: NodeId,
+        claim: Claim,
+        lineage: &Lineage,
+    ) -> (Verdict, Option<(Bytes, Entry)>) {
         match self.peers.get(&node) {
             Some(known) if *known == claim => (Verdict::Fits, None),
-            Some(known) if !claim.follows(known) => (Verdict::Older(known.generation), None),
+            Some(known) if !claim.follows(lineage, known) => {
+                (Verdict::Older(known.generation), None)
+            }
             _ => {
                 self.peers.insert(node, claim);
                 let mut bytes = Vec::new();
@@ -341,12 +356,10 @@ impl Vnode {
     }
 }
 
-/// The name under which a boot mints that began at this lease of its actor.
-fn name_of(actor: ActorId, began_at: u64) -> ActorId {
-    if planted!("a dot reused after a crash") || planted!("one name for all boots") {
-        return actor;
-    }
-    ActorId(fnv1a(fnv1a(FNV_START, &actor.0.to_le_bytes()), &began_at.to_le_bytes()))
+/// A new name; the one before, where that bug is planted.
+fn named(before: ActorId, new: ActorId) -> ActorId {
+    let keeps = planted!("a dot reused after a crash") || planted!("one name for all boots");
+    if keeps { before } else { new }
 }
 
 #[cfg(test)]

@@ -5,8 +5,12 @@ use proptest::prelude::*;
 use super::*;
 
 fn vnode() -> Vnode {
-    let mut vnode = Vnode::format(Partition(1), ActorId(1));
-    vnode.settle(&[], false, ActorId(2));
+    vnode_of(ActorId(1))
+}
+
+fn vnode_of(actor: ActorId) -> Vnode {
+    let mut vnode = Vnode::format(Partition(1), actor);
+    vnode.settle(&[], ActorId(2));
     vnode.confirm_fresh();
     vnode.lease_is_synced(LEASE);
     vnode
@@ -246,9 +250,7 @@ proptest! {
     fn what_is_done_at_once_is_what_would_have_been_done(
         writes in proptest::collection::vec((0..2usize, 0..4u128, any::<[bool; 4]>(), 0..8usize), 1..20),
     ) {
-        let mut vnodes = [vnode(), vnode()];
-        vnodes[1].settle(&[], true, ombak_base::ActorId(3));
-        vnodes[1].lease_is_synced(LEASE);
+        let mut vnodes = [vnode(), another_vnode()];
         let mut stored = [None, None];
         let mut contexts = vec![Context::default()];
         for (at, request, [siblings, deleted, retried, arrives], context) in writes {
@@ -330,10 +332,7 @@ fn values(stored: &Option<Entry>) -> Vec<Bytes> {
 
 /// A second vnode of the same partition, of another actor.
 fn another_vnode() -> Vnode {
-    let mut vnode = vnode();
-    vnode.settle(&[], true, ActorId(3));
-    vnode.lease_is_synced(LEASE);
-    vnode
+    vnode_of(ActorId(3))
 }
 
 fn exchange(a: (&mut Vnode, &mut Option<Entry>), b: (&mut Vnode, &mut Option<Entry>)) {

@@ -76,6 +76,54 @@ fn a_write_whose_coordinator_could_not_sync_it_is_kept() {
     assert_eq!(values(&mut w, B, Quorum::All), Ok(2));
 }
 
+fn all_complete(w: &World<Cluster>, node: NodeId) -> bool {
+    let complete = |shard: &Shard| shard.vnodes().all(|vnode| vnode.is_complete());
+    w.machine(node, S).is_some_and(complete)
+}
+
+/// A gets back a copy of its disk that was made before its last start. Its claim came out as the one that the others
+/// remembered, so nobody noticed; and it named its writes as the start before it had: one dot for two writes, of which one
+/// vanished.
+#[test]
+fn a_copy_of_before_the_last_start_is_noticed_and_reuses_no_dot() {
+    let mut w = world(1);
+    assert!(keep_siblings(&mut w));
+    w.run_for(SECOND);
+    w.restart(A).unwrap();
+    w.run_for(5 * SECOND);
+    assert!(put(&mut w, A, key(0)));
+    w.put_older_disk(A);
+    w.restart(A).unwrap();
+    w.run_for(5 * SECOND);
+    assert!(put(&mut w, A, key(0)));
+    w.run_for(SECOND);
+    assert_eq!(values(&mut w, B, Quorum::All), Ok(2));
+    assert!(!all_complete(&w, A), "what it lacks is not taken for absent");
+    w.ask(A, S, ombak_node::Request::Repair, 30 * SECOND);
+    assert!(all_complete(&w, A));
+}
+
+/// The same while nobody can tell it so, twice: each start took a name of its own, to be safe, and that fitted when the
+/// others came (seed 434).
+#[test]
+fn a_copy_that_is_started_alone_is_noticed_later() {
+    for starts in 1..=3 {
+        let mut w = world(1);
+        w.restart(A).unwrap();
+        w.run_for(5 * SECOND);
+        assert!(put(&mut w, A, key(0)));
+        [B, C].into_iter().for_each(|node| w.crash(node));
+        w.put_older_disk(A);
+        for _ in 0..starts {
+            w.restart(A).unwrap();
+            w.run_for(5 * SECOND);
+        }
+        [B, C].into_iter().for_each(|node| w.restart(node).unwrap());
+        w.run_for(5 * SECOND);
+        assert!(!all_complete(&w, A), "after {starts} starts");
+    }
+}
+
 /// The same with rot: commands on a key whose value cannot be read run as if nothing were there, under the same actor.
 #[test]
 fn a_write_onto_a_rotten_value_keeps_what_others_have() {

@@ -1,23 +1,37 @@
 use ombak_base::Reader;
 
+use super::super::record::STARTS_MAX;
 use super::*;
 
 const P: Partition = Partition(3);
 
 fn settled(mut vnode: Vnode) -> Vnode {
-    vnode.settle(&[], false, ActorId(99));
+    vnode.settle(&[], ActorId(99));
     vnode
 }
 
 fn record(lease: u64) -> VnodeRecord {
     let claim = Claim { generation: 1, actor: ActorId(5), lease };
-    VnodeRecord { claim, complete: true, fresh: false, mended: 0, gaps: Vec::new() }
+    let (gaps, lineage) = (Vec::new(), Lineage::default());
+    VnodeRecord { claim, complete: true, fresh: false, mended: 0, gaps, lineage }
 }
 
 #[test]
 fn the_record_of_version_1_is_kept_for_ever() {
     let record = VnodeRecord { mended: 9, gaps: vec![(1, 300)], ..record(300) };
     let golden = [1, 1, 5, 0, 0, 0, 0, 0, 0, 0, 0xac, 2, 1, 9, 0, 0, 0, 0, 0, 0, 0, 1, 1, 0xac, 2];
+    assert_eq!(VnodeRecord::decode(&Bytes::copy_from_slice(&golden)), Ok(record));
+}
+
+#[test]
+fn the_record_of_version_2_is_kept_for_ever() {
+    let mut lineage = Lineage::default();
+    lineage.push(ActorId(3), 300);
+    let record = VnodeRecord { mended: 9, gaps: vec![(1, 300)], lineage, ..record(300) };
+    let golden = [
+        2, 1, 5, 0, 0, 0, 0, 0, 0, 0, 0xac, 2, 1, 9, 0, 0, 0, 0, 0, 0, 0, 1, 1, 0xac, 2, 1, 3, 0,
+        0, 0, 0, 0, 0, 0, 0xac, 2,
+    ];
     assert_eq!(record.encode()[..], golden);
     assert_eq!(VnodeRecord::decode(&Bytes::copy_from_slice(&golden)), Ok(record));
 }
@@ -35,27 +49,20 @@ fn nothing_is_minted_before_the_lease_is_synced_and_the_peers_are_asked() {
 
 #[test]
 fn each_boot_names_its_writes_under_an_actor_of_its_own() {
-    let mint = |mut vnode: Vnode| {
-        vnode.lease_synced = vnode.record.claim.lease;
-        settled(vnode).mint().expect("its lease is synced").actor
-    };
-    let boots = [
-        mint(Vnode::format(P, record(LEASE).claim.actor)),
-        mint(Vnode::resume(P, record(LEASE))),
-        mint(Vnode::resume(P, record(2 * LEASE))),
-    ];
-    assert!(boots[0] != boots[1] && boots[1] != boots[2] && boots[0] != boots[2], "{boots:?}");
-    // One that has minted nothing, since its record was not synced, may be followed by another of the same name.
-    assert_eq!(boots[1], mint(Vnode::resume(P, record(LEASE))));
+    let mut vnode = settled(Vnode::resume(P, record(LEASE), ActorId(6)));
+    vnode.lease_synced = vnode.record.claim.lease;
+    assert_eq!(vnode.mint(), Some(Dot { actor: ActorId(6), n: LEASE + 1 }));
+    vnode.name_anew();
+    assert_ne!(vnode.mint().map(|dot| dot.actor), Some(ActorId(6)), "something was lost");
 }
 
 #[test]
 fn a_boot_resumes_at_the_lease_and_records_the_gap() {
-    let mut vnode = settled(Vnode::resume(P, record(LEASE)));
+    let mut vnode = settled(Vnode::resume(P, record(LEASE), ActorId(6)));
     vnode.lease_synced = vnode.record.claim.lease;
     assert_eq!(vnode.mint().map(|dot| dot.n), Some(LEASE + 1));
     assert_eq!(vnode.record.gaps, [(1, LEASE)]);
-    let again = Vnode::resume(P, vnode.record);
+    let again = Vnode::resume(P, vnode.record, ActorId(7));
     assert_eq!(again.record.gaps, [(1, 2 * LEASE)]);
 }
 
@@ -75,30 +82,68 @@ fn the_lease_is_extended_before_it_is_used_up() {
     assert_eq!(minted, LEASE, "nothing above the lease");
 }
 
+/// What a peer that remembers `known` says to what this vnode shows.
+fn judged(known: &Vnode, shown: &Vnode) -> Verdict {
+    let mut peer = Vnode::format(P, ActorId(100));
+    peer.remember_claim(NodeId(1), known.claim());
+    peer.hear_claim(NodeId(1), shown.claim(), shown.lineage()).0
+}
+
+/// `vnode`, started so many times more.
+fn started(vnode: &Vnode, times: u64, actors_from: u64) -> Vnode {
+    (0..times).fold(vnode.clone(), |vnode, at| {
+        settled(Vnode::resume(P, vnode.record, ActorId(actors_from + at)))
+    })
+}
+
 #[test]
-fn a_restored_disk_is_noticed_by_a_peer() {
-    let mut peer = Vnode::format(P, ActorId(6));
-    let claim = |generation, actor, lease| Claim { generation, actor: ActorId(actor), lease };
-    assert_eq!(peer.hear_claim(NodeId(1), claim(1, 5, 300)).0, Verdict::Fits);
-    assert_eq!(peer.hear_claim(NodeId(1), claim(1, 5, 400)).0, Verdict::Fits);
-    assert_eq!(peer.hear_claim(NodeId(1), claim(1, 5, 300)), (Verdict::Older(1), None));
-    assert_eq!(peer.hear_claim(NodeId(1), claim(1, 9, 500)), (Verdict::Older(1), None));
-    assert_eq!(peer.hear_claim(NodeId(1), claim(2, 9, 1)).0, Verdict::Fits);
+fn a_directory_knows_its_earlier_starts() {
+    let first = Vnode::resume(P, record(LEASE), ActorId(6));
+    for times in 0..3 * STARTS_MAX as u64 {
+        let later = started(&first, times, 200);
+        assert_eq!(judged(&first, &later), Verdict::Fits, "after {times} starts");
+        let earlier = if times == 0 { Verdict::Fits } else { Verdict::Older(1) };
+        assert_eq!(judged(&later, &first), earlier, "{times} starts ago");
+    }
+}
+
+/// However often it is started, and however long its peers are silent.
+#[test]
+fn an_older_disk_is_noticed_by_a_peer() {
+    let copied = Vnode::resume(P, record(LEASE), ActorId(6));
+    let known = started(&copied, 1, 200);
+    for times in 1..STARTS_MAX as u64 {
+        let restored = started(&copied, times, 300);
+        assert_eq!(judged(&known, &restored), Verdict::Older(1), "{times} starts after");
+        assert!(restored.is_complete() && restored.is_settled(), "nobody has told it");
+    }
+}
+
+#[test]
+fn a_copy_of_before_the_lease_was_extended_is_noticed() {
+    let copied = Vnode::resume(P, record(LEASE), ActorId(6));
+    let mut known = copied.clone();
+    known.extend_lease();
+    assert_eq!(judged(&copied, &known), Verdict::Fits);
+    assert_eq!(judged(&known, &started(&copied, 1, 200)), Verdict::Older(1));
 }
 
 #[test]
 fn a_lost_disk_makes_a_new_actor_and_an_incomplete_vnode() {
-    let mut vnode = Vnode::resume(P, record(LEASE));
-    assert!(vnode.settle(&[Verdict::Fits, Verdict::Older(4)], false, ActorId(9)));
+    let known = Vnode::resume(P, record(LEASE), ActorId(6));
+    let mut vnode = Vnode::resume(P, record(LEASE), ActorId(7));
+    assert!(vnode.settle(&[Verdict::Fits, Verdict::Older(4)], ActorId(9)));
     assert_eq!(vnode.claim(), Claim { generation: 5, actor: ActorId(9), lease: LEASE });
     assert!(!vnode.is_complete() && !vnode.is_fresh());
+    assert_eq!(judged(&known, &vnode), Verdict::Fits, "it says what it is");
+    assert_eq!(judged(&vnode, &known), Verdict::Older(5));
 }
 
 #[test]
-fn a_silent_peer_makes_a_new_actor_only() {
-    let mut vnode = Vnode::resume(P, record(LEASE));
-    assert!(vnode.settle(&[Verdict::Fits], true, ActorId(9)));
-    assert_eq!(vnode.claim().actor, ActorId(9));
+fn silent_peers_change_nothing() {
+    let mut vnode = Vnode::resume(P, record(LEASE), ActorId(6));
+    assert!(!vnode.settle(&[], ActorId(9)));
+    assert_eq!(vnode.claim().actor, ActorId(6));
     assert!(vnode.is_complete());
 }
 
