@@ -21,11 +21,14 @@
 //!   What it knows it removes, shown or not, since contexts name everything that was ever seen.
 //! - A write that failed may be done, now or a little later, and then it is like any other.
 //!
-//! # A lost disk
+//! # A spoilt disk
+//!
+//! At most one disk of a run is lost, comes back as a copy of before its node's last start, or rots, or has a write gone
+//! astray on it. All of these count as its loss, at the time when they were done.
 //!
 //! Of a key on a lost disk, one replica fewer holds what was acknowledged before. Until the disk is repaired, a stale
 //! value may be shown beside the empty replica, and whoever writes with such a read behind him knows less than he should.
-//! "Not found" is never said on the word of an empty replica, so `found` holds all the time. A repair copies from every
+//! "Not found" is never said on the word of a replica that lacks something, so `found` holds all the time. A repair copies from every
 //! other owner: then each write that one of them holds is on two disks at least.
 
 mod op;

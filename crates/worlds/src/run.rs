@@ -152,9 +152,11 @@ struct Run {
     faults: Faults,
     paused: Vec<NodeId>,
     last_resume: Tick,
-    /// Whether a lost disk may still be drawn.
-    may_wipe: bool,
-    has_wiped: bool,
+    /// Whether a spoilt disk may still be drawn.
+    may_spoil: bool,
+    has_spoilt: bool,
+    /// Whose disk may hold what cannot be read.
+    rotten: Option<NodeId>,
     new_epoch: bool,
     wrong_clocks: bool,
     /// Whether a picture of the storm is wanted.
@@ -185,9 +187,9 @@ impl Run {
             actions: Vec::new(),
             decisions: Decisions::new(),
         };
-        let may_wipe = rng.chance(1, 2);
+        let may_spoil = rng.chance(3, 4);
         let mut run = Run::new(script, trace_lines)?;
-        (run.rng, run.may_wipe, run.faults) = (rng, may_wipe, faults);
+        (run.rng, run.may_spoil, run.faults) = (rng, may_spoil, faults);
         Ok(run)
     }
 
@@ -213,8 +215,9 @@ impl Run {
             faults,
             paused: Vec::new(),
             last_resume: Tick(0),
-            may_wipe: false,
-            has_wiped: false,
+            may_spoil: false,
+            has_spoilt: false,
+            rotten: None,
             new_epoch,
             wrong_clocks,
             wants_picture: false,

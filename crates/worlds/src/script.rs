@@ -47,6 +47,12 @@ pub enum Action {
     Start(NodeId, Boot),
     /// A node's disk is replaced by an empty one, and it is started.
     Wipe(NodeId, Boot),
+    /// A node's disk is replaced by a copy that was made before the node was last started, and it is started.
+    Older(NodeId, Boot),
+    /// A bit turns in each of the files in which a node's vnodes keep their data; the number says which.
+    Rot(NodeId, u64),
+    /// The n-th write to those files from now goes elsewhere among them; the last number says where.
+    Misdirect(NodeId, u64, u64),
     /// A node stops where it is.
     Pause(NodeId),
     /// All that stopped go on.

@@ -43,6 +43,7 @@ impl Run {
         self.rest();
         for _ in 0..3 {
             self.repair_all();
+            self.find_rot();
             if all_complete(&self.world) {
                 self.workload.history_mut().disk_repaired(self.world.now());
                 return Ok(());
@@ -73,6 +74,14 @@ impl Run {
             }
         }
         self.rest();
+    }
+
+    /// What has rotten is found by who reads it, and a node that is asked for a key reads its own replica.
+    fn find_rot(&mut self) {
+        if let Some(node) = self.rotten {
+            self.workload.read_all(&mut self.world, node, Quorum::Default);
+            self.rest();
+        }
     }
 
     fn rest(&mut self) {
@@ -199,7 +208,7 @@ impl Run {
                 let detail = format!("{name}: {props:?}, and {other:?} on {at:?}");
                 return Err(self.failure("properties converge", detail));
             }
-            if self.workload.must_keep_siblings(bucket, self.has_wiped) && !props.allow_mult() {
+            if self.workload.must_keep_siblings(bucket, self.has_spoilt) && !props.allow_mult() {
                 let detail = format!("{name} was to keep siblings: {props:?}");
                 return Err(self.failure("a change of properties lasts", detail));
             }

@@ -3,15 +3,18 @@
 use std::io::ErrorKind;
 
 use ombak_base::{Epoch, NodeId};
-use ombak_sim::SyncFault;
+use ombak_sim::{Rng, SyncFault, World};
 
 use super::{Run, SKEW_US};
-use crate::cluster::SMALL_STORE;
+use crate::cluster::{Cluster, SMALL_STORE};
 use crate::keys::{keys, place};
 use crate::script::{Action, Boot};
 
 /// A link is slow by up to this: nearly the silence after which a node is suspected.
 const SLOW_US_MAX: u64 = 800_000;
+/// Where vnodes keep their data. What rots in the commit log behind everything else cannot be told from a write that was torn
+/// in a crash, and is not noticed; so nothing rots there.
+const VNODES: &str = "vnodes/";
 /// In some runs clocks are too fast or too slow by up to this: a hundred times what a bad crystal does.
 const RATE_PPM: u64 = 10_000;
 
@@ -37,9 +40,9 @@ impl Run {
             9 if node != other => Action::Reset(node, other),
             10 if self.world.is_up(node) && !self.paused.contains(&node) => Action::Pause(node),
             11 => Action::Resume,
-            12 if self.may_wipe => {
-                self.may_wipe = false;
-                Action::Wipe(node, self.draw_boot())
+            12 if self.may_spoil => {
+                self.may_spoil = false;
+                self.draw_spoilt(node)
             }
             // The node answers reads, and refuses writes until it is started again.
             13 => {
@@ -58,6 +61,16 @@ impl Run {
             19 if self.wrong_clocks => Action::Clock(node, self.draw_skew()),
             _ => return None,
         })
+    }
+
+    /// What befalls the one disk that may be spoilt.
+    fn draw_spoilt(&mut self, node: NodeId) -> Action {
+        match self.rng.below(4) {
+            0 => Action::Wipe(node, self.draw_boot()),
+            1 => Action::Older(node, self.draw_boot()),
+            2 => Action::Rot(node, self.rng.below(1_000)),
+            _ => Action::Misdirect(node, self.rng.between(1, 10), self.rng.below(1_000)),
+        }
     }
 
     fn draw_cut(&mut self, mut nodes: Vec<NodeId>) -> Action {
@@ -95,7 +108,10 @@ impl Run {
             Action::Crash(node) => self.world.crash(*node),
             Action::CrashAll => nodes.for_each(|node| self.world.crash(node)),
             Action::Start(node, boot) => self.start(*node, *boot),
-            Action::Wipe(node, boot) => self.wipe(*node, *boot),
+            Action::Wipe(node, boot) => self.replace_disk(*node, *boot, World::wipe),
+            Action::Older(node, boot) => self.replace_disk(*node, *boot, World::put_older_disk),
+            Action::Rot(node, seed) => self.rot(*node, *seed),
+            Action::Misdirect(node, n, seed) => self.misdirect(*node, *n, *seed),
             Action::Pause(node) => {
                 self.world.pause(*node);
                 self.paused.push(*node);
@@ -119,21 +135,48 @@ impl Run {
         }
     }
 
-    /// A disk is lost. At most one is in a run: with two, acknowledged data may really be gone.
-    fn wipe(&mut self, node: NodeId, boot: Boot) {
-        if std::mem::replace(&mut self.has_wiped, true) {
-            return;
+    /// Another disk comes in place of a node's, with less on it. It comes back at once, so that the cluster lives with
+    /// an incomplete replica for as long as possible.
+    fn replace_disk(
+        &mut self,
+        node: NodeId,
+        boot: Boot,
+        replace: impl Fn(&mut World<Cluster>, NodeId),
+    ) {
+        if self.spoil(node) {
+            self.paused.retain(|paused| *paused != node);
+            replace(&mut self.world, node);
+            self.start(node, boot);
         }
-        self.paused.retain(|paused| *paused != node);
-        self.world.wipe(node);
+    }
+
+    fn rot(&mut self, node: NodeId, seed: u64) {
+        if self.spoil(node) {
+            self.rotten = Some(node);
+            self.world.disk(node).rot(VNODES, &mut Rng::new(seed));
+        }
+    }
+
+    fn misdirect(&mut self, node: NodeId, n: u64, seed: u64) {
+        if self.spoil(node) {
+            self.rotten = Some(node);
+            self.world.disk(node).misdirect_write(VNODES, n, seed);
+        }
+    }
+
+    /// A disk does not hold what it should any more. At most one is in a run (`false`: that was it): with two,
+    /// acknowledged data may really be gone.
+    fn spoil(&mut self, node: NodeId) -> bool {
+        if std::mem::replace(&mut self.has_spoilt, true) {
+            return false;
+        }
         let (cluster, at) = (self.world.system(), self.world.now());
         let lies_there = |key: &usize| {
             let (partition, _) = place(*key, cluster.shape().ring_size);
             cluster.primaries(partition).contains(&node)
         };
         self.workload.history_mut().disk_lost(keys().filter(lies_there), at);
-        // It comes back at once, so that the cluster lives with an incomplete replica for as long as possible.
-        self.start(node, boot);
+        true
     }
 
     pub(super) fn start(&mut self, node: NodeId, boot: Boot) {

@@ -148,6 +148,11 @@ impl Reading {
             ["crash", node] => Action::Crash(self.node(node)?),
             ["start", node, boot @ ..] => Action::Start(self.node(node)?, boot_of(boot)?),
             ["wipe", node, boot @ ..] => Action::Wipe(self.node(node)?, boot_of(boot)?),
+            ["older", node, boot @ ..] => Action::Older(self.node(node)?, boot_of(boot)?),
+            ["rot", node, seed] => Action::Rot(self.node(node)?, number(seed)?),
+            ["misdirect", node, n, seed] => {
+                Action::Misdirect(self.node(node)?, number(n)?, number(seed)?)
+            }
             ["pause", node] => Action::Pause(self.node(node)?),
             ["resume"] => Action::Resume,
             ["cut", left, right] => Action::Cut(self.nodes(left)?, self.nodes(right)?),

@@ -25,6 +25,9 @@ nodes 3 shards 1 partitions 8
 9.200000 client 1 n1.s0 get k0 r=quorum notfound-ok=false
 9.300000 crash n1
 9.500000 start n1 clock=-2000
+9.600000 rot n2 7
+9.700000 misdirect n2 3 11
+9.800000 older n2 rate=-10
 10.000000 healed
 9.000000 n0.s0>n1.s0 delay 5000
 9.000000 #2 n0.s0>n2.s0 drop
@@ -34,7 +37,7 @@ nodes 3 shards 1 partitions 8
 #[test]
 fn a_script_written_by_hand_is_run() {
     let script: Script = SMALL.parse().unwrap();
-    assert_eq!(script.actions.len(), 5);
+    assert_eq!(script.actions.len(), 8);
     assert_eq!(script.decisions.len(), 3);
     let report = run_script(&script).unwrap();
     assert_eq!(report, run_script(&script).unwrap());
@@ -61,11 +64,11 @@ fn what_is_no_script_is_refused_with_its_line() {
         ("n1,n2", "n1,n3", "line 6: n3: there are 3 nodes"),
         ("9.100000", "8.100000", "line 6: 8.100000 is before the line above it"),
         ("crash n1", "crush n1", "line 8: \"crush n1\" is nothing that can be done"),
-        ("10.000000 healed\n", "", "line 10: 9.000000 is before the line above it"),
+        ("10.000000 healed\n", "", "line 13: 9.000000 is before the line above it"),
         (
             "n2.s0 drop",
             "n2.s0 dropp",
-            "line 12: \"dropp\" is nothing that is decided of n0.s0>n2.s0",
+            "line 15: \"dropp\" is nothing that is decided of n0.s0>n2.s0",
         ),
         ("clock=-2000", "clock=-9999999999", "line 9: 9999999999 µs: nothing takes longer"),
         (
@@ -73,13 +76,16 @@ fn what_is_no_script_is_refused_with_its_line() {
             "rate=9223372036854775807",
             "line 9: 9223372036854775807: a clock is wrong",
         ),
-        ("delay 5000", "delay 99999999999", "line 11: 99999999999 µs: nothing takes longer"),
+        ("rot n2 7", "rot n2", "line 10: \"rot n2\" is nothing that can be done"),
+        ("misdirect n2 3", "misdirect n2 x", "line 11: \"x\" is no number"),
+        ("older n2", "older n3", "line 12: n3: there are 3 nodes"),
+        ("delay 5000", "delay 99999999999", "line 14: 99999999999 µs: nothing takes longer"),
     ] {
         let found = with(from, to);
         assert!(found.starts_with(error), "{to}: {found}");
     }
     let end = SMALL.find("10.000000").unwrap();
-    let error = "line 9: the schedule ends here, and has no \"… healed\"";
+    let error = "line 12: the schedule ends here, and has no \"… healed\"";
     assert_eq!(refused(&SMALL[..end]), error);
     assert_eq!(refused(""), "line 1: a schedule begins with \"ombak schedule 1\"");
 }
@@ -114,6 +120,7 @@ proptest! {
 #[test]
 fn odd_clusters_and_odd_actions_end_with_a_word() {
     let odd = "4.000000 start n0 clock=3600000000 rate=-500000\n4.000000 cut n0 n0\n4.100000 wipe n0\n4.100000 wipe n0\n\
+        4.150000 rot n0 7\n4.150000 misdirect n0 0 7\n4.150000 older n0\n\
         4.200000 pause n0\n4.200000 crash n0\n4.200000 resume\n4.300000 reset n0 n0\n4.300000 one-way n0 n0\n\
         4.300000 client 63 n0.s0 list buckets\n4.400000 turn b0 n0.s0\n4.400000 fill n0 0\n4.500000 slow n0 n0 1\n";
     for nodes in [1, 2, 3, 16] {
