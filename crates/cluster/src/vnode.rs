@@ -98,7 +98,7 @@ pub struct Done<O, R> {
     pub stamp: Stamp,
 }
 
-/// At most so many commands wait for loads in one shard.
+/// At most so many commands wait for loads in one shard, unless it is said otherwise.
 pub const WAITING_MAX: usize = 16_384;
 
 /// At most so many keys that cannot be read are remembered in one shard. More are found when these are mended.
@@ -124,6 +124,7 @@ pub struct VnodeMap<S: Service, O: Clone + Eq + std::hash::Hash + std::fmt::Debu
     busy: BTreeMap<(Partition, Bytes), Ticket>,
     next_ticket: u64,
     waiting: usize,
+    waiting_max: usize,
     /// Keys whose values were found damaged, and that nothing has been stored under since.
     unreadable: BTreeSet<(Partition, Bytes)>,
     last_stamp: Stamp,
@@ -138,9 +139,15 @@ impl<S: Service, O: Clone + Eq + std::hash::Hash + std::fmt::Debug> VnodeMap<S, 
             busy: BTreeMap::new(),
             next_ticket: 0,
             waiting: 0,
+            waiting_max: WAITING_MAX,
             unreadable: BTreeSet::new(),
             last_stamp: Stamp::NONE,
         }
+    }
+
+    /// The same, of which at most so many commands wait for loads.
+    pub fn waiting_at_most(self, waiting_max: usize) -> Self {
+        VnodeMap { waiting_max, ..self }
     }
 
     /// One vnode.
@@ -184,7 +191,7 @@ impl<S: Service, O: Clone + Eq + std::hash::Hash + std::fmt::Debug> VnodeMap<S, 
         origin: O,
         fx: &mut E,
     ) -> Option<Done<O, S::Reply>> {
-        if self.waiting >= WAITING_MAX {
+        if self.waiting >= self.waiting_max {
             fx.probe("a vnode refused a command for overload");
             let reply = S::failed(&command, &VnodeError::Overload);
             return Some(Done { origin, reply, stamp: Stamp::NONE });

@@ -35,5 +35,5 @@ pub use boot::{Boot, NODE_PARTITION, VnodeState};
 pub use coordinate::Needs;
 pub use message::{Acks, Ask, Message, Told};
 pub use reaping::DeleteMode;
-pub use shard::{Config, Reply, Request, Shard, Timer};
+pub use shard::{Bounds, Config, Reply, Request, Shard, Timer};
 pub use status::{PeerStatus, RepairReport, ShardStatus, VnodeStatus};

@@ -26,7 +26,8 @@ impl Shard {
         let partitions: Vec<Partition> = vnodes.keys().copied().collect();
         self.vnodes = VnodeMap::new(
             vnodes.into_iter().map(|(partition, state)| revive(partition, state, fx)),
-        );
+        )
+        .waiting_at_most(self.bounds.waiting_max);
         for partition in partitions {
             self.persist(partition, fx);
             self.settle_if_judged(partition, fx);

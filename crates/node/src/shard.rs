@@ -8,7 +8,7 @@ use ombak_base::{
     Address, ClientId, DirectoryId, Effects, Event, Machine, NodeId, Now, Partition, Stamp, Ticket,
     always, eventually,
 };
-use ombak_cluster::{Peers, Topology, Verdict, Vnode, VnodeMap};
+use ombak_cluster::{Peers, Topology, Verdict, Vnode, VnodeMap, WAITING_MAX};
 use ombak_kv::props::{BucketMap, BucketProps};
 use ombak_kv::{Answer, BucketId, Kv, RequestError};
 use serde::{Deserialize, Serialize};
@@ -30,6 +30,23 @@ use crate::status::{RepairReport, ShardStatus};
 pub const OPS_MAX: usize = 8192;
 /// At most so many stores wait for the log; writes above are refused with `overload`.
 pub const UNSYNCED_MAX: u64 = 65_536;
+
+/// What a shard has room for.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Bounds {
+    /// At most so many requests are under way; more are refused with `overload`.
+    pub ops_max: usize,
+    /// At most so many stores wait for the log; writes above are refused with `overload`.
+    pub unsynced_max: u64,
+    /// At most so many commands wait for what they need to be loaded.
+    pub waiting_max: usize,
+}
+
+impl Default for Bounds {
+    fn default() -> Bounds {
+        Bounds { ops_max: OPS_MAX, unsynced_max: UNSYNCED_MAX, waiting_max: WAITING_MAX }
+    }
+}
 /// How often requests are looked at for being out of time.
 const SWEEP_MS: u64 = 100;
 
@@ -124,6 +141,7 @@ pub struct Shard {
     /// The disk is full: nothing that can be refused is stored.
     pub(crate) full: bool,
     pub(crate) sweeping: bool,
+    pub(crate) bounds: Bounds,
     next_id: u64,
 }
 
@@ -156,9 +174,15 @@ impl Shard {
             failed: false,
             full: false,
             sweeping: false,
+            bounds: Bounds::default(),
             next_id: (config.boot & 0x3fff_ffff) << 32,
             config,
         }
+    }
+
+    /// The same with room for so much.
+    pub fn bounded(self, bounds: Bounds) -> Shard {
+        Shard { bounds, ..self }
     }
 
     /// Who and where this shard is.
@@ -203,7 +227,8 @@ impl Shard {
     /// Whether so much is under way that more must be refused.
     pub(crate) fn overloaded(&self) -> bool {
         let requests = self.ops.len() + self.forwards.len() + self.lists.len() + self.spreads.len();
-        requests >= OPS_MAX || self.stored.0.saturating_sub(self.durable.0) >= UNSYNCED_MAX
+        requests >= self.bounds.ops_max
+            || self.stored.0.saturating_sub(self.durable.0) >= self.bounds.unsynced_max
     }
 
     pub(crate) fn arm_sweep<E: Effects<Shard>>(&mut self, now: Now, fx: &mut E) {
@@ -405,7 +430,7 @@ impl Machine for Shard {
         self.vnodes.check();
         always!(self.inbox.is_empty(), "what vnodes told is heard within the step");
         let running = self.ops.len() + self.forwards.len() + self.lists.len() + self.spreads.len();
-        always!(running <= 2 * OPS_MAX, "requests under way are bounded", "{running}");
+        always!(running <= 2 * self.bounds.ops_max, "requests under way are bounded", "{running}");
     }
 
     fn check_at_rest(&self) {

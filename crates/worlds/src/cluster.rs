@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use ombak_base::{Address, DirectoryId, Epoch, NodeId, Partition, ShardId};
 use ombak_cluster::{Hello, Topology, VERSION};
-use ombak_node::{Boot, Config, DeleteMode, Shard};
+use ombak_node::{Boot, Bounds, Config, DeleteMode, Shard};
 use ombak_sim::{Booted, Rng, SimDisk, System};
 use ombak_store::log::{self, LogDevice, LogWriter, Options};
 
@@ -36,6 +36,7 @@ pub struct Cluster {
     /// Nodes that boot under another epoch than the first.
     epochs: BTreeMap<NodeId, Epoch>,
     delete_mode: DeleteMode,
+    bounds: Bounds,
 }
 
 impl Cluster {
@@ -45,7 +46,13 @@ impl Cluster {
         let topology =
             Topology::fixed(&names, shape.ring_size).map_err(|error| error.to_string())?;
         let delete_mode = DeleteMode::Immediate;
-        Ok(Cluster { shape, topology, epochs: BTreeMap::new(), delete_mode })
+        let (epochs, bounds) = (BTreeMap::new(), Bounds::default());
+        Ok(Cluster { shape, topology, epochs, delete_mode, bounds })
+    }
+
+    /// What shards have room for, in nodes that boot from now on.
+    pub fn set_bounds(&mut self, bounds: Bounds) {
+        self.bounds = bounds;
     }
 
     /// What becomes of tombstones, in nodes that boot from now on.
@@ -120,7 +127,7 @@ impl System for Cluster {
             };
             let mut found = Boot::read(&mut device, &config, &damaged);
             found.props.clone_from(&props);
-            (Shard::new(config, found), device)
+            (Shard::new(config, found).bounded(self.bounds), device)
         };
         Ok(Booted { shards: devices.into_iter().enumerate().map(shard).collect(), writer })
     }

@@ -10,7 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use ombak_base::{NodeId, ShardId, Tick};
 use ombak_kv::{Answer, Request};
-use ombak_node::{DeleteMode, Reply};
+use ombak_node::{Bounds, DeleteMode, Reply};
 use ombak_sim::{Decisions, Faults, Heard, Rng, World};
 
 use crate::cluster::{Cluster, Shape};
@@ -180,6 +180,7 @@ impl Run {
             seed,
             shape,
             delete_mode,
+            bounds: draw_bounds(&mut rng),
             partitions_lose: faults.partition_drops,
             new_epoch: rng.chance(1, 4),
             wrong_clocks: rng.chance(1, 2),
@@ -194,10 +195,11 @@ impl Run {
     }
 
     fn new(script: Script, trace_lines: usize) -> Result<Run, Failure> {
-        let Script { seed, shape, delete_mode, new_epoch, wrong_clocks, .. } = script;
+        let Script { seed, shape, delete_mode, bounds, new_epoch, wrong_clocks, .. } = script;
         let failed = |detail| Failure { seed, rule: "the cluster starts".into(), detail };
         let mut system = Cluster::new(shape).map_err(failed)?;
         system.set_delete_mode(delete_mode);
+        system.set_bounds(bounds);
         let mut world = World::new(system, shape.nodes, seed).map_err(failed)?;
         match trace_lines {
             0 => world.keep_quiet(),
@@ -356,6 +358,18 @@ impl Run {
             succeeded: ops.iter().filter(|op| succeeded(&op.outcome)).count(),
             probes: self.world.probes().clone(),
         }
+    }
+}
+
+/// In some runs there is so little room that five clients are too many.
+fn draw_bounds(rng: &mut Rng) -> Bounds {
+    if !rng.chance(1, 8) {
+        return Bounds::default();
+    }
+    Bounds {
+        ops_max: rng.between(2, 8) as usize,
+        unsynced_max: rng.between(40, 120),
+        waiting_max: rng.between(1, 8) as usize,
     }
 }
 

@@ -6,7 +6,7 @@ mod show;
 
 use ombak_base::{NodeId, ShardId, Tick};
 use ombak_kv::{Quorum, Quorums};
-use ombak_node::DeleteMode;
+use ombak_node::{Bounds, DeleteMode};
 use ombak_sim::{Decisions, SyncFault};
 
 use crate::cluster::Shape;
@@ -22,6 +22,8 @@ pub struct Script {
     pub shape: Shape,
     /// What becomes of tombstones.
     pub delete_mode: DeleteMode,
+    /// What shards have room for, until everything is healed.
+    pub bounds: Bounds,
     /// Whether messages that meet a partition are lost; else they wait for its end.
     pub partitions_lose: bool,
     /// Whether wall clocks may be wrong.
@@ -170,6 +172,11 @@ impl Ask {
                 }
             });
         }
+        without(&|ask| {
+            if let Some(quorums) = ask.quorums_mut() {
+                quorums.node_confirms = None;
+            }
+        });
         without(&|ask| {
             if let Ask::Get { basic_quorum, .. } = ask {
                 *basic_quorum = None;

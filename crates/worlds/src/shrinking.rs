@@ -4,6 +4,7 @@
 //! can be left out; then the times and the nodes that are left.
 
 use ombak_base::Tick;
+use ombak_node::Bounds;
 use ombak_sim::{Decisions, Point, What, shrink, shrink_number};
 
 use crate::run::{Failure, run_script};
@@ -52,6 +53,7 @@ impl Shrinking<'_> {
     fn go(&mut self) {
         self.leave_out();
         self.nodes();
+        self.room();
         self.end();
         self.spans();
         self.words();
@@ -118,6 +120,13 @@ impl Shrinking<'_> {
             if !self.fails(script) {
                 return;
             }
+        }
+    }
+
+    /// As much room as usual.
+    fn room(&mut self) {
+        if self.best.script.bounds != Bounds::default() {
+            self.fails(Script { bounds: Bounds::default(), ..self.best.script.clone() });
         }
     }
 

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use ombak_base::{Address, Epoch, NodeId, ShardId, Tick};
 use ombak_kv::props::BucketProps;
 use ombak_kv::{Answer, Listing, Quorum, Request};
-use ombak_node::Reply;
+use ombak_node::{Bounds, Reply};
 use ombak_sim::{Faults, Heard, Rng};
 
 use super::{Failure, Run, all_complete};
@@ -27,6 +27,9 @@ impl Run {
         self.world.set_faults(Faults::calm());
         self.world.heal();
         self.resume_all();
+        // What is checked asks for much at once.
+        let is_cramped = self.script.bounds != Bounds::default();
+        self.world.system_mut().set_bounds(Bounds::default());
         for node in self.world.node_ids().collect::<Vec<_>>() {
             self.world.disk(node).call_off();
             self.world.disk(node).set_capacity(None);
@@ -35,7 +38,7 @@ impl Run {
                     .world
                     .machine(node, ShardId(0))
                     .is_none_or(|shard| shard.config().topology.epoch < Epoch(2));
-            if old || !self.world.is_up(node) || self.world.is_failed(node) {
+            if old || is_cramped || !self.world.is_up(node) || self.world.is_failed(node) {
                 let boot = self.draw_boot();
                 self.start(node, boot);
             }

@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use ombak_base::{Address, NodeId, ShardId, Tick};
 use ombak_kv::{Quorum, Quorums};
-use ombak_node::DeleteMode;
+use ombak_node::{Bounds, DeleteMode};
 use ombak_sim::{Decisions, Point, SyncFault, What};
 
 use super::show::HEAD;
@@ -72,6 +72,7 @@ struct Reading {
     seed: Option<u64>,
     shape: Option<Shape>,
     delete_mode: Option<DeleteMode>,
+    bounds: Option<Bounds>,
     partitions_lose: bool,
     wrong_clocks: bool,
     new_epoch: bool,
@@ -89,6 +90,9 @@ impl Reading {
             }
             ["tombstones", "keep"] => self.delete_mode = Some(DeleteMode::Keep),
             ["tombstones", ms] => self.delete_mode = Some(DeleteMode::AfterMs(number(ms)?)),
+            ["room", "ops", ops, "unsynced", unsynced, "waiting", waiting] => {
+                self.bounds = Some(bounds(ops, unsynced, waiting)?);
+            }
             ["partitions-lose"] => self.partitions_lose = true,
             ["wrong-clocks"] => self.wrong_clocks = true,
             ["new-epoch"] => self.new_epoch = true,
@@ -133,6 +137,7 @@ impl Reading {
             seed: self.seed.ok_or_else(|| missing("seed …"))?,
             shape: self.shape.ok_or_else(|| missing("nodes … shards … partitions …"))?,
             delete_mode: self.delete_mode.unwrap_or(DeleteMode::Immediate),
+            bounds: self.bounds.unwrap_or_default(),
             partitions_lose: self.partitions_lose,
             wrong_clocks: self.wrong_clocks,
             new_epoch: self.new_epoch,
@@ -212,6 +217,18 @@ fn shape(nodes: u32, shards: u16, ring_size: u32) -> Parsed<Shape> {
         return Err(format!("{ring_size} partitions: a power of two up to {RING_MAX}, please"));
     }
     Ok(Shape { nodes, shards, ring_size })
+}
+
+fn bounds(ops: &str, unsynced: &str, waiting: &str) -> Parsed<Bounds> {
+    let (ops_max, unsynced_max, waiting_max) = (number(ops)?, number(unsynced)?, number(waiting)?);
+    let found = Bounds { ops_max, unsynced_max, waiting_max };
+    let most = Bounds::default();
+    let fits = (1..=most.ops_max).contains(&ops_max)
+        && (1..=most.unsynced_max).contains(&unsynced_max)
+        && (1..=most.waiting_max).contains(&waiting_max);
+    let Bounds { ops_max, unsynced_max, waiting_max } = most;
+    let why = || format!("room for 1 to {ops_max}, {unsynced_max} and {waiting_max}, please");
+    if fits { Ok(found) } else { Err(why()) }
 }
 
 fn number<T: FromStr>(text: &str) -> Parsed<T> {
@@ -362,11 +379,15 @@ impl<'a> Options<'a> {
         }
     }
 
-    /// Everything that is left must be a quorum.
+    /// Everything that is left must be a quorum, or how many nodes must confirm.
     fn rest(self) -> Parsed<Quorums> {
         let mut quorums = Quorums::default();
         for (name, value) in self.0 {
             let Some(value) = value else { return Err(format!("\"{name}\" means nothing here")) };
+            if name == "node-confirms" {
+                quorums.node_confirms = Some(number(value)?);
+                continue;
+            }
             let quorum = match value {
                 "one" => Quorum::One,
                 "quorum" => Quorum::Quorum,

@@ -19,7 +19,7 @@ use std::fmt::{self, Display, Formatter};
 
 use ombak_base::{Address, NodeId, ShardId, Tick};
 use ombak_kv::{Quorum, Quorums};
-use ombak_node::DeleteMode;
+use ombak_node::{Bounds, DeleteMode};
 use ombak_sim::{Point, SyncFault, What};
 
 use super::{Action, Ask, Asked, Boot, Condition, Script};
@@ -41,6 +41,10 @@ impl Display for Script {
             DeleteMode::Immediate => {}
             DeleteMode::Keep => writeln!(f, "tombstones keep")?,
             DeleteMode::AfterMs(ms) => writeln!(f, "tombstones {ms}")?,
+        }
+        if self.bounds != Bounds::default() {
+            let Bounds { ops_max, unsynced_max, waiting_max } = self.bounds;
+            writeln!(f, "room ops {ops_max} unsynced {unsynced_max} waiting {waiting_max}")?;
         }
         let flags = [
             (self.partitions_lose, "partitions-lose"),
@@ -167,7 +171,7 @@ fn show_words(f: &mut Formatter<'_>, words: &[(bool, &str)]) -> fmt::Result {
 }
 
 fn show_quorums(f: &mut Formatter<'_>, quorums: &Quorums) -> fmt::Result {
-    let Quorums { r, pr, w, dw, pw, rw, .. } = quorums;
+    let Quorums { r, pr, w, dw, pw, rw, node_confirms, .. } = quorums;
     let all = [("r", r), ("pr", pr), ("w", w), ("dw", dw), ("pw", pw), ("rw", rw)];
     for (name, quorum) in all {
         match quorum {
@@ -178,7 +182,7 @@ fn show_quorums(f: &mut Formatter<'_>, quorums: &Quorums) -> fmt::Result {
             Quorum::Count(count) => write!(f, " {name}={count}")?,
         }
     }
-    Ok(())
+    node_confirms.iter().try_for_each(|count| write!(f, " node-confirms={count}"))
 }
 
 struct Decision(Point, u64);

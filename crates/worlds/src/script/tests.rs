@@ -19,8 +19,8 @@ const SMALL: &str = "\
 ombak schedule 1
 seed 7 -- where values come from
 nodes 3 shards 1 partitions 8
-
-9.000000 client 0 n0.s0 put k0 w=2
+room ops 4 unsynced 20 waiting 2
+9.000000 client 0 n0.s0 put k0 w=2 node-confirms=2
 9.100000 cut n0 n1,n2
 9.200000 client 1 n1.s0 get k0 r=quorum notfound-ok=false
 9.300000 crash n1
@@ -57,9 +57,15 @@ fn what_is_no_script_is_refused_with_its_line() {
         ("seed 7", "seed x", "line 2: \"x\" is no number"),
         ("nodes 3", "nodes 99", "line 3: 1 to 16 nodes"),
         ("partitions 8", "partitions 7", "line 3: 7 partitions: a power of two"),
-        ("9.000000 client", "nine client", "line 5: \"nine client 0 n0.s0 put k0 w=2\" is no line"),
+        (
+            "9.000000 client",
+            "nine client",
+            "line 5: \"nine client 0 n0.s0 put k0 w=2 node-confirms=2\" is no line",
+        ),
         ("9.000000 client", "9.0 client", "line 5: \"9.0\" is no time"),
         ("put k0", "put k99", "line 5: k99: there are 15 keys"),
+        ("room ops 4", "room ops 0", "line 4: room for 1 to 8192, 65536 and 16384, please"),
+        ("confirms=2", "confirms=all", "line 5: \"all\" is no number"),
         ("w=2", "v=2", "line 5: \"v=2\" means nothing here"),
         ("n1,n2", "n1,n3", "line 6: n3: there are 3 nodes"),
         ("9.100000", "8.100000", "line 6: 8.100000 is before the line above it"),

@@ -18,7 +18,7 @@ pub(super) fn draw(rng: &mut Rng) -> Quorums {
         pw: draw_one(rng),
         rw: draw_one(rng),
         n_val: None,
-        node_confirms: None,
+        node_confirms: rng.chance(1, 6).then(|| rng.between(0, u64::from(REPLICAS)) as u32),
     }
 }
 
@@ -32,7 +32,7 @@ fn draw_one(rng: &mut Rng) -> Quorum {
     }
 }
 
-/// On the word of how many replicas a read answers.
+/// On the word of how many replicas a read answers, at least: more, if more nodes must confirm.
 pub(super) fn heard(quorums: &Quorums) -> u32 {
     count(quorums.r, REPLICAS / 2 + 1).max(count(quorums.pr, 0)).max(1)
 }
