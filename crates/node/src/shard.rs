@@ -32,7 +32,7 @@ pub const OPS_MAX: usize = 8192;
 pub const UNSYNCED_MAX: u64 = 65_536;
 
 /// What a shard has room for.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Bounds {
     /// At most so many requests are under way; more are refused with `overload`.
     pub ops_max: usize,

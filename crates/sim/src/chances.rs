@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use ombak_base::{Address, NodeId, Tick};
 
-use crate::Rng;
+use crate::{Order, Rng};
 
 /// What is decided, of whom.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -178,20 +178,10 @@ impl Chances {
         self.decide(what, span.0, |rng| rng.between(span.0, span.1))
     }
 
-    /// How long a message takes. Each link is a lane, some faster than others for a while: one message after the other
-    /// overtakes what was said elsewhere before it, as under a scheduler with priorities that change a few times in a run
-    /// (Burckhardt et al., *A Randomized Scheduler with Probabilistic Guarantees of Finding Bugs*, 2010). Where each message
-    /// is delayed on its own, such orders are rare.
-    pub fn delay(
-        &mut self,
-        what: What,
-        span: (u64, u64),
-        (lane, period_us): ((u64, u64), u64),
-    ) -> u64 {
-        let period = self.now.0 / period_us.max(1);
-        let mut lanes = Rng::at(!self.seed, what.code(), period);
-        let lane = lanes.between(lane.0, lane.1);
-        self.decide(what, span.0, |rng| lane + rng.between(span.0, span.1))
+    /// How long a message takes whose encoding begins with `kind`.
+    pub fn delay(&mut self, what: What, span: (u64, u64), order: Order, kind: u8) -> u64 {
+        let later = order.delay(self.seed, self.now.0, what.code(), kind);
+        self.decide(what, span.0, |rng| later + rng.between(span.0, span.1))
     }
 
     /// One of `0..n`.

@@ -1,6 +1,11 @@
 //! What goes wrong by chance, and how long things take.
 
-use crate::Rng;
+use crate::{Order, Rng};
+
+/// Priorities change within this.
+const ORDER_WITHIN_US: u64 = 10_000_000;
+/// The slowest write and sync of a disk that stalls.
+const STALL_US: u64 = 600_000;
 
 /// The weather of a [`World`](crate::World). Rates are per mille of the occasions; spans are in µs,
 /// smallest and largest, drawn anew each time.
@@ -20,10 +25,8 @@ pub struct Faults {
     pub partition_drops: bool,
     /// From one node to another.
     pub delay_us: (u64, u64),
-    /// On top of it, the same for all messages of a lane: from one shard to another, for [`lane_period_us`](Self::lane_period_us).
-    pub lane_us: (u64, u64),
-    /// How long a lane is as fast or slow as it is.
-    pub lane_period_us: u64,
+    /// On top of it, what brings messages into an order.
+    pub order: Order,
     /// On top of it, for messages out of line and duplicates.
     pub astray_us: (u64, u64),
     /// From one shard to another of the same node.
@@ -53,8 +56,7 @@ impl Faults {
             late_load_per_mille: 0,
             partition_drops: false,
             delay_us: (50, 500),
-            lane_us: (0, 0),
-            lane_period_us: 1_000_000,
+            order: Order::Random,
             astray_us: (100, 20_000),
             local_us: (1, 10),
             connect_us: (100, 2_000),
@@ -78,10 +80,9 @@ impl Faults {
             (calm.0, calm.1 * factor)
         };
         let calm = Faults::calm();
-        let lanes_differ = rng.chance(1, 3);
+        let stalls = rng.chance(1, 8);
         Faults {
-            lane_us: (0, if lanes_differ { rng.between(1_000, 100_000) } else { 0 }),
-            lane_period_us: rng.between(200_000, 4_000_000),
+            order: Order::random(rng, ORDER_WITHIN_US),
             drop_per_mille: rate(rng, 100),
             duplicate_per_mille: rate(rng, 100),
             reorder_per_mille: rate(rng, 200),
@@ -93,7 +94,7 @@ impl Faults {
             local_us: span(rng, calm.local_us),
             connect_us: span(rng, calm.connect_us),
             load_us: span(rng, calm.load_us),
-            write_us: span(rng, calm.write_us),
+            write_us: if stalls { (calm.write_us.0, STALL_US) } else { span(rng, calm.write_us) },
             notice_us: span(rng, calm.notice_us),
             tidy_us: span(rng, calm.tidy_us),
             late_timer_us: span(rng, calm.late_timer_us),

@@ -20,7 +20,8 @@
 //!   shard hears, and of room again; meanwhile the writer looks five times a second.
 //! - **Network.** Connections of which both sides hear, each at its time. Messages are encoded and decoded, and
 //!   keep their order between two shards; with [`Faults`], they are dropped, doubled and disordered. Links can be
-//!   [slow](World::slow), or be lanes of different speed for a while. Partitions, of both directions or one, stall what they meet (or lose it) and tell nobody. Resets lose what is in flight.
+//!   [slow](World::slow). By [`Order`], each message takes its own time, or links are lanes of different speed for a while, or
+//!   have priorities that change a few times, or messages of some kinds come as late as they can. Partitions, of both directions or one, stall what they meet (or lose it) and tell nobody. Resets lose what is in flight.
 //!   What a crashing node had sent may still arrive.
 //! - **Processes.** [`crash`](World::crash), [`restart`](World::restart), [`pause`](World::pause),
 //!   [`wipe`](World::wipe), an older disk ([`World::put_older_disk`], [`SimDisk::restore`]), and a power cut during the n-th change of the
@@ -152,6 +153,7 @@ mod faults;
 pub mod linear;
 mod memory;
 mod network;
+mod order;
 mod queue;
 mod rng;
 mod shrink;
@@ -162,6 +164,7 @@ pub use chances::{Decisions, Point, What};
 pub use disk::{Counters, DiskImage, Part, SECTOR_BYTES, SimDisk, SimFile, SyncFault, Unsynced};
 pub use faults::Faults;
 pub use memory::{LogCommit, LogDevice, LogNotice, LogWriter, open_log};
+pub use order::Order;
 pub use rng::Rng;
 pub use shrink::{shrink, shrink_number};
 pub use trace::{Fingerprint, Trace};

@@ -146,11 +146,11 @@ impl Network {
         }
     }
 
-    /// When a message that leaves now arrives: never, once, or twice.
+    /// When a message that leaves now arrives: never, once, or twice. `kind` is the first byte of its encoding.
     pub fn arrivals(
         &mut self,
-        from: Address,
-        to: Address,
+        (from, to): (Address, Address),
+        kind: u8,
         now: u64,
         faults: &Faults,
         chances: &mut Chances,
@@ -159,8 +159,7 @@ impl Network {
         let repeated = chances.happens(What::Repeat(from, to), faults.duplicate_per_mille);
         let astray = chances.happens(What::Astray(from, to), faults.reorder_per_mille);
         let ready_at = self.ready_at.get(&(from.node, to.node)).copied().unwrap_or(0);
-        let lane = (faults.lane_us, faults.lane_period_us);
-        let delay = chances.delay(What::Delay(from, to), faults.delay_us, lane);
+        let delay = chances.delay(What::Delay(from, to), faults.delay_us, faults.order, kind);
         let slow = self.slow.get(&(from.node, to.node)).copied().unwrap_or(0);
         let direct = (now + delay + slow).max(ready_at);
         let first = if astray {

@@ -57,15 +57,16 @@ fn what_is_not_given_goes_well() {
 }
 
 #[test]
-fn a_lane_is_as_slow_as_it_is_for_a_while() {
-    let lane = ((0, 1_000_000), 10_000);
-    let of = |chances: &mut Chances, what| chances.delay(what, (1, 9), lane);
+fn an_order_is_part_of_the_decision() {
+    let order = Order::Lanes { us: 1_000_000, period_us: 10_000 };
+    let of = |chances: &mut Chances, what| chances.delay(what, (1, 9), order, 0);
     let mut chances = Chances::new(5);
+    chances.record();
     let forth: Vec<u64> = (0..20).map(|_| of(&mut chances, What::Delay(A, B))).collect();
     assert!(forth.iter().all(|delay| delay.abs_diff(forth[0]) < 9), "{forth:?}");
-    assert!(of(&mut chances, What::Delay(B, A)).abs_diff(forth[0]) > 100, "another lane");
-    chances.time(10_000);
-    assert!(of(&mut chances, What::Delay(A, B)).abs_diff(forth[0]) > 100, "another time");
+    let decisions = chances.recorded();
+    chances.follow(&decisions);
+    assert_eq!(of(&mut chances, What::Delay(A, B)), forth[0]);
     chances.follow(&Decisions::new());
     assert_eq!(of(&mut chances, What::Delay(A, B)), 1, "nothing goes wrong");
 }

@@ -252,7 +252,9 @@ impl<S: System> World<S> {
             self.about(from, to, Sent::default());
             return self.trace_text(from.node, Some(from.shard), "lost", &to);
         };
-        let arrivals = self.network.arrivals(from, to, self.now, &self.faults, &mut self.chances);
+        let kind = bytes.first().copied().unwrap_or_default();
+        let (link, chances) = ((from, to), &mut self.chances);
+        let arrivals = self.network.arrivals(link, kind, self.now, &self.faults, chances);
         let sent = self.note_sent(from, to, &Encoded::<MessageOf<S>>::new(&bytes));
         if arrivals[0].is_none() {
             self.about(from, to, sent);
