@@ -17,8 +17,11 @@
 mod cluster;
 mod conform;
 mod explored;
+mod families;
+mod guide;
 mod history;
 mod keys;
+mod plan;
 mod run;
 mod script;
 mod shrinking;
@@ -28,8 +31,14 @@ mod workload;
 pub use cluster::{Cluster, SMALL_STORE, Shape};
 pub use conform::{Conformed, Nonconformity, Step, conform};
 pub use explored::{EXPLORATIONS, Exploration, Told};
+pub use families::{Families, Family, FamilyError};
+pub use guide::Guide;
 pub use history::{Broken, Found, History, Known, Listed, Op, OpKind, Outcome};
-pub use run::{Failure, Kept, Played, Report, play_script, record_seed, run_script, run_seed};
+pub use plan::{Fork, ForkError, Plan};
+pub use run::{
+    Failure, Kept, Played, Report, play_script, record_plan, record_seed, run_plan, run_script,
+    run_seed,
+};
 pub use script::{Action, Ask, Asked, Boot, Condition, Script, ScriptError};
 pub use shrinking::{Shrunk, shrink_script};
 pub use sometimes::SOMETIMES;

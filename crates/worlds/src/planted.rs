@@ -17,6 +17,7 @@ const OLDER: &str = "nothing older is shown";
 const FALSE_NOT_FOUND: &str = "no false not-found";
 const CONVERGE: &str = "replicas converge";
 const STORED: &str = "what is stored converges";
+const LISTED: &str = "a listing has everything, and nothing deleted";
 const REAPED: &str = "what is deleted is reaped";
 const BASE: &str = "a merge onto its base is what came";
 
@@ -70,7 +71,7 @@ pub const PLANTED: &[Planted] = &[
     },
     Planted {
         name: "a delete that drops the context",
-        breaks: &[BASE, BACK, LOST, OLDER, CONVERGE, STORED],
+        breaks: &[BASE, BACK, LOST, OLDER, CONVERGE, STORED, LISTED],
         steps: 3,
     },
     Planted {

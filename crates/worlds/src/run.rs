@@ -14,13 +14,15 @@ use ombak_node::{Bounds, DeleteMode, Reply};
 use ombak_sim::{Decisions, Faults, Heard, Rng, World};
 
 use crate::cluster::{Cluster, Shape};
+use crate::families::Family;
 use crate::history::Outcome;
 use crate::keys::{BUCKETS, Keeps, bucket_id, keep_siblings};
+use crate::plan::{Fork, Plan};
 use crate::script::{Action, Script};
 use crate::workload::{CLIENTS, Workload};
 
 /// How long clients work under faults.
-const FAULTY_US: u64 = 12_000_000;
+pub(crate) const FAULTY_US: u64 = 12_000_000;
 /// Messages may be lost from the start, but for so long nobody can suspect anybody: that takes a second of silence.
 const REACHED_US: u64 = 900_000;
 /// In some runs clocks are wrong by up to this, in either direction.
@@ -49,8 +51,8 @@ pub struct Report {
 /// A run that did not.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Failure {
-    /// The seed that gives it again.
-    pub seed: u64,
+    /// What gives it again.
+    pub plan: Plan,
     /// The rule or property.
     pub rule: String,
     /// What was seen.
@@ -59,18 +61,20 @@ pub struct Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "seed {}: {}: {}\n  again: ombak sim run --seed {}",
-            self.seed, self.rule, self.detail, self.seed
-        )
+        let Failure { plan, rule, detail } = self;
+        write!(f, "seed {}: {rule}: {detail}\n  again: ombak sim run {plan}", plan.seed)
     }
 }
 
 /// Runs one seed. The last `trace_lines` events are printed if a property in the code breaks.
 pub fn run_seed(seed: u64, trace_lines: usize) -> Result<Report, Failure> {
-    caught(seed, || {
-        let mut run = Run::drawn(seed, trace_lines)?;
+    run_plan(&Plan::of_seed(seed), trace_lines)
+}
+
+/// Runs what is planned. The last `trace_lines` events are printed if a property in the code breaks.
+pub fn run_plan(plan: &Plan, trace_lines: usize) -> Result<Report, Failure> {
+    caught(plan, || {
+        let mut run = Run::drawn(plan, trace_lines)?;
         run.draw_storm()?;
         Ok(run.report())
     })
@@ -99,8 +103,9 @@ pub struct Kept {
 /// Plays a script.
 pub fn play_script(script: &Script, kept: Kept) -> Played {
     let (mut trace, mut diagram) = (Vec::new(), None);
-    let ended = caught(script.seed, || {
-        let mut run = Run::new(script.clone(), kept.trace_lines)?;
+    let plan = Plan::of_seed(script.seed);
+    let ended = caught(&plan, || {
+        let mut run = Run::new(&plan, script.clone(), kept.trace_lines)?;
         run.world.keep_quiet();
         run.world.keep_diagram(kept.diagram_events);
         run.wants_picture = kept.diagram_events > 0;
@@ -121,10 +126,15 @@ pub fn run_script(script: &Script) -> Result<Report, Failure> {
 
 /// Runs one seed once more and gives what it did as a script, which breaks what the seed breaks.
 pub fn record_seed(seed: u64) -> Result<Script, Failure> {
-    let drawn = catch_unwind(|| Run::drawn(seed, 0));
+    record_plan(&Plan::of_seed(seed))
+}
+
+/// Runs what is planned and gives what was done as a script.
+pub fn record_plan(plan: &Plan) -> Result<Script, Failure> {
+    let drawn = catch_unwind(|| Run::drawn(plan, 0));
     let mut run = drawn.unwrap_or_else(|_| {
         let detail = "a property in the code broke before anything was done".into();
-        Err(Failure { seed, rule: PROPERTY.into(), detail })
+        Err(Failure { plan: plan.clone(), rule: PROPERTY.into(), detail })
     })?;
     run.world.record();
     // How it ends is known.
@@ -133,16 +143,19 @@ pub fn record_seed(seed: u64) -> Result<Script, Failure> {
     Ok(run.script)
 }
 
-fn caught(seed: u64, run: impl FnOnce() -> Result<Report, Failure>) -> Result<Report, Failure> {
+fn caught(plan: &Plan, run: impl FnOnce() -> Result<Report, Failure>) -> Result<Report, Failure> {
     catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().cloned();
         let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
-        Err(Failure { seed, rule: PROPERTY.into(), detail: text.unwrap_or_default() })
+        Err(Failure { plan: plan.clone(), rule: PROPERTY.into(), detail: text.unwrap_or_default() })
     })
 }
 
 struct Run {
     seed: u64,
+    plan: Plan,
+    /// How many forks have been taken.
+    forked: usize,
     rng: Rng,
     world: World<Cluster>,
     workload: Workload,
@@ -167,7 +180,8 @@ struct Run {
 
 impl Run {
     /// A run whose storm is going to be drawn.
-    fn drawn(seed: u64, trace_lines: usize) -> Result<Run, Failure> {
+    fn drawn(plan: &Plan, trace_lines: usize) -> Result<Run, Failure> {
+        let (seed, families) = (plan.seed, plan.faults);
         let mut rng = Rng::new(seed);
         let shape = Shape::random(&mut rng);
         let delete_mode = match rng.between(0, 7) {
@@ -175,28 +189,31 @@ impl Run {
             1 => DeleteMode::AfterMs(3_000),
             _ => DeleteMode::Immediate,
         };
-        let faults = Faults::random(&mut rng);
+        let faults = families.weather(Faults::random(&mut rng));
+        let bounds = draw_bounds(&mut rng);
+        let bounds = if families.has(Family::Overload) { bounds } else { Bounds::default() };
         let script = Script {
             seed,
             shape,
             delete_mode,
-            bounds: draw_bounds(&mut rng),
+            bounds,
             partitions_lose: faults.partition_drops,
-            new_epoch: rng.chance(1, 4),
-            wrong_clocks: rng.chance(1, 2),
+            new_epoch: rng.chance(1, 4) && families.has(Family::Crash),
+            wrong_clocks: rng.chance(1, 2) && families.has(Family::Clock),
             until: Tick(0),
             actions: Vec::new(),
             decisions: Decisions::new(),
         };
         let may_spoil = rng.chance(3, 4);
-        let mut run = Run::new(script, trace_lines)?;
+        let mut run = Run::new(plan, script, trace_lines)?;
         (run.rng, run.may_spoil, run.faults) = (rng, may_spoil, faults);
         Ok(run)
     }
 
-    fn new(script: Script, trace_lines: usize) -> Result<Run, Failure> {
+    fn new(plan: &Plan, script: Script, trace_lines: usize) -> Result<Run, Failure> {
         let Script { seed, shape, delete_mode, bounds, new_epoch, wrong_clocks, .. } = script;
-        let failed = |detail| Failure { seed, rule: "the cluster starts".into(), detail };
+        let failed =
+            |detail| Failure { plan: plan.clone(), rule: "the cluster starts".into(), detail };
         let mut system = Cluster::new(shape).map_err(failed)?;
         system.set_delete_mode(delete_mode);
         system.set_bounds(bounds);
@@ -210,6 +227,8 @@ impl Run {
         let faults = Faults { partition_drops: script.partitions_lose, ..Faults::calm() };
         Ok(Run {
             seed,
+            plan: plan.clone(),
+            forked: 0,
             rng: Rng::new(seed),
             world,
             workload,
@@ -242,6 +261,7 @@ impl Run {
         self.script.until = end;
         let mut turns = self.rng.chance(1, 2);
         while self.world.now() < end {
+            self.fork();
             if turns && let Some(turn) = self.workload.draw_turn(&self.world) {
                 self.act_drawn(turn);
             }
@@ -255,6 +275,7 @@ impl Run {
             self.check_silence()?;
             if self.rng.chance(1, 20)
                 && let Some(disaster) = self.draw_disaster()
+                && self.plan.faults.allow(&disaster)
             {
                 self.act_drawn(disaster);
             }
@@ -262,6 +283,16 @@ impl Run {
         }
         self.script.until = self.world.now();
         self.end()
+    }
+
+    /// What is done from now on is drawn from another seed, if it is time.
+    fn fork(&mut self) {
+        let next = self.plan.forks.get(self.forked).copied();
+        if let Some(Fork { seed, .. }) = next.filter(|fork| fork.at <= self.world.now()) {
+            self.forked += 1;
+            self.rng = Rng::new(seed);
+            self.workload.draw_from(self.rng.next_u64());
+        }
     }
 
     fn act_drawn(&mut self, action: Action) {
@@ -342,7 +373,7 @@ impl Run {
     }
 
     fn failure(&self, rule: &str, detail: String) -> Failure {
-        Failure { seed: self.seed, rule: rule.to_owned(), detail }
+        Failure { plan: self.plan.clone(), rule: rule.to_owned(), detail }
     }
 
     fn report(&self) -> Report {

@@ -68,7 +68,7 @@ fn every_planted_bug_is_found() {
         ombak_base::property::plant("");
         let failure = found.unwrap_or_else(|| panic!("{} was not found", planted.name));
         let meant = |rule: &&str| failure.rule == **rule || failure.detail.contains(*rule);
-        println!("{}: seed {}, {took:.1?}, {}", planted.name, failure.seed, failure.rule);
+        println!("{}: seed {}, {took:.1?}, {}", planted.name, failure.plan.seed, failure.rule);
         assert!(
             planted.breaks.iter().any(meant),
             "{} broke something else: {failure}",
@@ -84,7 +84,8 @@ fn find(name: &str) -> Option<crate::Failure> {
     if name == FOUND_BY_ITS_SCENARIO {
         let seed = *crate::scenarios::found::lost_by_their_coordinator().first()?;
         let detail = "a write that its coordinator lost".into();
-        return Some(crate::Failure { seed, rule: "nothing is lost".into(), detail });
+        let plan = crate::Plan::of_seed(seed);
+        return Some(crate::Failure { plan, rule: "nothing is lost".into(), detail });
     }
     (0..3_000).find_map(|seed| run_seed(seed, 0).err())
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use indicatif::ProgressBar;
-use ombak_worlds::{Failure, Kept, Shrunk, play_script, record_seed, shrink_script};
+use ombak_worlds::{Failure, Kept, Plan, Shrunk, play_script, record_plan, shrink_script};
 
 use super::replay::DIAGRAM_EVENTS;
 use crate::error::CliError;
@@ -18,17 +18,17 @@ pub(super) fn made_small(failure: &Failure, runs_max: usize) -> CliError {
         return CliError::failed(failure);
     }
     eprintln!("{failure}");
-    let file = PathBuf::from(format!("ombak-seed-{}.schedule", failure.seed));
-    match shrink(failure.seed, runs_max) {
+    let file = PathBuf::from(format!("ombak-seed-{}.schedule", failure.plan.seed));
+    match shrink(&failure.plan, runs_max) {
         Ok(shrunk) => report(&shrunk, &file),
         Err(reason) => CliError::failed(reason),
     }
 }
 
-fn shrink(seed: u64, runs_max: usize) -> Result<Shrunk, String> {
+fn shrink(plan: &Plan, runs_max: usize) -> Result<Shrunk, String> {
     let progress = ProgressBar::new_spinner();
     progress.set_message("making it small");
-    let script = record_seed(seed).map_err(|failure| failure.to_string());
+    let script = record_plan(plan).map_err(|failure| failure.to_string());
     let shrunk = script.and_then(|script| {
         shrink_script(&script, runs_max, |shrunk| {
             let (steps, runs) = (shrunk.steps(), shrunk.runs);

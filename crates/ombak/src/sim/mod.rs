@@ -3,6 +3,7 @@
 mod conform;
 mod explore;
 mod failing;
+mod guided;
 mod replay;
 mod seeds;
 
@@ -11,6 +12,7 @@ use std::panic;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use ombak_worlds::{Families, Fork};
 
 use crate::error::CliError;
 
@@ -23,13 +25,17 @@ Examples:
   ombak sim run --seeds 500               seeds 1 to 500, on all cores
   ombak sim run --minutes 10              as many as that takes
   ombak sim run --seed 42 --trace-hash    its fingerprint, equal in every process
+  ombak sim run --seeds 500 --guided      half of them go on where others came to something rare
+  ombak sim run --seeds 500 --faults crash,disk
+                                          with no other faults than these
   ombak sim run --seed 42 --record FILE   writes down what it does, as a schedule that can be read and changed
   ombak sim --replay FILE --html PAGE     plays a schedule, and draws it
   ombak sim explore write-read            every schedule of a small cluster
   ombak sim --conform n1.tape n2.tape     plays what nodes recorded (`ombak record`): the code must do the same again
 
-Each seed is a cluster of three to five nodes, clients, and faults: delay, loss, duplication, partitions, crashes,
-lost disks. Then everything is healed, and what clients were told is checked against what is there. A seed that fails
+Each seed is a cluster of three to five nodes, clients, and faults: of the network (delay, loss, duplication,
+partitions), in the order of messages, crashes, of disks (slow, full, failing, rotten, lost, older), of clocks, and
+overload. Then everything is healed, and what clients were told is checked against what is there. A seed that fails
 is made small: its schedule is shown, and written to a file for --replay.";
 
 const EXPLORE_EXAMPLES: &str = "\
@@ -108,6 +114,16 @@ struct RunArgs {
     /// The first of many.
     #[arg(long, value_name = "SEED", default_value_t = 1, conflicts_with = "seed")]
     from: u64,
+    /// Let half of the runs be forks of earlier ones that came to what few come to.
+    #[arg(long, conflicts_with = "seed")]
+    guided: bool,
+    /// Draw faults of these families alone: network, order, crash, disk, clock, overload, with commas between; or all, or
+    /// none.
+    #[arg(long, value_name = "LIST", default_value_t = Families::ALL)]
+    faults: Families,
+    /// From so many µs on, do what another seed would. Such runs are named by guided batches.
+    #[arg(long = "fork", value_name = "US:SEED", requires = "seed")]
+    forks: Vec<Fork>,
     /// Print the hash of everything that happened as the last line.
     #[arg(long)]
     trace_hash: bool,

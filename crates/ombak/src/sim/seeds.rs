@@ -7,8 +7,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use ombak_worlds::{Failure, Report, SOMETIMES, record_seed, run_seed};
+use ombak_worlds::{Failure, Families, Plan, Report, SOMETIMES, record_plan, run_plan};
 
+use super::guided::Guided;
 use super::{RunArgs, TRACE_LINES, failing};
 use crate::config::cores;
 use crate::error::CliError;
@@ -16,18 +17,22 @@ use crate::output::print_line;
 
 pub(super) fn run(args: &RunArgs) -> Result<(), CliError> {
     match args.which.seed {
-        Some(seed) => run_one(seed, args),
+        Some(seed) => {
+            let plan = Plan { seed, faults: args.faults, forks: args.forks.clone() };
+            run_one(&plan, args)
+        }
         None => run_many(args),
     }
 }
 
-fn run_one(seed: u64, args: &RunArgs) -> Result<(), CliError> {
+fn run_one(plan: &Plan, args: &RunArgs) -> Result<(), CliError> {
+    let seed = plan.seed;
     if let Some(file) = &args.record {
-        let script = record_seed(seed).map_err(CliError::failed)?;
+        let script = record_plan(plan).map_err(CliError::failed)?;
         failing::write(file, &script.to_string())?;
         print_line(&format!("{}: play it with `ombak sim --replay {0}`", file.display()))?;
     }
-    match run_seed(seed, TRACE_LINES) {
+    match run_plan(plan, TRACE_LINES) {
         Ok(report) => {
             print_line(&format!("seed {seed}: {}", summary(&report)))?;
             match args.trace_hash {
@@ -53,6 +58,7 @@ pub(super) fn summary(report: &Report) -> String {
 fn run_many(args: &RunArgs) -> Result<(), CliError> {
     let range = Range {
         from: args.from,
+        faults: args.faults,
         count: args.which.seeds.map(u64::from),
         until: args.which.minutes.map(|minutes| {
             Instant::now()
@@ -61,11 +67,11 @@ fn run_many(args: &RunArgs) -> Result<(), CliError> {
     };
     let (begun, progress) = (Instant::now(), progress(range.count));
     let mut total = Total::default();
-    for (seed, result) in results(range)? {
+    for (number, result) in results(range, args.guided)? {
         if let Err(failure) = &result {
             progress.suspend(|| eprintln!("{failure}"));
         }
-        total.add(seed, result);
+        total.add(number, result);
         progress.set_message(total.pace(begun.elapsed()));
         progress.inc(1);
     }
@@ -78,7 +84,7 @@ fn run_many(args: &RunArgs) -> Result<(), CliError> {
     }
     match &total.first_failure {
         None => Ok(()),
-        Some(failure) => {
+        Some((_, failure)) => {
             eprintln!("{} failed; the first of them:", total.failed);
             Err(failing::made_small(failure, args.shrink_runs))
         }
@@ -87,21 +93,29 @@ fn run_many(args: &RunArgs) -> Result<(), CliError> {
 
 /// Which seeds are run.
 #[derive(Clone, Copy)]
-struct Range {
-    from: u64,
+pub(super) struct Range {
+    pub(super) from: u64,
+    pub(super) faults: Families,
     count: Option<u64>,
     until: Option<Instant>,
 }
 
 impl Range {
-    fn has(&self, at: u64) -> bool {
+    pub(super) fn has(&self, at: u64) -> bool {
         self.count.is_none_or(|count| at < count)
             && self.until.is_none_or(|until| Instant::now() < until)
     }
 }
 
+/// What runs come to, each under a number.
+type Results = Box<dyn Iterator<Item = (u64, Result<Report, Failure>)>>;
+
+fn results(range: Range, guided: bool) -> Result<Results, CliError> {
+    if guided { Ok(Box::new(Guided::new(range))) } else { seeds(range) }
+}
+
 /// Runs the seeds on all cores; results come as they are done.
-fn results(range: Range) -> Result<impl Iterator<Item = (u64, Result<Report, Failure>)>, CliError> {
+fn seeds(range: Range) -> Result<Results, CliError> {
     let (sender, results) = mpsc::channel();
     let next: &'static AtomicU64 = Box::leak(Box::default());
     for worker in 0..cores() {
@@ -111,14 +125,15 @@ fn results(range: Range) -> Result<impl Iterator<Item = (u64, Result<Report, Fai
             .spawn(move || work(range, next, &sender))
             .map_err(|error| CliError::failed(format!("cannot start a thread: {error}")))?;
     }
-    Ok(results.into_iter())
+    Ok(Box::new(results.into_iter()))
 }
 
 fn work(range: Range, next: &AtomicU64, sender: &Sender<(u64, Result<Report, Failure>)>) {
     loop {
         let at = next.fetch_add(1, Ordering::Relaxed);
         let seed = range.from.wrapping_add(at);
-        if !range.has(at) || sender.send((seed, run_seed(seed, 0))).is_err() {
+        let plan = Plan { faults: range.faults, ..Plan::of_seed(seed) };
+        if !range.has(at) || sender.send((seed, run_plan(&plan, 0))).is_err() {
             return;
         }
     }
@@ -144,16 +159,16 @@ struct Total {
     seeds: u64,
     virtual_us: u64,
     failed: u64,
-    /// The one with the smallest seed.
-    first_failure: Option<Failure>,
+    /// The one with the smallest number.
+    first_failure: Option<(u64, Failure)>,
     /// The places that were reached, and in how many runs.
     reached: BTreeMap<&'static str, u64>,
-    /// By seed: runs end in any order.
+    /// By number: runs end in any order.
     hashes: BTreeMap<u64, u128>,
 }
 
 impl Total {
-    fn add(&mut self, seed: u64, result: Result<Report, Failure>) {
+    fn add(&mut self, number: u64, result: Result<Report, Failure>) {
         self.seeds += 1;
         match result {
             Ok(report) => {
@@ -163,12 +178,12 @@ impl Total {
                 for name in report.probes.keys() {
                     *self.reached.entry(name).or_default() += 1;
                 }
-                self.hashes.insert(seed, report.trace_hash);
+                self.hashes.insert(number, report.trace_hash);
             }
             Err(failure) => {
                 self.failed += 1;
-                if self.first_failure.as_ref().is_none_or(|first| failure.seed < first.seed) {
-                    self.first_failure = Some(failure);
+                if self.first_failure.as_ref().is_none_or(|(first, _)| number < *first) {
+                    self.first_failure = Some((number, failure));
                 }
             }
         }
