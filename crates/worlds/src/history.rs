@@ -24,7 +24,7 @@
 //! # A spoilt disk
 //!
 //! At most one disk of a run is lost, comes back as a copy of before its node's last start, or rots, or has a write gone
-//! astray on it. All of these count as its loss, at the time when they were done.
+//! astray on it. All of these count as its loss, at the time when they were done; a write goes astray some time after.
 //!
 //! Of a key on a lost disk, one replica fewer holds what was acknowledged before. Until the disk is repaired, a stale
 //! value may be shown beside the empty replica, and whoever writes with such a read behind him knows less than he should.
@@ -65,6 +65,17 @@ pub struct Listed {
     pub ended: Tick,
 }
 
+/// What is known of a key on a spoilt disk.
+#[derive(Clone, Copy, Debug)]
+struct Lost {
+    /// Since when it may lack what it should hold.
+    from: Tick,
+    /// What began up to then may be lost on it.
+    until: Tick,
+    /// When it was repaired.
+    repaired: Tick,
+}
+
 /// All operations of a run, in the order in which they began.
 #[derive(Clone, Debug, Default)]
 pub struct History {
@@ -74,8 +85,8 @@ pub struct History {
     siblings_from: BTreeMap<usize, Tick>,
     /// Since when a key's bucket is being turned into one that keeps siblings: somebody may have heard of it.
     turning_from: BTreeMap<usize, Tick>,
-    /// Keys on a lost disk: from its loss to its repair.
-    lost: BTreeMap<usize, (Tick, Tick)>,
+    /// Keys on a spoilt disk.
+    lost: BTreeMap<usize, Lost>,
     /// By how much some clock may be slow.
     slow_us: u64,
 }
@@ -98,12 +109,22 @@ impl History {
 
     /// A disk with `keys` was lost: until it is repaired, one replica fewer than promised holds what was acknowledged.
     pub fn disk_lost(&mut self, keys: impl IntoIterator<Item = usize>, at: Tick) {
-        self.lost.extend(keys.into_iter().map(|key| (key, (at, Tick(u64::MAX)))));
+        self.lose(keys, at, at);
+    }
+
+    /// The same, and some write to that disk will be lost later.
+    pub fn disk_loses(&mut self, keys: impl IntoIterator<Item = usize>, from: Tick) {
+        self.lose(keys, from, Tick(u64::MAX));
+    }
+
+    fn lose(&mut self, keys: impl IntoIterator<Item = usize>, from: Tick, until: Tick) {
+        let lost = Lost { from, until, repaired: Tick(u64::MAX) };
+        self.lost.extend(keys.into_iter().map(|key| (key, lost)));
     }
 
     /// The lost disk has been repaired.
     pub fn disk_repaired(&mut self, at: Tick) {
-        self.lost.values_mut().for_each(|(_, until)| *until = at);
+        self.lost.values_mut().for_each(|lost| lost.repaired = at);
     }
 
     /// An operation begins; its number.

@@ -136,13 +136,13 @@ impl History {
     /// on the repaired disk and on whichever it was copied from, if there was one.
     fn holds(&self, write: &Op) -> u32 {
         match self.lost.get(&write.key) {
-            Some((lost, _)) if write.began <= *lost && write.holds <= 1 => 0,
+            Some(lost) if write.began <= lost.until && write.holds <= 1 => 0,
             _ => write.holds,
         }
     }
 
     fn is_stale(&self, key: usize, from: Tick, until: Tick) -> bool {
-        self.lost.get(&key).is_some_and(|(lost, repaired)| until >= *lost && from <= *repaired)
+        self.lost.get(&key).is_some_and(|lost| until >= lost.from && from <= lost.repaired)
     }
 
     /// Whether the read that `write` rests on had met `put`, or what had replaced it, for sure.

@@ -2,11 +2,12 @@
 
 use std::io::ErrorKind;
 
-use ombak_base::{Epoch, NodeId};
+use ombak_base::{Epoch, NodeId, Tick};
 use ombak_sim::{Rng, SyncFault, World};
 
 use super::{Run, SKEW_US};
 use crate::cluster::{Cluster, SMALL_STORE};
+use crate::history::History;
 use crate::keys::{keys, place};
 use crate::script::{Action, Boot};
 
@@ -143,7 +144,7 @@ impl Run {
         boot: Boot,
         replace: impl Fn(&mut World<Cluster>, NodeId),
     ) {
-        if self.spoil(node) {
+        if self.spoil(node, History::disk_lost) {
             self.paused.retain(|paused| *paused != node);
             replace(&mut self.world, node);
             self.start(node, boot);
@@ -151,14 +152,14 @@ impl Run {
     }
 
     fn rot(&mut self, node: NodeId, seed: u64) {
-        if self.spoil(node) {
+        if self.spoil(node, History::disk_lost) {
             self.rotten = Some(node);
             self.world.disk(node).rot(VNODES, &mut Rng::new(seed));
         }
     }
 
     fn misdirect(&mut self, node: NodeId, n: u64, seed: u64) {
-        if self.spoil(node) {
+        if self.spoil(node, History::disk_loses) {
             self.rotten = Some(node);
             self.world.disk(node).misdirect_write(VNODES, n, seed);
         }
@@ -166,7 +167,7 @@ impl Run {
 
     /// A disk does not hold what it should any more. At most one is in a run (`false`: that was it): with two,
     /// acknowledged data may really be gone.
-    fn spoil(&mut self, node: NodeId) -> bool {
+    fn spoil(&mut self, node: NodeId, note: fn(&mut History, Vec<usize>, Tick)) -> bool {
         if std::mem::replace(&mut self.has_spoilt, true) {
             return false;
         }
@@ -175,7 +176,7 @@ impl Run {
             let (partition, _) = place(*key, cluster.shape().ring_size);
             cluster.primaries(partition).contains(&node)
         };
-        self.workload.history_mut().disk_lost(keys().filter(lies_there), at);
+        note(self.workload.history_mut(), keys().filter(lies_there).collect(), at);
         true
     }
 

@@ -41,3 +41,16 @@ fn a_single_copy_may_be_lost() {
     };
     assert_eq!((held(1, 2), held(2, 2), held(1, 12)), (None, NOT_FOUND, NOT_FOUND));
 }
+
+/// On a disk that will lose a write, a single copy may be that of a later one, too.
+#[test]
+fn a_single_copy_may_be_lost_later() {
+    let found_nothing = |holds| {
+        let put = Op { holds, ..put(1, 12, 13) };
+        let mut history = history(&[put, Op { reads: 3, ..read(&[], 32, 33) }]);
+        history.disk_loses([0], Tick::from_ms(10));
+        history.disk_repaired(Tick::from_ms(20));
+        verdict(&history)
+    };
+    assert_eq!((found_nothing(1), found_nothing(2)), (None, NOT_FOUND));
+}
