@@ -12,7 +12,7 @@ use crate::error::CliError;
 use crate::output::print_line;
 
 /// How often progress is shown.
-const SHOWN_STATES: u64 = 5_000;
+const SHOWN_STATES: u64 = 50_000;
 
 pub(super) fn run(args: &ExploreArgs) -> Result<(), CliError> {
     let Some(name) = &args.name else { return list() };
@@ -30,7 +30,7 @@ pub(super) fn run(args: &ExploreArgs) -> Result<(), CliError> {
 fn list() -> Result<(), CliError> {
     EXPLORATIONS
         .iter()
-        .try_for_each(|each| print_line(&format!("{:<18} {}", each.name, each.about)))
+        .try_for_each(|each| print_line(&format!("{:<24} {}", each.name, each.about)))
 }
 
 fn explore(exploration: &Exploration, args: &ExploreArgs) -> Result<(), CliError> {
