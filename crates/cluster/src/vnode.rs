@@ -394,3 +394,6 @@ fn apply<M: Machine, E: Effects<M>>(
     };
     *last_stamp = fx.store(partition, key, entry);
 }
+
+#[cfg(test)]
+mod tests;

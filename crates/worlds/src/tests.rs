@@ -24,13 +24,22 @@ fn the_same_seed_gives_the_same_run() {
     }
 }
 
-/// What stands in quotes behind `opens` in the production code, in order. The client's pool runs in no simulated cluster:
-/// what is planted and probed there belongs to the tests of that crate.
+/// The crates that run in simulated clusters. The client's pool does not: what is planted and probed there belongs to the
+/// tests of that crate.
+const CRATES: [&str; 5] = ["base", "cluster", "crdt", "kv", "node"];
+
+/// What stands in quotes behind `opens` in the production code, in order.
 fn named_in_the_code(opens: &str) -> Vec<String> {
+    let all: std::collections::BTreeSet<String> =
+        CRATES.iter().flat_map(|name| named_in(name, opens)).collect();
+    all.into_iter().collect()
+}
+
+/// The same of one crate.
+fn named_in(name: &str, opens: &str) -> std::collections::BTreeSet<String> {
     let crates = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
     let mut found = std::collections::BTreeSet::new();
-    let mut folders: Vec<_> =
-        ["base", "cluster", "crdt", "kv", "node"].map(|each| crates.join(each).join("src")).into();
+    let mut folders = vec![crates.join(name).join("src")];
     while let Some(folder) = folders.pop() {
         for path in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
             if path.is_dir() {
@@ -42,7 +51,7 @@ fn named_in_the_code(opens: &str) -> Vec<String> {
             }
         }
     }
-    found.into_iter().collect()
+    found
 }
 
 #[test]
@@ -61,6 +70,7 @@ fn every_place_that_is_to_be_reached_is_listed() {
 #[cfg(planted)]
 #[test]
 fn every_planted_bug_is_found() {
+    let mut found_names = Vec::new();
     for planted in crate::PLANTED {
         ombak_base::property::plant(planted.name);
         let begun = std::time::Instant::now();
@@ -74,7 +84,20 @@ fn every_planted_bug_is_found() {
             "{} broke something else: {failure}",
             planted.name
         );
+        found_names.push(planted.name);
     }
+    println!("{}", score(&found_names));
+}
+
+/// How many of the bugs that are planted in each crate were found. One may stand in two.
+#[cfg(planted)]
+fn score(found: &[&str]) -> String {
+    let of = |name: &&str| {
+        let planted = named_in(name, "planted!(\"");
+        let count = planted.iter().filter(|bug| found.contains(&bug.as_str())).count();
+        (!planted.is_empty()).then(|| format!("{name} {count} of {}", planted.len()))
+    };
+    format!("score: {}", CRATES.iter().filter_map(of).collect::<Vec<_>>().join(", "))
 }
 
 /// One of them needs a coordinator that crashes in the few milliseconds between the others' sync and its own, and that names

@@ -43,3 +43,38 @@ fn a_disarmed_timer_never_fires_and_does_not_pile_up() {
     timers.arm(7, Tick(5));
     assert_eq!(fired(&mut timers, 2_000_000), [7, 0]);
 }
+
+proptest::proptest! {
+    /// Against a plain map of what is armed for when.
+    #[test]
+    fn they_are_a_map_that_gives_up_what_is_due(moves in proptest::collection::vec((0..4u8, 0..8u32, 0..50u64), 0..300)) {
+        let mut timers = Timers::default();
+        let mut model = std::collections::BTreeMap::new();
+        let mut now = 0;
+        for (what, timer, span) in moves {
+            match what {
+                0 | 1 => {
+                    timers.arm(timer, Tick(now + span));
+                    model.insert(timer, now + span);
+                }
+                2 => {
+                    timers.disarm(timer);
+                    model.remove(&timer);
+                }
+                _ => {
+                    now += span / 4;
+                    let mut due: Vec<(u64, u32)> =
+                        model.iter().filter(|(_, due)| **due <= now).map(|(timer, due)| (*due, *timer)).collect();
+                    due.sort_unstable();
+                    model.retain(|_, due| *due > now);
+                    let expected: Vec<u32> = due.into_iter().map(|(_, timer)| timer).collect();
+                    proptest::prop_assert_eq!(fired(&mut timers, now), expected);
+                }
+            }
+            proptest::prop_assert_eq!(timers.len(), model.len());
+            let next = timers.next().map(|tick| tick.0);
+            let first = model.values().min().copied();
+            proptest::prop_assert!(next.is_some() == first.is_some() && next <= first, "no later than the first");
+        }
+    }
+}
