@@ -28,6 +28,8 @@
 //!
 //! Of a key on a lost disk, one replica fewer holds what was acknowledged before. Until the disk is repaired, a stale
 //! value may be shown beside the empty replica, and whoever writes with such a read behind him knows less than he should.
+//! Where the disk shows what it held before, what was deleted since and reaped everywhere may come back for good: nobody
+//! remembers the deletion any more (decision 26; seed 102,791).
 //! "Not found" is never said on the word of a replica that lacks something, so `found` holds all the time. A repair copies from every
 //! other owner: then each write that one of them holds is on two disks at least.
 
@@ -72,6 +74,8 @@ struct Lost {
     from: Tick,
     /// What began up to then may be lost on it.
     until: Tick,
+    /// Whether it may show what it held before.
+    is_older: bool,
     /// When it was repaired.
     repaired: Tick,
 }
@@ -109,16 +113,21 @@ impl History {
 
     /// A disk with `keys` was lost: until it is repaired, one replica fewer than promised holds what was acknowledged.
     pub fn disk_lost(&mut self, keys: impl IntoIterator<Item = usize>, at: Tick) {
-        self.lose(keys, at, at);
+        self.lose(keys, Lost { from: at, until: at, is_older: false, repaired: Tick(u64::MAX) });
     }
 
-    /// The same, and some write to that disk will be lost later.
+    /// The same, and an older copy took its place.
+    pub fn disk_is_older(&mut self, keys: impl IntoIterator<Item = usize>, at: Tick) {
+        self.lose(keys, Lost { from: at, until: at, is_older: true, repaired: Tick(u64::MAX) });
+    }
+
+    /// Some write to that disk will be lost later, so that what it held before is there again.
     pub fn disk_loses(&mut self, keys: impl IntoIterator<Item = usize>, from: Tick) {
-        self.lose(keys, from, Tick(u64::MAX));
+        let end = Tick(u64::MAX);
+        self.lose(keys, Lost { from, until: end, is_older: true, repaired: end });
     }
 
-    fn lose(&mut self, keys: impl IntoIterator<Item = usize>, from: Tick, until: Tick) {
-        let lost = Lost { from, until, repaired: Tick(u64::MAX) };
+    fn lose(&mut self, keys: impl IntoIterator<Item = usize>, lost: Lost) {
         self.lost.extend(keys.into_iter().map(|key| (key, lost)));
     }
 

@@ -113,7 +113,18 @@ impl<'a> View<'a> {
     /// Whether `write` is certain to have removed `put` for this read: it was acknowledged, this read met it, and the
     /// read that it rests on had met `put`, which was not written again meanwhile.
     fn is_removed_by(&self, put: &Op, write: &Op) -> bool {
-        self.meets(write) && self.history.knows(write, put) && !self.may_be_written_again(put)
+        self.meets(write)
+            && self.history.knows(write, put)
+            && !self.may_be_written_again(put)
+            && !self.may_come_back(put)
+    }
+
+    /// Whether `put` may have been deleted, and the deletion reaped everywhere, while a disk that holds it still, or again,
+    /// was away.
+    fn may_come_back(&self, put: &Op) -> bool {
+        let lost = self.history.lost.get(&self.key);
+        lost.is_some_and(|lost| lost.is_older && put.began <= lost.until)
+            && self.deletes().any(|delete| delete.over() >= put.began)
     }
 
     /// Whether `put` may have been replaced by a write that had not seen it, or by itself be one that was replaced so, and

@@ -109,8 +109,12 @@ impl Run {
             Action::Crash(node) => self.world.crash(*node),
             Action::CrashAll => nodes.for_each(|node| self.world.crash(node)),
             Action::Start(node, boot) => self.start(*node, *boot),
-            Action::Wipe(node, boot) => self.replace_disk(*node, *boot, World::wipe),
-            Action::Older(node, boot) => self.replace_disk(*node, *boot, World::put_older_disk),
+            Action::Wipe(node, boot) => {
+                self.replace_disk(*node, *boot, World::wipe, History::disk_lost);
+            }
+            Action::Older(node, boot) => {
+                self.replace_disk(*node, *boot, World::put_older_disk, History::disk_is_older);
+            }
             Action::Rot(node, seed) => self.rot(*node, *seed),
             Action::Misdirect(node, n, seed) => self.misdirect(*node, *n, *seed),
             Action::Pause(node) => {
@@ -143,8 +147,9 @@ impl Run {
         node: NodeId,
         boot: Boot,
         replace: impl Fn(&mut World<Cluster>, NodeId),
+        note: fn(&mut History, Vec<usize>, Tick),
     ) {
-        if self.spoil(node, History::disk_lost) {
+        if self.spoil(node, note) {
             self.paused.retain(|paused| *paused != node);
             replace(&mut self.world, node);
             self.start(node, boot);

@@ -25,8 +25,11 @@ pub(super) fn check(view: &View) -> Result<(), String> {
         .filter(|write| write.value().is_some_and(|value| found.values.contains(&value)))
         .collect();
     let uncovered = |delete: &Op, put: &Op| {
-        let left =
-            |shown: &&Op| !view.history.knows(delete, shown) || view.may_be_written_again(shown);
+        let left = |shown: &&Op| {
+            !view.history.knows(delete, shown)
+                || view.may_be_written_again(shown)
+                || view.may_come_back(shown)
+        };
         delete.may_have_seen(put) && shown.iter().any(left)
     };
     let newer = |(put, _): &(&Op, u64)| {

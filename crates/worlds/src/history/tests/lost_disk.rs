@@ -21,6 +21,24 @@ fn stale_values_are_shown_until_the_repair() {
     assert_eq!((gone(4, 5), gone(15, 16), gone(21, 22)), (NOT_FOUND, NOT_FOUND, NOT_FOUND));
 }
 
+/// An older copy has again what was deleted since; what was never deleted is replaced as always.
+#[test]
+fn what_was_deleted_may_come_back_from_an_older_disk() {
+    let after = |ops: &[Op], note: fn(&mut History, [usize; 1], Tick)| {
+        let mut history = history(ops);
+        history.siblings_from(0, Tick(0));
+        note(&mut history, [0], Tick::from_ms(10));
+        history.disk_repaired(Tick::from_ms(20));
+        verdict(&history)
+    };
+    let deleted = [put(1, 0, 1), delete(2, 3), read(&[1], 21, 22)];
+    assert_eq!(after(&deleted, History::disk_lost), BACK);
+    assert_eq!(after(&deleted, History::disk_is_older), None);
+    assert_eq!(after(&deleted, History::disk_loses), None);
+    let replaced = [put(1, 0, 1), knowing(&[1], 2, put(2, 3, 4)), read(&[1, 2], 21, 22)];
+    assert_eq!(after(&replaced, History::disk_is_older), BACK);
+}
+
 /// Who reads too little knows too little: his write removes what he has seen, perhaps, and it may come back.
 #[test]
 fn a_write_with_a_stale_read_behind_it_is_no_promise() {
