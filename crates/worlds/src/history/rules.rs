@@ -156,6 +156,11 @@ impl History {
         self.lost.get(&key).is_some_and(|lost| until >= lost.from && from <= lost.repaired)
     }
 
+    /// Whether its spoilt disk may show what it held before, and count as one that lacks nothing.
+    fn is_older(&self, key: usize) -> bool {
+        self.lost.get(&key).is_some_and(|lost| lost.is_older)
+    }
+
     /// Whether the read that `write` rests on had met `put`, or what had replaced it, for sure.
     fn knows(&self, write: &Op, put: &Op) -> bool {
         let Some((from, until, heard)) = write.basis() else { return false };

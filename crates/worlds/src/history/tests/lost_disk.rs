@@ -39,6 +39,20 @@ fn what_was_deleted_may_come_back_from_an_older_disk() {
     assert_eq!(after(&replaced, History::disk_is_older), BACK);
 }
 
+/// Until its peers have seen it, nobody can know that a disk lacks something.
+#[test]
+fn nothing_is_found_on_an_older_disk_until_it_is_known() {
+    let found_nothing = |note: fn(&mut History, [usize; 1], Tick), began| {
+        let mut history = history(&[put(1, 0, 1), read(&[], began, began + 1)]);
+        note(&mut history, [0], Tick::from_ms(10));
+        history.disk_repaired(Tick::from_ms(20));
+        verdict(&history)
+    };
+    assert_eq!(found_nothing(History::disk_lost, 15), NOT_FOUND);
+    assert_eq!(found_nothing(History::disk_is_older, 15), None);
+    assert_eq!(found_nothing(History::disk_is_older, 21), NOT_FOUND);
+}
+
 /// Who reads too little knows too little: his write removes what he has seen, perhaps, and it may come back.
 #[test]
 fn a_write_with_a_stale_read_behind_it_is_no_promise() {
