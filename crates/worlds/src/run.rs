@@ -170,6 +170,8 @@ struct Run {
     has_spoilt: bool,
     /// Whose disk may hold what cannot be read.
     rotten: Option<NodeId>,
+    /// Whether some disk may show what it held before.
+    has_older_disk: bool,
     new_epoch: bool,
     wrong_clocks: bool,
     /// Whether a picture of the storm is wanted.
@@ -239,6 +241,7 @@ impl Run {
             may_spoil: false,
             has_spoilt: false,
             rotten: None,
+            has_older_disk: false,
             new_epoch,
             wrong_clocks,
             wants_picture: false,

@@ -113,6 +113,7 @@ impl Run {
                 self.replace_disk(*node, *boot, World::wipe, History::disk_lost);
             }
             Action::Older(node, boot) => {
+                self.has_older_disk = true;
                 self.replace_disk(*node, *boot, World::put_older_disk, History::disk_is_older);
             }
             Action::Rot(node, seed) => self.rot(*node, *seed),
@@ -165,7 +166,7 @@ impl Run {
 
     fn misdirect(&mut self, node: NodeId, n: u64, seed: u64) {
         if self.spoil(node, History::disk_loses) {
-            self.rotten = Some(node);
+            (self.rotten, self.has_older_disk) = (Some(node), true);
             self.world.disk(node).misdirect_write(VNODES, n, seed);
         }
     }
