@@ -2,8 +2,8 @@
 //!
 //! A [`Machine`](ombak_base::Machine) asks its host for everything: messages, timers, storage, choices. A
 //! [`World`] is a host that draws all of that from a seed. It runs the very machine that production runs, at
-//! a microsecond an event beside what machine and storage take, and lets go wrong what can go wrong; the same seed gives the same run in every
-//! process, so that what went wrong once can be looked at as often as one likes.
+//! a microsecond an event beside what machine and storage take, and lets go wrong what can go wrong; the same seed
+//! gives the same run in every process, so that what went wrong once can be looked at as often as one likes.
 //!
 //! # What is simulated
 //!

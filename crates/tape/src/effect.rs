@@ -32,7 +32,7 @@ impl<M> Recordable for M where
 }
 
 /// One call of an effect: what was asked for, and last what the host returned, where it returns something.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 #[serde(bound(serialize = "M::Message: Serialize, M::Reply: Serialize, M::Timer: Serialize"))]
 #[expect(missing_docs, reason = "each is the call of its name in ombak_base::Effects")]
 pub enum Effect<M: Machine> {

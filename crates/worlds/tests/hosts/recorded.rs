@@ -16,21 +16,8 @@ use ombak_node::{Message, Reply, Request, Shard, Timer};
 /// Nothing in these tests is waited for longer than this.
 pub const DEADLINE: Duration = Duration::from_secs(20);
 
-/// One call of an effect: what was asked for, and last what the host returned, where it returns something.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Effect {
-    Send(Address, Message, Stamp, Result<(), Refused>),
-    Reply(ClientId, Reply, Stamp),
-    Arm(Timer, Tick),
-    Disarm(Timer),
-    Choose(u64, u64),
-    Load(Ticket, Partition, Bytes),
-    Peek(Partition, Bytes, Peek),
-    Store(Partition, Bytes, Option<Entry>, Stamp),
-    Scan(Ticket, Scan),
-    AwaitDurable(Stamp),
-    Probe(&'static str),
-}
+/// One call of an effect, with what the host returned.
+pub type Effect = ombak_tape::Effect<Shard>;
 
 /// One step of a shard.
 #[derive(Clone)]
