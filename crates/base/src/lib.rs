@@ -6,7 +6,8 @@
 //! - [`Machine`] and [`Effects`]: what decides, and the only words with which it can ask the world for something;
 //! - [`Device`], [`Writer`] and [`Disk`]: what a host offers as storage, small enough to be simulated with faults;
 //! - [`Now`], the ids, the codec and the limits that both sides share;
-//! - [`always!`] and [`planted!`]: properties that stand in the production code, and the bugs that must trip them.
+//! - [`always!`], [`sometimes!`], [`eventually!`] and [`planted!`]: properties that stand in the production code, and the bugs
+//!   that must trip them.
 //!
 //! Nothing here reads a clock, draws randomness, starts a thread or opens a file.
 

@@ -77,6 +77,21 @@ macro_rules! always {
     };
 }
 
+/// Says that this place is reached in some run: a simulator tells which never were, and so does an explorer.
+///
+/// ```
+/// # use ombak_base::{Effects, Machine, sometimes};
+/// fn suspect<M: Machine>(fx: &mut impl Effects<M>) {
+///     sometimes!(fx, "a silent peer was suspected");
+/// }
+/// ```
+#[macro_export]
+macro_rules! sometimes {
+    ($effects:expr, $name:literal) => {
+        $effects.probe($name)
+    };
+}
+
 /// Says that a condition has come to hold by now. Stands in [`Machine::check_at_rest`](crate::Machine::check_at_rest),
 /// which is called when nothing is under way any more and nothing goes wrong: what was begun has then ended.
 ///

@@ -40,7 +40,7 @@ mod words;
 
 use std::collections::{BTreeMap, VecDeque};
 
-use ombak_base::{ClientId, Effects, Event, Machine, Now, Stamp, Tick, always, planted};
+use ombak_base::{ClientId, Effects, Event, Machine, Now, Stamp, Tick, always, planted, sometimes};
 
 pub use options::PoolOptions;
 pub use words::{CONNECTOR, ConnId, Message, Refusal, Reply, Request, Returned, Timer};
@@ -202,7 +202,7 @@ impl Pool {
         fx: &mut impl Effects<Pool>,
     ) {
         if !self.slots.get(&conn).is_some_and(|slot| slot.is_lent_to(client)) {
-            return fx.probe("a check-in of what is not lent");
+            return sometimes!(fx, "a check-in of what is not lent");
         }
         if how == Returned::Clean {
             self.trust();
@@ -228,7 +228,7 @@ impl Pool {
         }
         let mut lent = self.slots.iter().filter(|(_, slot)| slot.is_lent_to(client));
         let Some((&conn, &Slot::Lent { since, .. })) = lent.next() else { return };
-        fx.probe("a grant that nobody took");
+        sometimes!(fx, "a grant that nobody took");
         self.rest(conn, since, fx);
         if !planted!("lost wake-up") {
             self.serve(now, fx);

@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use bytes::Bytes;
 use ombak_base::property::{about, contained};
 use ombak_base::{
-    DeviceError, Effects, Entry, Machine, Now, Partition, Peek, Stamp, Ticket, always,
+    DeviceError, Effects, Entry, Machine, Now, Partition, Peek, Stamp, Ticket, always, sometimes,
 };
 use serde::{Deserialize, Serialize};
 
@@ -192,7 +192,7 @@ impl<S: Service, O: Clone + Eq + std::hash::Hash + std::fmt::Debug> VnodeMap<S, 
         fx: &mut E,
     ) -> Option<Done<O, S::Reply>> {
         if self.waiting >= self.waiting_max {
-            fx.probe("a vnode refused a command for overload");
+            sometimes!(fx, "a vnode refused a command for overload");
             let reply = S::failed(&command, &VnodeError::Overload);
             return Some(Done { origin, reply, stamp: Stamp::NONE });
         }

@@ -17,6 +17,7 @@ use bytes::Bytes;
 use ombak_base::property::{about, contained};
 use ombak_base::{
     Address, ClientId, Effects, NodeId, Now, Partition, Passing, Place, RequestId, Stamp, Tick,
+    sometimes,
 };
 use ombak_cluster::{Fence, Header, Role};
 use ombak_kv::{Answer, GetCore, Operation, PutCore, Quorum, RequestError, storage_key};
@@ -387,7 +388,7 @@ impl Shard {
         export: Bytes,
         fx: &mut E,
     ) {
-        fx.probe("a replica had other bucket properties");
+        sometimes!(fx, "a replica had other bucket properties");
         let (partition, bucket) = (op.partition, op.operation.bucket().clone());
         self.ops.insert(id, op);
         let put_right = self.learn_props(now, &[export], fx);
@@ -435,7 +436,7 @@ impl Shard {
             self.ops.iter().filter(|(_, op)| op.deadline <= now.tick).map(|(id, _)| *id).collect();
         for id in late {
             let Some(mut op) = self.ops.remove(&id) else { continue };
-            fx.probe("an operation ran out of time");
+            sometimes!(fx, "an operation ran out of time");
             op.pass(places::TIMED_OUT, None, op.operation.name(), fx);
             let asker = std::mem::replace(&mut op.asker, Asker::Nobody);
             match &op.stage {

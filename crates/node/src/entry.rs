@@ -7,6 +7,7 @@
 
 use ombak_base::{
     Address, ClientId, Effects, NodeId, Now, Partition, Passing, Refused, RequestId, Stamp, Tick,
+    sometimes,
 };
 use ombak_cluster::{FENCE_WINDOW_MS, Fence, hash};
 use ombak_kv::{Answer, DeleteOp, Operation, RequestError, validate_key};
@@ -163,7 +164,7 @@ impl Shard {
         }
         validate_key(operation.key())?;
         if self.overloaded() {
-            fx.probe("a request was refused for overload");
+            sometimes!(fx, "a request was refused for overload");
             fx.count(places::OVERLOADED);
             return Err(RequestError::Overload);
         }
@@ -291,7 +292,7 @@ impl Shard {
         let is_read = operation.is_get();
         let boot = self.peers.boot_of(from.node).unwrap_or_default();
         if !is_read && !self.once.take(from, boot, id) {
-            fx.probe("a forwarded operation came twice");
+            sometimes!(fx, "a forwarded operation came twice");
             return;
         }
         let (asker, deadline) = (Asker::Shard(from, id), fence.deadline);
@@ -358,7 +359,7 @@ impl Shard {
         let Some(mut forward) = self.forwards.remove(&id) else { return };
         // A read leaves nothing.
         forward.retried |= maybe_done && !forward.operation.is_get();
-        fx.probe("an operation was tried at another primary");
+        sometimes!(fx, "an operation was tried at another primary");
         fx.count(places::RETRIED);
         match self.next_coordinator(forward.partition, &forward.operation, &forward.tried) {
             Some(next)

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ombak_base::{ActorId, Address, Effects, NodeId, Now, Partition, Stamp};
+use ombak_base::{ActorId, Address, Effects, NodeId, Now, Partition, Stamp, sometimes};
 use ombak_cluster::{Claim, Greeting, HEARTBEAT_MS, Lineage, SUSPECT_MS, Verdict, Vnode, VnodeMap};
 
 use crate::boot::{Boot, VnodeState};
@@ -131,7 +131,7 @@ impl Shard {
             self.ask_for_verdicts(node, fx);
         }
         for node in self.peers.suspect(now.tick) {
-            fx.probe("a silent peer was suspected");
+            sometimes!(fx, "a silent peer was suspected");
             self.lost(now, node, fx);
         }
         self.pay_owed(fx);
@@ -150,7 +150,7 @@ impl Shard {
     ) {
         let knows_the_same = props == self.buckets.digest_all();
         if self.peers.heard(from, greeting, knows_the_same, now.tick) {
-            fx.probe("a peer answers on a new link");
+            sometimes!(fx, "a peer answers on a new link");
             self.answers_lost(now, from.node, fx);
         }
         if !knows_the_same {
@@ -204,7 +204,7 @@ impl Shard {
         let Some(vnode) = self.vnodes.vnode_mut(partition) else { return };
         if wanting || (all && !vnode.is_settled()) {
             if wanting {
-                fx.probe("a vnode found that its disk was lost or restored");
+                sometimes!(fx, "a vnode found that its disk was lost or restored");
                 self.verdicts.retain(|(judged, _), _| *judged != partition);
             }
             let actor = ActorId(fx.choose(u64::MAX));
@@ -225,7 +225,7 @@ impl Shard {
     /// Peers that have not judged us by now are not waited for: the name of this start is new whatever they would say.
     pub(crate) fn settle_silent<E: Effects<Shard>>(&mut self, fx: &mut E) {
         for vnode in self.vnodes.vnodes_mut().filter(|vnode| !vnode.is_settled()) {
-            fx.probe("a vnode started without hearing from all owners");
+            sometimes!(fx, "a vnode started without hearing from all owners");
             vnode.settle(&[], vnode.claim().actor);
         }
     }

@@ -4,7 +4,7 @@
 //! asker must hear at least that there is none to come: that is said with every heartbeat until it is taken. What was
 //! done stays done; the asker counts this shard as failed, or says that it does not know.
 
-use ombak_base::{Address, Effects, Refused, Stamp};
+use ombak_base::{Address, Effects, Refused, Stamp, sometimes};
 use ombak_kv::{Answer, RequestError};
 
 use crate::message::{Message, Told};
@@ -28,7 +28,7 @@ impl Shard {
             && let Some(lost) = lost
             && self.owed.len() < OWED_MAX
         {
-            fx.probe("an answer found the queue full");
+            sometimes!(fx, "an answer found the queue full");
             self.owed.push_back((to, lost));
         }
     }

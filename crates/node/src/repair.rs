@@ -6,7 +6,7 @@
 
 use bytes::Bytes;
 use ombak_base::{
-    Chunk, ClientId, DeviceError, Effects, NodeId, Now, Partition, Scan, Stamp, Ticket,
+    Chunk, ClientId, DeviceError, Effects, NodeId, Now, Partition, Scan, Stamp, Ticket, sometimes,
 };
 use ombak_kv::{Command, TAG_TOMBSTONE, key_of};
 use serde::{Deserialize, Serialize};
@@ -208,7 +208,7 @@ impl Shard {
                 self.end_copy(now, partition, Some("no other owner is complete".into()), fx);
             }
             None => {
-                fx.probe("a repair made a vnode complete");
+                sometimes!(fx, "a repair made a vnode complete");
                 self.vnodes.give_up_unreadable(partition, fx);
                 if let Some(vnode) = self.vnodes.vnode_mut(partition) {
                     vnode.set_complete(true);

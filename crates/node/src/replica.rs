@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use ombak_base::{
     Address, DeviceError, Effects, Entry, NodeId, Now, Partition, Passing, Stamp, Ticket, always,
-    planted,
+    planted, sometimes,
 };
 use ombak_cluster::{Done, Fencing, Header, VnodeError};
 use ombak_kv::{Command, CommandReply, key_of};
@@ -45,7 +45,7 @@ impl Shard {
         let (peer, what) = (Some(from), ask.name());
         fx.pass(Passing { place: places::REPLICA, request, partition, peer, what });
         if let Err(fencing) = self.fence(&header, now) {
-            fx.probe("a request was fenced off");
+            sometimes!(fx, "a request was fenced off");
             fx.count(places::FENCED);
             return self.tell(from, id, Told::Fenced(fencing), Stamp::NONE, fx);
         }
@@ -93,7 +93,7 @@ impl Shard {
     ) {
         // A reaping gives space back, and one that is refused by one replica alone is undone by read repair.
         if self.full && matches!(ask, Ask::Merge(..)) && !self.failed {
-            fx.probe("a full disk refused a write");
+            sometimes!(fx, "a full disk refused a write");
             let told =
                 if planted!("a full disk acknowledged") { Told::Durable(0) } else { Told::Full };
             return self.answer(origin, told, Stamp::NONE, fx);
@@ -161,7 +161,7 @@ impl Shard {
         let Some(vnode) = self.vnodes.vnode_mut(partition) else { return };
         vnode.name_anew();
         if vnode.is_complete() {
-            fx.probe("damage made a vnode incomplete");
+            sometimes!(fx, "damage made a vnode incomplete");
             vnode.set_complete(false);
             self.persist(partition, fx);
         }

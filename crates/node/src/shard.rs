@@ -6,7 +6,7 @@ use bytes::Bytes;
 use ombak_base::property::about;
 use ombak_base::{
     Address, ClientId, DirectoryId, Effects, Event, Machine, NodeId, Now, Partition, Stamp, Ticket,
-    always, eventually,
+    always, eventually, sometimes,
 };
 use ombak_cluster::{Peers, Topology, Verdict, Vnode, VnodeMap, WAITING_MAX};
 use ombak_kv::props::{BucketMap, BucketProps};
@@ -332,10 +332,10 @@ impl Shard {
     fn device_full<E: Effects<Shard>>(&mut self, full: bool, fx: &mut E) {
         self.full = full;
         if full {
-            fx.probe("a disk was full");
+            sometimes!(fx, "a disk was full");
             self.fail_repair(DISK_FULL, fx);
         } else {
-            fx.probe("a full disk had room again");
+            sometimes!(fx, "a full disk had room again");
         }
     }
 
@@ -361,7 +361,7 @@ impl Shard {
 
     /// `node` cannot be reached: whatever waits for it stops waiting.
     pub(crate) fn lost<E: Effects<Shard>>(&mut self, now: Now, node: NodeId, fx: &mut E) {
-        fx.probe("a peer was lost");
+        sometimes!(fx, "a peer was lost");
         self.answers_lost(now, node, fx);
         self.spread_without(node, fx);
     }

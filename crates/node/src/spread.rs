@@ -4,7 +4,9 @@
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
-use ombak_base::{Address, ClientId, Effects, NodeId, Now, Refused, ShardId, Stamp, Tick};
+use ombak_base::{
+    Address, ClientId, Effects, NodeId, Now, Refused, ShardId, Stamp, Tick, sometimes,
+};
 use ombak_kv::props::PropChange;
 use ombak_kv::{Answer, BucketId, RequestError};
 use serde::{Deserialize, Serialize};
@@ -118,7 +120,7 @@ impl Shard {
         let mut put_right = Vec::new();
         for export in exports {
             if let Ok((bucket, true)) = self.buckets.import(export) {
-                fx.probe("a shard learned bucket properties from another");
+                sometimes!(fx, "a shard learned bucket properties from another");
                 let merged = self.buckets.export(&bucket);
                 self.keep_props(&bucket, &merged, fx);
                 put_right.extend(self.put_right(now, &bucket, fx));

@@ -1,7 +1,7 @@
 //! Places in the production code that runs must come to, all of them together: a batch that never gets to one tests nothing
 //! that is behind it.
 
-/// Every [`probe`](ombak_base::Effects::probe) of the machines, by name. A test reads them from their text.
+/// Every [`sometimes!`](ombak_base::sometimes) of the machines, by name. A test reads them from their text.
 pub const SOMETIMES: &[&str] = &[
     "a disk was full",
     "a forwarded operation came twice",

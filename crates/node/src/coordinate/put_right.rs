@@ -1,7 +1,7 @@
 //! Writes that were named before their coordinator knew that the bucket keeps siblings: what they replaced unseen is
 //! written again. See `docs/decisions/0016-bucket-properties-by-digest.md`.
 
-use ombak_base::{Effects, Now};
+use ombak_base::{Effects, Now, sometimes};
 use ombak_cluster::Done;
 use ombak_crdt::Context;
 use ombak_kv::{
@@ -64,7 +64,7 @@ impl Shard {
         let (partition, key) = (op.partition, op.storage_key.clone());
         let id = self.fresh_id();
         self.ops.insert(id, op);
-        fx.probe("what was replaced before its bucket was known is written again");
+        sometimes!(fx, "what was replaced before its bucket was known is written again");
         let command = Command::Restore(Box::new(restoring));
         self.submit(now, partition, &key, command, Origin::Restoring(id), fx);
     }

@@ -1,7 +1,7 @@
 //! The read of an operation: what replicas say, what that is worth, and what is repaired by it.
 
 use bytes::Bytes;
-use ombak_base::{Effects, NodeId, Now, RequestId};
+use ombak_base::{Effects, NodeId, Now, RequestId, sometimes};
 use ombak_crdt::{Context, Dot};
 use ombak_kv::{
     Answer, GetCore, GetDecision, Heard, Object, ObjectAnswer, Operation, PutCore, PutOp,
@@ -170,7 +170,7 @@ impl Shard {
             op.pass(places::READ_REPAIR, None, op.operation.name(), fx);
         }
         for Said { node, heard, .. } in lacking {
-            fx.probe("a read repaired a replica");
+            sometimes!(fx, "a read repaired a replica");
             fx.count(match heard {
                 Heard::Absent => places::REPAIR_NOT_FOUND,
                 _ => places::REPAIR_OUT_OF_DATE,
@@ -222,7 +222,7 @@ impl Shard {
                 && object.is_tombstone()
                 && !object.is_grave()
             {
-                fx.probe("a reaping that was lost is done again");
+                sometimes!(fx, "a reaping that was lost is done again");
                 let ask = Ask::Reap(op.storage_key.clone(), object.encode());
                 self.ask(now, 0, op, said.node, props, ask, fx);
             }

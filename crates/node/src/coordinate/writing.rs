@@ -2,7 +2,7 @@
 //! hold is reaped.
 
 use bytes::Bytes;
-use ombak_base::{Effects, NodeId, Now, Stamp};
+use ombak_base::{Effects, NodeId, Now, Stamp, sometimes};
 use ombak_cluster::{Done, VnodeError};
 use ombak_crdt::Context;
 use ombak_kv::{
@@ -147,7 +147,7 @@ impl Shard {
         op: Box<Op>,
         fx: &mut E,
     ) {
-        fx.probe("a vnode could not name a write");
+        sometimes!(fx, "a vnode could not name a write");
         match op.asker {
             Asker::Client(client) => {
                 let Op { asker, request, retried, operation, deadline, .. } = *op;
@@ -249,7 +249,7 @@ impl Shard {
         tombstone: &Bytes,
         fx: &mut E,
     ) {
-        fx.probe("a tombstone was reaped");
+        sometimes!(fx, "a tombstone was reaped");
         op.pass(places::REAPED, None, "tombstone", fx);
         let props = self.buckets.digest(op.operation.bucket());
         for (node, _) in &op.primaries {
