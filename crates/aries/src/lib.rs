@@ -98,10 +98,30 @@
 //! TODS 1992, whose words are used here; the rest of that paper will follow in this crate.
 
 mod aligned;
+mod engine;
+mod error;
 mod log;
+mod manager;
 mod os_disk;
+mod page;
+mod physical;
+mod pool;
+mod room;
+mod scope;
+mod tree;
+mod txn;
+mod wal;
 
+pub use engine::{Engine, EngineOptions, EngineUsage, Restart};
+pub use error::Error;
 #[doc(hidden)]
 pub use log::fuzz;
+pub use log::shared::{SharedLog, Tail};
 pub use log::{CommitLog, Damage, LogError, Lsn, Options, Place, Recovery, StreamId};
+pub use manager::{Locked, ResourceManager, Undo};
 pub use os_disk::{OsDisk, OsFile};
+pub use page::{BODY_BYTES, ManagerId, PAGE_BYTES, Page, PageFault, PageId};
+pub use pool::{PageMut, PageRef, PoolUsage};
+pub use tree::{KEY_BYTES_MAX, ROW_BYTES_MAX, Row, Rows, Tree};
+pub use txn::locks::Waits;
+pub use txn::{LockName, Prepared, Savepoint, Transaction, TxnId};

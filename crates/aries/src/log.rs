@@ -6,17 +6,18 @@ mod error;
 mod format;
 #[doc(hidden)]
 pub mod fuzz;
+mod lookup;
 mod reader;
 mod recover;
 mod segments;
+pub(crate) mod shared;
 mod streams;
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::io::IoSlice;
 
 use bytes::Bytes;
-use ombak_base::{Disk, DiskFile};
+use ombak_base::Disk;
 
 pub use error::LogError;
 
@@ -262,16 +263,7 @@ impl<D: Disk> CommitLog<D> {
     }
 
     fn try_write_batch(&mut self) -> Result<(), LogError> {
-        if self.batch.padded() > self.segments.room() {
-            self.segments.reclaim(self.streams.low_water());
-            self.segments.roll(self.batch.lsn())?;
-        }
-        let Some(current) = self.segments.live.back_mut() else { return Err(LogError::Full) };
-        let bytes = self.batch.seal(current.header.sequence, current.end);
-        let slices = [IoSlice::new(bytes)];
-        current.file.write_at(&slices, current.end).map_err(LogError::io(&current.path))?;
-        current.file.sync().map_err(LogError::io(&current.path))?;
-        current.end += bytes.len() as u64;
+        self.segments.write(&mut self.batch, self.streams.low_water())?;
         self.batch.clear();
         Ok(())
     }

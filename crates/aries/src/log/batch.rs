@@ -76,6 +76,32 @@ impl Batch {
         self.buffer.as_slice()
     }
 
+    /// The record of this LSN, if it is in here.
+    pub fn record(&self, lsn: Lsn) -> Option<(StreamId, &[u8])> {
+        let index =
+            lsn.0.checked_sub(self.lsn.0).filter(|index| *index < u64::from(self.records))?;
+        let header = BatchHeader {
+            sequence: 0,
+            lsn: self.lsn,
+            incarnation: self.incarnation,
+            records: self.records,
+            bytes: self.buffer.len() as u32,
+        };
+        let record = format::records(self.buffer.as_slice(), &header).nth(index as usize)?;
+        Some((record.stream, &self.buffer.as_slice()[record.payload]))
+    }
+
+    /// Another, empty one.
+    pub fn like(&self) -> Batch {
+        Batch::new(self.next_lsn(), self.incarnation)
+    }
+
+    /// Makes it an empty batch whose first record will be `lsn`.
+    pub fn restart(&mut self, lsn: Lsn) {
+        self.clear();
+        self.lsn = lsn;
+    }
+
     /// Begins the next batch.
     pub fn clear(&mut self) {
         self.lsn = self.next_lsn();

@@ -1,5 +1,7 @@
 use std::io;
 
+use super::Lsn;
+
 /// Why the log refused, and what state that left.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
@@ -32,6 +34,22 @@ pub enum LogError {
         place: String,
         /// What the disk said.
         source: io::Error,
+    },
+    /// The record is not in the log: its segment was used again, or it was never appended.
+    #[error("record {} is not in the log", .lsn.0)]
+    Gone {
+        /// Which.
+        lsn: Lsn,
+    },
+    /// The record was durable, and can't be read any more.
+    #[error("{file} is damaged: record {} in the batch at offset {offset} can't be read", .lsn.0)]
+    Damaged {
+        /// The segment.
+        file: String,
+        /// Where its batch begins.
+        offset: u64,
+        /// Which.
+        lsn: Lsn,
     },
     /// An earlier write or sync failed, so nothing can become durable any more. Open the log anew.
     #[error("the commit log is poisoned: an earlier write or sync failed")]

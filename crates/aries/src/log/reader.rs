@@ -18,6 +18,8 @@ pub struct SegmentReader<'a, F> {
     end: u64,
     window: AlignedBuffer,
     window_start: u64,
+    /// How far is read ahead.
+    ahead: u64,
     /// The last block that could not be read. It is seen as zeros.
     failed: Option<(u64, io::Error)>,
 }
@@ -25,7 +27,12 @@ pub struct SegmentReader<'a, F> {
 impl<'a, F: DiskFile> SegmentReader<'a, F> {
     pub fn new(file: &'a F, end: u64) -> SegmentReader<'a, F> {
         let window = AlignedBuffer::with_capacity(WINDOW_BYTES.min(end) as usize);
-        SegmentReader { file, end, window, window_start: 0, failed: None }
+        SegmentReader { file, end, window, window_start: 0, ahead: WINDOW_BYTES, failed: None }
+    }
+
+    /// For who wants a single batch: reads no further ahead than that.
+    pub fn narrow(file: &'a F, end: u64) -> SegmentReader<'a, F> {
+        SegmentReader { ahead: BLOCK, ..SegmentReader::new(file, end) }
     }
 
     /// The error of a read at or behind `offset`, if there was one.
@@ -71,7 +78,7 @@ impl<'a, F: DiskFile> SegmentReader<'a, F> {
     }
 
     fn fill(&mut self, offset: u64, len: u64) {
-        let ahead = WINDOW_BYTES.min(self.end.saturating_sub(offset));
+        let ahead = self.ahead.min(self.end.saturating_sub(offset));
         self.window_start = offset;
         self.window.resize(0);
         self.window.resize(len.max(ahead) as usize);

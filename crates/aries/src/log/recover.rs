@@ -96,10 +96,19 @@ pub fn recover<D: Disk>(
     sort_out(segments, found, newest);
     let start = segments.live.front().map_or(Lsn(1), |front| front.header.first_lsn);
     let start = newest.map_or(start, |newest| newest.oldest_lsn.min(start));
-    let mut reading =
-        Reading { replay, streams: Streams::default(), next: start, incarnation: 0, recovery };
+    let mut reading = Reading {
+        replay,
+        streams: Streams::default(),
+        next: start,
+        incarnation: 0,
+        recovery,
+        batches: Vec::new(),
+    };
     let tail = reading.all(segments)?;
-    let Reading { streams, next, incarnation, mut recovery, .. } = reading;
+    let Reading { streams, next, incarnation, mut recovery, batches, .. } = reading;
+    for (segment, batches) in segments.live.iter_mut().zip(batches) {
+        segment.batches = batches;
+    }
     recovery.end = next;
     segments.incarnation = segments.incarnation.max(incarnation) + 1;
     match tail {
@@ -146,7 +155,13 @@ fn sort_out<D: Disk>(
                 if header.oldest == 0 {
                     (header.oldest, header.oldest_lsn) = (oldest, oldest_lsn);
                 }
-                segments.live.push_back(Segment { path, file, header, end: header.bytes });
+                segments.live.push_back(Segment {
+                    path,
+                    file,
+                    header,
+                    end: header.bytes,
+                    batches: Vec::new(),
+                });
             }
             _ => segments.spares.push(Spare { path, file, sequence, zeroed: len }),
         }
@@ -172,6 +187,8 @@ struct Reading<R> {
     /// The highest seen.
     incarnation: u64,
     recovery: Recovery,
+    /// Of each segment: its batches and their first records.
+    batches: Vec<Vec<(Lsn, u64)>>,
 }
 
 impl<R: FnMut(StreamId, Lsn, Bytes)> Reading<R> {
@@ -185,6 +202,7 @@ impl<R: FnMut(StreamId, Lsn, Bytes)> Reading<R> {
                 self.lose(file, offset, first);
             }
             let is_last = i + 1 == segments.live.len();
+            self.batches.push(Vec::new());
             tail = Some(self.segment(segment, is_last)?);
             before = Some(segment);
         }
@@ -216,12 +234,19 @@ impl<R: FnMut(StreamId, Lsn, Bytes)> Reading<R> {
                 break;
             }
             tail.last = Some((at, header));
+            self.note(at, &header);
             self.batch(&segment.path, at, &walked);
         }
         if is_last {
             self.end(segment, &mut reader, &mut tail)?;
         }
         Ok(tail)
+    }
+
+    fn note(&mut self, at: u64, header: &BatchHeader) {
+        if let Some(batches) = self.batches.last_mut() {
+            batches.push((header.lsn, at));
+        }
     }
 
     fn next_batch<F: DiskFile>(
@@ -265,6 +290,7 @@ impl<R: FnMut(StreamId, Lsn, Bytes)> Reading<R> {
             Some(Place { file: path.to_string(), offset: at + torn_at as u64 });
         let Some(bytes) = bytes else { return Tail { end: at, last: before, torn: true } };
         let header = BatchHeader { records, bytes: bytes as u32, ..walked.header };
+        self.note(at, &header);
         Tail { end: at + header.padded(), last: Some((at, header)), torn: false }
     }
 

@@ -5,6 +5,7 @@ use std::io::{self, ErrorKind, IoSlice};
 
 use ombak_base::{Disk, DiskFile, OpenMode};
 
+use super::batch::Batch;
 use super::format::{self, BLOCK, SegmentHeader};
 use super::{LogError, Lsn};
 use crate::aligned::AlignedBuffer;
@@ -21,6 +22,8 @@ pub struct Segment<F> {
     pub header: SegmentHeader,
     /// Where the next batch goes.
     pub end: u64,
+    /// Where each batch is, and its first record.
+    pub batches: Vec<(Lsn, u64)>,
 }
 
 /// A file that nothing needs: recycled, or new and not yet zeroed as far as it should be.
@@ -48,6 +51,24 @@ pub struct Segments<D: Disk> {
 }
 
 impl<D: Disk> Segments<D> {
+    /// Writes a batch to the end of the log and makes it durable; nothing below `low_water` is needed. After any error but
+    /// [`LogError::Full`] it is not known what the disk has.
+    pub fn write(&mut self, batch: &mut Batch, low_water: Lsn) -> Result<(), LogError> {
+        if batch.padded() > self.room() {
+            self.reclaim(low_water);
+            self.roll(batch.lsn())?;
+        }
+        let Some(current) = self.live.back_mut() else { return Err(LogError::Full) };
+        let lsn = batch.lsn();
+        let bytes = batch.seal(current.header.sequence, current.end);
+        let slices = [IoSlice::new(bytes)];
+        current.file.write_at(&slices, current.end).map_err(LogError::io(&current.path))?;
+        current.file.sync().map_err(LogError::io(&current.path))?;
+        current.batches.push((lsn, current.end));
+        current.end += bytes.len() as u64;
+        Ok(())
+    }
+
     /// What is left of the current segment.
     pub fn room(&self) -> u64 {
         self.live.back().map_or(0, |segment| segment.header.bytes.saturating_sub(segment.end))
@@ -104,7 +125,7 @@ impl<D: Disk> Segments<D> {
         let Spare { path, file, .. } = self.spares.swap_remove(chosen);
         write_header(&file, &header).map_err(LogError::io(&path))?;
         file.sync().map_err(LogError::io(&path))?;
-        self.live.push_back(Segment { path, file, header, end: BLOCK });
+        self.live.push_back(Segment { path, file, header, end: BLOCK, batches: Vec::new() });
         Ok(())
     }
 

@@ -1,6 +1,8 @@
 //! Recovery of bytes that nobody wrote, or that somebody wrote with care.
 
-use ombak_base::OpenMode;
+use std::io::IoSlice;
+
+use ombak_base::{DiskFile, OpenMode};
 use ombak_sim::Rng;
 use proptest::prelude::*;
 

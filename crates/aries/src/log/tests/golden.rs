@@ -1,6 +1,8 @@
 //! The bytes of version 1, for ever: what this version writes, and what every later one must read.
 
-use ombak_base::OpenMode;
+use std::io::IoSlice;
+
+use ombak_base::{DiskFile, OpenMode};
 
 use super::*;
 

@@ -1,0 +1,230 @@
+//! The engine: log, pool, transactions and resource managers, put together.
+
+mod checkpoint;
+mod meta;
+mod restart;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use ombak_base::Disk;
+use parking_lot::Mutex;
+
+use crate::error::Error;
+use crate::log::{Lsn, Options as LogOptions};
+use crate::manager::ResourceManager;
+use crate::page::ManagerId;
+use crate::physical::Physical;
+use crate::pool::{Pool, PoolUsage};
+use crate::room::Room;
+use crate::scope::Scope;
+use crate::tree::Ghosts;
+use crate::txn::locks::{Locks, Waits};
+use crate::txn::table::TxnTable;
+use crate::txn::{Transaction, TxnId};
+use crate::wal::Wal;
+
+use checkpoint::Checkpoints;
+
+pub(crate) use meta::Meta;
+pub use restart::Restart;
+
+/// How an engine is set up.
+pub struct EngineOptions {
+    /// A number of your own that tells this database from others, 0 if you have none. Fixed when the database is made;
+    /// opened with another, it is refused.
+    pub identity: u64,
+    /// Memory for pages, in bytes.
+    pub pool_bytes: u64,
+    /// How large the log is.
+    pub log: LogOptions,
+    /// A checkpoint is due after so many bytes of log: what a restart has to read is about twice that.
+    pub checkpoint_bytes: u64,
+    /// What a transaction does when another has the lock.
+    pub waits: Waits,
+    /// Structures besides this crate's.
+    pub managers: Vec<Box<dyn ResourceManager>>,
+}
+
+impl Default for EngineOptions {
+    /// 64 MiB of pages, 1 GiB of log, a checkpoint each 64 MiB.
+    fn default() -> EngineOptions {
+        EngineOptions {
+            identity: 0,
+            pool_bytes: 64 * 1024 * 1024,
+            log: LogOptions::default(),
+            checkpoint_bytes: 64 * 1024 * 1024,
+            waits: Waits::Block,
+            managers: Vec::new(),
+        }
+    }
+}
+
+/// A transactional storage engine in a directory of a [`Disk`]. Clones are handles of the same one, for any number of
+/// threads. It starts none of its own: call [`tidy`](Engine::tidy) when there is time.
+#[derive(Clone)]
+pub struct Engine(pub(crate) Arc<Shared>);
+
+/// What all handles share.
+pub(crate) struct Shared {
+    pub log: Arc<dyn Wal>,
+    pub pool: Pool,
+    pub txns: TxnTable,
+    pub locks: Locks,
+    pub waits: Waits,
+    pub room: Room,
+    pub checkpoints: Checkpoints,
+    pub ghosts: Ghosts,
+    pub identity: u64,
+    managers: Vec<Box<dyn ResourceManager>>,
+    /// Between a restart's redo and the end of its undo: what others hold is not known.
+    pub restarting: AtomicBool,
+    stopped: AtomicBool,
+    why_stopped: Mutex<String>,
+}
+
+/// What an engine holds and has done since it was opened.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct EngineUsage {
+    /// The buffer pool.
+    pub pool: PoolUsage,
+    /// Transactions that run, or are prepared.
+    pub running: usize,
+    /// Bytes of log that can't be used again yet.
+    pub log_used_bytes: u64,
+    /// The bound of that.
+    pub log_bytes_max: u64,
+    /// Checkpoints since it was opened.
+    pub checkpoints: u64,
+}
+
+impl Engine {
+    /// Opens the engine in the directory `dir` of `disk` (`""`: the disk itself), or makes it, and recovers: what was
+    /// committed is there, what was not is not. Nothing else may have it open.
+    ///
+    /// Its files are `pages`, `pages.double`, and the directory `wal`. If it is refused, nothing was changed.
+    pub fn open<D: Disk>(
+        disk: D,
+        dir: &str,
+        options: EngineOptions,
+    ) -> Result<(Engine, Restart), Error> {
+        restart::open(disk, dir, options)
+    }
+
+    /// Begins a transaction.
+    pub fn begin(&self) -> Transaction {
+        let (state, snapshot) = self.0.txns.begin();
+        Transaction { engine: self.clone(), state, snapshot, locks: Vec::new(), ended: false }
+    }
+
+    /// Makes everything durable that was committed, lazily or not.
+    pub fn sync(&self) -> Result<(), Error> {
+        let mut last = Lsn(0);
+        self.0.log.hold(&mut |end| {
+            last = Lsn(end.next_lsn().0 - 1);
+            Ok(())
+        })?;
+        Ok(self.0.log.force(last)?)
+    }
+
+    /// Everything committed by records up to here is durable.
+    pub fn durable(&self) -> Lsn {
+        self.0.log.durable()
+    }
+
+    /// Makes everything durable up to a record: see [`Transaction::commit_lazily`].
+    pub fn force(&self, lsn: Lsn) -> Result<(), Error> {
+        Ok(self.0.log.force(lsn)?)
+    }
+
+    /// Does a piece of what would otherwise hold up a commit: a checkpoint that is due, the next segment of the log.
+    /// `false`: nothing is left to do.
+    pub fn tidy(&self) -> Result<bool, Error> {
+        if self.0.is_checkpoint_due() {
+            self.0.checkpoint_or_wait()?;
+            return Ok(true);
+        }
+        Ok(self.clear_ghosts()? || self.0.log.tidy()?)
+    }
+
+    /// Takes a checkpoint now, after writing all changed pages: a restart has next to nothing to do. Before closing, if
+    /// there is time.
+    pub fn checkpoint(&self) -> Result<(), Error> {
+        self.0.checkpoint_all()
+    }
+
+    /// What it holds and has done.
+    pub fn usage(&self) -> EngineUsage {
+        EngineUsage {
+            pool: self.0.pool.usage(),
+            running: self.0.txns.running(),
+            log_used_bytes: self.0.log.used_bytes(),
+            log_bytes_max: self.0.log.capacity(),
+            checkpoints: self.0.checkpoints.count(),
+        }
+    }
+
+    pub(crate) fn single(&self) -> Scope<'_> {
+        Scope::single(&self.0)
+    }
+}
+
+impl Shared {
+    fn new(log: Arc<dyn Wal>, pool: Pool, options: EngineOptions, identity: u64) -> Shared {
+        let mut managers: Vec<Box<dyn ResourceManager>> =
+            vec![Box::new(Physical), Box::new(crate::tree::TreeManager)];
+        managers.extend(options.managers);
+        Shared {
+            checkpoints: Checkpoints::new(options.checkpoint_bytes),
+            log,
+            pool,
+            txns: TxnTable::new(1),
+            locks: Locks::new(),
+            waits: options.waits,
+            room: Room::new(),
+            ghosts: Ghosts::default(),
+            identity,
+            managers,
+            restarting: AtomicBool::new(true),
+            stopped: AtomicBool::new(false),
+            why_stopped: Mutex::default(),
+        }
+    }
+
+    pub fn manager(&self, id: ManagerId) -> Result<&dyn ResourceManager, Error> {
+        let manager = self.managers.iter().find(|manager| manager.id() == id);
+        manager.map(Box::as_ref).ok_or_else(|| Error::Foreign {
+            file: "wal".to_string(),
+            why: format!("it has records of {id:?}, which this program does not have"),
+        })
+    }
+
+    /// Whether losers may not have been taken back yet.
+    pub fn is_restarting(&self) -> bool {
+        self.restarting.load(Ordering::Acquire)
+    }
+
+    /// Memory is not what the log says any more.
+    pub fn stop(&self, why: &str) {
+        let mut first = self.why_stopped.lock();
+        if !self.stopped.swap(true, Ordering::AcqRel) {
+            *first = why.to_string();
+        }
+    }
+
+    pub fn check_running(&self) -> Result<(), Error> {
+        if self.stopped.load(Ordering::Acquire) {
+            return Err(Error::Stopped { why: self.why_stopped.lock().clone() });
+        }
+        Ok(())
+    }
+
+    /// Whose records reach back farthest.
+    pub fn oldest_txn(&self) -> Option<TxnId> {
+        let (lines, _) = self.txns.lines();
+        lines.into_iter().min_by_key(|line| line.first).map(|line| line.txn)
+    }
+}
+
+#[cfg(test)]
+mod tests;

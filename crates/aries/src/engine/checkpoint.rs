@@ -1,0 +1,116 @@
+//! Fuzzy checkpoints: nobody stops, nothing has to be written that is not old.
+//!
+//! A checkpoint notes where it began, which transactions had not ended, and which pages had changes that the page file
+//! has not. A restart needs nothing of the log before the oldest of these. What keeps that from reaching far back
+//! is that pages which were already dirty at the checkpoint before are written first.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+
+use super::Shared;
+use crate::error::Error;
+use crate::log::Lsn;
+use crate::scope::append;
+use crate::txn::record::{Head, Tables};
+
+/// When the next one is due, and where the last one was.
+pub(crate) struct Checkpoints {
+    bytes: u64,
+    /// The log that was in use after the last one.
+    used: AtomicU64,
+    count: AtomicU64,
+    /// Where the last one began.
+    begun: Mutex<Lsn>,
+    /// Records from here on are needed for backups that are being taken.
+    pinned: Mutex<Vec<Lsn>>,
+}
+
+impl Checkpoints {
+    pub fn new(bytes: u64) -> Checkpoints {
+        Checkpoints {
+            bytes,
+            used: AtomicU64::new(0),
+            count: AtomicU64::new(0),
+            begun: Mutex::default(),
+            pinned: Mutex::default(),
+        }
+    }
+
+    pub fn count(&self) -> u64 {
+        self.count.load(Ordering::Relaxed)
+    }
+
+    fn pin(&self) -> Lsn {
+        self.pinned.lock().iter().min().copied().unwrap_or(Lsn(u64::MAX))
+    }
+}
+
+impl Shared {
+    /// Whether so much was logged that it is time.
+    pub fn is_checkpoint_due(&self) -> bool {
+        let checkpoints = &self.checkpoints;
+        let bytes = checkpoints.bytes.min(self.log.capacity() / 4);
+        self.log.used_bytes() > checkpoints.used.load(Ordering::Relaxed) + bytes
+    }
+
+    /// Takes one, or waits for the one that is being taken.
+    pub fn checkpoint_or_wait(&self) -> Result<(), Error> {
+        let mut begun = self.checkpoints.begun.lock();
+        if !self.is_checkpoint_due() {
+            return Ok(()); // Somebody else has taken one meanwhile.
+        }
+        let old = *begun;
+        *begun = self.checkpoint(old)?;
+        Ok(())
+    }
+
+    /// Takes one after which a restart has next to nothing to do.
+    pub fn checkpoint_all(&self) -> Result<(), Error> {
+        let mut begun = self.checkpoints.begun.lock();
+        *begun = self.checkpoint(Lsn(u64::MAX))?;
+        Ok(())
+    }
+
+    /// Writes the pages that have changes below `old`, then notes the rest. Answers where it began.
+    fn checkpoint(&self, old: Lsn) -> Result<Lsn, Error> {
+        self.check_running()?;
+        self.pool.flush_below(old)?;
+        let mut begin = Lsn(0);
+        self.log.hold(&mut |end| {
+            begin = append(end, &Head::begin_checkpoint(self.identity), &[])?;
+            Ok(())
+        })?;
+        let mut tables = self.tables(begin);
+        if tables.encode().len() as u64 > self.log.record_bytes_max() {
+            self.pool.flush_below(Lsn(u64::MAX))?;
+            tables = self.tables(begin);
+        }
+        let encoded = tables.encode();
+        let mut last = Lsn(0);
+        self.log.hold(&mut |end| {
+            last = end.append(&[&encoded])?;
+            Ok(())
+        })?;
+        self.log.force(last)?;
+        self.log.set_mark(tables.needed_from().min(self.checkpoints.pin()));
+        self.checkpoints.used.store(self.log.used_bytes(), Ordering::Relaxed);
+        self.checkpoints.count.fetch_add(1, Ordering::Relaxed);
+        Ok(begin)
+    }
+
+    fn tables(&self, begin: Lsn) -> Tables {
+        let pages = self.pool.dirty_pages();
+        let (txns, next_txn) = self.txns.lines();
+        Tables { begin, next_txn, txns, pages }
+    }
+}
+
+impl Tables {
+    /// A restart needs records from here on.
+    pub fn needed_from(&self) -> Lsn {
+        let pages = self.pages.iter().map(|(_, rec_lsn)| *rec_lsn);
+        let txns = self.txns.iter().map(|line| line.first);
+        pages.chain(txns).fold(self.begin, Lsn::min)
+    }
+}

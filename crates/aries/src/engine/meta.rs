@@ -1,0 +1,143 @@
+//! Page 0: what the page file is, and which of its pages are free.
+//!
+//! ```text
+//! body = "OMBAKPGS" version:u32 page_bytes:u32 identity:u64 count:u32 free:u32
+//! free page: kind 2, owner = next:u32, 0: the last one
+//! ```
+
+use ombak_base::DiskFile;
+
+use super::Shared;
+use crate::error::Error;
+use crate::page::{self, HEADER_BYTES, PAGE_BYTES, Page, PageId, put_u32, u32_at, u64_at};
+use crate::physical::PHYSICAL;
+use crate::pool::{PAGES_FILE, PageMut};
+use crate::scope::{Rewrite, Scope};
+
+const MAGIC: [u8; 8] = *b"OMBAKPGS";
+/// The version of the page file that this code writes.
+pub const VERSION: u32 = 1;
+const PAGE: PageId = PageId(0);
+const META: u8 = 1;
+const FREE: u8 = 2;
+const COUNT: usize = 24;
+const FREE_HEAD: usize = 28;
+
+/// What page 0 says.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Meta {
+    pub identity: u64,
+    /// Pages that were ever used, this one included.
+    pub count: u32,
+}
+
+impl Meta {
+    /// The first page of a new file.
+    pub fn page(identity: u64) -> Page {
+        let mut page = Page::blank(PAGE);
+        page.set_kind(PHYSICAL, META);
+        let body = page.body_mut();
+        body[..8].copy_from_slice(&MAGIC);
+        put_u32(body, 8, VERSION);
+        put_u32(body, 12, PAGE_BYTES as u32);
+        body[16..24].copy_from_slice(&identity.to_le_bytes());
+        put_u32(body, COUNT, 1);
+        page
+    }
+
+    /// What the first page of a file says; `None`: nothing was ever written.
+    pub fn read(file: &dyn DiskFile) -> Result<Option<Meta>, Error> {
+        let mut bytes = vec![0; PAGE_BYTES];
+        let read = file.read_at(&mut bytes, 0).map_err(Error::io(PAGES_FILE))?;
+        if bytes.iter().all(|byte| *byte == 0) {
+            return Ok(None);
+        }
+        let foreign = |why: String| Error::Foreign { file: PAGES_FILE.to_string(), why };
+        let body = &bytes[HEADER_BYTES..];
+        if read < PAGE_BYTES || body[..8] != MAGIC {
+            return Err(foreign("it is no page file of this software".to_string()));
+        }
+        let (version, page_bytes, identity) = (u32_at(body, 8), u32_at(body, 12), u64_at(body, 16));
+        if version > VERSION {
+            return Err(foreign(format!(
+                "it is of version {version}, newer than this software knows"
+            )));
+        }
+        if page_bytes as usize != PAGE_BYTES {
+            return Err(foreign(format!("its pages have {page_bytes} bytes, not {PAGE_BYTES}")));
+        }
+        page::judge(&bytes, PAGE, identity).map_err(|fault| {
+            let file = PAGES_FILE.to_string();
+            Error::Damaged { file, offset: 0, page: PAGE, fault }
+        })?;
+        Ok(Some(Meta { identity, count: u32_at(body, COUNT) }))
+    }
+}
+
+/// How many pages were ever used.
+fn count(page: &Page) -> u32 {
+    u32_at(page.body(), COUNT)
+}
+
+impl<'a> Scope<'a> {
+    /// Takes `wanted` pages from the free ones, or from beyond the last one, for a nested action that makes them anew.
+    /// The change to page 0 comes first, and goes into the same action.
+    pub(crate) fn allocate(&self, wanted: usize) -> Result<(Rewrite<'a>, Vec<Rewrite<'a>>), Error> {
+        let mut meta = Rewrite::of(self.write(PAGE)?);
+        let mut pages = Vec::new();
+        for _ in 0..wanted {
+            let free = PageId(u32_at(meta.new.body(), FREE_HEAD));
+            let page = match free {
+                PageId(0) => self.beyond(&mut meta)?,
+                free => self.unlink(&mut meta, free)?,
+            };
+            let new = Page::blank(page.id());
+            pages.push(Rewrite { page, new, anew: true });
+        }
+        Ok((meta, pages))
+    }
+
+    fn beyond(&self, meta: &mut Rewrite<'a>) -> Result<PageMut<'a>, Error> {
+        let next = PageId(count(&meta.new));
+        self.shared.pool.grow_to(next)?;
+        put_u32(meta.new.body_mut(), COUNT, next.0 + 1);
+        self.shared.pool.fresh(next)
+    }
+
+    fn unlink(&self, meta: &mut Rewrite<'a>, free: PageId) -> Result<PageMut<'a>, Error> {
+        let page = self.write(free)?;
+        if (page.manager(), page.kind()) != (PHYSICAL, FREE) {
+            return Err(Error::Corrupt {
+                page: free,
+                why: "it is among the free pages, and is none",
+            });
+        }
+        let next = u32_at(page.owner(), 0);
+        put_u32(meta.new.body_mut(), FREE_HEAD, next);
+        Ok(page)
+    }
+
+    /// Gives pages back, for a nested action. The change to page 0 is among the answer.
+    pub(crate) fn free(&self, pages: Vec<PageMut<'a>>) -> Result<Vec<Rewrite<'a>>, Error> {
+        let mut meta = Rewrite::of(self.write(PAGE)?);
+        let mut rewrites = Vec::new();
+        for page in pages {
+            let mut new = Page::blank(page.id());
+            new.set_kind(PHYSICAL, FREE);
+            let mut owner = [0; 6];
+            owner[..4].copy_from_slice(&u32_at(meta.new.body(), FREE_HEAD).to_le_bytes());
+            new.set_owner(owner);
+            put_u32(meta.new.body_mut(), FREE_HEAD, page.id().0);
+            rewrites.push(Rewrite { page, new, anew: false });
+        }
+        rewrites.push(meta);
+        Ok(rewrites)
+    }
+}
+
+impl Shared {
+    /// Pages that were ever used.
+    pub fn pages(&self) -> Result<u32, Error> {
+        Ok(count(&*self.pool.read(PAGE)?))
+    }
+}

@@ -1,0 +1,401 @@
+//! The restart, in three passes. Names are the paper's.
+//!
+//! 1. **Analysis** reads the log forward: which transactions had not ended (the losers), and which pages may have changes
+//!    that the page file lacks. The tables of the last whole checkpoint say how it was there.
+//! 2. **Redo** repeats history: it does every change again whose LSN is above its page's, losers' and compensations too,
+//!    so that the pages are as they were when the lights went out.
+//! 3. **Undo** takes the losers back, last changes first, all of them in one sweep, and logs what it does as
+//!    compensation records. A crash in the middle of it repeats these and goes on where it was: nothing is taken
+//!    back twice.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use ombak_base::{Disk, DiskFile, OpenMode, planted};
+
+use super::{Engine, EngineOptions, Meta, Shared};
+use crate::error::Error;
+use crate::log::shared::SharedLog;
+use crate::log::{Lsn, Recovery};
+use crate::page::{self, PAGE_BYTES, PageId};
+use crate::physical;
+use crate::pool::{DoubleWrite, PAGES_FILE, PageMut, Pool, offset_of};
+use crate::txn::record::{Record, State, Tables, TxnLine};
+use crate::txn::{Prepared, Transaction, TxnId};
+use crate::wal::{STREAM, Wal};
+
+/// What a restart found and did.
+#[derive(Default)]
+pub struct Restart {
+    /// What the log found.
+    pub log: Recovery,
+    /// Where the last whole checkpoint began; 0: there was none.
+    pub checkpoint: Lsn,
+    /// The first record that redo looked at.
+    pub redo_from: Lsn,
+    /// Changes that were done again.
+    pub redone: u64,
+    /// Changes that the pages had.
+    pub skipped: u64,
+    /// Transactions that had not ended, and were taken back.
+    pub losers: Vec<TxnId>,
+    /// Pages that were torn, and were put right from their copy.
+    pub repaired: Vec<PageId>,
+    /// Transactions that are prepared: each waits to be told.
+    pub prepared: Vec<Prepared>,
+}
+
+/// What analysis knows.
+#[derive(Clone, Default, PartialEq, Eq, Debug)]
+pub struct Analysis {
+    /// Where the last whole checkpoint began; 0: none.
+    pub checkpoint: Lsn,
+    /// Of the database, if a checkpoint said so.
+    pub identity: Option<u64>,
+    /// Transactions that have not ended.
+    pub txns: BTreeMap<TxnId, TxnLine>,
+    /// Pages that may lack changes, from the first such change on.
+    pub pages: BTreeMap<PageId, Lsn>,
+    /// No transaction had this number, or one above.
+    pub next_txn: u64,
+    /// Transactions that ended since the checkpoint began.
+    ended: BTreeSet<TxnId>,
+}
+
+impl Analysis {
+    fn note(&mut self, lsn: Lsn, record: &Record<'_>) {
+        if let Some(change) = record.change() {
+            self.pages.entry(change.page).or_insert(lsn);
+        }
+        let Some(link) = record.link() else { return };
+        self.next_txn = self.next_txn.max(link.txn.0 + 1);
+        if matches!(record, Record::Commit(_) | Record::End(_)) {
+            self.txns.remove(&link.txn);
+            self.ended.insert(link.txn);
+            return;
+        }
+        // What is not undone leads to the one before it.
+        let new = TxnLine {
+            txn: link.txn,
+            state: State::Active,
+            first: lsn,
+            last: lsn,
+            undo_next: link.prev,
+        };
+        let line = self.txns.entry(link.txn).or_insert(new);
+        line.last = lsn;
+        match record {
+            Record::Update { .. } => line.undo_next = lsn,
+            Record::Clr { undo_next, .. } | Record::NestedEnd { undo_next, .. } => {
+                line.undo_next = *undo_next;
+            }
+            Record::Prepare { .. } => line.state = State::Prepared,
+            Record::Rollback(_) => line.state = State::RollingBack,
+            _ => {}
+        }
+    }
+
+    /// What was seen since a checkpoint began, and what it found then.
+    fn merge(&mut self, tables: Tables) {
+        for line in tables.txns {
+            if self.ended.contains(&line.txn) {
+                continue;
+            }
+            match self.txns.get_mut(&line.txn) {
+                // Seen since: only where it began is not known.
+                Some(known) => known.first = known.first.min(line.first),
+                None => drop(self.txns.insert(line.txn, line)),
+            }
+        }
+        for (page, rec_lsn) in tables.pages {
+            let known = self.pages.entry(page).or_insert(rec_lsn);
+            *known = rec_lsn.min(*known);
+        }
+        self.next_txn = self.next_txn.max(tables.next_txn);
+        self.checkpoint = tables.begin;
+    }
+
+    /// The first record that redo looks at.
+    pub fn redo_from(&self) -> Option<Lsn> {
+        self.pages.values().min().copied()
+    }
+}
+
+/// Analysis while the log is read: what is known since the checkpoint before, and since the one that has begun.
+#[derive(Default)]
+pub struct Analyst {
+    whole: Analysis,
+    since: Option<(Lsn, Analysis)>,
+    malformed: Option<Lsn>,
+}
+
+impl Analyst {
+    /// The next record of the engine's stream.
+    pub fn read(&mut self, lsn: Lsn, bytes: &[u8]) {
+        let Some(record) = Record::decode(bytes) else {
+            self.malformed.get_or_insert(lsn);
+            return;
+        };
+        match record {
+            Record::BeginCheckpoint { identity } => {
+                self.whole.identity = Some(identity);
+                let since = Analysis { identity: Some(identity), ..Analysis::default() };
+                self.since = Some((lsn, since));
+            }
+            Record::EndCheckpoint(tables) => {
+                if let Some((begin, mut since)) =
+                    self.since.take_if(|(begin, _)| *begin == tables.begin)
+                {
+                    since.merge(tables);
+                    since.checkpoint = begin;
+                    self.whole = since;
+                }
+            }
+            record => {
+                self.whole.note(lsn, &record);
+                if let Some((_, since)) = &mut self.since {
+                    since.note(lsn, &record);
+                }
+            }
+        }
+    }
+
+    /// What it comes to.
+    pub fn done(self) -> Result<Analysis, Error> {
+        match self.malformed {
+            Some(lsn) => Err(Error::Malformed { lsn, why: "it is of no known kind" }),
+            None => Ok(self.whole),
+        }
+    }
+}
+
+/// See [`Engine::open`].
+pub fn open<D: Disk>(
+    disk: D,
+    dir: &str,
+    options: EngineOptions,
+) -> Result<(Engine, Restart), Error> {
+    let dir = dir.trim_matches('/');
+    let path = |name: &str| if dir.is_empty() { name.to_string() } else { format!("{dir}/{name}") };
+    let mut analyst = Analyst::default();
+    let (log, found) =
+        SharedLog::open(disk.clone(), &path("wal"), options.log, |stream, lsn, bytes| {
+            if stream == STREAM {
+                analyst.read(lsn, &bytes);
+            }
+        })?;
+    let analysis = analyst.done()?;
+    let mut restart = Restart { log: found, checkpoint: analysis.checkpoint, ..Restart::default() };
+    check_log(&restart.log, &analysis)?;
+    let files = Files::open(&disk, dir, &options, &analysis)?;
+    restart.repaired = files.repaired;
+    let log: Arc<dyn Wal> = Arc::new(log);
+    let frames = (options.pool_bytes / PAGE_BYTES as u64) as usize;
+    let double = DoubleWrite::new(files.double, files.identity);
+    let pool = Pool::new(frames, files.pages, files.length, double, files.identity, log.clone());
+    let engine = Engine(Arc::new(Shared::new(log, pool, options, files.identity)));
+    engine.0.txns.start_at(analysis.next_txn);
+    engine.0.redo(&analysis, &mut restart)?;
+    engine.undo(analysis, &mut restart)?;
+    engine.0.restarting.store(false, Ordering::Release);
+    engine.found()?;
+    engine.0.checkpoint_all()?;
+    Ok((engine, restart))
+}
+
+/// Whether the log has everything that the restart needs.
+fn check_log(log: &Recovery, analysis: &Analysis) -> Result<(), Error> {
+    let firsts = analysis.txns.values().map(|line| line.first);
+    let needed = firsts.chain(analysis.redo_from()).fold(analysis.checkpoint, Lsn::min);
+    let lost =
+        log.damaged.iter().find(|lost| lost.first_lsn < lost.next_lsn && lost.next_lsn > needed);
+    lost.map_or(Ok(()), |lost| {
+        Err(Error::LogDamaged {
+            file: lost.file.clone(),
+            offset: lost.offset,
+            first: lost.first_lsn.0,
+            next: lost.next_lsn.0,
+        })
+    })
+}
+
+/// The page file and that of the copies, opened and repaired.
+struct Files {
+    pages: Box<dyn DiskFile>,
+    double: Box<dyn DiskFile>,
+    identity: u64,
+    length: u64,
+    repaired: Vec<PageId>,
+}
+
+impl Files {
+    fn open<D: Disk>(
+        disk: &D,
+        dir: &str,
+        options: &EngineOptions,
+        analysis: &Analysis,
+    ) -> Result<Files, Error> {
+        let path =
+            |name: &str| if dir.is_empty() { name.to_string() } else { format!("{dir}/{name}") };
+        let open = |name: &str| disk.open(&path(name), OpenMode::Cached).map_err(Error::io(name));
+        let (pages, double) = (open(PAGES_FILE)?, open("pages.double")?);
+        disk.sync_dir(dir).map_err(Error::io(dir))?;
+        let copies = DoubleWrite::read(&double).map_err(Error::io("pages.double"))?;
+        let repaired = match copies {
+            Some((identity, copies)) => repair(&pages, identity, &copies)?,
+            None => Vec::new(),
+        };
+        let identity = match Meta::read(&pages)? {
+            Some(meta) => meta.identity,
+            None if analysis.checkpoint == Lsn(0) => make(&pages, options.identity)?,
+            None => {
+                let why = "it is empty, and the log is not of an empty database".to_string();
+                return Err(Error::Foreign { file: PAGES_FILE.to_string(), why });
+            }
+        };
+        let other = [Some(options.identity), analysis.identity]
+            .into_iter()
+            .flatten()
+            .find(|it| *it != identity);
+        if let Some(other) = other {
+            let why = format!("it is of database {identity}, not {other}");
+            return Err(Error::Foreign { file: PAGES_FILE.to_string(), why });
+        }
+        let length = pages.len().map_err(Error::io(PAGES_FILE))?;
+        Ok(Files { pages: Box::new(pages), double: Box::new(double), identity, length, repaired })
+    }
+}
+
+/// Begins a page file.
+fn make(pages: &dyn DiskFile, identity: u64) -> Result<u64, Error> {
+    let mut page = Meta::page(identity);
+    page::seal(page.bytes_mut(), identity);
+    let bytes = std::io::IoSlice::new(page.bytes());
+    pages.write_at(&[bytes], 0).and_then(|()| pages.sync()).map_err(Error::io(PAGES_FILE))?;
+    Ok(identity)
+}
+
+/// Puts pages right that were torn while they were written in place, or did not get there.
+fn repair(
+    pages: &dyn DiskFile,
+    identity: u64,
+    copies: &[(PageId, Vec<u8>)],
+) -> Result<Vec<PageId>, Error> {
+    let mut repaired = Vec::new();
+    for (id, copy) in copies {
+        let mut there = vec![0; PAGE_BYTES];
+        pages.read_at(&mut there, offset_of(*id)).map_err(Error::io(PAGES_FILE))?;
+        let whole = page::judge(&there, *id, identity).is_ok();
+        if whole && page::u64_at(&there, 8) >= page::u64_at(copy, 8) {
+            continue;
+        }
+        let bytes = std::io::IoSlice::new(copy);
+        pages.write_at(&[bytes], offset_of(*id)).map_err(Error::io(PAGES_FILE))?;
+        if !whole {
+            repaired.push(*id);
+        }
+    }
+    pages.sync().map_err(Error::io(PAGES_FILE))?;
+    Ok(repaired)
+}
+
+impl Shared {
+    fn redo(&self, analysis: &Analysis, restart: &mut Restart) -> Result<(), Error> {
+        let Some(from) = analysis.redo_from() else { return Ok(()) };
+        restart.redo_from = from;
+        self.log.scan(from, &mut |lsn, bytes| {
+            let record = Record::decode(bytes)
+                .ok_or(Error::Malformed { lsn, why: "it is of no known kind" })?;
+            let Some(change) = record.change() else { return Ok(()) };
+            if analysis.pages.get(&change.page).is_none_or(|rec_lsn| lsn < *rec_lsn) {
+                return Ok(());
+            }
+            self.pool.grow_to(change.page)?;
+            let anew = change.manager == physical::PHYSICAL && physical::is_format(change.bytes);
+            let mut page = match self.pool.write(change.page) {
+                Err(Error::Damaged { .. }) if anew => self.pool.fresh(change.page)?,
+                page => page?,
+            };
+            if page.lsn() >= lsn && !planted!("redo without the page LSN") {
+                restart.skipped += 1;
+                return Ok(());
+            }
+            restart.redone += 1;
+            page.mark_dirty(lsn);
+            self.redo_one(&mut page, lsn, change.manager, change.bytes)
+        })
+    }
+
+    fn redo_one(
+        &self,
+        page: &mut PageMut<'_>,
+        lsn: Lsn,
+        manager: crate::ManagerId,
+        change: &[u8],
+    ) -> Result<(), Error> {
+        let done = self.manager(manager)?.redo(page.page_mut(), change);
+        done.map_err(|why| Error::Malformed { lsn, why })?;
+        page.page_mut().set_lsn(lsn);
+        Ok(())
+    }
+}
+
+impl Engine {
+    /// Takes back all losers in one sweep: always the change that was done last.
+    fn undo(&self, analysis: Analysis, restart: &mut Restart) -> Result<(), Error> {
+        let mut losers = BTreeMap::new();
+        for line in analysis.txns.into_values() {
+            let (state, snapshot) = self.0.txns.adopt(&line);
+            if line.state == State::Prepared {
+                restart.prepared.push(self.adopt_prepared(state, snapshot)?);
+                continue;
+            }
+            restart.losers.push(state.id);
+            losers.insert((state.undo_next(), state.id), (state, snapshot));
+        }
+        while let Some(((undo_next, id), (state, snapshot))) = losers.pop_last() {
+            if undo_next != Lsn(0) {
+                self.0.undo_one(&state)?;
+                losers.insert((state.undo_next(), id), (state, snapshot));
+                continue;
+            }
+            self.0.end(&state)?;
+            self.0.txns.leave(&state, snapshot);
+        }
+        Ok(())
+    }
+
+    /// A prepared transaction is given its locks again.
+    fn adopt_prepared(
+        &self,
+        state: Arc<crate::txn::TxnState>,
+        snapshot: u64,
+    ) -> Result<Prepared, Error> {
+        let mut txn =
+            Transaction { engine: self.clone(), state, snapshot, locks: Vec::new(), ended: false };
+        let mut name = Vec::new();
+        let mut locks = Vec::new();
+        let mut next = txn.state.link().prev;
+        while next != Lsn(0) {
+            let bytes = self.0.log.read(next)?;
+            let record = Record::decode(&bytes)
+                .ok_or(Error::Malformed { lsn: next, why: "it is of no known kind" })?;
+            if let Record::Prepare { name: found, .. } = record {
+                name = found.to_vec();
+            }
+            if let Record::Update { change, .. } = &record {
+                locks.extend(self.0.manager(change.manager)?.lock(change.page, change.bytes));
+            }
+            next = record.link().map_or(Lsn(0), |link| link.prev);
+        }
+        // The first change of each knows what was there before.
+        for locked in locks.into_iter().rev() {
+            if self.0.locks.acquire(&txn.state, &locked.name, None, self.0.waits)? {
+                txn.locks.push(locked.name.clone());
+            }
+            self.0.locks.remember(&txn.state, &locked.name, || locked.before);
+        }
+        Ok(Prepared { txn: Some(txn), name })
+    }
+}

@@ -1,0 +1,136 @@
+//! Why the engine refused.
+
+use std::io;
+
+use crate::log::{LogError, Lsn};
+use crate::page::{PageFault, PageId};
+use crate::txn::TxnId;
+
+/// Why something could not be done. What it left behind is said at each.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The commit log failed. After a failed sync nothing can be made durable any more: open the engine anew.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// The disk failed, elsewhere than in the log.
+    #[error("{place}: {source}")]
+    Io {
+        /// The file.
+        place: String,
+        /// What the disk said.
+        source: io::Error,
+    },
+    /// A page can't be read. Nothing was changed; other pages can be. Restore it from a backup and the log's archive.
+    #[error("{file} is damaged at offset {offset} ({page}): {fault}")]
+    Damaged {
+        /// The page file.
+        file: String,
+        /// Bytes from its start.
+        offset: u64,
+        /// The page.
+        page: PageId,
+        /// What is wrong with it.
+        fault: PageFault,
+    },
+    /// The log lost records that it had promised to keep, and that are needed. Nothing was changed.
+    #[error("{file} is damaged at offset {offset}: records {first} up to {next} are lost")]
+    LogDamaged {
+        /// The segment.
+        file: String,
+        /// Bytes from its start.
+        offset: u64,
+        /// The first lost record.
+        first: u64,
+        /// The first one that is not.
+        next: u64,
+    },
+    /// A file is of another kind, database or version. Nothing was changed.
+    #[error("{file}: {why}")]
+    Foreign {
+        /// Which file.
+        file: String,
+        /// What it is instead.
+        why: String,
+    },
+    /// A record whose checksum holds and that can't be understood, or does not fit the page. Nothing was changed.
+    #[error("record {} can't be used: {why}", .lsn.0)]
+    Malformed {
+        /// Which.
+        lsn: Lsn,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// Bytes of a resource manager that contradict themselves.
+    #[error("{page} contradicts itself: {why}")]
+    Corrupt {
+        /// Where.
+        page: PageId,
+        /// How.
+        why: &'static str,
+    },
+    /// Every frame of the pool is latched, or can't be written: the pool is too small for so many threads.
+    #[error("all {frames} frames of the buffer pool are in use: give it more")]
+    PoolExhausted {
+        /// How many there are.
+        frames: usize,
+    },
+    /// The log is filled by what running transactions may have to take back. Nothing was changed: end the oldest one.
+    #[error("the log is full of what may have to be undone; the oldest transaction is {oldest:?}")]
+    LogFull {
+        /// Whose records reach back farthest, if it is a transaction's.
+        oldest: Option<TxnId>,
+    },
+    /// The page file has reached its bound, or the disk is full. Nothing was changed.
+    #[error("no room for another page: {why}")]
+    PagesFull {
+        /// What was reached.
+        why: String,
+    },
+    /// The key is locked by another transaction, and waiting was not wanted. Nothing was changed.
+    #[error("locked by {holder:?}")]
+    Locked {
+        /// Who holds it.
+        holder: TxnId,
+    },
+    /// To wait would close a circle of transactions that wait for each other. Nothing was changed; roll back.
+    #[error("deadlock: {holder:?} waits for this transaction")]
+    Deadlock {
+        /// Who holds what was wanted.
+        holder: TxnId,
+    },
+    /// Another transaction changed the key after this one's snapshot. Nothing was changed; roll back and try again.
+    #[error("changed by a transaction that committed after this one began")]
+    Conflict,
+    /// A key, value, or item that is too large, ever. Nothing was changed.
+    #[error("{what} of {bytes} bytes: at most {bytes_max} fit")]
+    TooLarge {
+        /// What.
+        what: &'static str,
+        /// Its size.
+        bytes: usize,
+        /// The bound.
+        bytes_max: usize,
+    },
+    /// The name is taken by a structure of another kind, or is none.
+    #[error("{name:?}: {why}")]
+    Name {
+        /// The name.
+        name: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// Something went wrong after a change was logged, so that memory is no longer what the log says. Open the
+    /// engine anew: a restart makes it so.
+    #[error("stopped after a failure ({why}): open it anew")]
+    Stopped {
+        /// The failure.
+        why: String,
+    },
+}
+
+impl Error {
+    pub(crate) fn io(place: impl Into<String>) -> impl FnOnce(io::Error) -> Error {
+        let place = place.into();
+        move |source| Error::Io { place, source }
+    }
+}

@@ -1,0 +1,401 @@
+//! A log that threads share: group commit.
+//!
+//! # Who writes
+//!
+//! There is no thread of the log's own. Whoever needs his record durable and finds nobody writing becomes the *leader*:
+//! he takes the batch, lets go of the log, writes, syncs, and wakes whom that served. Meanwhile the others append to the
+//! other of two batches, and wait. One of them leads next. So appending never waits for the disk, and one sync serves all
+//! who came while the one before was under way.
+//!
+//! # Who is woken
+//!
+//! Waiters of even and of odd batches wait in different places, so that a batch that has become durable wakes its own, all
+//! of them, and of the next ones a single one: the next leader.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use ombak_base::Disk;
+use parking_lot::{Condvar, Mutex, MutexGuard};
+
+use super::batch::Batch;
+use super::format::BLOCK;
+use super::segments::Segments;
+use super::streams::Streams;
+use super::{BATCH_BYTES_MAX, CommitLog, LogError, Lsn, Options, Recovery, StreamId};
+
+/// A commit log for any number of threads. Clones are handles of the same one.
+pub struct SharedLog<D: Disk>(Arc<Inner<D>>);
+
+struct Inner<D: Disk> {
+    end: Mutex<End>,
+    /// Whoever leads has it; readers of the files, too.
+    files: Mutex<Segments<D>>,
+    /// Everything up to here is durable.
+    durable: AtomicU64,
+    /// Where waiters of even and odd batches wait.
+    served: [Condvar; 2],
+    record_bytes_max: u64,
+    capacity: u64,
+}
+
+/// Where records are appended.
+struct End {
+    batch: Batch,
+    /// The number of that batch.
+    turn: u64,
+    /// The other batch, while nobody writes it.
+    spare: Option<Batch>,
+    /// A batch that the disk had no room for: written before any other.
+    stuck: VecDeque<Batch>,
+    streams: Streams,
+    room: Room,
+    leading: bool,
+    poisoned: bool,
+}
+
+/// What still fits into the log, so that appending need not look at the files.
+#[derive(Clone, Copy, Default)]
+struct Room {
+    /// Bytes of the current segment.
+    current: u64,
+    /// Segments besides.
+    segments: u64,
+    /// What a new one holds.
+    segment_bytes: u64,
+}
+
+impl Room {
+    fn fits(self, padded: u64) -> bool {
+        padded <= self.current || (self.segments > 0 && padded <= self.segment_bytes)
+    }
+
+    fn take(&mut self, padded: u64) {
+        if padded > self.current {
+            self.segments = self.segments.saturating_sub(1);
+            self.current = self.segment_bytes;
+        }
+        self.current = self.current.saturating_sub(padded);
+    }
+}
+
+/// The end of the log, held: nobody else appends.
+pub struct Tail<'a, D: Disk> {
+    log: &'a Inner<D>,
+    end: MutexGuard<'a, End>,
+}
+
+impl<D: Disk> Clone for SharedLog<D> {
+    fn clone(&self) -> SharedLog<D> {
+        SharedLog(self.0.clone())
+    }
+}
+
+impl<D: Disk> fmt::Debug for SharedLog<D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SharedLog up to {:?}", self.durable())
+    }
+}
+
+impl<D: Disk> From<CommitLog<D>> for SharedLog<D> {
+    fn from(log: CommitLog<D>) -> SharedLog<D> {
+        let (record_bytes_max, capacity) = (log.record_bytes_max(), log.capacity());
+        let CommitLog { segments, mut batch, streams, poisoned } = log;
+        let incarnation = segments.incarnation;
+        // What was appended and not synced would be in nobody's batch.
+        let next = batch.next_lsn();
+        let stuck = match batch.is_empty() {
+            true => VecDeque::new(),
+            false => VecDeque::from([std::mem::replace(&mut batch, Batch::new(next, incarnation))]),
+        };
+        let durable = stuck.front().map_or(batch.lsn(), Batch::lsn).0 - 1;
+        let end = End {
+            batch,
+            turn: 0,
+            spare: Some(Batch::new(next, incarnation)),
+            stuck,
+            room: room(&segments),
+            streams,
+            leading: false,
+            poisoned,
+        };
+        SharedLog(Arc::new(Inner {
+            end: Mutex::new(end),
+            files: Mutex::new(segments),
+            durable: AtomicU64::new(durable),
+            served: [Condvar::new(), Condvar::new()],
+            record_bytes_max,
+            capacity,
+        }))
+    }
+}
+
+impl<D: Disk> SharedLog<D> {
+    /// Opens a log: see [`CommitLog::open`].
+    pub fn open(
+        disk: D,
+        dir: &str,
+        options: Options,
+        replay: impl FnMut(StreamId, Lsn, Bytes),
+    ) -> Result<(SharedLog<D>, Recovery), LogError> {
+        let (log, recovery) = CommitLog::open(disk, dir, options, replay)?;
+        Ok((log.into(), recovery))
+    }
+
+    /// Adds a record, whose payload is `parts` one after the other, to the batch that is written next. It becomes durable
+    /// with the next [`force`](SharedLog::force) of anybody.
+    pub fn append(&self, stream: StreamId, parts: &[&[u8]]) -> Result<Lsn, LogError> {
+        self.hold().append(stream, parts)
+    }
+
+    /// Holds the end of the log: what is appended through the answer is consecutive.
+    pub fn hold(&self) -> Tail<'_, D> {
+        Tail { log: &self.0, end: self.0.end.lock() }
+    }
+
+    /// Blocks until everything up to `lsn` is durable. An LSN that was not given yet is as good as the last one that was.
+    pub fn force(&self, lsn: Lsn) -> Result<(), LogError> {
+        if self.durable() >= lsn {
+            return Ok(());
+        }
+        let inner = &*self.0;
+        let mut end = inner.end.lock();
+        let lsn = lsn.min(Lsn(end.batch.next_lsn().0 - 1));
+        loop {
+            if self.durable() >= lsn {
+                return Ok(());
+            }
+            if end.poisoned {
+                return Err(LogError::Poisoned);
+            }
+            if end.leading {
+                let turn = if lsn >= end.batch.lsn() { end.turn } else { end.turn.wrapping_sub(1) };
+                inner.served[turn as usize % 2].wait(&mut end);
+            } else {
+                inner.lead(&mut end)?;
+            }
+        }
+    }
+
+    /// Makes everything durable that was appended so far.
+    pub fn sync(&self) -> Result<Lsn, LogError> {
+        let last = Lsn(self.next_lsn().0 - 1);
+        self.force(last)?;
+        Ok(self.durable())
+    }
+
+    /// Everything up to here is durable.
+    pub fn durable(&self) -> Lsn {
+        Lsn(self.0.durable.load(Ordering::Acquire))
+    }
+
+    /// Whether everything up to `lsn` is durable; `None`: not yet. Waits for nothing, and makes nobody write.
+    pub fn poll(&self, lsn: Lsn) -> Option<Result<(), LogError>> {
+        if self.durable() >= lsn {
+            return Some(Ok(()));
+        }
+        self.0.end.lock().poisoned.then_some(Err(LogError::Poisoned))
+    }
+
+    /// The LSN that the next record will get.
+    pub fn next_lsn(&self) -> Lsn {
+        self.0.end.lock().batch.next_lsn()
+    }
+
+    /// One record by its LSN, durable or not.
+    pub fn read(&self, lsn: Lsn) -> Result<(StreamId, Bytes), LogError> {
+        if lsn > self.durable() {
+            let end = self.0.end.lock();
+            if let Some((stream, payload)) = end.batch.record(lsn) {
+                return Ok((stream, Bytes::copy_from_slice(payload)));
+            }
+            if lsn >= end.batch.next_lsn() {
+                return Err(LogError::Gone { lsn });
+            }
+            drop(end);
+            self.force(lsn)?; // It is on its way.
+        }
+        self.0.files.lock().read(lsn)
+    }
+
+    /// Calls `f` with each durable record from `from` on, in order, until it fails.
+    pub fn scan<E>(
+        &self,
+        from: Lsn,
+        f: impl FnMut(Lsn, StreamId, &[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.0.files.lock().scan(from, f)
+    }
+
+    /// The stream needs nothing below: see [`CommitLog::set_mark`].
+    pub fn set_mark(&self, stream: StreamId, lsn: Lsn) {
+        let mut end = self.0.end.lock();
+        end.streams.set_mark(stream, lsn);
+        drop(end);
+        self.0.look();
+    }
+
+    /// Does a bounded piece of what would otherwise delay a sync: see [`CommitLog::tidy`].
+    pub fn tidy(&self) -> Result<bool, LogError> {
+        let low_water = self.0.end.lock().streams.low_water();
+        let mut files = self.0.files.lock();
+        files.reclaim(low_water);
+        let more = files.tidy();
+        drop(files);
+        self.0.look();
+        more
+    }
+
+    /// Bytes of segments that hold what some stream still needs.
+    pub fn used_bytes(&self) -> u64 {
+        let low_water = self.0.end.lock().streams.low_water();
+        self.0.files.lock().used_bytes(low_water)
+    }
+
+    /// The bound of that.
+    pub fn capacity(&self) -> u64 {
+        self.0.capacity
+    }
+
+    /// The largest payload of a record.
+    pub fn record_bytes_max(&self) -> u64 {
+        self.0.record_bytes_max
+    }
+
+    /// The stream that reaches back farthest, and to where.
+    pub fn oldest_needed(&self) -> Option<(StreamId, Lsn)> {
+        self.0.end.lock().streams.oldest()
+    }
+}
+
+impl<D: Disk> Inner<D> {
+    /// Writes the batch and wakes whom that serves. The end is let go of meanwhile.
+    fn lead(&self, end: &mut MutexGuard<'_, End>) -> Result<(), LogError> {
+        let mut batch = end.take();
+        end.leading = true;
+        let low_water = end.streams.low_water();
+        let (written, room) = MutexGuard::unlocked(end, || {
+            let mut files = self.files.lock();
+            let written = files.write(&mut batch, low_water);
+            (written, room(&files))
+        });
+        end.leading = false;
+        match &written {
+            Ok(()) => {
+                self.durable.store(batch.next_lsn().0 - 1, Ordering::Release);
+                batch.clear();
+                end.spare.get_or_insert(batch);
+                end.set_room(room);
+            }
+            Err(LogError::Full) => end.stuck.push_front(batch),
+            Err(_) => end.poisoned = true,
+        }
+        let (before, now) = (end.turn.wrapping_sub(1) as usize % 2, end.turn as usize % 2);
+        self.served[before].notify_all();
+        match written {
+            Ok(()) => drop(self.served[now].notify_one()),
+            Err(_) => drop(self.served[now].notify_all()),
+        }
+        written
+    }
+
+    /// Sees again what fits.
+    fn look(&self) {
+        let mut end = self.end.lock();
+        if end.leading {
+            return; // Whoever leads will.
+        }
+        let low_water = end.streams.low_water();
+        let mut files = self.files.lock();
+        files.reclaim(low_water);
+        let room = room(&files);
+        end.set_room(room);
+    }
+}
+
+/// What fits into the files as they are.
+fn room<D: Disk>(files: &Segments<D>) -> Room {
+    let segments = u64::from(files.files_max).saturating_sub(files.live.len() as u64);
+    Room { current: files.room(), segments, segment_bytes: files.bytes - BLOCK }
+}
+
+impl End {
+    /// The batch to be written next; what is appended from now on goes to another.
+    fn take(&mut self) -> Batch {
+        if let Some(stuck) = self.stuck.pop_front() {
+            return stuck;
+        }
+        self.room.take(self.batch.padded());
+        let next = self.batch.next_lsn();
+        let mut other = self.spare.take().unwrap_or_else(|| self.batch.like());
+        other.restart(next);
+        self.turn = self.turn.wrapping_add(1);
+        std::mem::replace(&mut self.batch, other)
+    }
+
+    /// What the files say, less what is on its way to them.
+    fn set_room(&mut self, room: Room) {
+        self.room = room;
+        for padded in self.stuck.iter().map(Batch::padded).collect::<Vec<_>>() {
+            self.room.take(padded);
+        }
+    }
+}
+
+impl<D: Disk> Tail<'_, D> {
+    /// The LSN that the next record will get.
+    pub fn next_lsn(&self) -> Lsn {
+        self.end.batch.next_lsn()
+    }
+
+    /// Afterwards so many records of so many bytes in total can be appended, all in one batch. May write what waits, and
+    /// lets others append before it returns.
+    pub fn reserve(&mut self, records: usize, bytes: u64) -> Result<(), LogError> {
+        let bytes = bytes + (records.saturating_sub(1) * super::format::RECORD_HEADER_BYTES) as u64;
+        let bytes_max = self.log.record_bytes_max;
+        if bytes > bytes_max {
+            return Err(LogError::TooLarge { bytes, bytes_max });
+        }
+        let batch_max = BATCH_BYTES_MAX.min(self.end.room.segment_bytes);
+        loop {
+            if self.end.poisoned {
+                return Err(LogError::Poisoned);
+            }
+            let padded = self.end.batch.padded_with(bytes);
+            if self.end.batch.is_empty() || padded <= batch_max {
+                return if self.end.room.fits(padded) { Ok(()) } else { self.make_room(padded) };
+            }
+            if self.end.leading {
+                let turn = self.end.turn.wrapping_sub(1) as usize % 2;
+                self.log.served[turn].wait(&mut self.end);
+            } else {
+                self.log.lead(&mut self.end)?;
+            }
+        }
+    }
+
+    /// Segments that are not needed any more may not have been counted yet.
+    fn make_room(&mut self, padded: u64) -> Result<(), LogError> {
+        if !self.end.leading {
+            let low_water = self.end.streams.low_water();
+            let mut files = self.log.files.lock();
+            files.reclaim(low_water);
+            let room = room(&files);
+            self.end.set_room(room);
+        }
+        if self.end.room.fits(padded) { Ok(()) } else { Err(LogError::Full) }
+    }
+
+    /// Appends a record: see [`SharedLog::append`].
+    pub fn append(&mut self, stream: StreamId, parts: &[&[u8]]) -> Result<Lsn, LogError> {
+        let bytes = parts.iter().map(|part| part.len() as u64).sum();
+        self.reserve(1, bytes)?;
+        let end = &mut *self.end;
+        let lsn = end.batch.push(stream, parts);
+        end.streams.note(stream, lsn);
+        Ok(lsn)
+    }
+}

@@ -1,0 +1,506 @@
+//! The buffer pool: a fixed number of frames, each of which holds a page.
+//!
+//! # What it promises
+//!
+//! - **Fixed memory.** Frames are made once. A page that is wanted and not there takes the frame of one that is
+//!   not wanted.
+//! - **Steal**: a page may be written before the transaction that changed it has ended; **no-force**: none has to be
+//!   written when a transaction commits. The two together are what makes it fast, and what recovery is for.
+//! - **The write-ahead rule** stands in one place, [`Pool::write_back`]: before a page is written, the log is durable
+//!   up to the page's LSN.
+//! - **Torn pages are repaired**: see `double.rs`.
+//!
+//! # Latches
+//!
+//! A frame's latch is a reader-writer lock around the page in it, and it is the pin as well: a frame that is latched
+//! is not given to another page. So a guard ([`PageRef`], [`PageMut`]) is all there is to hold. Nothing below waits
+//! for a latch while it holds the pool's own locks, so whoever orders his latches (the tree: from the root down)
+//! can't run into a deadlock.
+//!
+//! # Replacement
+//!
+//! A clock whose hand lowers a frame's heat and takes the first cold one. A page arrives cold, and every later access
+//! warms it, up to three rounds of the hand. A scan touches each of its pages once, so they stay cold and take each
+//! other's frames, and the working set stays.
+
+mod double;
+mod table;
+
+use std::io::IoSlice;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+
+use ombak_base::{DiskFile, planted};
+use parking_lot::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use crate::error::Error;
+use crate::log::Lsn;
+use crate::page::{self, PAGE_BYTES, Page, PageId};
+use crate::wal::Wal;
+
+pub(crate) use double::DoubleWrite;
+pub(crate) use table::PAGES_MAX;
+
+use table::PageTable;
+
+/// The page file's name.
+pub(crate) const PAGES_FILE: &str = "pages";
+/// The page file grows by so many bytes.
+const GROWTH_BYTES: u64 = 4 * 1024 * 1024;
+/// How warm a page can get.
+const HEAT_MAX: u8 = 3;
+/// The page of a frame that holds none.
+const NONE: PageId = PageId(u32::MAX);
+/// Locks that keep two threads from reading the same page at once.
+const LOADERS: usize = 64;
+/// Fewer frames than this can't hold what a single operation latches.
+const FRAMES_MIN: usize = 32;
+
+/// One page's place in memory.
+struct Frame {
+    latch: RwLock<Page>,
+    /// The page's number, to be read without the latch.
+    page: AtomicU32,
+    /// The first change that is not in the page file, or a little before; 0: all are. (Paper: RecLSN.)
+    rec_lsn: AtomicU64,
+    /// Being written: whoever takes the frame now would read an old page.
+    writing: AtomicBool,
+    heat: AtomicU8,
+}
+
+/// See the module.
+pub(crate) struct Pool {
+    file: Box<dyn DiskFile>,
+    log: Arc<dyn Wal>,
+    identity: u64,
+    frames: Box<[Frame]>,
+    table: PageTable,
+    loaders: Box<[Mutex<()>]>,
+    hand: AtomicUsize,
+    written: Mutex<Written>,
+    /// Bytes of the page file.
+    length: AtomicU64,
+    counters: Counters,
+}
+
+/// What has been written, and not synced.
+struct Written {
+    double: DoubleWrite,
+    /// Pages of the last batch, and the first change of each that is not durable in place.
+    unsynced: Vec<(PageId, Lsn)>,
+    /// A write or sync failed: what is durable is not known.
+    failed: bool,
+}
+
+#[derive(Default)]
+struct Counters {
+    reads: AtomicU64,
+    writes: AtomicU64,
+}
+
+/// What a pool has done.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct PoolUsage {
+    /// Frames.
+    pub frames: usize,
+    /// Frames whose page has changes that the file does not have.
+    pub dirty: usize,
+    /// Pages read from the file.
+    pub reads: u64,
+    /// Pages written to it (each was written twice).
+    pub writes: u64,
+}
+
+/// A page, latched for reading. Others may read it as well.
+pub struct PageRef<'a> {
+    page: RwLockReadGuard<'a, Page>,
+}
+
+/// A page, latched for writing. Only what is logged may change it.
+pub struct PageMut<'a> {
+    page: RwLockWriteGuard<'a, Page>,
+    frame: &'a Frame,
+}
+
+impl std::ops::Deref for PageRef<'_> {
+    type Target = Page;
+
+    fn deref(&self) -> &Page {
+        &self.page
+    }
+}
+
+impl std::ops::Deref for PageMut<'_> {
+    type Target = Page;
+
+    fn deref(&self) -> &Page {
+        &self.page
+    }
+}
+
+impl PageMut<'_> {
+    /// The page has a change from `lsn` on that the file has not. Before the change is logged, or while nobody
+    /// else can append: a checkpoint in between must not miss it.
+    pub(crate) fn mark_dirty(&self, lsn: Lsn) {
+        let _ = self.frame.rec_lsn.compare_exchange(0, lsn.0, Ordering::AcqRel, Ordering::Relaxed);
+    }
+
+    /// To be changed as a record says that was just logged.
+    pub(crate) fn page_mut(&mut self) -> &mut Page {
+        &mut self.page
+    }
+}
+
+impl Pool {
+    /// A pool of `frames` frames over a page file. `length` is the file's.
+    pub(crate) fn new(
+        frames: usize,
+        file: Box<dyn DiskFile>,
+        length: u64,
+        double: DoubleWrite,
+        identity: u64,
+        log: Arc<dyn Wal>,
+    ) -> Pool {
+        let frame = |_| Frame {
+            latch: RwLock::new(Page::blank(NONE)),
+            page: AtomicU32::new(NONE.0),
+            rec_lsn: AtomicU64::new(0),
+            writing: AtomicBool::new(false),
+            heat: AtomicU8::new(0),
+        };
+        Pool {
+            file,
+            log,
+            identity,
+            frames: (0..frames.max(FRAMES_MIN)).map(frame).collect(),
+            table: PageTable::new(),
+            loaders: (0..LOADERS).map(|_| Mutex::new(())).collect(),
+            hand: AtomicUsize::new(0),
+            written: Mutex::new(Written { double, unsynced: Vec::new(), failed: false }),
+            length: AtomicU64::new(length),
+            counters: Counters::default(),
+        }
+    }
+
+    /// Latches a page for reading.
+    pub(crate) fn read(&self, id: PageId) -> Result<PageRef<'_>, Error> {
+        loop {
+            if let Some(frame) = self.resident(id) {
+                let page = frame.latch.read();
+                if page.id() == id {
+                    frame.touch();
+                    return Ok(PageRef { page });
+                }
+            } else if let Some((page, _)) = self.load(id, Wanted::Contents)? {
+                return Ok(PageRef { page: RwLockWriteGuard::downgrade(page) });
+            }
+        }
+    }
+
+    /// Latches a page for writing.
+    pub(crate) fn write(&self, id: PageId) -> Result<PageMut<'_>, Error> {
+        self.latch(id, Wanted::Contents)
+    }
+
+    /// Latches a page for writing whose contents do not matter: they are not read.
+    pub(crate) fn fresh(&self, id: PageId) -> Result<PageMut<'_>, Error> {
+        self.latch(id, Wanted::Frame)
+    }
+
+    fn latch(&self, id: PageId, wanted: Wanted) -> Result<PageMut<'_>, Error> {
+        loop {
+            if let Some(frame) = self.resident(id) {
+                let page = frame.latch.write();
+                if page.id() == id {
+                    frame.touch();
+                    return Ok(PageMut { page, frame });
+                }
+            } else if let Some((page, frame)) = self.load(id, wanted)? {
+                return Ok(PageMut { page, frame });
+            }
+        }
+    }
+
+    fn resident(&self, id: PageId) -> Option<&Frame> {
+        self.table.get(id).map(|frame| &self.frames[frame])
+    }
+
+    /// Brings a page in. `None`: somebody else did meanwhile.
+    fn load(&self, id: PageId, wanted: Wanted) -> Result<Option<Latched<'_>>, Error> {
+        if id.0 >= PAGES_MAX {
+            return Err(Error::Corrupt { page: id, why: "there is no such page" });
+        }
+        let _loading = self.loaders[id.0 as usize % LOADERS].lock();
+        if self.table.get(id).is_some() {
+            return Ok(None);
+        }
+        let (place, mut page) = self.vacate()?;
+        let frame = &self.frames[place];
+        let read = match wanted {
+            Wanted::Contents => self.read_page(id, &mut page),
+            Wanted::Frame => {
+                page.clear(id);
+                Ok(())
+            }
+        };
+        if let Err(error) = read {
+            page.clear(NONE);
+            return Err(error);
+        }
+        frame.page.store(id.0, Ordering::Release);
+        frame.heat.store(0, Ordering::Relaxed);
+        self.table.set(id, Some(place));
+        Ok(Some((page, frame)))
+    }
+
+    fn read_page(&self, id: PageId, page: &mut Page) -> Result<(), Error> {
+        let offset = offset_of(id);
+        let bytes = page.bytes_mut();
+        let read = self.file.read_at(bytes, offset).map_err(Error::io(PAGES_FILE))?;
+        bytes[read..].fill(0);
+        self.counters.reads.fetch_add(1, Ordering::Relaxed);
+        page::unseal(page, id, self.identity).map_err(|fault| Error::Damaged {
+            file: PAGES_FILE.to_string(),
+            offset,
+            page: id,
+            fault,
+        })
+    }
+
+    /// A frame that holds nothing any more, latched.
+    fn vacate(&self) -> Result<(usize, RwLockWriteGuard<'_, Page>), Error> {
+        let frames = self.frames.len();
+        let enough = (frames / 4).clamp(1, double::BATCH_MAX);
+        let mut dirty = Vec::new();
+        for step in 0..frames * 8 {
+            let place = self.hand.fetch_add(1, Ordering::Relaxed) % frames;
+            let frame = &self.frames[place];
+            let swept = step % frames == frames - 1;
+            if frame.cools() {
+                if frame.rec_lsn.load(Ordering::Acquire) != 0 {
+                    dirty.push(place);
+                } else if let Some(page) = self.try_vacate(frame) {
+                    return Ok((place, page));
+                }
+            }
+            if dirty.len() >= enough || (swept && !dirty.is_empty()) {
+                self.write_back(&dirty)?;
+                let vacant = |place: usize| Some((place, self.try_vacate(&self.frames[place])?));
+                if let Some(vacated) = dirty.drain(..).find_map(vacant) {
+                    return Ok(vacated);
+                }
+            }
+        }
+        Err(Error::PoolExhausted { frames })
+    }
+
+    fn try_vacate<'a>(&self, frame: &'a Frame) -> Option<RwLockWriteGuard<'a, Page>> {
+        let mut page = frame.latch.try_write()?;
+        if frame.rec_lsn.load(Ordering::Acquire) != 0 || frame.writing.load(Ordering::Acquire) {
+            return None;
+        }
+        if page.id() != NONE {
+            self.table.set(page.id(), None);
+        }
+        frame.page.store(NONE.0, Ordering::Release);
+        page.clear(NONE);
+        Some(page)
+    }
+
+    /// Writes changed pages to the file. Those that are latched for writing are passed over.
+    fn write_back(&self, places: &[usize]) -> Result<(), Error> {
+        let mut written = self.usable()?;
+        for places in places.chunks(double::BATCH_MAX) {
+            let batch = self.gather(places);
+            if batch.ids.is_empty() {
+                continue;
+            }
+            let result = self.write_batch(&mut written, &batch);
+            batch
+                .places
+                .iter()
+                .for_each(|place| self.frames[*place].writing.store(false, Ordering::Release));
+            if result.is_err() {
+                written.failed = true;
+                return result;
+            }
+        }
+        Ok(())
+    }
+
+    /// Copies and seals the changed ones among some pages, in order of their place in the file, and calls them clean.
+    fn gather(&self, places: &[usize]) -> Batch {
+        let mut places = places.to_vec();
+        places.sort_by_key(|place| self.frames[*place].page.load(Ordering::Acquire));
+        let mut batch = Batch::default();
+        for place in places {
+            let frame = &self.frames[place];
+            let Some(page) = frame.latch.try_read() else { continue };
+            let rec_lsn = Lsn(frame.rec_lsn.load(Ordering::Acquire));
+            if rec_lsn == Lsn(0) {
+                continue;
+            }
+            frame.writing.store(true, Ordering::Release);
+            frame.rec_lsn.store(0, Ordering::Release);
+            let start = batch.bytes.len();
+            batch.bytes.extend_from_slice(page.bytes());
+            page::seal(&mut batch.bytes[start..], self.identity);
+            batch.ids.push(page.id());
+            batch.rec_lsns.push(rec_lsn);
+            batch.places.push(place);
+            batch.lsn = batch.lsn.max(page.lsn());
+        }
+        batch
+    }
+
+    fn write_batch(&self, written: &mut Written, batch: &Batch) -> Result<(), Error> {
+        // The write-ahead rule.
+        if !planted!("page before its log") {
+            self.log.force(batch.lsn)?;
+        }
+        self.sync_pages(written)?;
+        written.double.keep(&batch.ids, &batch.bytes).map_err(Error::io("pages.double"))?;
+        written.unsynced = batch.ids.iter().copied().zip(batch.rec_lsns.iter().copied()).collect();
+        for (first, bytes) in batch.runs() {
+            self.file
+                .write_at(&[IoSlice::new(bytes)], offset_of(first))
+                .map_err(Error::io(PAGES_FILE))?;
+        }
+        self.counters.writes.fetch_add(batch.ids.len() as u64, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn sync_pages(&self, written: &mut Written) -> Result<(), Error> {
+        if !written.unsynced.is_empty() {
+            self.file.sync().map_err(Error::io(PAGES_FILE))?;
+            written.unsynced.clear();
+        }
+        Ok(())
+    }
+
+    fn usable(&self) -> Result<MutexGuard<'_, Written>, Error> {
+        let written = self.written.lock();
+        if written.failed {
+            return Err(Error::Stopped { why: "a page could not be written".to_string() });
+        }
+        Ok(written)
+    }
+
+    /// Writes the pages whose first unwritten change is below `lsn`, and makes durable what was written.
+    pub(crate) fn flush_below(&self, lsn: Lsn) -> Result<(), Error> {
+        let old = |frame: &Frame| (1..lsn.0).contains(&frame.rec_lsn.load(Ordering::Acquire));
+        let places: Vec<usize> =
+            (0..self.frames.len()).filter(|place| old(&self.frames[*place])).collect();
+        self.write_back(&places)?;
+        self.sync_pages(&mut *self.usable()?)
+    }
+
+    /// The pages whose changes are not all durable in the file, and the first such change of each, or a little before:
+    /// the dirty page table.
+    pub(crate) fn dirty_pages(&self) -> Vec<(PageId, Lsn)> {
+        // While nothing is being written, so that no page is in neither list.
+        let written = self.written.lock();
+        let mut dirty = written.unsynced.clone();
+        let forgets = planted!("checkpoint forgets a dirty page");
+        for frame in self.frames.iter().skip(usize::from(forgets)) {
+            let rec_lsn = Lsn(frame.rec_lsn.load(Ordering::Acquire));
+            if rec_lsn != Lsn(0) {
+                dirty.push((PageId(frame.page.load(Ordering::Acquire)), rec_lsn));
+            }
+        }
+        dirty
+    }
+
+    /// Makes sure that page `id` fits into the file, so that writing it later can't fail for want of room.
+    pub(crate) fn grow_to(&self, id: PageId) -> Result<(), Error> {
+        let end = offset_of(id) + PAGE_BYTES as u64;
+        if end <= self.length.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        if id.0 >= PAGES_MAX {
+            return Err(Error::PagesFull { why: format!("{PAGES_MAX} pages") });
+        }
+        let _growing = self.usable()?;
+        if end > self.length.load(Ordering::Acquire) {
+            let steps = [end.next_multiple_of(GROWTH_BYTES), end];
+            let grown = steps
+                .into_iter()
+                .find_map(|length| self.file.set_len(length).ok().map(|()| length));
+            let Some(length) = grown else {
+                return Err(Error::PagesFull { why: "the disk is full".to_string() });
+            };
+            self.length.store(length, Ordering::Release);
+        }
+        Ok(())
+    }
+
+    /// What it has done so far.
+    pub(crate) fn usage(&self) -> PoolUsage {
+        let dirty =
+            self.frames.iter().filter(|frame| frame.rec_lsn.load(Ordering::Relaxed) != 0).count();
+        PoolUsage {
+            frames: self.frames.len(),
+            dirty,
+            reads: self.counters.reads.load(Ordering::Relaxed),
+            writes: self.counters.writes.load(Ordering::Relaxed),
+        }
+    }
+}
+
+type Latched<'a> = (RwLockWriteGuard<'a, Page>, &'a Frame);
+
+/// What of a page that is not in memory is asked for.
+#[derive(Clone, Copy)]
+enum Wanted {
+    Contents,
+    Frame,
+}
+
+/// Pages that are written together.
+#[derive(Default)]
+struct Batch {
+    places: Vec<usize>,
+    ids: Vec<PageId>,
+    rec_lsns: Vec<Lsn>,
+    bytes: Vec<u8>,
+    /// The highest LSN of them.
+    lsn: Lsn,
+}
+
+impl Batch {
+    /// What stands side by side in the file is one write.
+    fn runs(&self) -> impl Iterator<Item = (PageId, &[u8])> {
+        let chunks = self.ids.chunk_by(|one, next| one.0 + 1 == next.0);
+        chunks.scan(0, |start, run| {
+            let bytes = &self.bytes[*start..*start + run.len() * PAGE_BYTES];
+            *start += run.len() * PAGE_BYTES;
+            Some((run[0], bytes))
+        })
+    }
+}
+
+impl Frame {
+    fn touch(&self) {
+        let heat = self.heat.load(Ordering::Relaxed);
+        if heat < HEAT_MAX {
+            self.heat.store(heat + 1, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether it is cold. If not, it is less warm now.
+    fn cools(&self) -> bool {
+        let heat = self.heat.load(Ordering::Relaxed);
+        if heat > 0 {
+            self.heat.store(heat - 1, Ordering::Relaxed);
+        }
+        heat == 0
+    }
+}
+
+/// Where a page stands in the file.
+pub(crate) fn offset_of(id: PageId) -> u64 {
+    u64::from(id.0) * PAGE_BYTES as u64
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,95 @@
+//! Pages are written twice, so that a torn one can be repaired.
+//!
+//! A page is larger than what a disk writes as a whole, and its log records say what to do *to* it, not what is in
+//! it: half of the old page and half of the new one is nothing that can be redone. So a batch of pages is first
+//! written, and synced, to a file of its own, and only then to where they belong. Whatever is torn there after a
+//! crash is whole here. (The other way, an image of each page in the log with its first change after a checkpoint,
+//! costs 8 KiB of log for a change of 100 bytes: PostgreSQL does it.)
+//!
+//! ```text
+//! double = "OMBAKDBL" version:u32 crc:u32 identity:u64 count:u32 (page:u32 checksum:u32)*count, zeros to 4096,
+//!          then count pages
+//! ```
+//!
+//! One sync of the page file serves the batch before and this one: the pages of the one before must be durable in
+//! place before their copies are overwritten.
+
+use std::io::{self, IoSlice};
+
+use crc32fast::Hasher;
+use ombak_base::DiskFile;
+
+use crate::page::{self, PAGE_BYTES, PageId, put_u32, u32_at, u64_at};
+
+const MAGIC: [u8; 8] = *b"OMBAKDBL";
+const VERSION: u32 = 1;
+const HEADER_BYTES: usize = 4096;
+const ENTRIES: usize = 28;
+/// Pages of a batch.
+pub const BATCH_MAX: usize = 128;
+
+/// A page's copy.
+pub type Copied = (PageId, Vec<u8>);
+
+/// The file of the copies.
+pub struct DoubleWrite {
+    file: Box<dyn DiskFile>,
+    identity: u64,
+}
+
+impl DoubleWrite {
+    pub fn new(file: Box<dyn DiskFile>, identity: u64) -> DoubleWrite {
+        DoubleWrite { file, identity }
+    }
+
+    /// Makes copies of sealed pages durable. `bytes` holds them one after the other.
+    pub fn keep(&self, ids: &[PageId], bytes: &[u8]) -> io::Result<()> {
+        let mut header = [0; HEADER_BYTES];
+        header[..8].copy_from_slice(&MAGIC);
+        put_u32(&mut header, 8, VERSION);
+        header[16..24].copy_from_slice(&self.identity.to_le_bytes());
+        put_u32(&mut header, 24, ids.len() as u32);
+        for (i, (id, page)) in ids.iter().zip(bytes.chunks(PAGE_BYTES)).enumerate() {
+            put_u32(&mut header, ENTRIES + 8 * i, id.0);
+            put_u32(&mut header, ENTRIES + 8 * i + 4, u32_at(page, 0));
+        }
+        let crc = header_crc(&header);
+        put_u32(&mut header, 12, crc);
+        self.file.write_at(&[IoSlice::new(&header), IoSlice::new(bytes)], 0)?;
+        self.file.sync()
+    }
+
+    /// The database, and the pages of the last batch that was kept whole, as far as they are whole. A header that is not is
+    /// one whose batch was not begun in place.
+    pub fn read(file: &dyn DiskFile) -> io::Result<Option<(u64, Vec<Copied>)>> {
+        let mut header = vec![0; HEADER_BYTES];
+        let read = file.read_at(&mut header, 0)?;
+        let whole = read == HEADER_BYTES
+            && header[..8] == MAGIC
+            && u32_at(&header, 12) == header_crc(&header);
+        let (version, identity, count) =
+            (u32_at(&header, 8), u64_at(&header, 16), u32_at(&header, 24) as usize);
+        if !whole || version != VERSION || count > BATCH_MAX {
+            return Ok(None);
+        }
+        let mut copies = Vec::new();
+        for i in 0..count {
+            let (id, checksum) =
+                (u32_at(&header, ENTRIES + 8 * i), u32_at(&header, ENTRIES + 8 * i + 4));
+            let mut page = vec![0; PAGE_BYTES];
+            let read = file.read_at(&mut page, (HEADER_BYTES + i * PAGE_BYTES) as u64)?;
+            let whole = read == PAGE_BYTES && u32_at(&page, 0) == checksum;
+            if whole && page::judge(&page, PageId(id), identity).is_ok() {
+                copies.push((PageId(id), page));
+            }
+        }
+        Ok(Some((identity, copies)))
+    }
+}
+
+fn header_crc(header: &[u8]) -> u32 {
+    let mut hasher = Hasher::new();
+    hasher.update(&header[..12]);
+    hasher.update(&header[16..HEADER_BYTES]);
+    hasher.finalize()
+}

@@ -1,0 +1,173 @@
+//! The pool over a simulated file and a log that only remembers.
+
+use std::sync::atomic::AtomicU64;
+
+use bytes::Bytes;
+use ombak_base::{Disk, OpenMode};
+use ombak_sim::SimDisk;
+
+use super::*;
+use crate::log::LogError;
+use crate::wal::{Each, WalEnd};
+
+/// A log of which only matters up to where it was forced.
+#[derive(Default)]
+struct Notes {
+    durable: AtomicU64,
+}
+
+impl Wal for Notes {
+    fn hold(
+        &self,
+        _: &mut dyn FnMut(&mut dyn WalEnd) -> Result<(), LogError>,
+    ) -> Result<(), LogError> {
+        Err(LogError::Full)
+    }
+
+    fn force(&self, lsn: Lsn) -> Result<(), LogError> {
+        self.durable.fetch_max(lsn.0, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn durable(&self) -> Lsn {
+        Lsn(self.durable.load(Ordering::Relaxed))
+    }
+
+    fn read(&self, lsn: Lsn) -> Result<Bytes, LogError> {
+        Err(LogError::Gone { lsn })
+    }
+
+    fn scan(&self, _: Lsn, _: &mut Each<'_>) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn set_mark(&self, _: Lsn) {}
+
+    fn tidy(&self) -> Result<bool, LogError> {
+        Ok(false)
+    }
+
+    fn used_bytes(&self) -> u64 {
+        0
+    }
+
+    fn capacity(&self) -> u64 {
+        u64::MAX
+    }
+
+    fn record_bytes_max(&self) -> u64 {
+        u64::MAX
+    }
+}
+
+const FRAMES: usize = 40;
+
+fn pool(disk: &SimDisk) -> (Pool, Arc<Notes>) {
+    let open = |name| Box::new(disk.open(name, OpenMode::Cached).unwrap());
+    let (pages, double) = (open("pages"), open("pages.double"));
+    let length = pages.len().unwrap();
+    let log = Arc::new(Notes::default());
+    let double = DoubleWrite::new(double, 1);
+    (Pool::new(FRAMES, pages, length, double, 1, log.clone()), log)
+}
+
+/// Changes a page as if record `lsn` had said so.
+fn change(pool: &Pool, id: u32, lsn: u64) {
+    let id = PageId(id);
+    pool.grow_to(id).unwrap();
+    let mut page = pool.write(id).unwrap();
+    page.mark_dirty(Lsn(lsn));
+    page.page_mut().body_mut()[0] = lsn as u8;
+    page.page_mut().set_lsn(Lsn(lsn));
+}
+
+#[test]
+fn a_page_is_found_again_after_its_frame_was_given_to_others() {
+    let disk = SimDisk::new();
+    let (pool, _) = pool(&disk);
+    (1..200).for_each(|id| change(&pool, id, 1000 + u64::from(id)));
+    for id in 1..200 {
+        let page = pool.read(PageId(id)).unwrap();
+        assert_eq!((page.lsn(), page.body()[0]), (Lsn(1000 + u64::from(id)), (1000 + id) as u8));
+    }
+    assert!(pool.usage().reads > 0 && pool.usage().writes > 0);
+}
+
+#[test]
+fn a_page_is_written_after_its_log() {
+    let disk = SimDisk::new();
+    let (pool, log) = pool(&disk);
+    change(&pool, 3, 77);
+    assert_eq!(log.durable(), Lsn(0));
+    pool.flush_below(Lsn(77)).unwrap();
+    assert_eq!((log.durable(), pool.usage().writes), (Lsn(0), 0), "its first change is not below");
+    pool.flush_below(Lsn(78)).unwrap();
+    assert_eq!((log.durable(), pool.usage().writes), (Lsn(77), 1));
+    assert_eq!(pool.dirty_pages(), []);
+}
+
+#[test]
+fn what_was_written_and_not_synced_is_still_dirty() {
+    let disk = SimDisk::new();
+    let (pool, _) = pool(&disk);
+    (1..=FRAMES as u32).for_each(|id| change(&pool, id, u64::from(id)));
+    let dirty = |pool: &Pool| {
+        let mut pages: Vec<u32> = pool.dirty_pages().into_iter().map(|(page, _)| page.0).collect();
+        pages.sort_unstable();
+        pages.dedup();
+        pages
+    };
+    let all: Vec<u32> = (1..=FRAMES as u32).collect();
+    assert_eq!(dirty(&pool), all);
+    // Another page needs a frame, so some are written; no sync has made them durable in place.
+    drop(pool.read(PageId(500)).unwrap());
+    assert!(pool.usage().dirty < FRAMES);
+    assert_eq!(dirty(&pool), all);
+}
+
+#[test]
+fn a_scan_does_not_drive_out_what_is_used() {
+    let disk = SimDisk::new();
+    let (pool, _) = pool(&disk);
+    let hot: Vec<PageId> = (0..20).map(PageId).collect();
+    for _ in 0..4 {
+        hot.iter().for_each(|id| drop(pool.read(*id).unwrap()));
+    }
+    for (step, id) in (1000..2000).enumerate() {
+        drop(pool.read(PageId(id)).unwrap());
+        // The working set is used all the while, a page of it for each of the scan's.
+        drop(pool.read(hot[step % hot.len()]).unwrap());
+    }
+    let misses = pool.usage().reads - 20 - 1000;
+    assert_eq!(misses, 0, "pages of the working set that had to be read again");
+}
+
+#[test]
+fn latched_pages_keep_their_frames_and_too_many_are_refused() {
+    let disk = SimDisk::new();
+    let (pool, _) = pool(&disk);
+    let held: Vec<PageRef<'_>> =
+        (0..FRAMES as u32).map(|id| pool.read(PageId(id)).unwrap()).collect();
+    let refused = pool.read(PageId(9999)).map(drop);
+    assert!(matches!(refused, Err(Error::PoolExhausted { frames: FRAMES })));
+    drop(held);
+    pool.read(PageId(9999)).unwrap();
+}
+
+#[test]
+fn a_damaged_page_is_told_and_the_others_can_be_read() {
+    let disk = SimDisk::new();
+    let (first, _) = pool(&disk);
+    (1..4).for_each(|id| change(&first, id, 5));
+    first.flush_below(Lsn(u64::MAX)).unwrap();
+    drop(first);
+    assert!(disk.flip_bit("pages", 2 * PAGE_BYTES as u64 + 700, 3));
+    let (second, _) = pool(&disk);
+    let error = second.read(PageId(2)).map(drop).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "pages is damaged at offset 16384 (page2): its checksum does not match"
+    );
+    second.read(PageId(1)).unwrap();
+    second.read(PageId(3)).unwrap();
+}

@@ -1,0 +1,77 @@
+//! Room in the log: so much that everything that runs can be taken back.
+//!
+//! A log that is full when a transaction has to be taken back would be the end: compensation records need room. So a
+//! change is only logged if what all transactions may still have to log to take themselves back fits as well.
+
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+use crate::engine::Shared;
+use crate::error::Error;
+use crate::txn::TxnState;
+
+/// What a record takes besides its change, at most: the heads of the record and of its compensation.
+const HEADS_BYTES: u64 = 80;
+/// What a sync takes, at least.
+const SYNC_BYTES: i64 = 4096;
+/// The log is looked at every so many parts of it.
+const LOOKS: u64 = 128;
+/// This part of the log is nobody's: for batches that are not full, and for splits while taking back.
+const MARGIN: u64 = 8;
+
+/// See the module.
+pub(crate) struct Room {
+    /// Bytes that may be logged before the log is looked at again.
+    credit: AtomicI64,
+    /// Bytes that taking everything back may need.
+    reserved: AtomicU64,
+}
+
+impl Room {
+    pub fn new() -> Room {
+        Room { credit: AtomicI64::new(0), reserved: AtomicU64::new(0) }
+    }
+
+    /// Asks for room for a change of so many bytes, and to take it back.
+    pub fn take(&self, shared: &Shared, txn: Option<&TxnState>, bytes: usize) -> Result<(), Error> {
+        let bytes = bytes as u64 + HEADS_BYTES;
+        if self.credit.fetch_sub(bytes as i64, Ordering::Relaxed) < bytes as i64 {
+            self.look(shared)?;
+        }
+        if let Some(txn) = txn {
+            txn.reserved.fetch_add(bytes, Ordering::Relaxed);
+            self.reserved.fetch_add(bytes, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    /// Something was synced.
+    pub fn forced(&self) {
+        self.credit.fetch_sub(SYNC_BYTES, Ordering::Relaxed);
+    }
+
+    /// The transaction has ended.
+    pub fn give_back(&self, txn: &TxnState) {
+        self.reserved.fetch_sub(txn.reserved.swap(0, Ordering::Relaxed), Ordering::Relaxed);
+    }
+
+    fn look(&self, shared: &Shared) -> Result<(), Error> {
+        let capacity = shared.log.capacity();
+        let step = (capacity / LOOKS).max(1);
+        if self.needed(shared) + step > capacity || shared.is_checkpoint_due() {
+            shared.checkpoint_or_wait()?;
+        }
+        if self.needed(shared) + step > capacity {
+            self.credit.store(0, Ordering::Relaxed);
+            return Err(Error::LogFull { oldest: shared.oldest_txn() });
+        }
+        self.credit.store(step as i64, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn needed(&self, shared: &Shared) -> u64 {
+        // Twice: a batch that takes things back may be no fuller than the one that did them.
+        shared.log.used_bytes()
+            + 2 * self.reserved.load(Ordering::Relaxed)
+            + shared.log.capacity() / MARGIN
+    }
+}

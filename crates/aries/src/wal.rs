@@ -1,0 +1,118 @@
+//! What the layers above ask of the log, whatever disk is below it.
+
+use bytes::Bytes;
+use ombak_base::Disk;
+
+use crate::error::Error;
+use crate::log::shared::{SharedLog, Tail};
+use crate::log::{LogError, Lsn, StreamId};
+
+/// The stream in which the engine's records stand.
+pub const STREAM: StreamId = StreamId(1);
+
+/// What is called with each record of a scan.
+pub type Each<'a> = dyn FnMut(Lsn, &[u8]) -> Result<(), Error> + 'a;
+
+/// A log that threads share, without its type of disk.
+pub trait Wal: Send + Sync {
+    /// Calls `f` with the end of the log. What it appends is consecutive, and what it does besides happens before
+    /// anybody else appends.
+    fn hold(
+        &self,
+        f: &mut dyn FnMut(&mut dyn WalEnd) -> Result<(), LogError>,
+    ) -> Result<(), LogError>;
+    /// Blocks until everything up to `lsn` is durable.
+    fn force(&self, lsn: Lsn) -> Result<(), LogError>;
+    /// Everything up to here is durable.
+    fn durable(&self) -> Lsn;
+    /// The record at `lsn`, if it is the engine's.
+    fn read(&self, lsn: Lsn) -> Result<Bytes, LogError>;
+    /// Calls `f` with every record of the engine from `from` on that is durable, in order, until it fails.
+    fn scan(&self, from: Lsn, f: &mut Each<'_>) -> Result<(), Error>;
+    /// Nothing below `lsn` is needed any more.
+    fn set_mark(&self, lsn: Lsn);
+    /// One piece of what would otherwise delay a sync; `false`: nothing is left.
+    fn tidy(&self) -> Result<bool, LogError>;
+    /// Bytes that can't be used again yet.
+    fn used_bytes(&self) -> u64;
+    /// The bound of that.
+    fn capacity(&self) -> u64;
+    /// The largest record.
+    fn record_bytes_max(&self) -> u64;
+}
+
+/// The end of the log, held.
+pub trait WalEnd {
+    /// The LSN that the next record will get.
+    fn next_lsn(&self) -> Lsn;
+    /// Afterwards so many records of so many bytes in total can be appended.
+    fn reserve(&mut self, records: usize, bytes: u64) -> Result<(), LogError>;
+    /// Appends one.
+    fn append(&mut self, parts: &[&[u8]]) -> Result<Lsn, LogError>;
+}
+
+impl<D: Disk> Wal for SharedLog<D> {
+    fn hold(
+        &self,
+        f: &mut dyn FnMut(&mut dyn WalEnd) -> Result<(), LogError>,
+    ) -> Result<(), LogError> {
+        f(&mut SharedLog::hold(self))
+    }
+
+    fn force(&self, lsn: Lsn) -> Result<(), LogError> {
+        SharedLog::force(self, lsn)
+    }
+
+    fn durable(&self) -> Lsn {
+        SharedLog::durable(self)
+    }
+
+    fn read(&self, lsn: Lsn) -> Result<Bytes, LogError> {
+        match SharedLog::read(self, lsn)? {
+            (STREAM, bytes) => Ok(bytes),
+            _ => Err(LogError::Gone { lsn }),
+        }
+    }
+
+    fn scan(&self, from: Lsn, f: &mut Each<'_>) -> Result<(), Error> {
+        SharedLog::scan(
+            self,
+            from,
+            |lsn, stream, bytes| if stream == STREAM { f(lsn, bytes) } else { Ok(()) },
+        )
+    }
+
+    fn set_mark(&self, lsn: Lsn) {
+        SharedLog::set_mark(self, STREAM, lsn);
+    }
+
+    fn tidy(&self) -> Result<bool, LogError> {
+        SharedLog::tidy(self)
+    }
+
+    fn used_bytes(&self) -> u64 {
+        SharedLog::used_bytes(self)
+    }
+
+    fn capacity(&self) -> u64 {
+        SharedLog::capacity(self)
+    }
+
+    fn record_bytes_max(&self) -> u64 {
+        SharedLog::record_bytes_max(self)
+    }
+}
+
+impl<D: Disk> WalEnd for Tail<'_, D> {
+    fn next_lsn(&self) -> Lsn {
+        Tail::next_lsn(self)
+    }
+
+    fn reserve(&mut self, records: usize, bytes: u64) -> Result<(), LogError> {
+        Tail::reserve(self, records, bytes)
+    }
+
+    fn append(&mut self, parts: &[&[u8]]) -> Result<Lsn, LogError> {
+        Tail::append(self, STREAM, parts)
+    }
+}
