@@ -140,10 +140,7 @@ impl Engine {
     /// Does a piece of what would otherwise hold up a commit: a checkpoint that is due, the next segment of the log.
     /// `false`: nothing is left to do.
     pub fn tidy(&self) -> Result<bool, Error> {
-        if self.0.is_checkpoint_due() {
-            self.0.checkpoint_or_wait()?;
-            return Ok(true);
-        }
+        self.0.checkpoint_if_due()?;
         Ok(self.clear_ghosts()? || self.0.log.tidy()?)
     }
 

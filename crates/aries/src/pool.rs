@@ -355,11 +355,13 @@ impl Pool {
 
     fn write_batch(&self, written: &mut Written, batch: &Batch) -> Result<(), Error> {
         // The write-ahead rule.
-        if !planted!("page before its log") {
+        if !planted!("a page before its log") {
             self.log.force(batch.lsn)?;
         }
         self.sync_pages(written)?;
-        written.double.keep(&batch.ids, &batch.bytes).map_err(Error::io("pages.double"))?;
+        if !planted!("pages written once") {
+            written.double.keep(&batch.ids, &batch.bytes).map_err(Error::io("pages.double"))?;
+        }
         written.unsynced = batch.ids.iter().copied().zip(batch.rec_lsns.iter().copied()).collect();
         for (first, bytes) in batch.runs() {
             self.file
@@ -401,7 +403,7 @@ impl Pool {
         // While nothing is being written, so that no page is in neither list.
         let written = self.written.lock();
         let mut dirty = written.unsynced.clone();
-        let forgets = planted!("checkpoint forgets a dirty page");
+        let forgets = planted!("a checkpoint forgets a dirty page");
         for frame in self.frames.iter().skip(usize::from(forgets)) {
             let rec_lsn = Lsn(frame.rec_lsn.load(Ordering::Acquire));
             if rec_lsn != Lsn(0) {

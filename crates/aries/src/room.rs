@@ -31,15 +31,32 @@ impl Room {
         Room { credit: AtomicI64::new(0), reserved: AtomicU64::new(0) }
     }
 
-    /// Asks for room for a change of so many bytes, and to take it back.
+    /// Asks for room for a change of so many bytes, and to take it back. Whoever asks has pages latched.
     pub fn take(&self, shared: &Shared, txn: Option<&TxnState>, bytes: usize) -> Result<(), Error> {
         let bytes = bytes as u64 + HEADS_BYTES;
         if self.credit.fetch_sub(bytes as i64, Ordering::Relaxed) < bytes as i64 {
-            self.look(shared)?;
+            self.check(shared)?;
         }
         if let Some(txn) = txn {
             txn.reserved.fetch_add(bytes, Ordering::Relaxed);
             self.reserved.fetch_add(bytes, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    /// Looks at the log, if it is time, and takes a checkpoint, if it is. Whoever calls has no page latched: a checkpoint
+    /// passes latched pages over, and the one page that everybody changes would keep the log from being used again.
+    pub fn look(&self, shared: &Shared) -> Result<(), Error> {
+        if self.credit.load(Ordering::Relaxed) > 0 {
+            return Ok(());
+        }
+        shared.checkpoint_if_due()?;
+        let step = shared.log.capacity() / LOOKS;
+        if self.is_short(shared) {
+            shared.checkpoint_for_room(step)?;
+        }
+        if !self.is_short(shared) {
+            self.credit.store(step.max(1) as i64, Ordering::Relaxed);
         }
         Ok(())
     }
@@ -54,24 +71,20 @@ impl Room {
         self.reserved.fetch_sub(txn.reserved.swap(0, Ordering::Relaxed), Ordering::Relaxed);
     }
 
-    fn look(&self, shared: &Shared) -> Result<(), Error> {
-        let capacity = shared.log.capacity();
-        let step = (capacity / LOOKS).max(1);
-        if self.needed(shared) + step > capacity || shared.is_checkpoint_due() {
-            shared.checkpoint_or_wait()?;
+    fn check(&self, shared: &Shared) -> Result<(), Error> {
+        if self.is_short(shared) {
+            shared.checkpoint_for_room(shared.log.capacity() / LOOKS)?;
         }
-        if self.needed(shared) + step > capacity {
-            self.credit.store(0, Ordering::Relaxed);
+        if self.is_short(shared) {
             return Err(Error::LogFull { oldest: shared.oldest_txn() });
         }
-        self.credit.store(step as i64, Ordering::Relaxed);
         Ok(())
     }
 
-    fn needed(&self, shared: &Shared) -> u64 {
+    fn is_short(&self, shared: &Shared) -> bool {
+        let capacity = shared.log.capacity();
         // Twice: a batch that takes things back may be no fuller than the one that did them.
-        shared.log.used_bytes()
-            + 2 * self.reserved.load(Ordering::Relaxed)
-            + shared.log.capacity() / MARGIN
+        let undo = 2 * self.reserved.load(Ordering::Relaxed);
+        shared.log.used_bytes() + undo + capacity / MARGIN + capacity / LOOKS > capacity
     }
 }

@@ -1,5 +1,7 @@
 //! What a structure works with: pages, and the way to change them.
 
+use ombak_base::planted;
+
 use crate::engine::Shared;
 use crate::error::Error;
 use crate::log::{LogError, Lsn};
@@ -82,6 +84,13 @@ impl<'a> Scope<'a> {
         self.shared.check_running()?;
         let bytes = change.iter().map(|part| part.len()).sum::<usize>();
         self.make_room(bytes)?;
+        if let Purpose::Undo { txn, next, done } = &mut self.purpose
+            && planted!("undo without its compensation record")
+        {
+            txn.note(txn.link().prev, *next);
+            *done = true;
+            return self.redo(page, page.lsn(), manager, &change.concat()).map(|()| page.lsn());
+        }
         let id = page.id();
         let mut lsn = Lsn(0);
         self.shared.log.hold(&mut |end| {
@@ -186,6 +195,8 @@ impl<'a> Scope<'a> {
             }
             match purpose {
                 Purpose::Forward(txn) | Purpose::Undo { txn, .. } => {
+                    let undo_next =
+                        if planted!("a split is taken back") { link.prev } else { undo_next };
                     let last = append(end, &Head::nested_end(link, undo_next), &[])?;
                     txn.note(last, undo_next);
                 }

@@ -201,7 +201,7 @@ impl Transaction {
     /// restart; until then nobody sees it.
     pub fn commit(mut self) -> Result<(), Error> {
         let lsn = self.log_commit()?;
-        if lsn != Lsn(0) && !planted!("commit before its sync") {
+        if lsn != Lsn(0) && !planted!("a commit before its sync") {
             let forced = self.shared().log.force(lsn);
             self.shared().room.forced();
             if let Err(error) = forced {
@@ -224,6 +224,7 @@ impl Transaction {
     fn log_commit(&mut self) -> Result<Lsn, Error> {
         let shared = &self.engine.0;
         shared.check_running()?;
+        shared.room.look(shared)?;
         let mut lsn = Lsn(0);
         if self.state.has_logged() {
             shared.log.hold(&mut |end| {
@@ -327,9 +328,12 @@ impl Prepared {
         self.txn.take().map_or(Ok(()), Transaction::commit)
     }
 
-    /// The other second half.
+    /// The other second half. Durable, too: nobody is told of the transaction again.
     pub fn rollback(mut self) -> Result<(), Error> {
-        self.txn.take().map_or(Ok(()), Transaction::rollback)
+        let Some(txn) = self.txn.take() else { return Ok(()) };
+        let engine = txn.engine.clone();
+        txn.rollback()?;
+        engine.sync()
     }
 }
 

@@ -54,14 +54,26 @@ impl Shared {
         self.log.used_bytes() > checkpoints.used.load(Ordering::Relaxed) + bytes
     }
 
-    /// Takes one, or waits for the one that is being taken.
-    pub fn checkpoint_or_wait(&self) -> Result<(), Error> {
+    /// Takes one if it is time, or waits for the one that is being taken.
+    pub fn checkpoint_if_due(&self) -> Result<(), Error> {
+        if !self.is_checkpoint_due() {
+            return Ok(());
+        }
         let mut begun = self.checkpoints.begun.lock();
         if !self.is_checkpoint_due() {
             return Ok(()); // Somebody else has taken one meanwhile.
         }
         let old = *begun;
         *begun = self.checkpoint(old)?;
+        Ok(())
+    }
+
+    /// The log is short of room: takes one that gives back as much as can be, unless that was done a moment ago.
+    pub fn checkpoint_for_room(&self, step: u64) -> Result<(), Error> {
+        let mut begun = self.checkpoints.begun.lock();
+        if self.log.used_bytes() > self.checkpoints.used.load(Ordering::Relaxed) + step {
+            *begun = self.checkpoint(Lsn(u64::MAX))?;
+        }
         Ok(())
     }
 

@@ -45,24 +45,28 @@ impl Meta {
         page
     }
 
-    /// What the first page of a file says; `None`: nothing was ever written.
-    pub fn read(file: &dyn DiskFile) -> Result<Option<Meta>, Error> {
+    /// Whether the file was ever written to, and is of this version as far as can be told before it is repaired.
+    pub fn is_there(file: &dyn DiskFile) -> Result<bool, Error> {
+        let mut bytes = vec![0; PAGE_BYTES];
+        file.read_at(&mut bytes, 0).map_err(Error::io(PAGES_FILE))?;
+        let (magic, version) = (&bytes[HEADER_BYTES..][..8], u32_at(&bytes, HEADER_BYTES + 8));
+        if magic == MAGIC && version > VERSION {
+            let why = format!("it is of version {version}, newer than this software knows");
+            return Err(Error::Foreign { file: PAGES_FILE.to_string(), why });
+        }
+        Ok(bytes.iter().any(|byte| *byte != 0))
+    }
+
+    /// What the first page of a file says.
+    pub fn read(file: &dyn DiskFile) -> Result<Meta, Error> {
         let mut bytes = vec![0; PAGE_BYTES];
         let read = file.read_at(&mut bytes, 0).map_err(Error::io(PAGES_FILE))?;
-        if bytes.iter().all(|byte| *byte == 0) {
-            return Ok(None);
-        }
         let foreign = |why: String| Error::Foreign { file: PAGES_FILE.to_string(), why };
         let body = &bytes[HEADER_BYTES..];
         if read < PAGE_BYTES || body[..8] != MAGIC {
             return Err(foreign("it is no page file of this software".to_string()));
         }
-        let (version, page_bytes, identity) = (u32_at(body, 8), u32_at(body, 12), u64_at(body, 16));
-        if version > VERSION {
-            return Err(foreign(format!(
-                "it is of version {version}, newer than this software knows"
-            )));
-        }
+        let (page_bytes, identity) = (u32_at(body, 12), u64_at(body, 16));
         if page_bytes as usize != PAGE_BYTES {
             return Err(foreign(format!("its pages have {page_bytes} bytes, not {PAGE_BYTES}")));
         }
@@ -70,7 +74,7 @@ impl Meta {
             let file = PAGES_FILE.to_string();
             Error::Damaged { file, offset: 0, page: PAGE, fault }
         })?;
-        Ok(Some(Meta { identity, count: u32_at(body, COUNT) }))
+        Ok(Meta { identity, count: u32_at(body, COUNT) })
     }
 }
 

@@ -241,18 +241,16 @@ impl Files {
         let open = |name: &str| disk.open(&path(name), OpenMode::Cached).map_err(Error::io(name));
         let (pages, double) = (open(PAGES_FILE)?, open("pages.double")?);
         disk.sync_dir(dir).map_err(Error::io(dir))?;
-        let copies = DoubleWrite::read(&double).map_err(Error::io("pages.double"))?;
-        let repaired = match copies {
-            Some((identity, copies)) => repair(&pages, identity, &copies)?,
-            None => Vec::new(),
-        };
-        let identity = match Meta::read(&pages)? {
-            Some(meta) => meta.identity,
-            None if analysis.checkpoint == Lsn(0) => make(&pages, options.identity)?,
-            None => {
-                let why = "it is empty, and the log is not of an empty database".to_string();
-                return Err(Error::Foreign { file: PAGES_FILE.to_string(), why });
-            }
+        let (identity, repaired) = if Meta::is_there(&pages)? {
+            let copies = DoubleWrite::read(&double).map_err(Error::io("pages.double"))?;
+            let repaired = copies
+                .map_or(Ok(Vec::new()), |(identity, copies)| repair(&pages, identity, &copies))?;
+            (Meta::read(&pages)?.identity, repaired)
+        } else if analysis.checkpoint == Lsn(0) {
+            (make(&pages, options.identity)?, Vec::new())
+        } else {
+            let why = "it is empty, and the log is not of an empty database".to_string();
+            return Err(Error::Foreign { file: PAGES_FILE.to_string(), why });
         };
         let other = [Some(options.identity), analysis.identity]
             .into_iter()

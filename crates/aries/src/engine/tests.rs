@@ -1,6 +1,9 @@
 //! The engine on a simulated disk, against an oracle.
 
 mod crash;
+mod damage;
+mod isolation;
+mod planted;
 mod world;
 
 use ombak_sim::SimDisk;

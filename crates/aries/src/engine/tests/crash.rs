@@ -1,4 +1,4 @@
-//! The power goes at every write and every sync.
+//! The power goes at every write and every sync; of what was not synced every part survives or does not.
 
 use ombak_sim::Rng;
 
@@ -8,22 +8,72 @@ use super::*;
 fn cut_at(seed: u64, steps: u64, n: u64) -> Option<World> {
     let mut world = World::new(seed);
     world.disk.cut_power(n);
-    let mut live = || {
-        world.start()?;
-        (0..steps).try_for_each(|_| world.step())
-    };
-    live().is_err().then_some(world)
+    (!world.live(steps)).then_some(world)
+}
+
+/// Every subset of few parts; of many the prefixes, the suffixes, and some others.
+fn subsets(parts: u32, seed: u64) -> Vec<u64> {
+    if parts <= 6 {
+        return (0..1 << parts).collect();
+    }
+    let mut rng = Rng::new(seed);
+    let ends = [0, 1, parts / 2, parts - 1].map(|len| (1u64 << len.min(63)) - 1);
+    ends.into_iter()
+        .flat_map(|prefix| [prefix, !prefix])
+        .chain((0..6).map(|_| rng.next_u64()))
+        .collect()
+}
+
+/// The parts of which `subset` has a bit survive.
+fn crash(world: &mut World, subset: u64) {
+    let mut part = 0;
+    world.crash(|_| {
+        part += 1;
+        subset >> ((part - 1) % 64) & 1 == 1
+    });
 }
 
 #[test]
 fn any_operation_may_be_the_last() {
-    for seed in 0..4 {
+    let mut cut = 0;
+    for seed in 0..3 {
         for n in 1.. {
-            let Some(mut world) = cut_at(seed, 60, n) else { break };
-            let mut rng = Rng::new(n);
+            let Some(world) = cut_at(seed, 40, n) else { break };
+            let parts = world.disk.unsynced().len() as u32;
+            drop(world);
+            for subset in subsets(parts, n) {
+                let mut world = cut_at(seed, 40, n).unwrap();
+                crash(&mut world, subset);
+                world.start().unwrap();
+                (0..5).for_each(|_| world.step().unwrap());
+            }
+            cut += 1;
+        }
+    }
+    assert!(cut > 60, "only {cut} operations were cut");
+}
+
+#[test]
+fn a_restart_may_be_cut_at_any_operation_again_and_again() {
+    for seed in 0..12 {
+        for n in 1.. {
+            let mut rng = Rng::new(seed << 32 | n);
+            let mut world = World::new(seed);
+            assert!(world.live(120));
             world.crash(|_| rng.chance(1, 2));
-            world.start().unwrap();
-            (0..20).for_each(|_| world.step().unwrap());
+            // Each restart gets a little farther than the one before it did.
+            let mut tries = 0;
+            world.disk.cut_power(n);
+            while !world.live(0) {
+                world.crash(|_| rng.chance(1, 2));
+                tries += 1;
+                world.disk.cut_power(n + tries);
+            }
+            world.disk.cut_power(u64::MAX);
+            world.check();
+            if tries == 0 {
+                break;
+            }
         }
     }
 }
@@ -35,9 +85,42 @@ fn life_after_life() {
         let mut world = World::new(seed);
         for _ in 0..8 {
             world.disk.cut_power(1 + rng.below(400));
-            let _cut = world.start().and_then(|()| (0..200).try_for_each(|_| world.step()));
+            world.live(200);
             world.crash(|_| rng.chance(1, 2));
         }
         world.start().unwrap();
     }
+}
+
+#[test]
+fn the_workload_does_what_there_is_to_do() {
+    let mut world = World::new(5);
+    assert!(world.live(2000));
+    let usage = world.engine.as_ref().unwrap().usage();
+    assert!(
+        usage.checkpoints > 10 && usage.pool.writes > 200 && usage.pool.reads > 40,
+        "{usage:?}"
+    );
+    assert!(world.refused > 20, "{} refusals", world.refused);
+    world.stop();
+    world.start().unwrap();
+    let restart = world.restart.as_ref().unwrap();
+    assert!(
+        restart.redone > 0 && !restart.losers.is_empty(),
+        "{} {:?}",
+        restart.redone,
+        restart.losers
+    );
+}
+
+#[test]
+fn the_same_seed_writes_the_same_bytes() {
+    let run = |seed| {
+        let mut world = World::new(seed);
+        assert!(world.live(300));
+        world.stop();
+        let files = world.disk.files();
+        files.into_iter().map(|(path, _)| (world.disk.contents(&path), path)).collect::<Vec<_>>()
+    };
+    assert_eq!(run(3), run(3));
 }

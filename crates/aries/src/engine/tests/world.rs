@@ -86,7 +86,7 @@ impl World {
             running: Vec::new(),
             states: vec![Rows::new()],
             durable: 0,
-            keys: 60,
+            keys: 500,
             refused: 0,
         }
     }
@@ -112,18 +112,36 @@ impl World {
         Ok(())
     }
 
+    /// A life of so many steps, from the start on. `false`: the power was cut before.
+    pub fn live(&mut self, steps: u64) -> bool {
+        let lived = self.start().and_then(|()| (0..steps).try_for_each(|_| self.step()));
+        if let Err(error) = &lived {
+            assert!(self.disk.is_powerless(), "an error without a cause: {error}");
+        }
+        lived.is_ok()
+    }
+
+    /// From now on any state of this life may be there: the end of the log was damaged.
+    pub fn forget_what_was_durable(&mut self) {
+        self.durable = 0;
+    }
+
     fn all_rows(&self) -> Result<Rows, Error> {
         let engine = self.engine.as_ref().unwrap();
         let txn = engine.begin();
         collect(self.tree()?, &txn, false)
     }
 
-    /// The lights go out. Of what was not synced, `keeps` stays.
-    pub fn crash(&mut self, keeps: impl FnMut(&ombak_sim::Unsynced) -> bool) {
-        // What ran is gone without a word.
+    /// The process ends, and the machine does not: all that was written is there.
+    pub fn stop(&mut self) {
         self.running.drain(..).for_each(|running| std::mem::forget(running.txn));
         self.engine = None;
         self.restart.take().into_iter().for_each(std::mem::forget);
+    }
+
+    /// The lights go out. Of what was not synced, `keeps` stays.
+    pub fn crash(&mut self, keeps: impl FnMut(&ombak_sim::Unsynced) -> bool) {
+        self.stop();
         self.disk.cut_power(u64::MAX);
         self.disk.crash_with(keeps);
     }
@@ -161,7 +179,9 @@ impl World {
     }
 
     fn key(&mut self) -> Vec<u8> {
-        let number = self.rng.below(self.keys);
+        // A few that all want, and many.
+        let number =
+            if self.rng.chance(1, 3) { self.rng.below(12) } else { self.rng.below(self.keys) };
         let pad = if number.is_multiple_of(3) { 200 } else { 3 };
         format!("{number:04}{}", "k".repeat(pad)).into_bytes()
     }
@@ -211,7 +231,8 @@ impl World {
         let value = tree.get(&running.txn, &key)?;
         assert_eq!(value.as_deref(), running.sees(&key).map(Vec::as_slice));
         let back = self.rng.chance(1, 2);
-        assert_eq!(collect(tree, &running.txn, back)?, running.rows());
+        let (found, must) = (collect(tree, &running.txn, back)?, running.rows());
+        assert!(found == must, "a snapshot: {:?}", differences(&must, &found));
         Ok(())
     }
 
@@ -246,7 +267,7 @@ impl World {
     pub fn check(&mut self) {
         let found = self.all_rows().unwrap();
         let must = self.states.last().unwrap();
-        assert_eq!(found, *must, "{:?}", differences(must, &found));
+        assert!(found == *must, "{:?}", differences(must, &found));
         self.tree().unwrap().check(self.engine.as_ref().unwrap()).unwrap();
     }
 }

@@ -1,0 +1,166 @@
+//! Disks that rot, lose and misdirect: what is wrong is told, and never shown as right.
+
+use std::io::ErrorKind;
+
+use ombak_sim::{Rng, SyncFault};
+
+use super::*;
+use crate::error::Error;
+
+/// A stopped world with pages on the disk and a log that a restart reads.
+fn stopped(seed: u64) -> World {
+    let mut world = World::new(seed);
+    assert!(world.live(150));
+    world.engine.as_ref().unwrap().sync().unwrap();
+    world.stop();
+    world
+}
+
+/// A whole read of everything: what was there, or a typed error. Anything else panics in `start`.
+fn is_told(world: &mut World) -> bool {
+    match world.start() {
+        Ok(()) => false,
+        Err(Error::Damaged { .. } | Error::LogDamaged { .. } | Error::Foreign { .. }) => true,
+        Err(error) => panic!("another error: {error}"),
+    }
+}
+
+#[test]
+fn a_flipped_bit_in_a_page_is_told_or_repaired_or_nobodys() {
+    let mut told = 0;
+    for seed in 0..200 {
+        let mut world = stopped(seed % 5);
+        let mut rng = Rng::new(seed);
+        let len = world.disk.contents("db/pages").unwrap().len() as u64;
+        let used = len.min(8 * 8192);
+        assert!(world.disk.flip_bit("db/pages", rng.below(used), rng.below(8) as u8));
+        told += u64::from(is_told(&mut world));
+    }
+    assert!(told > 20, "{told} of 200");
+}
+
+#[test]
+fn a_bit_that_flips_in_the_log_is_told_unless_it_is_in_the_last_batch() {
+    for seed in 0..200 {
+        let mut world = stopped(seed % 5);
+        let mut rng = Rng::new(seed);
+        let logs: Vec<_> =
+            world.disk.files().into_iter().filter(|(path, _)| path.contains("wal")).collect();
+        let (path, len) = &logs[rng.below(logs.len() as u64) as usize];
+        world.disk.flip_bit(path, rng.below(*len), rng.below(8) as u8);
+        // The last batch looks torn: what was committed by it is lost, and nothing else is wrong.
+        world.forget_what_was_durable();
+        is_told(&mut world);
+    }
+}
+
+#[test]
+fn a_page_file_of_another_database_is_refused_and_left_alone() {
+    let world = stopped(1);
+    let before = world.disk.contents("db/pages");
+    let other = EngineOptions { identity: 8, ..small() };
+    let refused = Engine::open(world.disk.mount(), "db", other).map(drop).unwrap_err();
+    assert_eq!(refused.to_string(), "pages: it is of database 7, not 8");
+    assert_eq!(world.disk.contents("db/pages"), before);
+}
+
+#[test]
+fn a_log_without_its_pages_is_refused() {
+    let world = stopped(2);
+    world.disk.remove("db/pages").unwrap();
+    let refused = Engine::open(world.disk.mount(), "db", small()).map(drop).unwrap_err();
+    assert_eq!(refused.to_string(), "pages: it is empty, and the log is not of an empty database");
+}
+
+#[test]
+fn a_newer_version_is_refused_and_left_alone() {
+    let world = stopped(3);
+    let file = world.disk.open("db/pages", ombak_base::OpenMode::Cached).unwrap();
+    let version = std::io::IoSlice::new(&[2, 0, 0, 0]);
+    ombak_base::DiskFile::write_at(&file, &[version], 24 + 8).unwrap();
+    let refused = Engine::open(world.disk.mount(), "db", small()).map(drop).unwrap_err();
+    assert_eq!(refused.to_string(), "pages: it is of version 2, newer than this software knows");
+}
+
+#[test]
+fn a_failed_sync_is_final_until_it_is_opened_anew() {
+    for drops in [SyncFault::Keeps, SyncFault::Drops] {
+        let disk = SimDisk::new();
+        let (engine, _) = Engine::open(disk.mount(), "db", small()).unwrap();
+        let tree = engine.tree("rows").unwrap();
+        let mut one = engine.begin();
+        tree.put(&mut one, b"a", b"1").unwrap();
+        one.commit().unwrap();
+        let mut two = engine.begin();
+        tree.put(&mut two, b"a", b"2").unwrap();
+        disk.fail_sync(1, ErrorKind::Other, drops);
+        assert!(matches!(two.commit(), Err(Error::Log(_))));
+        assert_eq!(
+            tree.get_latest(&engine, b"a").unwrap().as_deref(),
+            Some(&b"1"[..]),
+            "not shown"
+        );
+        let mut three = engine.begin();
+        let refused = tree.put(&mut three, b"b", b"3").and_then(|()| three.commit());
+        assert!(matches!(refused, Err(Error::Log(crate::LogError::Poisoned))));
+        drop(engine);
+        let (engine, _) = Engine::open(disk.mount(), "db", small()).unwrap();
+        let value = engine.tree("rows").unwrap().get_latest(&engine, b"a").unwrap().unwrap();
+        assert!([&b"1"[..], b"2"].contains(&&value[..]), "{value:?}");
+        let again = |disk: &SimDisk| {
+            disk.crash_with(|_| false);
+            let (engine, _) = Engine::open(disk.mount(), "db", small()).unwrap();
+            engine.tree("rows").unwrap().get_latest(&engine, b"a").unwrap().unwrap()
+        };
+        assert_eq!(again(&disk), value, "what was found once stays");
+    }
+}
+
+#[test]
+fn a_log_that_is_full_of_one_transaction_refuses_it_and_can_take_it_back() {
+    let disk = SimDisk::new();
+    let (engine, _) = Engine::open(disk.mount(), "db", small()).unwrap();
+    let tree = engine.tree("rows").unwrap();
+    let mut txn = engine.begin();
+    let id = txn.id();
+    let full =
+        (0u32..).find_map(|i| tree.put(&mut txn, &i.to_be_bytes(), &[1; 1000]).err()).unwrap();
+    assert!(matches!(full, Error::LogFull { oldest: Some(oldest) } if oldest == id), "{full}");
+    txn.rollback().unwrap();
+    assert!(rows(&engine, "rows").is_empty());
+    // And it goes on.
+    for i in 0u32..2000 {
+        let mut txn = engine.begin();
+        tree.put(&mut txn, &i.to_be_bytes(), &[2; 1000]).unwrap();
+        txn.commit_lazily().unwrap();
+    }
+    tree.check(&engine).unwrap();
+    assert_eq!(rows(&engine, "rows").len(), 2000);
+}
+
+#[test]
+fn a_full_disk_refuses_what_needs_room_and_loses_nothing() {
+    let disk = SimDisk::new();
+    let (engine, _) = Engine::open(disk.mount(), "db", small()).unwrap();
+    let tree = engine.tree("rows").unwrap();
+    disk.set_capacity(Some(disk.used_bytes() + 6_000_000));
+    let mut count = 0u32;
+    let refused = loop {
+        let mut txn = engine.begin();
+        if let Err(error) = tree.put(&mut txn, &count.to_be_bytes(), &[3; 1500]) {
+            break error;
+        }
+        txn.commit().unwrap();
+        count += 1;
+    };
+    assert!(matches!(refused, Error::PagesFull { .. }), "{refused}");
+    assert_eq!(rows(&engine, "rows").len(), count as usize);
+    disk.set_capacity(None);
+    let mut txn = engine.begin();
+    tree.put(&mut txn, &count.to_be_bytes(), &[3; 1500]).unwrap();
+    txn.commit().unwrap();
+    drop(engine);
+    disk.crash_with(|_| false);
+    let (engine, _) = Engine::open(disk.mount(), "db", small()).unwrap();
+    assert_eq!(rows(&engine, "rows").len(), count as usize + 1);
+}
