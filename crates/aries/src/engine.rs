@@ -16,9 +16,10 @@ use crate::manager::ResourceManager;
 use crate::page::ManagerId;
 use crate::physical::Physical;
 use crate::pool::{Pool, PoolUsage};
+use crate::queue::QueueManager;
 use crate::room::Room;
 use crate::scope::Scope;
-use crate::tree::Ghosts;
+use crate::tree::{Ghosts, TreeManager};
 use crate::txn::locks::{Locks, Waits};
 use crate::txn::table::TxnTable;
 use crate::txn::{Transaction, TxnId};
@@ -169,7 +170,7 @@ impl Engine {
 impl Shared {
     fn new(log: Arc<dyn Wal>, pool: Pool, options: EngineOptions, identity: u64) -> Shared {
         let mut managers: Vec<Box<dyn ResourceManager>> =
-            vec![Box::new(Physical), Box::new(crate::tree::TreeManager)];
+            vec![Box::new(Physical), Box::new(TreeManager), Box::new(QueueManager)];
         managers.extend(options.managers);
         Shared {
             checkpoints: Checkpoints::new(options.checkpoint_bytes),

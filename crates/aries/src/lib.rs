@@ -98,6 +98,7 @@
 //! TODS 1992, whose words are used here; the rest of that paper will follow in this crate.
 
 mod aligned;
+mod catalog;
 mod engine;
 mod error;
 mod log;
@@ -106,6 +107,7 @@ mod os_disk;
 mod page;
 mod physical;
 mod pool;
+mod queue;
 mod room;
 mod scope;
 mod tree;
@@ -122,6 +124,7 @@ pub use manager::{Locked, ResourceManager, Undo};
 pub use os_disk::{OsDisk, OsFile};
 pub use page::{BODY_BYTES, ManagerId, PAGE_BYTES, Page, PageFault, PageId};
 pub use pool::{PageMut, PageRef, PoolUsage};
+pub use queue::{ITEM_BYTES_MAX, Queue};
 pub use tree::{KEY_BYTES_MAX, ROW_BYTES_MAX, Row, Rows, Tree};
 pub use txn::locks::Waits;
 pub use txn::{LockName, Prepared, Savepoint, Transaction, TxnId};

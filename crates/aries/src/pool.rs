@@ -53,6 +53,8 @@ const HEAT_MAX: u8 = 3;
 const NONE: PageId = PageId(u32::MAX);
 /// Locks that keep two threads from reading the same page at once.
 const LOADERS: usize = 64;
+/// How often a flush comes back to pages that were latched: whoever changes a page all the time must not hold it up.
+const FLUSH_TRIES: usize = 8;
 /// Fewer frames than this can't hold what a single operation latches.
 const FRAMES_MIN: usize = 32;
 
@@ -226,7 +228,7 @@ impl Pool {
     }
 
     /// Brings a page in. `None`: somebody else did meanwhile.
-    fn load(&self, id: PageId, wanted: Wanted) -> Result<Option<Latched<'_>>, Error> {
+    fn load(&self, id: PageId, wanted: Wanted) -> Result<Option<Loaded<'_>>, Error> {
         if id.0 >= PAGES_MAX {
             return Err(Error::Corrupt { page: id, why: "there is no such page" });
         }
@@ -388,13 +390,26 @@ impl Pool {
         Ok(written)
     }
 
-    /// Writes the pages whose first unwritten change is below `lsn`, and makes durable what was written.
-    pub(crate) fn flush_below(&self, lsn: Lsn) -> Result<(), Error> {
-        let old = |frame: &Frame| (1..lsn.0).contains(&frame.rec_lsn.load(Ordering::Acquire));
-        let places: Vec<usize> =
-            (0..self.frames.len()).filter(|place| old(&self.frames[*place])).collect();
-        self.write_back(&places)?;
+    /// Writes the pages whose first unwritten change is below `lsn`, and makes durable what was written. Pages that are
+    /// latched for writing are passed over, or waited for: only by who has none latched.
+    pub(crate) fn flush_below(&self, lsn: Lsn, latched: Latched) -> Result<(), Error> {
+        for _ in 0..FLUSH_TRIES {
+            let places = self.changed_below(lsn);
+            self.write_back(&places)?;
+            let passed_over = self.changed_below(lsn);
+            if passed_over.is_empty() || latched == Latched::PassOver {
+                break;
+            }
+            passed_over.iter().for_each(|place| drop(self.frames[*place].latch.read()));
+        }
         self.sync_pages(&mut *self.usable()?)
+    }
+
+    fn changed_below(&self, lsn: Lsn) -> Vec<usize> {
+        let old = |place: &usize| {
+            (1..lsn.0).contains(&self.frames[*place].rec_lsn.load(Ordering::Acquire))
+        };
+        (0..self.frames.len()).filter(old).collect()
     }
 
     /// The pages whose changes are not all durable in the file, and the first such change of each, or a little before:
@@ -449,7 +464,14 @@ impl Pool {
     }
 }
 
-type Latched<'a> = (RwLockWriteGuard<'a, Page>, &'a Frame);
+type Loaded<'a> = (RwLockWriteGuard<'a, Page>, &'a Frame);
+
+/// What a flush does with a page that somebody has latched for writing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Latched {
+    PassOver,
+    WaitFor,
+}
 
 /// What of a page that is not in memory is asked for.
 #[derive(Clone, Copy)]

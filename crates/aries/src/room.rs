@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use crate::engine::Shared;
 use crate::error::Error;
+use crate::pool::Latched;
 use crate::txn::TxnState;
 
 /// What a record takes besides its change, at most: the heads of the record and of its compensation.
@@ -15,8 +16,8 @@ const HEADS_BYTES: u64 = 80;
 const SYNC_BYTES: i64 = 4096;
 /// The log is looked at every so many parts of it.
 const LOOKS: u64 = 128;
-/// This part of the log is nobody's: for batches that are not full, and for splits while taking back.
-const MARGIN: u64 = 8;
+/// So many of these parts are nobody's: for batches that are not full, and for splits while taking back.
+const MARGIN_LOOKS: u64 = LOOKS / 8;
 
 /// See the module.
 pub(crate) struct Room {
@@ -52,10 +53,11 @@ impl Room {
         }
         shared.checkpoint_if_due()?;
         let step = shared.log.capacity() / LOOKS;
-        if self.is_short(shared) {
-            shared.checkpoint_for_room(step)?;
+        // Well before changes are refused.
+        if self.is_short(shared, 2 * MARGIN_LOOKS) {
+            shared.checkpoint_for_room(step, Latched::WaitFor)?;
         }
-        if !self.is_short(shared) {
+        if !self.is_short(shared, MARGIN_LOOKS + 1) {
             self.credit.store(step.max(1) as i64, Ordering::Relaxed);
         }
         Ok(())
@@ -72,19 +74,20 @@ impl Room {
     }
 
     fn check(&self, shared: &Shared) -> Result<(), Error> {
-        if self.is_short(shared) {
-            shared.checkpoint_for_room(shared.log.capacity() / LOOKS)?;
+        if self.is_short(shared, MARGIN_LOOKS) {
+            shared.checkpoint_for_room(shared.log.capacity() / LOOKS, Latched::PassOver)?;
         }
-        if self.is_short(shared) {
+        if self.is_short(shared, MARGIN_LOOKS) {
             return Err(Error::LogFull { oldest: shared.oldest_txn() });
         }
         Ok(())
     }
 
-    fn is_short(&self, shared: &Shared) -> bool {
+    /// Whether less than so many parts of the log are nobody's.
+    fn is_short(&self, shared: &Shared, margin: u64) -> bool {
         let capacity = shared.log.capacity();
         // Twice: a batch that takes things back may be no fuller than the one that did them.
         let undo = 2 * self.reserved.load(Ordering::Relaxed);
-        shared.log.used_bytes() + undo + capacity / MARGIN + capacity / LOOKS > capacity
+        shared.log.used_bytes() + undo + margin * (capacity / LOOKS) > capacity
     }
 }

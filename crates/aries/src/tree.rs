@@ -50,14 +50,12 @@ use node::Node;
 /// The tree's number among the resource managers.
 pub(crate) const TREE: ManagerId = ManagerId(1);
 const NODE: u8 = 1;
-/// The tree of the trees' names.
-const CATALOG: Tree = Tree { root: PageId(1) };
 
 /// A tree of an engine: keys of up to [`KEY_BYTES_MAX`] bytes in order of their bytes, each with a value; together up to
 /// [`ROW_BYTES_MAX`].
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Tree {
-    root: PageId,
+    pub(crate) root: PageId,
 }
 
 /// See the module.
@@ -110,59 +108,18 @@ impl ResourceManager for TreeManager {
 impl Engine {
     /// The tree of this name, made if there is none. Durable when it returns, whatever else is.
     pub fn tree(&self, name: &str) -> Result<Tree, Error> {
-        loop {
-            if let Some(tree) = self.find_tree(name)? {
-                return Ok(tree);
-            }
-            let mut txn = self.begin();
-            match CATALOG.add(&mut txn, name) {
-                Ok(tree) => {
-                    txn.commit()?;
-                    return Ok(tree);
-                }
-                // Somebody else makes it.
-                Err(Error::Conflict | Error::Locked { .. }) => txn.rollback()?,
-                Err(error) => return Err(error),
-            }
-        }
+        let root = self.structure(name, TREE, 1, |pages| begin_node(&mut pages[0], 0))?;
+        Ok(Tree { root })
     }
 
     /// The tree of this name, if there is one.
     pub fn find_tree(&self, name: &str) -> Result<Option<Tree>, Error> {
-        let root = CATALOG.get_latest(self, name.as_bytes())?;
-        Ok(root.and_then(|root| {
-            root.first_chunk().map(|root| Tree { root: PageId(u32::from_le_bytes(*root)) })
-        }))
-    }
-
-    /// The names of all trees, in order.
-    pub fn tree_names(&self) -> Result<Vec<String>, Error> {
-        let txn = self.begin();
-        let mut rows = CATALOG.range(&txn, &[], None);
-        let mut names = Vec::new();
-        while let Some((name, _)) = rows.next()? {
-            names.push(String::from_utf8_lossy(name).into_owned());
-        }
-        Ok(names)
-    }
-
-    /// Makes the catalog, once.
-    pub(crate) fn found(&self) -> Result<(), Error> {
-        if self.0.pages()? > CATALOG.root.0 {
-            return Ok(());
-        }
-        let mut scope = self.single();
-        let (meta, mut pages) = scope.allocate(1)?;
-        pages.iter_mut().for_each(|page| begin_node(&mut page.new, 0));
-        let mut all = vec![meta];
-        all.append(&mut pages);
-        scope.nested(&mut all)?;
-        self.sync()
+        Ok(self.find_structure(name, TREE)?.map(|root| Tree { root }))
     }
 }
 
 /// Makes a page an empty node.
-fn begin_node(page: &mut Page, level: u8) {
+pub(crate) fn begin_node(page: &mut Page, level: u8) {
     page.set_kind(TREE, NODE);
     node::clear(page, level);
 }
@@ -184,28 +141,8 @@ impl Tree {
         self.root
     }
 
-    fn lock_name(self, key: &[u8]) -> LockName {
+    pub(crate) fn lock_name(self, key: &[u8]) -> LockName {
         LockName { space: self.root.0, key: Bytes::copy_from_slice(key) }
-    }
-
-    /// Makes an empty tree under a name: this one is the catalog.
-    fn add(self, txn: &mut Transaction, name: &str) -> Result<Tree, Error> {
-        if name.is_empty() || name.len() > 255 {
-            return Err(Error::Name { name: name.to_string(), why: "a name has 1 to 255 bytes" });
-        }
-        txn.lock(self.lock_name(name.as_bytes()))?;
-        let root = {
-            let mut scope = txn.scope();
-            let (meta, mut pages) = scope.allocate(1)?;
-            pages.iter_mut().for_each(|page| begin_node(&mut page.new, 0));
-            let root = pages[0].new.id();
-            let mut all = vec![meta];
-            all.append(&mut pages);
-            scope.nested(&mut all)?;
-            root
-        };
-        self.put(txn, name.as_bytes(), &root.0.to_le_bytes())?;
-        Ok(Tree { root })
     }
 
     /// The value of a key, as the transaction sees it.

@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use super::Shared;
 use crate::error::Error;
 use crate::log::Lsn;
+use crate::pool::Latched;
 use crate::scope::append;
 use crate::txn::record::{Head, Tables};
 
@@ -64,15 +65,20 @@ impl Shared {
             return Ok(()); // Somebody else has taken one meanwhile.
         }
         let old = *begun;
-        *begun = self.checkpoint(old)?;
+        *begun = self.checkpoint(old, Latched::WaitFor)?;
         Ok(())
     }
 
-    /// The log is short of room: takes one that gives back as much as can be, unless that was done a moment ago.
-    pub fn checkpoint_for_room(&self, step: u64) -> Result<(), Error> {
-        let mut begun = self.checkpoints.begun.lock();
+    /// The log is short of room: takes one that gives back as much as can be, unless that was done a moment ago. Who has
+    /// pages latched waits for nobody.
+    pub fn checkpoint_for_room(&self, step: u64, latched: Latched) -> Result<(), Error> {
+        let begun = match latched {
+            Latched::WaitFor => Some(self.checkpoints.begun.lock()),
+            Latched::PassOver => self.checkpoints.begun.try_lock(),
+        };
+        let Some(mut begun) = begun else { return Ok(()) };
         if self.log.used_bytes() > self.checkpoints.used.load(Ordering::Relaxed) + step {
-            *begun = self.checkpoint(Lsn(u64::MAX))?;
+            *begun = self.checkpoint(Lsn(u64::MAX), latched)?;
         }
         Ok(())
     }
@@ -80,14 +86,14 @@ impl Shared {
     /// Takes one after which a restart has next to nothing to do.
     pub fn checkpoint_all(&self) -> Result<(), Error> {
         let mut begun = self.checkpoints.begun.lock();
-        *begun = self.checkpoint(Lsn(u64::MAX))?;
+        *begun = self.checkpoint(Lsn(u64::MAX), Latched::WaitFor)?;
         Ok(())
     }
 
     /// Writes the pages that have changes below `old`, then notes the rest. Answers where it began.
-    fn checkpoint(&self, old: Lsn) -> Result<Lsn, Error> {
+    fn checkpoint(&self, old: Lsn, latched: Latched) -> Result<Lsn, Error> {
         self.check_running()?;
-        self.pool.flush_below(old)?;
+        self.pool.flush_below(old, latched)?;
         let mut begin = Lsn(0);
         self.log.hold(&mut |end| {
             begin = append(end, &Head::begin_checkpoint(self.identity), &[])?;
@@ -95,7 +101,7 @@ impl Shared {
         })?;
         let mut tables = self.tables(begin);
         if tables.encode().len() as u64 > self.log.record_bytes_max() {
-            self.pool.flush_below(Lsn(u64::MAX))?;
+            self.pool.flush_below(Lsn(u64::MAX), latched)?;
             tables = self.tables(begin);
         }
         let encoded = tables.encode();

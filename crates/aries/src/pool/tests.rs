@@ -99,9 +99,9 @@ fn a_page_is_written_after_its_log() {
     let (pool, log) = pool(&disk);
     change(&pool, 3, 77);
     assert_eq!(log.durable(), Lsn(0));
-    pool.flush_below(Lsn(77)).unwrap();
+    pool.flush_below(Lsn(77), Latched::PassOver).unwrap();
     assert_eq!((log.durable(), pool.usage().writes), (Lsn(0), 0), "its first change is not below");
-    pool.flush_below(Lsn(78)).unwrap();
+    pool.flush_below(Lsn(78), Latched::PassOver).unwrap();
     assert_eq!((log.durable(), pool.usage().writes), (Lsn(77), 1));
     assert_eq!(pool.dirty_pages(), []);
 }
@@ -159,7 +159,7 @@ fn a_damaged_page_is_told_and_the_others_can_be_read() {
     let disk = SimDisk::new();
     let (first, _) = pool(&disk);
     (1..4).for_each(|id| change(&first, id, 5));
-    first.flush_below(Lsn(u64::MAX)).unwrap();
+    first.flush_below(Lsn(u64::MAX), Latched::PassOver).unwrap();
     drop(first);
     assert!(disk.flip_bit("pages", 2 * PAGE_BYTES as u64 + 700, 3));
     let (second, _) = pool(&disk);

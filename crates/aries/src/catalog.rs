@@ -1,0 +1,118 @@
+//! Names of structures, and where each begins: a tree of its own, the first that a database has.
+
+use crate::engine::Engine;
+use crate::error::Error;
+use crate::page::{ManagerId, Page, PageId};
+use crate::scope::{Rewrite, Scope};
+use crate::tree::{Tree, begin_node};
+use crate::txn::Transaction;
+
+const CATALOG: Tree = Tree { root: PageId(1) };
+const NAME_BYTES_MAX: usize = 255;
+
+impl Engine {
+    /// The first page of the structure of this name, made if there is none: of `pages` new ones, which `begin` makes what
+    /// they shall be, its manager set by [`Page::set_kind`]. Durable when it returns, whatever else is.
+    pub fn structure(
+        &self,
+        name: &str,
+        manager: ManagerId,
+        pages: usize,
+        begin: impl Fn(&mut [Page]),
+    ) -> Result<PageId, Error> {
+        loop {
+            if let Some(root) = self.find_structure(name, manager)? {
+                return Ok(root);
+            }
+            let mut txn = self.begin();
+            match add(&mut txn, name, pages, &begin) {
+                Ok(root) => {
+                    txn.commit()?;
+                    return Ok(root);
+                }
+                // Somebody else makes it.
+                Err(Error::Conflict | Error::Locked { .. }) => txn.rollback()?,
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// The first page of the structure of this name, if there is one.
+    pub fn find_structure(&self, name: &str, manager: ManagerId) -> Result<Option<PageId>, Error> {
+        let row = CATALOG.get_latest(self, name.as_bytes())?;
+        let Some(root) = row.and_then(|row| Some(PageId(u32::from_le_bytes(*row.first_chunk()?))))
+        else {
+            return Ok(None);
+        };
+        if self.0.pool.read(root)?.manager() != manager {
+            return Err(Error::Name {
+                name: name.to_string(),
+                why: "there is another kind of structure under this name",
+            });
+        }
+        Ok(Some(root))
+    }
+
+    /// The names of all structures, in order.
+    pub fn names(&self) -> Result<Vec<String>, Error> {
+        let txn = self.begin();
+        let mut rows = CATALOG.range(&txn, &[], None);
+        let mut names = Vec::new();
+        while let Some((name, _)) = rows.next()? {
+            names.push(String::from_utf8_lossy(name).into_owned());
+        }
+        Ok(names)
+    }
+
+    /// Makes the catalog, once.
+    pub(crate) fn found(&self) -> Result<(), Error> {
+        if self.0.pages()? > CATALOG.root.0 {
+            return Ok(());
+        }
+        new_pages(&mut self.single(), 1, |pages| begin_node(&mut pages[0], 0))?;
+        self.sync()
+    }
+}
+
+impl Transaction {
+    /// A page more for a structure, which `begin` makes what it shall be. It stays, even if the transaction is taken back: a
+    /// page that nothing leads to then is lost.
+    pub fn new_page(&mut self, begin: impl Fn(&mut Page)) -> Result<PageId, Error> {
+        let ids = new_pages(&mut self.scope(), 1, |pages| begin(&mut pages[0]))?;
+        Ok(ids[0])
+    }
+}
+
+fn add(
+    txn: &mut Transaction,
+    name: &str,
+    pages: usize,
+    begin: &impl Fn(&mut [Page]),
+) -> Result<PageId, Error> {
+    if name.is_empty() || name.len() > NAME_BYTES_MAX {
+        return Err(Error::Name { name: name.to_string(), why: "a name has 1 to 255 bytes" });
+    }
+    txn.lock(CATALOG.lock_name(name.as_bytes()))?;
+    let ids = new_pages(&mut txn.scope(), pages.max(1), begin)?;
+    CATALOG.put(txn, name.as_bytes(), &ids[0].0.to_le_bytes())?;
+    Ok(ids[0])
+}
+
+/// Takes pages and makes them something, as one nested action.
+fn new_pages(
+    scope: &mut Scope<'_>,
+    count: usize,
+    begin: impl Fn(&mut [Page]),
+) -> Result<Vec<PageId>, Error> {
+    let (meta, mut rewrites) = scope.allocate(count)?;
+    let mut pages: Vec<Page> = rewrites.iter().map(|rewrite| rewrite.new.clone()).collect();
+    begin(&mut pages);
+    let ids: Vec<PageId> = rewrites.iter().map(|rewrite| rewrite.new.id()).collect();
+    rewrites
+        .iter_mut()
+        .zip(pages)
+        .for_each(|(rewrite, page): (&mut Rewrite<'_>, Page)| rewrite.new = page);
+    rewrites.push(meta);
+    scope.nested(&mut rewrites)?;
+    Ok(ids)
+}

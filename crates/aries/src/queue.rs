@@ -1,0 +1,377 @@
+//! A queue on pages: the second resource manager, and unlike the first.
+//!
+//! Items stand one after the other on a chain of pages. A transaction that enqueues appends to the last page, one that
+//! dequeues marks the first item that nobody else has locked; both lock the item until they end. So an item is taken
+//! exactly once: if who took it commits, it is gone; if not, it is there again, at its place. Two that dequeue do not wait
+//! for each other, and the order is that of enqueuing, not of committing.
+//!
+//! ```text
+//! first page: kind 1, body = head:u32 tail:u32
+//! items:      kind 2, body = next:u32 end:u16 (len:u16 state:u8 item)*          state: 0 waits, 1 taken or never was
+//! change = kind:u8 root:u32 offset:u16 rest
+//! enqueue 1 item                 undo: state 1
+//! take    2                      undo: state 0
+//! state   3 state:u8             compensation
+//! ```
+
+use bytes::Bytes;
+
+use crate::engine::Engine;
+use crate::error::Error;
+use crate::manager::{Locked, ResourceManager, Undo};
+use crate::page::{BODY_BYTES, ManagerId, Page, PageId, put_u16, put_u32, u16_at, u32_at};
+use crate::pool::PageMut;
+use crate::scope::{Rewrite, Scope};
+use crate::txn::locks::Waits;
+use crate::txn::{LockName, Transaction};
+
+/// The queue's number among the resource managers.
+pub(crate) const QUEUE: ManagerId = ManagerId(2);
+const FIRST: u8 = 1;
+const ITEMS: u8 = 2;
+
+const HEAD: usize = 0;
+const TAIL: usize = 4;
+const NEXT: usize = 0;
+const END: usize = 4;
+const START: usize = 6;
+const ITEM_HEAD: usize = 3;
+
+const WAITS: u8 = 0;
+const TAKEN: u8 = 1;
+
+const ENQUEUE: u8 = 1;
+const TAKE: u8 = 2;
+const STATE: u8 = 3;
+
+/// The largest item.
+pub const ITEM_BYTES_MAX: usize = BODY_BYTES - START - ITEM_HEAD;
+
+/// A queue of an engine.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Queue {
+    root: PageId,
+}
+
+/// See the module.
+pub(crate) struct QueueManager;
+
+/// A change, read.
+struct Change<'a> {
+    kind: u8,
+    root: PageId,
+    offset: usize,
+    rest: &'a [u8],
+}
+
+impl<'a> Change<'a> {
+    fn decode(bytes: &'a [u8]) -> Option<Change<'a>> {
+        let head = bytes.get(..7)?;
+        let (root, offset) = (PageId(u32_at(head, 1)), usize::from(u16_at(head, 5)));
+        let rest = &bytes[7..];
+        let fits = match head[0] {
+            ENQUEUE => rest.len() <= ITEM_BYTES_MAX,
+            TAKE => rest.is_empty(),
+            STATE => rest.len() == 1,
+            _ => false,
+        };
+        fits.then_some(Change { kind: head[0], root, offset, rest })
+    }
+
+    fn lock(&self, page: PageId) -> LockName {
+        lock_name(self.root, page, self.offset)
+    }
+}
+
+fn change_head(kind: u8, root: PageId, offset: usize) -> [u8; 7] {
+    let mut out = [0; 7];
+    out[0] = kind;
+    out[1..5].copy_from_slice(&root.0.to_le_bytes());
+    out[5..7].copy_from_slice(&(offset as u16).to_le_bytes());
+    out
+}
+
+fn lock_name(root: PageId, page: PageId, offset: usize) -> LockName {
+    let mut key = page.0.to_be_bytes().to_vec();
+    key.extend_from_slice(&(offset as u16).to_be_bytes());
+    LockName { space: root.0, key: Bytes::from(key) }
+}
+
+impl ResourceManager for QueueManager {
+    fn id(&self) -> ManagerId {
+        QUEUE
+    }
+
+    fn redo(&self, page: &mut Page, change: &[u8]) -> Result<(), &'static str> {
+        let change = Change::decode(change).ok_or("it is no change of a queue")?;
+        if (page.manager(), page.kind()) != (QUEUE, ITEMS) {
+            return Err("the page has no items");
+        }
+        if change.kind == ENQUEUE {
+            return match append(page, change.offset, change.rest) {
+                true => Ok(()),
+                false => Err("the item does not fit"),
+            };
+        }
+        if !items(page).any(|item| item.offset == change.offset) {
+            return Err("there is no such item");
+        }
+        let state = if change.kind == TAKE { TAKEN } else { change.rest[0] };
+        page.body_mut()[change.offset + 2] = state;
+        Ok(())
+    }
+
+    fn undo(&self, undo: &mut Undo<'_>, page: PageId, change: &[u8]) -> Result<(), Error> {
+        let malformed =
+            Error::Corrupt { page, why: "a change of a queue that can't be taken back" };
+        let change = Change::decode(change).ok_or(malformed)?;
+        let state = match change.kind {
+            ENQUEUE => TAKEN,
+            TAKE => WAITS,
+            _ => return Ok(()),
+        };
+        // A page with an item that somebody has locked is not given away: it is still the one.
+        let mut page = undo.write(page)?;
+        undo.apply(&mut page, QUEUE, &[&change_head(STATE, change.root, change.offset), &[state]])?;
+        Ok(())
+    }
+
+    fn describe(&self, change: &[u8]) -> String {
+        let Some(change) = Change::decode(change) else { return "?".to_string() };
+        let what = match change.kind {
+            ENQUEUE => format!("enqueue {} bytes", change.rest.len()),
+            TAKE => "dequeue".to_string(),
+            _ if change.rest[0] == WAITS => "waits again".to_string(),
+            _ => "never was".to_string(),
+        };
+        format!("queue {}: {what} at {}", change.root.0, change.offset)
+    }
+
+    fn lock(&self, page: PageId, change: &[u8]) -> Option<Locked> {
+        let change = Change::decode(change)?;
+        Some(Locked { name: change.lock(page), before: None })
+    }
+}
+
+/// An item on its page.
+struct Item<'a> {
+    offset: usize,
+    state: u8,
+    bytes: &'a [u8],
+}
+
+fn end(page: &Page) -> usize {
+    usize::from(u16_at(page.body(), END))
+}
+
+fn items(page: &Page) -> impl Iterator<Item = Item<'_>> {
+    let body = page.body();
+    let end = end(page).min(BODY_BYTES);
+    let mut offset = START;
+    std::iter::from_fn(move || {
+        let head = body.get(offset..offset + ITEM_HEAD).filter(|_| offset < end)?;
+        let start = offset + ITEM_HEAD;
+        let bytes = body.get(start..start + usize::from(u16_at(head, 0)))?;
+        let item = Item { offset, state: head[2], bytes };
+        offset = start + bytes.len();
+        Some(item)
+    })
+}
+
+/// Adds an item where the last one ends.
+fn append(page: &mut Page, offset: usize, item: &[u8]) -> bool {
+    let start = offset + ITEM_HEAD;
+    if end(page) != offset || start + item.len() > BODY_BYTES {
+        return false;
+    }
+    let body = page.body_mut();
+    put_u16(body, offset, item.len() as u16);
+    body[offset + 2] = WAITS;
+    body[start..start + item.len()].copy_from_slice(item);
+    put_u16(body, END, (start + item.len()) as u16);
+    true
+}
+
+fn begin_items(page: &mut Page) {
+    page.set_kind(QUEUE, ITEMS);
+    put_u16(page.body_mut(), END, START as u16);
+}
+
+impl Engine {
+    /// The queue of this name, made if there is none. Durable when it returns, whatever else is.
+    pub fn queue(&self, name: &str) -> Result<Queue, Error> {
+        let root = self.structure(name, QUEUE, 2, |pages| {
+            let items = pages[1].id().0;
+            pages[0].set_kind(QUEUE, FIRST);
+            put_u32(pages[0].body_mut(), HEAD, items);
+            put_u32(pages[0].body_mut(), TAIL, items);
+            begin_items(&mut pages[1]);
+        })?;
+        Ok(Queue { root })
+    }
+}
+
+/// What a look for an item came to.
+enum Took {
+    /// The item, unless it could not be logged; and its lock, which has to be let go of either way, if it is new.
+    Item { lock: Option<LockName>, taken: Result<Bytes, Error> },
+    /// The first page has nothing any more.
+    Over(PageId),
+    /// Nothing waits.
+    Nothing,
+}
+
+impl Queue {
+    /// Appends an item: others see it once the transaction has committed.
+    pub fn enqueue(self, txn: &mut Transaction, item: &[u8]) -> Result<(), Error> {
+        if item.len() > ITEM_BYTES_MAX {
+            return Err(Error::TooLarge {
+                what: "an item",
+                bytes: item.len(),
+                bytes_max: ITEM_BYTES_MAX,
+            });
+        }
+        txn.shared().room.look(txn.shared())?;
+        loop {
+            let first = txn.read(self.root)?;
+            let tail = txn.write(PageId(u32_at(first.body(), TAIL)))?;
+            drop(first);
+            if end(&tail) + ITEM_HEAD + item.len() <= BODY_BYTES {
+                let (name, offset) = (lock_name(self.root, tail.id(), end(&tail)), end(&tail));
+                // Nobody else can have the lock of an item that is not there.
+                txn.shared().locks.acquire(&txn.state, &name, None, Waits::Refuse)?;
+                let mut scope = txn.scope();
+                let mut tail = tail;
+                let head = change_head(ENQUEUE, self.root, offset);
+                let done = scope.apply(&mut tail, QUEUE, &[&head, item]);
+                drop(tail);
+                txn.locks.push(name);
+                return done.map(drop);
+            }
+            let full = tail.id();
+            drop(tail);
+            self.add_page(&mut txn.scope(), full)?;
+        }
+    }
+
+    /// Appends a page behind `full`, unless somebody else has.
+    fn add_page(self, scope: &mut Scope<'_>, full: PageId) -> Result<(), Error> {
+        let first = scope.write(self.root)?;
+        if u32_at(first.body(), TAIL) != full.0 {
+            return Ok(());
+        }
+        let mut tail = Rewrite::of(scope.write(full)?);
+        let mut first = Rewrite::of(first);
+        let (meta, mut pages) = scope.allocate(1)?;
+        begin_items(&mut pages[0].new);
+        let new = pages[0].new.id().0;
+        put_u32(tail.new.body_mut(), NEXT, new);
+        put_u32(first.new.body_mut(), TAIL, new);
+        pages.extend([meta, tail, first]);
+        scope.nested(&mut pages)
+    }
+
+    /// Takes the first item that nobody else has locked; `None`: there is none now.
+    pub fn dequeue(self, txn: &mut Transaction) -> Result<Option<Bytes>, Error> {
+        txn.shared().room.look(txn.shared())?;
+        loop {
+            match self.take(txn)? {
+                Took::Item { lock, taken } => {
+                    txn.locks.extend(lock);
+                    return taken.map(Some);
+                }
+                Took::Over(page) => self.remove_page(&mut txn.scope(), page)?,
+                Took::Nothing => return Ok(None),
+            }
+        }
+    }
+
+    fn take(self, txn: &Transaction) -> Result<Took, Error> {
+        let first = txn.read(self.root)?;
+        let mut page = txn.write(PageId(u32_at(first.body(), HEAD)))?;
+        // Held until then, so that the page is not given away before it is latched.
+        drop(first);
+        let mut is_head = true;
+        loop {
+            if let Some(took) = self.take_from(txn, &mut page)? {
+                return Ok(took);
+            }
+            let next = PageId(u32_at(page.body(), NEXT));
+            if next == PageId(0) {
+                return Ok(Took::Nothing);
+            }
+            if is_head && self.is_over(txn, &page) {
+                return Ok(Took::Over(page.id()));
+            }
+            let behind = txn.write(next)?;
+            page = behind;
+            is_head = false;
+        }
+    }
+
+    /// Takes the first item of a page that waits and that the transaction can lock.
+    fn take_from(self, txn: &Transaction, page: &mut PageMut<'_>) -> Result<Option<Took>, Error> {
+        let mut found = None;
+        for item in items(page).filter(|item| item.state == WAITS) {
+            let name = lock_name(self.root, page.id(), item.offset);
+            match txn.shared().locks.acquire(&txn.state, &name, None, Waits::Refuse) {
+                Ok(new) => {
+                    let bytes = Bytes::copy_from_slice(item.bytes);
+                    found = Some((new.then_some(name), item.offset, bytes));
+                    break;
+                }
+                Err(Error::Locked { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let Some((lock, offset, bytes)) = found else { return Ok(None) };
+        let taken = txn.apply(page, QUEUE, &[&change_head(TAKE, self.root, offset)]);
+        Ok(Some(Took::Item { lock, taken: taken.map(|_| bytes) }))
+    }
+
+    /// Whether all items of a page are taken for good.
+    fn is_over(self, txn: &Transaction, page: &PageMut<'_>) -> bool {
+        items(page).all(|item| {
+            let name = lock_name(self.root, page.id(), item.offset);
+            item.state == TAKEN && !txn.shared().locks.knows(name.space, &name.key)
+        })
+    }
+
+    /// Gives the first page of items away, if it still is the first.
+    fn remove_page(self, scope: &mut Scope<'_>, page: PageId) -> Result<(), Error> {
+        let first = scope.write(self.root)?;
+        if u32_at(first.body(), HEAD) != page.0 {
+            return Ok(());
+        }
+        let mut first = Rewrite::of(first);
+        let page = scope.write(page)?;
+        put_u32(first.new.body_mut(), HEAD, u32_at(page.body(), NEXT));
+        let mut rewrites = scope.free(vec![page])?;
+        rewrites.push(first);
+        scope.nested(&mut rewrites)
+    }
+
+    /// Items that wait or that somebody has taken and not committed.
+    pub fn len(self, engine: &Engine) -> Result<usize, Error> {
+        let mut next = u32_at(engine.0.pool.read(self.root)?.body(), HEAD);
+        let mut count = 0;
+        while next != 0 {
+            let page = engine.0.pool.read(PageId(next))?;
+            let there = |item: &Item<'_>| {
+                let name = lock_name(self.root, page.id(), item.offset);
+                item.state == WAITS || engine.0.locks.knows(name.space, &name.key)
+            };
+            count += items(&page).filter(there).count();
+            next = u32_at(page.body(), NEXT);
+        }
+        Ok(count)
+    }
+
+    /// Whether nothing waits.
+    pub fn is_empty(self, engine: &Engine) -> Result<bool, Error> {
+        Ok(self.len(engine)? == 0)
+    }
+}
+
+#[cfg(test)]
+mod tests;
