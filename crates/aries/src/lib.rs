@@ -1,4 +1,69 @@
-//! Write-ahead logging. So far: the commit log.
+//! Write-ahead logging in layers, each of which can be used without the next.
+//!
+//! ```text
+//!   Tree, Queue, yours    structures on pages                      ResourceManager
+//!   ─────────────────────────────────────────────────────────────────────────────
+//!   Engine, Transaction   begin, commit, rollback, savepoints, prepare; restart
+//!   ─────────────────────────────────────────────────────────────────────────────
+//!   buffer pool           pages in fixed memory, latches, write-back
+//!   ─────────────────────────────────────────────────────────────────────────────
+//!   SharedLog             a commit log for threads: group commit
+//!   CommitLog             a commit log for one owner
+//!   ─────────────────────────────────────────────────────────────────────────────
+//!   base::Disk            files: OsDisk, or a simulated one
+//! ```
+//!
+//! ```
+//! use ombak_aries::{Engine, EngineOptions, OsDisk};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let directory = tempfile::tempdir()?;
+//! let (engine, _) = Engine::open(OsDisk::open(directory.path())?, "db", EngineOptions::default())?;
+//! let (accounts, mail) = (engine.tree("accounts")?, engine.queue("mail")?);
+//!
+//! let mut txn = engine.begin();
+//! accounts.put(&mut txn, b"alice", b"90")?;
+//! accounts.put(&mut txn, b"bob", b"110")?;
+//! mail.enqueue(&mut txn, b"alice paid bob")?; // two structures that know nothing of each other
+//! txn.commit()?; // all of it survives from here on, or none of it
+//!
+//! let mut txn = engine.begin();
+//! accounts.delete(&mut txn, b"bob")?;
+//! txn.rollback()?;
+//! assert_eq!(accounts.get_latest(&engine, b"bob")?.as_deref(), Some(&b"110"[..]));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # ARIES in a few words
+//!
+//! Pages are changed in memory and written when it suits. So at any moment the disk may *lack* changes of transactions that
+//! have committed (no-force), and may *have* changes of some that have not (steal). Both are put right from the log, and
+//! for that a few rules are enough. They are those of Mohan et al., *ARIES* (TODS 1992), and so are the names.
+//!
+//! 1. **Every change is a log record, and every page knows the last one that is in it**: its LSN. A record is *redone* if
+//!    and only if its LSN is above its page's. So redoing is harmless, however often (`engine/restart.rs`).
+//! 2. **The write-ahead rule**: before a page is written, the log is durable up to the page's LSN (`pool.rs`, one place).
+//!    Before a commit is acknowledged, it is durable up to the commit (`txn.rs`).
+//! 3. **Redo speaks of pages, undo of meaning.** To redo is to bring *this* page to where it was: records name slots and
+//!    bytes. To undo is to take back what a transaction *meant*, although others have moved its rows to other pages
+//!    since: a row is found again by its key (`tree.rs`).
+//! 4. **What is taken back is logged too**, as a *compensation record* (CLR) that is never taken back itself and says what
+//!    comes next. So a crash in the middle of taking back goes on where it was (`txn.rs`).
+//! 5. **History is repeated**: a restart redoes *everything*, losers' changes as well, and only then takes the losers back,
+//!    by the very code of a rollback (`engine/restart.rs`).
+//! 6. **A split stays, whoever caused it**: a *nested top action* ends with a record that leads undo around it
+//!    (`scope.rs`).
+//! 7. **Checkpoints are fuzzy**: they write down which transactions run and which pages are dirty, and stop nobody
+//!    (`engine/checkpoint.rs`).
+//!
+//! One rule is this crate's own: a change is logged first and then *done by the redo function*. What a restart runs
+//! has run before, every time.
+//!
+//! # Isolation
+//!
+//! Snapshot isolation, first updater wins: see [`Transaction`]. Deleted rows and before-images are kept as long as somebody
+//! may want them, in memory only; a restart needs neither.
 //!
 //! # What a commit log is
 //!
@@ -94,8 +159,16 @@
 //! raises and makes durable before it appends. A batch whose second half is left over from an earlier life of
 //! the same batch, at the same place, is torn, not whole.
 //!
-//! The bytes themselves are described in `log/format.rs`. The idea is old: Gray 1978; Mohan et al., "ARIES",
-//! TODS 1992, whose words are used here; the rest of that paper will follow in this crate.
+//! The bytes themselves are described in `log/format.rs`, those of the engine's records in `txn/record.rs`, of pages in
+//! `page.rs`, `engine/meta.rs`, `tree/node.rs`, `tree/change.rs`, `queue.rs` and `pool/double.rs`.
+//!
+//! # Sources
+//!
+//! Gray, *Notes on Data Base Operating Systems* (1978). Mohan, Haderle, Lindsay, Pirahesh, Schwarz, *ARIES: A Transaction
+//! Recovery Method Supporting Fine-Granularity Locking and Partial Rollbacks Using Write-Ahead Logging* (TODS 1992). Mohan,
+//! Levine, *ARIES/IM* (1992), from which the tree differs: it has no tree latch, but latches from the root down, and splits
+//! before it needs to. Sears, Brewer, *Stasis: Flexible Transactional Storage* (2006). Berenson et al., *A Critique of ANSI
+//! SQL Isolation Levels* (1995).
 
 mod aligned;
 mod catalog;
