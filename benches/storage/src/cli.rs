@@ -105,7 +105,7 @@ pub struct Larger {
     #[arg(long, default_value_t = 10.0)]
     pub seconds: f64,
     /// Bytes for everything, of which the engine's caches and write buffers get half; there is ten times as much data
-    #[arg(long, default_value_t = 64 * MIB)]
+    #[arg(long, default_value_t = 128 * MIB)]
     pub memory_bytes: u64,
     /// The directory of a memory cgroup whose limit is set to --memory-bytes; without it the page cache has no limit
     #[arg(long)]
@@ -120,7 +120,7 @@ pub struct Bytes {
     #[arg(long, default_value_t = 16)]
     pub threads: usize,
     /// Durable transactions of each run
-    #[arg(long, default_value_t = 40_000)]
+    #[arg(long, default_value_t = 20_000)]
     pub transactions: u64,
     /// Rows that are there before
     #[arg(long, default_value_t = 100_000)]

@@ -66,7 +66,7 @@ impl Session for &Rocksdb {
         for row in rows {
             batch.put(row.key, row.value);
         }
-        Ok(self.database.write_opt(&batch, &write_options(durable))?)
+        Ok(self.database.write_opt(batch, &write_options(durable))?)
     }
 
     fn read(&mut self, keys: &[Key], found: &mut dyn FnMut(Option<&[u8]>)) -> Result<()> {
