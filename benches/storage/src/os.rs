@@ -1,6 +1,7 @@
 //! What the operating system counts, and the one thing that it is asked to run beside the work.
 
 use std::fs::{self, File};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
@@ -10,6 +11,9 @@ use rustix::fs::Advice;
 use rustix::process::Signal;
 use rustix::time::{ClockId, clock_gettime};
 
+/// The unit in which Linux counts blocks, whatever the disk's are.
+const SECTOR_BYTES: u64 = 512;
+
 /// What this process has used so far, or between two moments.
 #[derive(Clone, Copy, Debug)]
 pub struct Used {
@@ -17,29 +21,42 @@ pub struct Used {
     pub seconds: f64,
     /// Seconds of processor time, of all threads, in and out of the kernel.
     pub cpu_seconds: f64,
-    /// Bytes that the process had written to the disk, or left to the page cache to be written: `write_bytes` of
-    /// `/proc/self/io`. The file system's own journal is not among them.
-    pub written_bytes: u64,
+    /// `write_bytes` of `/proc/self/io`: bytes that the process wrote past the page cache, and sizes of the pages that it
+    /// made dirty. A page may be a large one (a folio of up to 2 MiB), of which only what was changed is written, so this
+    /// can be far too much. The file system's own journal is not among them.
+    pub dirtied_bytes: u64,
+    /// Bytes that reached the block device, those of the file system's journal and of other processes included.
+    pub device_bytes: u64,
 }
 
 /// Counts from when it was made.
 pub struct Meter {
     started: Instant,
     cpu_seconds: f64,
-    written_bytes: u64,
+    dirtied_bytes: u64,
+    device_bytes: u64,
+    device: u64,
 }
 
 impl Meter {
-    pub fn start() -> Result<Meter> {
-        let (written_bytes, cpu_seconds) = (written_bytes()?, cpu_seconds());
-        Ok(Meter { started: Instant::now(), cpu_seconds, written_bytes })
+    /// Counts what is written to the device that `dir` is on.
+    pub fn start(dir: &Path) -> Result<Meter> {
+        let device = fs::metadata(dir)?.dev();
+        Ok(Meter {
+            dirtied_bytes: dirtied_bytes()?,
+            device_bytes: device_bytes(device)?,
+            device,
+            cpu_seconds: cpu_seconds(),
+            started: Instant::now(),
+        })
     }
 
     pub fn used(&self) -> Result<Used> {
         Ok(Used {
             seconds: self.started.elapsed().as_secs_f64(),
             cpu_seconds: cpu_seconds() - self.cpu_seconds,
-            written_bytes: written_bytes()? - self.written_bytes,
+            dirtied_bytes: dirtied_bytes()? - self.dirtied_bytes,
+            device_bytes: device_bytes(self.device)? - self.device_bytes,
         })
     }
 }
@@ -49,10 +66,19 @@ fn cpu_seconds() -> f64 {
     used.tv_sec as f64 + used.tv_nsec as f64 / 1e9
 }
 
-fn written_bytes() -> Result<u64> {
+fn dirtied_bytes() -> Result<u64> {
     let text = fs::read_to_string("/proc/self/io")?;
     let line = text.lines().find_map(|line| line.strip_prefix("write_bytes: "));
     Ok(line.context("/proc/self/io has no write_bytes")?.parse()?)
+}
+
+/// The seventh number of a block device's `stat` is the sectors of 512 bytes that were written to it.
+fn device_bytes(device: u64) -> Result<u64> {
+    let (major, minor) = (rustix::fs::major(device), rustix::fs::minor(device));
+    let path = format!("/sys/dev/block/{major}:{minor}/stat");
+    let text = fs::read_to_string(&path).with_context(|| format!("no {path}: not on a disk?"))?;
+    let sectors = text.split_whitespace().nth(6).context("the block device counts no writes")?;
+    Ok(sectors.parse::<u64>()? * SECTOR_BYTES)
 }
 
 /// How busy the machine is: processes that want a core, averaged over the last minute.
@@ -63,22 +89,26 @@ pub fn load() -> Result<f64> {
 
 /// Bytes of all files below `dir`, as far as they take room on the disk.
 pub fn disk_bytes(dir: &Path) -> Result<u64> {
-    use std::os::unix::fs::MetadataExt;
     let mut bytes = 0;
     for_each_file(dir, &mut |path| {
-        bytes += fs::metadata(path)?.blocks() * 512;
+        bytes += fs::metadata(path)?.blocks() * SECTOR_BYTES;
         Ok(())
     })?;
     Ok(bytes)
 }
 
+/// Has everything written that waits in the page cache for the file system that `dir` is on, so that it is not counted
+/// later. It is the whole file system because to open and close an engine's file would give up its locks.
+pub fn sync_file_system(dir: &Path) -> Result<()> {
+    Ok(rustix::fs::syncfs(File::open(dir)?)?)
+}
+
 /// Makes the page cache forget the files below `dir`, so that what is measured next has to read them. It is advice: the
 /// kernel keeps pages that are in use.
 pub fn forget_files(dir: &Path) -> Result<()> {
+    sync_file_system(dir)?;
     for_each_file(dir, &mut |path| {
-        let file = File::open(path)?;
-        file.sync_all()?;
-        Ok(rustix::fs::fadvise(&file, 0, None, Advice::DontNeed)?)
+        Ok(rustix::fs::fadvise(File::open(path)?, 0, None, Advice::DontNeed)?)
     })
 }
 

@@ -1,5 +1,6 @@
 //! What a durable transaction costs in bytes in the long run: with what checkpoints, flushes and compactions write
-//! again, up to and with the closing of the engine.
+//! again, up to and with the closing of the engine and the writing of
+//! what waits in the page cache then.
 
 use std::time::Instant;
 
@@ -17,21 +18,24 @@ pub fn run(job: &Job) -> Result<Measures> {
     let engine = job.open()?;
     tables::load(&*engine, job)?;
     engine.checkpoint()?;
-    let meter = Meter::start()?;
+    os::sync_file_system(&job.dir)?;
+    let meter = Meter::start(&job.dir)?;
     let each = job.transactions.div_ceil(PARTS * job.threads as u64);
     for part in 0..PARTS {
-        put_rows(&*engine, job.threads, part * each, |index, _: Instant| index < each)?;
+        put_rows(&*engine, &job.dir, job.threads, part * each, |index, _: Instant| index < each)?;
         if part + 1 < PARTS {
             engine.checkpoint()?;
         }
     }
     drop(engine);
+    os::sync_file_system(&job.dir)?;
     let used = meter.used()?;
     let transactions = (each * PARTS * job.threads as u64) as f64;
-    let written = used.written_bytes as f64 / transactions;
+    let written = used.device_bytes as f64 / transactions;
     Ok(vec![
-        measure("bytes written a transaction", written),
+        measure("bytes to the device a transaction", written),
         measure("times the row", written / ROW_BYTES as f64),
+        measure("bytes dirtied", used.dirtied_bytes as f64 / transactions),
         measure("transactions/s", transactions / used.seconds),
         measure("CPU us a transaction", used.cpu_seconds * 1e6 / transactions),
         measure("MB on disk", os::disk_bytes(&job.dir)? as f64 / 1e6),

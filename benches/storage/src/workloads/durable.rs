@@ -6,23 +6,26 @@ use anyhow::Result;
 
 use super::threads::put_rows;
 use super::{Job, Measures, measure, tables};
+use crate::os;
 
 pub fn run(job: &Job) -> Result<Measures> {
     let engine = job.open()?;
     tables::load(&*engine, job)?;
+    os::sync_file_system(&job.dir)?;
     let until = Instant::now() + Duration::from_secs_f64(job.seconds);
     let counted = engine.bytes_written();
-    let done = put_rows(&*engine, job.threads, 0, |_, now| now < until)?;
+    let done = put_rows(&*engine, &job.dir, job.threads, 0, |_, now| now < until)?;
     let counted = engine.bytes_written().zip(counted).map(|(after, before)| after - before);
     let transactions = done.latencies.len() as f64;
     let mut measures = vec![
         measure("transactions/s", transactions / done.used.seconds),
         measure("CPU us a transaction", done.used.cpu_seconds * 1e6 / transactions),
-        measure("bytes written a transaction", done.used.written_bytes as f64 / transactions),
+        measure("bytes to the device a transaction", done.used.device_bytes as f64 / transactions),
+        measure("bytes dirtied", done.used.dirtied_bytes as f64 / transactions),
         measure("p50 us", done.latencies.value_at_quantile(0.5) as f64 / 1e3),
         measure("p99 us", done.latencies.value_at_quantile(0.99) as f64 / 1e3),
     ];
     let counts = counted.map(|bytes| bytes as f64 / transactions);
-    measures.extend(counts.map(|bytes| measure("bytes a transaction, as it counts", bytes)));
+    measures.extend(counts.map(|bytes| measure("bytes as it counts", bytes)));
     Ok(measures)
 }

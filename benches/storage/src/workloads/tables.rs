@@ -82,7 +82,7 @@ pub fn put(session: &mut dyn Session, job: &Job, note: &mut dyn FnMut(u64, u32))
         changed.iter().for_each(|number| note(*number, version));
         Ok(rows.len() as u64)
     };
-    let meter = Meter::start()?;
+    let meter = Meter::start(&job.dir)?;
     let lazy = phase(job, || change(false))?;
     let rows = lazy.rows + change(true)?;
     Ok(Pace { rows, used: meter.used()? })
@@ -90,7 +90,7 @@ pub fn put(session: &mut dyn Session, job: &Job, note: &mut dyn FnMut(u64, u32))
 
 /// Repeats a piece of work, which answers how many rows it was, for the job's seconds.
 pub fn phase(job: &Job, mut work: impl FnMut() -> Result<u64>) -> Result<Pace> {
-    let meter = Meter::start()?;
+    let meter = Meter::start(&job.dir)?;
     let until = Instant::now() + Duration::from_secs_f64(job.seconds);
     let mut rows = 0;
     loop {

@@ -1,5 +1,6 @@
 //! Threads that put durable rows until they are told to stop, and how long each put took.
 
+use std::path::Path;
 use std::sync::Barrier;
 use std::thread;
 use std::time::Instant;
@@ -28,9 +29,10 @@ pub fn row_number(thread: usize, index: u64) -> u64 {
 }
 
 /// Each thread puts its rows, counted from `first`, one durable transaction after the other, while `go_on(index,
-/// time)` says so.
+/// time)` says so. The engine's files are below `dir`.
 pub fn put_rows(
     engine: &dyn Engine,
+    dir: &Path,
     threads: usize,
     first: u64,
     go_on: impl Fn(u64, Instant) -> bool + Sync,
@@ -39,7 +41,7 @@ pub fn put_rows(
     thread::scope(|scope| {
         let put = |thread| put_until(engine, thread, first, &barrier, &go_on);
         let workers: Vec<_> = (0..threads).map(|thread| scope.spawn(move || put(thread))).collect();
-        let meter = Meter::start();
+        let meter = Meter::start(dir);
         barrier.wait();
         let mut latencies = Histogram::new(DIGITS)?;
         for worker in workers {
