@@ -25,8 +25,9 @@ pub struct Used {
     /// made dirty. A page may be a large one (a folio of up to 2 MiB), of which only what was changed is written, so this
     /// can be far too much. The file system's own journal is not among them.
     pub dirtied_bytes: u64,
-    /// Bytes that reached the block device, those of the file system's journal and of other processes included.
-    pub device_bytes: u64,
+    /// Bytes that reached the block device, those of the file system's journal and of other processes included. None if
+    /// the files are not on one.
+    pub device_bytes: Option<u64>,
 }
 
 /// Counts from when it was made.
@@ -34,8 +35,15 @@ pub struct Meter {
     started: Instant,
     cpu_seconds: f64,
     dirtied_bytes: u64,
-    device_bytes: u64,
+    device_bytes: Option<u64>,
     device: u64,
+}
+
+impl Used {
+    /// Bytes that reached the block device for each of `count` pieces of work.
+    pub fn device_bytes_each(&self, count: f64) -> Option<f64> {
+        self.device_bytes.map(|bytes| bytes as f64 / count)
+    }
 }
 
 impl Meter {
@@ -44,7 +52,7 @@ impl Meter {
         let device = fs::metadata(dir)?.dev();
         Ok(Meter {
             dirtied_bytes: dirtied_bytes()?,
-            device_bytes: device_bytes(device)?,
+            device_bytes: device_bytes(device),
             device,
             cpu_seconds: cpu_seconds(),
             started: Instant::now(),
@@ -56,7 +64,9 @@ impl Meter {
             seconds: self.started.elapsed().as_secs_f64(),
             cpu_seconds: cpu_seconds() - self.cpu_seconds,
             dirtied_bytes: dirtied_bytes()? - self.dirtied_bytes,
-            device_bytes: device_bytes(self.device)? - self.device_bytes,
+            device_bytes: device_bytes(self.device)
+                .zip(self.device_bytes)
+                .map(|(after, before)| after - before),
         })
     }
 }
@@ -73,12 +83,11 @@ fn dirtied_bytes() -> Result<u64> {
 }
 
 /// The seventh number of a block device's `stat` is the sectors of 512 bytes that were written to it.
-fn device_bytes(device: u64) -> Result<u64> {
+fn device_bytes(device: u64) -> Option<u64> {
     let (major, minor) = (rustix::fs::major(device), rustix::fs::minor(device));
-    let path = format!("/sys/dev/block/{major}:{minor}/stat");
-    let text = fs::read_to_string(&path).with_context(|| format!("no {path}: not on a disk?"))?;
-    let sectors = text.split_whitespace().nth(6).context("the block device counts no writes")?;
-    Ok(sectors.parse::<u64>()? * SECTOR_BYTES)
+    let text = fs::read_to_string(format!("/sys/dev/block/{major}:{minor}/stat")).ok()?;
+    let sectors: u64 = text.split_whitespace().nth(6)?.parse().ok()?;
+    Some(sectors * SECTOR_BYTES)
 }
 
 /// How busy the machine is: processes that want a core, averaged over the last minute.

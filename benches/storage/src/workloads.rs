@@ -111,3 +111,6 @@ impl Job {
         self.engine.open(&self.dir, setup)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -31,13 +31,15 @@ pub fn run(job: &Job) -> Result<Measures> {
     os::sync_file_system(&job.dir)?;
     let used = meter.used()?;
     let transactions = (each * PARTS * job.threads as u64) as f64;
-    let written = used.device_bytes as f64 / transactions;
-    Ok(vec![
-        measure("bytes to the device a transaction", written),
-        measure("times the row", written / ROW_BYTES as f64),
-        measure("bytes dirtied", used.dirtied_bytes as f64 / transactions),
+    let mut measures = vec![
         measure("transactions/s", transactions / used.seconds),
         measure("CPU us a transaction", used.cpu_seconds * 1e6 / transactions),
         measure("MB on disk", os::disk_bytes(&job.dir)? as f64 / 1e6),
-    ])
+        measure("bytes dirtied", used.dirtied_bytes as f64 / transactions),
+    ];
+    if let Some(written) = used.device_bytes_each(transactions) {
+        measures.push(measure("bytes to the device a transaction", written));
+        measures.push(measure("times the row", written / ROW_BYTES as f64));
+    }
+    Ok(measures)
 }

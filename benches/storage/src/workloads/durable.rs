@@ -20,12 +20,13 @@ pub fn run(job: &Job) -> Result<Measures> {
     let mut measures = vec![
         measure("transactions/s", transactions / done.used.seconds),
         measure("CPU us a transaction", done.used.cpu_seconds * 1e6 / transactions),
-        measure("bytes to the device a transaction", done.used.device_bytes as f64 / transactions),
         measure("bytes dirtied", done.used.dirtied_bytes as f64 / transactions),
         measure("p50 us", done.latencies.value_at_quantile(0.5) as f64 / 1e3),
         measure("p99 us", done.latencies.value_at_quantile(0.99) as f64 / 1e3),
     ];
-    let counts = counted.map(|bytes| bytes as f64 / transactions);
-    measures.extend(counts.map(|bytes| measure("bytes as it counts", bytes)));
+    let device = done.used.device_bytes_each(transactions);
+    measures.extend(device.map(|bytes| measure("bytes to the device a transaction", bytes)));
+    let counted = counted.map(|bytes| bytes as f64 / transactions);
+    measures.extend(counted.map(|bytes| measure("bytes as it counts", bytes)));
     Ok(measures)
 }

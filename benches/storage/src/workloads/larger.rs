@@ -24,11 +24,12 @@ pub fn run(job: &Job) -> Result<Measures> {
     let got = tables::get(&mut *session, job, &|_, version| version == 0)?;
     let put = tables::put(&mut *session, job, &mut |_, _| ())?;
     tables::get(&mut *session, job, &|_, _| true)?; // what was put is there
-    let written = put.used.device_bytes as f64 / put.rows as f64;
-    Ok(vec![
+    let mut measures = vec![
         measure("gets/s", got.rows_per_second()),
         measure("puts/s", put.rows_per_second()),
-        measure("bytes to the device a put", written),
         measure("MB on disk", disk_bytes as f64 / 1e6),
-    ])
+    ];
+    let written = put.used.device_bytes_each(put.rows as f64);
+    measures.extend(written.map(|bytes| measure("bytes to the device a put", bytes)));
+    Ok(measures)
 }
