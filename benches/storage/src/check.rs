@@ -1,6 +1,7 @@
 //! Kills an engine while it works, and looks whether all that it acknowledged is there. SIGKILL takes what the process
 //! held, not what the kernel did: it shows that nothing acknowledged was only in the process, and that what is left
-//! behind can be opened. That the kernel was told to sync, each time, is shown by counting system calls: see the README.
+//! behind can be opened. That the kernel was told to sync, each time, is shown by counting system calls: see the
+//! README.
 
 use std::fs;
 use std::io::{Read, Write};

@@ -21,9 +21,9 @@ pub struct Used {
     pub seconds: f64,
     /// Seconds of processor time, of all threads, in and out of the kernel.
     pub cpu_seconds: f64,
-    /// `write_bytes` of `/proc/self/io`: bytes that the process wrote past the page cache, and sizes of the pages that it
-    /// made dirty. A page may be a large one (a folio of up to 2 MiB), of which only what was changed is written, so this
-    /// can be far too much. The file system's own journal is not among them.
+    /// `write_bytes` of `/proc/self/io`: bytes that the process wrote past the page cache, and the sizes of the pages
+    /// that it made dirty. It can be far more than what reaches the disk, probably because pages may be large ones
+    /// of which only a part is written. The file system's own journal is not among them.
     pub dirtied_bytes: u64,
     /// Bytes that reached the block device, those of the file system's journal and of other processes included. None if
     /// the files are not on one.
