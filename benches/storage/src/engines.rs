@@ -2,6 +2,7 @@
 
 mod fjall;
 mod lmdb;
+mod log;
 mod ombak;
 mod redb;
 #[cfg(feature = "rocksdb")]
@@ -68,6 +69,8 @@ pub struct Setup {
 pub enum Kind {
     /// Ombak's commit log alone, the floor under durable transactions: it holds no tables
     Log,
+    /// Ombak's transactions on its B+tree
+    Ombak,
     /// redb
     Redb,
     /// fjall
@@ -85,6 +88,7 @@ impl Kind {
     pub fn name(self) -> &'static str {
         match self {
             Kind::Log => "log",
+            Kind::Ombak => "ombak",
             Kind::Redb => "redb",
             Kind::Fjall => "fjall",
             Kind::Sqlite => "sqlite",
@@ -102,7 +106,8 @@ impl Kind {
     /// Opens it in `dir`, which exists, or makes it.
     pub fn open(self, dir: &Path, setup: Setup) -> Result<Box<dyn Engine>> {
         Ok(match self {
-            Kind::Log => Box::new(ombak::Log::open(dir, setup)?),
+            Kind::Log => Box::new(log::Log::open(dir, setup)?),
+            Kind::Ombak => Box::new(ombak::Ombak::open(dir, setup)?),
             Kind::Redb => Box::new(redb::Redb::open(dir, setup)?),
             Kind::Fjall => Box::new(fjall::Fjall::open(dir, setup)?),
             Kind::Sqlite => Box::new(sqlite::Sqlite::open(dir, setup)?),

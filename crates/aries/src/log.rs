@@ -153,6 +153,7 @@ impl<D: Disk> CommitLog<D> {
             next_file: 1,
             live: VecDeque::new(),
             spares: Vec::new(),
+            out: 0,
         };
         let (streams, recovery) = recover::recover(&mut segments, replay)?;
         let batch = Batch::new(recovery.end, segments.incarnation);

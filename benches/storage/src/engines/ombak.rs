@@ -1,149 +1,110 @@
-//! Ombak. So far its commit log alone, which is the floor: the same bytes, made durable, and nothing else.
-//!
-//! Threads put their rows into a queue. Whoever finds nobody writing takes the whole queue, writes it with one sync,
-//! and wakes the others (group commit). Rows can be read only after the log was opened anew: a bare log has nothing
-//! to look them up in.
+//! Ombak's transactions on its B+tree (`ombak_aries::Engine`): group commit, snapshots, a pool of the memory that it is
+//! given. A thread takes the checkpoints that are due, as a host of it does.
 
-use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
-use anyhow::{Result, ensure};
-use ombak_aries::{CommitLog, Options, OsDisk, StreamId};
+use anyhow::Result;
+use ombak_aries::{EngineOptions, Error, OsDisk, Transaction, Tree};
 
 use super::{Engine, Session, Setup};
-use crate::row::{KEY_BYTES, Key, Row};
+use crate::row::{Key, Row};
 
-const STREAM: StreamId = StreamId(1);
-
-pub struct Log {
-    queue: Mutex<Queue>,
-    durable: Condvar,
-    writer: Mutex<Writer>,
-    replayed: BTreeMap<Vec<u8>, Vec<u8>>,
+pub struct Ombak {
+    engine: ombak_aries::Engine,
+    tree: Tree,
+    stop: Arc<AtomicBool>,
+    tidier: Option<JoinHandle<()>>,
 }
 
-/// What waits, and how far the writing has come. Rows are counted in the order in which they came.
-#[derive(Default)]
-struct Queue {
-    waiting: Vec<Row>,
-    taken: u64,
-    durable: u64,
-    writing: bool,
-    failed: bool,
-}
-
-struct Writer {
-    log: CommitLog<OsDisk>,
-    keep_log: bool,
-    bytes: u64,
-}
-
-impl Log {
-    pub fn open(dir: &Path, setup: Setup) -> Result<Log> {
-        let disk = OsDisk::open(dir)?;
-        let mut replayed = BTreeMap::new();
-        let replay = |_, _, row: bytes::Bytes| {
-            let (key, value) = row.split_at(KEY_BYTES.min(row.len()));
-            replayed.insert(key.to_vec(), value.to_vec());
-        };
-        let (mut log, recovery) = CommitLog::open(disk, "wal", Options::default(), replay)?;
-        ensure!(recovery.damaged.is_empty(), "the log is damaged: {:?}", recovery.damaged);
-        if !setup.keep_log {
-            log.set_mark(STREAM, log.next_lsn());
-        }
-        while log.tidy()? {}
-        let writer = Writer { log, keep_log: setup.keep_log, bytes: 0 };
-        Ok(Log {
-            queue: Mutex::default(),
-            durable: Condvar::new(),
-            writer: Mutex::new(writer),
-            replayed,
-        })
+impl Ombak {
+    pub fn open(dir: &Path, setup: Setup) -> Result<Ombak> {
+        let options = EngineOptions { pool_bytes: setup.memory_bytes, ..EngineOptions::default() };
+        let (engine, _) = ombak_aries::Engine::open(OsDisk::open(dir)?, "", options)?;
+        let tree = engine.tree("rows")?;
+        let stop = Arc::new(AtomicBool::new(false));
+        let tidier = thread::spawn({
+            let (engine, stop) = (engine.clone(), stop.clone());
+            move || {
+                while !stop.load(Ordering::Relaxed) {
+                    match engine.tidy() {
+                        Ok(true) => {}
+                        Ok(false) => thread::park_timeout(Duration::from_millis(20)),
+                        Err(error) => return eprintln!("tidying: {error}"),
+                    }
+                }
+            }
+        });
+        Ok(Ombak { engine, tree, stop, tidier: Some(tidier) })
     }
 
-    fn put(&self, rows: &[Row]) -> Result<()> {
-        let mut queue = lock(&self.queue);
-        queue.waiting.extend_from_slice(rows);
-        let ticket = queue.taken + queue.waiting.len() as u64;
-        while queue.durable < ticket && !queue.failed {
-            queue = if queue.writing { self.wait(queue) } else { self.write(queue) };
-        }
-        ensure!(queue.durable >= ticket, "the log failed");
-        Ok(())
-    }
-
-    fn wait<'a>(&'a self, queue: MutexGuard<'a, Queue>) -> MutexGuard<'a, Queue> {
-        self.durable.wait(queue).unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Writes all that waits. Others may queue meanwhile.
-    fn write<'a>(&'a self, mut queue: MutexGuard<'a, Queue>) -> MutexGuard<'a, Queue> {
-        let rows = std::mem::take(&mut queue.waiting);
-        queue.taken += rows.len() as u64;
-        queue.writing = true;
-        let upto = queue.taken;
-        drop(queue);
-        let written = lock(&self.writer).write(&rows);
-        let mut queue = lock(&self.queue);
-        queue.writing = false;
-        match written {
-            Ok(()) => queue.durable = upto,
-            Err(error) => {
-                eprintln!("{error:#}");
-                queue.failed = true;
+    /// Puts rows; begins anew if another transaction was in the way.
+    fn put(&self, rows: &[Row]) -> Result<Transaction> {
+        loop {
+            let mut txn = self.engine.begin();
+            let mut put = |row: &Row| self.tree.put(&mut txn, &row.key, &row.value);
+            match rows.iter().try_for_each(&mut put) {
+                Ok(()) => return Ok(txn),
+                Err(Error::Conflict | Error::Deadlock { .. }) => txn.rollback()?,
+                Err(error) => return Err(error.into()),
             }
         }
-        self.durable.notify_all();
-        queue
     }
 }
 
-impl Writer {
-    fn write(&mut self, rows: &[Row]) -> Result<()> {
-        for row in rows {
-            self.log.append(STREAM, &[&row.key, &row.value])?;
+impl Drop for Ombak {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(tidier) = self.tidier.take() {
+            tidier.thread().unpark();
+            drop(tidier.join());
         }
-        self.bytes += self.log.pending_bytes();
-        let durable = self.log.sync()?;
-        if !self.keep_log {
-            self.log.set_mark(STREAM, durable);
-        }
-        Ok(())
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-impl Engine for Log {
+impl Engine for Ombak {
     fn session(&self) -> Result<Box<dyn Session + '_>> {
         Ok(Box::new(self))
     }
 
-    fn bytes_written(&self) -> Option<u64> {
-        Some(lock(&self.writer).bytes)
+    fn checkpoint(&self) -> Result<()> {
+        Ok(self.engine.checkpoint()?)
     }
 }
 
-impl Session for &Log {
+impl Session for &Ombak {
     fn put_durable(&mut self, row: &Row) -> Result<()> {
-        self.put(std::slice::from_ref(row))
+        Ok(self.put(std::slice::from_ref(row))?.commit()?)
     }
 
-    fn put_many(&mut self, rows: &[Row], _: bool) -> Result<()> {
-        self.put(rows)
+    fn put_many(&mut self, rows: &[Row], durable: bool) -> Result<()> {
+        let txn = self.put(rows)?;
+        match durable {
+            true => txn.commit()?,
+            false => drop(txn.commit_lazily()?),
+        }
+        Ok(())
     }
 
     fn read(&mut self, keys: &[Key], found: &mut dyn FnMut(Option<&[u8]>)) -> Result<()> {
-        keys.iter().for_each(|key| found(self.replayed.get(key.as_slice()).map(Vec::as_slice)));
-        Ok(())
+        let txn = self.engine.begin();
+        for key in keys {
+            found(self.tree.get(&txn, key)?.as_deref());
+        }
+        Ok(txn.commit()?)
     }
 
     fn scan(&mut self, from: &Key, rows: usize, visit: &mut dyn FnMut(&[u8], &[u8])) -> Result<()> {
-        let range = self.replayed.range(from.to_vec()..).take(rows);
-        range.for_each(|(key, value)| visit(key, value));
-        Ok(())
+        let txn = self.engine.begin();
+        let mut scan = self.tree.range(&txn, from, None);
+        for _ in 0..rows {
+            let Some((key, value)) = scan.next()? else { break };
+            visit(key, value);
+        }
+        drop(scan);
+        Ok(txn.commit()?)
     }
 }

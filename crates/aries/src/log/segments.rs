@@ -36,6 +36,35 @@ pub struct Spare<F> {
     pub zeroed: u64,
 }
 
+/// Something to be done when there is time.
+pub enum Chore {
+    /// Nothing is left.
+    None,
+    /// It was done on the spot.
+    Done,
+    /// The spare at this place is to be zeroed a little.
+    Zero(usize),
+}
+
+impl<F: DiskFile> Spare<F> {
+    /// Extends it by some zeros, up to `bytes`. `false`: it is long enough.
+    ///
+    /// Real zeros, not reserved storage: the first write to a reserved block changes the file's layout,
+    /// which the file system has to log, and that would come on top of every sync.
+    pub fn zero_some(&mut self, bytes: u64) -> Result<bool, LogError> {
+        let bytes = bytes.saturating_sub(self.zeroed).min(ZEROED_BYTES);
+        if bytes == 0 {
+            return Ok(false);
+        }
+        let mut zeros = AlignedBuffer::with_capacity(bytes as usize);
+        zeros.resize(bytes as usize);
+        let written = self.file.write_at(&[IoSlice::new(zeros.as_slice())], self.zeroed);
+        written.map_err(full_or_io(&self.path))?;
+        self.zeroed += bytes;
+        Ok(true)
+    }
+}
+
 pub struct Segments<D: Disk> {
     pub disk: D,
     pub dir: String,
@@ -48,6 +77,8 @@ pub struct Segments<D: Disk> {
     /// Oldest first; the last one is written to. Never empty once the log is open.
     pub live: VecDeque<Segment<D::File>>,
     pub spares: Vec<Spare<D::File>>,
+    /// Spares that somebody has taken out to zero them.
+    pub out: usize,
 }
 
 impl<D: Disk> Segments<D> {
@@ -102,7 +133,7 @@ impl<D: Disk> Segments<D> {
     }
 
     fn may_create(&self) -> bool {
-        self.live.len() + self.spares.len() < self.files_max as usize
+        self.live.len() + self.spares.len() + self.out < self.files_max as usize
     }
 
     /// Begins the next segment, whose first record will be `first_lsn`. Its header is durable before any
@@ -156,35 +187,31 @@ impl<D: Disk> Segments<D> {
     }
 
     /// Extends a spare by some zeros. `false`: it is long enough.
-    ///
-    /// Real zeros, not reserved storage: the first write to a reserved block changes the file's layout,
-    /// which the file system has to log, and that would come on top of every sync.
     fn zero_some(&mut self, place: usize) -> Result<bool, LogError> {
-        let spare = &mut self.spares[place];
-        let bytes = self.bytes.saturating_sub(spare.zeroed).min(ZEROED_BYTES);
-        if bytes == 0 {
-            return Ok(false);
-        }
-        let mut zeros = AlignedBuffer::with_capacity(bytes as usize);
-        zeros.resize(bytes as usize);
-        let written = spare.file.write_at(&[IoSlice::new(zeros.as_slice())], spare.zeroed);
-        written.map_err(full_or_io(&spare.path))?;
-        spare.zeroed += bytes;
-        Ok(true)
+        self.spares[place].zero_some(self.bytes)
     }
 
     /// One step towards having one spare that is ready and not too many. `false`: it is so.
     pub fn tidy(&mut self) -> Result<bool, LogError> {
+        match self.next_chore()? {
+            Chore::None => Ok(false),
+            Chore::Done => Ok(true),
+            Chore::Zero(place) => self.zero_some(place),
+        }
+    }
+
+    /// What is to be done next, all of it but what takes long.
+    pub fn next_chore(&mut self) -> Result<Chore, LogError> {
         if self.spares.len() > SPARES_MAX && self.remove_one()? {
-            return Ok(true);
+            return Ok(Chore::Done);
         }
         if self.spares.iter().any(|spare| spare.zeroed >= self.bytes) {
-            return Ok(false);
+            return Ok(Chore::None);
         }
         match self.spares.len() {
-            0 if !self.may_create() => Ok(false),
-            0 => self.create().map(|()| true),
-            last => self.zero_some(last - 1),
+            0 if !self.may_create() => Ok(Chore::None),
+            0 => self.create().map(|()| Chore::Done),
+            count => Ok(Chore::Zero(count - 1)),
         }
     }
 

@@ -23,7 +23,7 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::batch::Batch;
 use super::format::BLOCK;
-use super::segments::Segments;
+use super::segments::{Chore, Segments};
 use super::streams::Streams;
 use super::{BATCH_BYTES_MAX, CommitLog, LogError, Lsn, Options, Recovery, StreamId};
 
@@ -238,15 +238,27 @@ impl<D: Disk> SharedLog<D> {
         self.0.look();
     }
 
-    /// Does a bounded piece of what would otherwise delay a sync: see [`CommitLog::tidy`].
+    /// Does a bounded piece of what would otherwise delay a sync: see [`CommitLog::tidy`]. Nobody waits for it meanwhile.
     pub fn tidy(&self) -> Result<bool, LogError> {
         let low_water = self.0.end.lock().streams.low_water();
         let mut files = self.0.files.lock();
         files.reclaim(low_water);
-        let more = files.tidy();
+        let more = match files.next_chore()? {
+            Chore::None => false,
+            Chore::Done => true,
+            Chore::Zero(place) => {
+                // Milliseconds: whoever leads must not wait for them.
+                let (mut spare, bytes) = (files.spares.swap_remove(place), files.bytes);
+                files.out += 1;
+                let zeroed = MutexGuard::unlocked(&mut files, || spare.zero_some(bytes));
+                files.out -= 1;
+                files.spares.push(spare);
+                zeroed?
+            }
+        };
         drop(files);
         self.0.look();
-        more
+        Ok(more)
     }
 
     /// Bytes of segments that hold what some stream still needs.
@@ -318,7 +330,8 @@ impl<D: Disk> Inner<D> {
 
 /// What fits into the files as they are.
 fn room<D: Disk>(files: &Segments<D>) -> Room {
-    let segments = u64::from(files.files_max).saturating_sub(files.live.len() as u64);
+    let taken = (files.live.len() + files.out) as u64;
+    let segments = u64::from(files.files_max).saturating_sub(taken);
     Room { current: files.room(), segments, segment_bytes: files.bytes - BLOCK }
 }
 
