@@ -199,6 +199,17 @@ impl Pool {
         }
     }
 
+    /// The same, if the page is in memory.
+    pub(crate) fn read_resident(&self, id: PageId) -> Option<PageRef<'_>> {
+        let frame = self.resident(id)?;
+        let page = frame.latch.read();
+        if page.id() != id {
+            return None;
+        }
+        frame.touch();
+        Some(PageRef { page })
+    }
+
     /// Latches a page for writing.
     pub(crate) fn write(&self, id: PageId) -> Result<PageMut<'_>, Error> {
         self.latch(id, Wanted::Contents)
@@ -274,6 +285,7 @@ impl Pool {
         let frames = self.frames.len();
         let enough = (frames / 4).clamp(1, double::BATCH_MAX);
         let mut dirty = Vec::new();
+        let mut unwritten = None;
         for step in 0..frames * 8 {
             let place = self.hand.fetch_add(1, Ordering::Relaxed) % frames;
             let frame = &self.frames[place];
@@ -286,14 +298,15 @@ impl Pool {
                 }
             }
             if dirty.len() >= enough || (swept && !dirty.is_empty()) {
-                self.write_back(&dirty)?;
+                // Where nothing can be written any more, what is clean can still be given to others.
+                unwritten = self.write_back(&dirty).err().or(unwritten);
                 let vacant = |place: usize| Some((place, self.try_vacate(&self.frames[place])?));
                 if let Some(vacated) = dirty.drain(..).find_map(vacant) {
                     return Ok(vacated);
                 }
             }
         }
-        Err(Error::PoolExhausted { frames })
+        Err(unwritten.unwrap_or(Error::PoolExhausted { frames }))
     }
 
     fn try_vacate<'a>(&self, frame: &'a Frame) -> Option<RwLockWriteGuard<'a, Page>> {

@@ -155,6 +155,22 @@ impl Tree {
         self.get_as(&engine.0, key, u64::MAX, None)
     }
 
+    /// The value of a key, as it was committed last, if all that it takes is in memory; `None`: a page would have to be
+    /// read first.
+    pub fn get_resident(self, engine: &Engine, key: &[u8]) -> Option<Option<Bytes>> {
+        let shared = &engine.0;
+        let mut page = shared.pool.read_resident(self.root)?;
+        while Node::of(&page).level() > 0 {
+            let node = Node::of(&page);
+            let child = shared.pool.read_resident(node.child(node.towards(key)))?;
+            page = child;
+        }
+        Some(match shared.locks.seen(self.root.0, key, u64::MAX, None) {
+            Seen::Before(value) => value,
+            Seen::Current => value_at(Node::of(&page), key).map(Bytes::copy_from_slice),
+        })
+    }
+
     fn get_as(
         self,
         shared: &Shared,

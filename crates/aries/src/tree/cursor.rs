@@ -43,6 +43,16 @@ impl Tree {
         Rows::new(self, txn.shared(), (txn.snapshot, Some(txn.id())), from, to, true)
     }
 
+    /// The same rows, last ones first.
+    pub fn range_back_latest<'a>(
+        self,
+        engine: &'a Engine,
+        from: &[u8],
+        to: Option<&[u8]>,
+    ) -> Rows<'a> {
+        Rows::new(self, &engine.0, (u64::MAX, None), from, to, true)
+    }
+
     /// Rows as they were committed last, each leaf's at the time when it is reached.
     pub fn range_latest<'a>(self, engine: &'a Engine, from: &[u8], to: Option<&[u8]>) -> Rows<'a> {
         Rows::new(self, &engine.0, (u64::MAX, None), from, to, false)
