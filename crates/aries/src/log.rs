@@ -173,6 +173,19 @@ impl<D: Disk> CommitLog<D> {
         Ok(lsn)
     }
 
+    /// Afterwards, until the next `sync`, so many records of so many payload bytes in total can be appended: none of them
+    /// finds the log full, and none is written before all are, so that after a crash in between there is none of them or
+    /// a first part of them, and no other record among them. May sync what waits. After [`LogError::Full`] and
+    /// [`LogError::TooLarge`] (all together don't fit into a segment) nothing is reserved; what waited still waits.
+    pub fn reserve(&mut self, records: usize, bytes: u64) -> Result<(), LogError> {
+        self.check_usable()?;
+        let headers = (records.saturating_sub(1) * format::RECORD_HEADER_BYTES) as u64;
+        let bytes = bytes.saturating_add(headers);
+        self.make_room(bytes)?;
+        self.batch.reserve(bytes);
+        Ok(())
+    }
+
     /// Makes everything appended so far durable, by one write and one sync, and answers the LSN up to which
     /// (inclusive) all is. After any error but [`LogError::Full`] the log is poisoned.
     pub fn sync(&mut self) -> Result<Lsn, LogError> {
@@ -245,7 +258,7 @@ impl<D: Disk> CommitLog<D> {
             return Err(LogError::TooLarge { bytes, bytes_max });
         }
         let batch_max = BATCH_BYTES_MAX.min(self.segments.bytes - BLOCK);
-        if !self.batch.is_empty() && self.batch.padded_with(bytes) > batch_max {
+        if !self.batch.takes(bytes, batch_max) {
             self.write_batch()?;
         }
         if self.batch.padded_with(bytes) > self.segments.room() {

@@ -11,7 +11,10 @@ pub struct Batch {
     /// Header (filled in last), records.
     buffer: AlignedBuffer,
     lsn: Lsn,
-    records: u32,
+    /// Where each record begins in the buffer.
+    starts: Vec<u32>,
+    /// So large it may grow, whatever the bound of others, for what was reserved.
+    reserved: u64,
     incarnation: u64,
 }
 
@@ -20,7 +23,7 @@ impl Batch {
     pub fn new(lsn: Lsn, incarnation: u64) -> Batch {
         let mut buffer = AlignedBuffer::with_capacity(BUFFER_BYTES);
         buffer.resize(BATCH_HEADER_BYTES);
-        Batch { buffer, lsn, records: 0, incarnation }
+        Batch { buffer, lsn, starts: Vec::new(), reserved: 0, incarnation }
     }
 
     /// The LSN of the first record, be it there yet or not.
@@ -30,11 +33,11 @@ impl Batch {
 
     /// The LSN of the next record to be pushed.
     pub fn next_lsn(&self) -> Lsn {
-        Lsn(self.lsn.0 + u64::from(self.records))
+        Lsn(self.lsn.0 + self.starts.len() as u64)
     }
 
     pub fn is_empty(&self) -> bool {
-        self.records == 0
+        self.starts.is_empty()
     }
 
     /// Bytes on disk as it is now.
@@ -47,6 +50,17 @@ impl Batch {
         format::padded(self.buffer.len() as u64 + RECORD_HEADER_BYTES as u64 + payload)
     }
 
+    /// Whether `payload` bytes more belong into this batch: it stays within `batch_max` bytes, has nothing else, or has room
+    /// reserved.
+    pub fn takes(&self, payload: u64, batch_max: u64) -> bool {
+        self.is_empty() || self.padded_with(payload) <= batch_max.max(self.reserved)
+    }
+
+    /// From now on `payload` bytes more belong into this batch.
+    pub fn reserve(&mut self, payload: u64) {
+        self.reserved = self.reserved.max(self.padded_with(payload));
+    }
+
     /// The largest payload that fits alone into a batch of `bytes` on disk.
     pub fn payload_max(bytes: u64) -> u64 {
         bytes - (BATCH_HEADER_BYTES + RECORD_HEADER_BYTES) as u64
@@ -56,9 +70,9 @@ impl Batch {
     pub fn push(&mut self, stream: StreamId, parts: &[&[u8]]) -> Lsn {
         let lsn = self.next_lsn();
         let header = format::record_header(self.incarnation, lsn, stream, parts);
+        self.starts.push(self.buffer.len() as u32);
         self.buffer.extend(&header);
         parts.iter().for_each(|part| self.buffer.extend(part));
-        self.records += 1;
         lsn
     }
 
@@ -68,7 +82,7 @@ impl Batch {
             sequence,
             lsn: self.lsn,
             incarnation: self.incarnation,
-            records: self.records,
+            records: self.starts.len() as u32,
             bytes: self.buffer.len() as u32,
         };
         self.buffer.as_mut_slice()[..BATCH_HEADER_BYTES].copy_from_slice(&header.encode(offset));
@@ -76,18 +90,11 @@ impl Batch {
         self.buffer.as_slice()
     }
 
-    /// The record of this LSN, if it is in here.
+    /// The record of this LSN, if it is in here. Takes as long as that record is, however many there are.
     pub fn record(&self, lsn: Lsn) -> Option<(StreamId, &[u8])> {
-        let index =
-            lsn.0.checked_sub(self.lsn.0).filter(|index| *index < u64::from(self.records))?;
-        let header = BatchHeader {
-            sequence: 0,
-            lsn: self.lsn,
-            incarnation: self.incarnation,
-            records: self.records,
-            bytes: self.buffer.len() as u32,
-        };
-        let record = format::records(self.buffer.as_slice(), &header).nth(index as usize)?;
+        let index = lsn.0.checked_sub(self.lsn.0)?;
+        let start = *self.starts.get(index as usize)? as usize;
+        let record = format::record_at(self.buffer.as_slice(), start, lsn, self.incarnation)?;
         Some((record.stream, &self.buffer.as_slice()[record.payload]))
     }
 
@@ -105,7 +112,8 @@ impl Batch {
     /// Begins the next batch.
     pub fn clear(&mut self) {
         self.lsn = self.next_lsn();
-        self.records = 0;
+        self.starts.clear();
+        self.reserved = 0;
         self.buffer.reset(BUFFER_BYTES);
         self.buffer.resize(BATCH_HEADER_BYTES);
     }

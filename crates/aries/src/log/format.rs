@@ -268,7 +268,8 @@ pub fn records<'a>(
     })
 }
 
-fn record_at(batch: &[u8], start: usize, lsn: Lsn, incarnation: u64) -> Option<RecordAt> {
+/// The record that begins at `start` of a batch, if that holds a whole one.
+pub fn record_at(batch: &[u8], start: usize, lsn: Lsn, incarnation: u64) -> Option<RecordAt> {
     let header = batch.get(start..start + RECORD_HEADER_BYTES)?;
     let payload = start + RECORD_HEADER_BYTES;
     let payload = payload..payload.checked_add(u32_at(header, 4) as usize)?;

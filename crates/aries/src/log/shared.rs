@@ -378,8 +378,12 @@ impl<D: Disk> Tail<'_, D> {
                 return Err(LogError::Poisoned);
             }
             let padded = self.end.batch.padded_with(bytes);
-            if self.end.batch.is_empty() || padded <= batch_max {
-                return if self.end.room.fits(padded) { Ok(()) } else { self.make_room(padded) };
+            if self.end.batch.takes(bytes, batch_max) {
+                if !self.end.room.fits(padded) {
+                    self.make_room(padded)?;
+                }
+                self.end.batch.reserve(bytes);
+                return Ok(());
             }
             if self.end.leading {
                 let turn = self.end.turn.wrapping_sub(1) as usize % 2;

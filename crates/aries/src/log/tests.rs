@@ -4,6 +4,7 @@ mod crash;
 mod damage;
 mod fuzz;
 mod golden;
+mod reserve;
 
 use std::io::ErrorKind;
 
