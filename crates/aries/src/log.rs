@@ -186,6 +186,26 @@ impl<D: Disk> CommitLog<D> {
         Ok(())
     }
 
+    /// One record by its LSN, be it durable or waiting for the next `sync`. One that is durable costs a read of its
+    /// batch, and is not in the log any more once its segment was used again ([`LogError::Gone`]).
+    pub fn read(&self, lsn: Lsn) -> Result<(StreamId, Bytes), LogError> {
+        match self.batch.record(lsn) {
+            Some((stream, payload)) => Ok((stream, Bytes::copy_from_slice(payload))),
+            None if lsn >= self.batch.lsn() => Err(LogError::Gone { lsn }),
+            None => self.segments.read(lsn),
+        }
+    }
+
+    /// Calls `f` with each durable record of all streams from `from` on, in order, until it fails. The first may be a later
+    /// one, where segments were used again; damaged ones are left out.
+    pub fn scan<E>(
+        &self,
+        from: Lsn,
+        f: impl FnMut(Lsn, StreamId, &[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.segments.scan(from, f)
+    }
+
     /// Makes everything appended so far durable, by one write and one sync, and answers the LSN up to which
     /// (inclusive) all is. After any error but [`LogError::Full`] the log is poisoned.
     pub fn sync(&mut self) -> Result<Lsn, LogError> {

@@ -4,6 +4,7 @@ mod crash;
 mod damage;
 mod fuzz;
 mod golden;
+mod reads;
 mod reserve;
 
 use std::io::ErrorKind;
