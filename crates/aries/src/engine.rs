@@ -29,6 +29,7 @@ use checkpoint::Checkpoints;
 
 pub(crate) use meta::Meta;
 pub use restart::Restart;
+pub(crate) use restart::{Analysis, Analyst};
 
 /// How an engine is set up.
 pub struct EngineOptions {
@@ -225,4 +226,4 @@ impl Shared {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -174,6 +174,7 @@ mod aligned;
 mod catalog;
 mod engine;
 mod error;
+pub mod inspect;
 mod log;
 mod manager;
 mod os_disk;

@@ -12,6 +12,7 @@ mod recover;
 mod segments;
 pub(crate) mod shared;
 mod streams;
+pub(crate) mod view;
 
 use std::collections::VecDeque;
 use std::fmt;

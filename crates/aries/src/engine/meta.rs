@@ -61,9 +61,16 @@ impl Meta {
     pub fn read(file: &dyn DiskFile) -> Result<Meta, Error> {
         let mut bytes = vec![0; PAGE_BYTES];
         let read = file.read_at(&mut bytes, 0).map_err(Error::io(PAGES_FILE))?;
+        Meta::parse(&bytes[..read])
+    }
+
+    /// The same of bytes; fewer than a page's are what there is of it.
+    pub fn parse(found: &[u8]) -> Result<Meta, Error> {
+        let mut bytes = found.to_vec();
+        bytes.resize(PAGE_BYTES, 0);
         let foreign = |why: String| Error::Foreign { file: PAGES_FILE.to_string(), why };
         let body = &bytes[HEADER_BYTES..];
-        if read < PAGE_BYTES || body[..8] != MAGIC {
+        if found.len() < PAGE_BYTES || body[..8] != MAGIC {
             return Err(foreign("it is no page file of this software".to_string()));
         }
         let (page_bytes, identity) = (u32_at(body, 12), u64_at(body, 16));

@@ -123,7 +123,7 @@ impl Analysis {
 }
 
 /// Analysis while the log is read: what is known since the checkpoint before, and since the one that has begun.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Analyst {
     whole: Analysis,
     since: Option<(Lsn, Analysis)>,

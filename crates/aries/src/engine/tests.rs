@@ -4,7 +4,7 @@ mod crash;
 mod damage;
 mod isolation;
 mod planted;
-mod world;
+pub mod world;
 
 use ombak_sim::SimDisk;
 

@@ -32,7 +32,7 @@ pub const RECORD_HEADER_BYTES: usize = 12;
 
 const SEGMENT_MAGIC: [u8; 8] = *b"OMBAKLOG";
 const BATCH_MAGIC: [u8; 4] = *b"OBAT";
-const HEADER_BYTES: usize = 512;
+pub const HEADER_BYTES: usize = 512;
 /// Numbers at or above are invalid, so that adding to them cannot overflow.
 const NUMBER_END: u64 = 1 << 62;
 

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use ombak_base::{Disk, DiskFile};
 
-use super::format::{self, BatchHeader};
+use super::format::{self, BatchHeader, RecordAt};
 use super::reader::SegmentReader;
 use super::segments::{Segment, Segments};
 use super::{LogError, Lsn, StreamId};
@@ -14,9 +14,9 @@ impl<D: Disk> Segments<D> {
         let (segment, at) = self.place(lsn).ok_or(LogError::Gone { lsn })?;
         let mut reader = SegmentReader::narrow(&segment.file, segment.header.bytes);
         let mut found = None;
-        each(&mut reader, segment, at, |other, stream, payload| {
-            if other == lsn {
-                found = Some((stream, Bytes::copy_from_slice(payload)));
+        each(&mut reader, segment, at, |record, payload| {
+            if record.lsn == lsn {
+                found = Some((record.stream, Bytes::copy_from_slice(payload)));
             }
         });
         found.ok_or_else(|| LogError::Damaged { file: segment.path.clone(), offset: at, lsn })
@@ -36,6 +36,15 @@ impl<D: Disk> Segments<D> {
         from: Lsn,
         mut f: impl FnMut(Lsn, StreamId, &[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
+        self.scan_places(from, |_, _, record, payload| f(record.lsn, record.stream, payload))
+    }
+
+    /// The same, with the segment, where the record's batch stands in it, and where the record stands in that.
+    pub fn scan_places<E>(
+        &self,
+        from: Lsn,
+        mut f: impl FnMut(&Segment<D::File>, u64, &RecordAt, &[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
         let first =
             self.live.partition_point(|segment| segment.header.first_lsn <= from).saturating_sub(1);
         for segment in self.live.range(first.min(self.live.len())..) {
@@ -43,9 +52,9 @@ impl<D: Disk> Segments<D> {
             let first = segment.batches.partition_point(|(lsn, _)| *lsn <= from).saturating_sub(1);
             for (_, at) in &segment.batches[first..] {
                 let mut result = Ok(());
-                each(&mut reader, segment, *at, |lsn, stream, payload| {
-                    if lsn >= from && result.is_ok() {
-                        result = f(lsn, stream, payload);
+                each(&mut reader, segment, *at, |record, payload| {
+                    if record.lsn >= from && result.is_ok() {
+                        result = f(segment, *at, record, payload);
                     }
                 });
                 result?;
@@ -60,7 +69,7 @@ fn each<F: DiskFile>(
     reader: &mut SegmentReader<'_, F>,
     segment: &Segment<F>,
     at: u64,
-    mut f: impl FnMut(Lsn, StreamId, &[u8]),
+    mut f: impl FnMut(&RecordAt, &[u8]),
 ) {
     let sequence = segment.header.sequence;
     let Some((found, header)) = reader.find(at, |header: &BatchHeader| header.sequence == sequence)
@@ -72,6 +81,6 @@ fn each<F: DiskFile>(
     }
     let bytes = reader.batch_bytes(at, &header);
     for record in format::records(bytes, &header).filter(|record| record.sound) {
-        f(record.lsn, record.stream, &bytes[record.payload]);
+        f(&record, &bytes[record.payload.clone()]);
     }
 }

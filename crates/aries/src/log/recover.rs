@@ -13,7 +13,7 @@ use super::{Damage, LogError, Lsn, Place, Recovery, StreamId};
 use crate::aligned::AlignedBuffer;
 
 /// A file of the log as it is found.
-struct Found<F> {
+struct FoundFile<F> {
     path: String,
     file: F,
     /// Its length in whole blocks.
@@ -21,17 +21,38 @@ struct Found<F> {
     header: Result<SegmentHeader, NoHeader>,
 }
 
+/// A record as it is found.
+pub struct Replayed<'a> {
+    pub stream: StreamId,
+    pub lsn: Lsn,
+    /// Shares the memory of its batch.
+    pub payload: Bytes,
+    /// The segment's path.
+    pub file: &'a str,
+    /// Where the record begins there.
+    pub offset: u64,
+}
+
+/// What reading a whole log comes to.
+pub struct Found {
+    pub streams: Streams,
+    pub recovery: Recovery,
+    /// How the last segment ends; `None`: there is none.
+    pub tail: Option<Tail>,
+}
+
 /// Opens every file of the log and reads its header. Changes nothing.
 fn survey<D: Disk>(
     segments: &mut Segments<D>,
+    mode: OpenMode,
     recovery: &mut Recovery,
-) -> Result<Vec<Found<D::File>>, LogError> {
+) -> Result<Vec<FoundFile<D::File>>, LogError> {
     let mut all = Vec::new();
     for name in segments.disk.list(&segments.dir).map_err(LogError::io(&segments.dir))? {
         let Some(number) = file_number(&name) else { continue };
         segments.next_file = segments.next_file.max(number + 1);
         let path = segments.path(&name);
-        let file = segments.disk.open(&path, OpenMode::Direct).map_err(LogError::io(&path))?;
+        let file = segments.disk.open(&path, mode).map_err(LogError::io(&path))?;
         let len = file.len().map_err(LogError::io(&path))? / BLOCK * BLOCK;
         let mut reader = SegmentReader::new(&file, len);
         let mut header = SegmentHeader::decode(reader.header_block());
@@ -46,7 +67,7 @@ fn survey<D: Disk>(
             note_lost_header(&path, &header, recovery);
         }
         let header = header.map(|header| SegmentHeader { bytes: header.bytes.min(len), ..header });
-        all.push(Found { path, file, len, header });
+        all.push(FoundFile { path, file, len, header });
     }
     Ok(all)
 }
@@ -86,14 +107,45 @@ fn note_lost_header(path: &str, header: &Result<SegmentHeader, NoHeader>, recove
 /// Reads the log and leaves it ready to be written to, in a new incarnation.
 pub fn recover<D: Disk>(
     segments: &mut Segments<D>,
-    replay: impl FnMut(StreamId, Lsn, Bytes),
+    mut replay: impl FnMut(StreamId, Lsn, Bytes),
 ) -> Result<(Streams, Recovery), LogError> {
     let mut recovery = Recovery::default();
-    let found = survey(segments, &mut recovery)?;
+    let files = survey(segments, OpenMode::Direct, &mut recovery)?;
     sync_names(segments)?;
+    let found = read(segments, files, recovery, |record: Replayed<'_>| {
+        replay(record.stream, record.lsn, record.payload);
+    })?;
+    segments.incarnation += 1;
+    match found.tail {
+        Some(tail) => settle(segments, &tail)?,
+        None => {
+            segments.roll(found.recovery.end)?;
+            sync_names(segments)?;
+        }
+    }
+    Ok((found.streams, found.recovery))
+}
+
+/// Reads the log as [`recover`] does, and leaves it as it is.
+pub fn look<D: Disk>(
+    segments: &mut Segments<D>,
+    replay: impl FnMut(Replayed<'_>),
+) -> Result<Found, LogError> {
+    let mut recovery = Recovery::default();
+    let files = survey(segments, OpenMode::Read, &mut recovery)?;
+    read(segments, files, recovery, replay)
+}
+
+/// Puts the files in order and reads them. Afterwards the incarnation is the highest that was seen.
+fn read<D: Disk>(
+    segments: &mut Segments<D>,
+    files: Vec<FoundFile<D::File>>,
+    recovery: Recovery,
+    replay: impl FnMut(Replayed<'_>),
+) -> Result<Found, LogError> {
     let newest =
-        found.iter().filter_map(|found| found.header.ok()).max_by_key(|h| (h.oldest, h.sequence));
-    sort_out(segments, found, newest);
+        files.iter().filter_map(|found| found.header.ok()).max_by_key(|h| (h.oldest, h.sequence));
+    sort_out(segments, files, newest);
     let start = segments.live.front().map_or(Lsn(1), |front| front.header.first_lsn);
     let start = newest.map_or(start, |newest| newest.oldest_lsn.min(start));
     let mut reading = Reading {
@@ -110,15 +162,8 @@ pub fn recover<D: Disk>(
         segment.batches = batches;
     }
     recovery.end = next;
-    segments.incarnation = segments.incarnation.max(incarnation) + 1;
-    match tail {
-        Some(tail) => settle(segments, &tail)?,
-        None => {
-            segments.roll(next)?;
-            sync_names(segments)?;
-        }
-    }
-    Ok((streams, recovery))
+    segments.incarnation = segments.incarnation.max(incarnation);
+    Ok(Found { streams, recovery, tail })
 }
 
 /// A file that was there but whose name was not durable would take synced records with it.
@@ -140,13 +185,13 @@ fn sync_names<D: Disk>(segments: &Segments<D>) -> Result<(), LogError> {
 /// Segments that the newest header calls needed are in use, in order of their sequence; the rest is spare.
 fn sort_out<D: Disk>(
     segments: &mut Segments<D>,
-    mut found: Vec<Found<D::File>>,
+    mut found: Vec<FoundFile<D::File>>,
     newest: Option<SegmentHeader>,
 ) {
     let (oldest, oldest_lsn) =
         newest.map_or((0, Lsn(0)), |newest| (newest.oldest, newest.oldest_lsn));
     found.sort_by_key(|found| found.header.map_or(0, |header| header.sequence));
-    for Found { path, file, len, header } in found {
+    for FoundFile { path, file, len, header } in found {
         let last = segments.live.back().map_or(0, |segment| segment.header.sequence);
         let sequence = header.map_or(0, |header| header.sequence);
         segments.incarnation = segments.incarnation.max(header.map_or(0, |h| h.incarnation));
@@ -169,9 +214,9 @@ fn sort_out<D: Disk>(
 }
 
 /// How the last segment ends.
-struct Tail {
+pub struct Tail {
     /// Where the next batch goes.
-    end: u64,
+    pub end: u64,
     /// The last batch, as it shall be, and its place.
     last: Option<(u64, BatchHeader)>,
     /// Whether something torn stands at `end`.
@@ -191,7 +236,7 @@ struct Reading<R> {
     batches: Vec<Vec<(Lsn, u64)>>,
 }
 
-impl<R: FnMut(StreamId, Lsn, Bytes)> Reading<R> {
+impl<R: FnMut(Replayed<'_>)> Reading<R> {
     fn all<D: Disk>(&mut self, segments: &Segments<D>) -> Result<Option<Tail>, LogError> {
         let mut tail: Option<Tail> = None;
         let mut before: Option<&Segment<D::File>> = None;
@@ -267,7 +312,7 @@ impl<R: FnMut(StreamId, Lsn, Bytes)> Reading<R> {
                 self.lose(path.to_string(), at + bad as u64, record.lsn);
             }
             bad = record.payload.end;
-            self.record(walked, record);
+            self.record(path, at, walked, record);
         }
         if walked.header.next_lsn() > self.next {
             self.lose(path.to_string(), at + bad as u64, walked.header.next_lsn());
@@ -283,7 +328,7 @@ impl<R: FnMut(StreamId, Lsn, Bytes)> Reading<R> {
         before: Option<(u64, BatchHeader)>,
     ) -> Tail {
         let kept = walked.records.iter().take_while(|record| record.sound);
-        let bytes = kept.map(|record| self.record(&walked, record)).last();
+        let bytes = kept.map(|record| self.record(path, at, &walked, record)).last();
         let records = (self.next.0 - walked.header.lsn.0) as u32;
         let torn_at = bytes.unwrap_or(BATCH_HEADER_BYTES);
         self.recovery.torn_tail =
@@ -314,12 +359,18 @@ impl<R: FnMut(StreamId, Lsn, Bytes)> Reading<R> {
     }
 
     /// Replays one record; answers where it ends in its batch.
-    fn record(&mut self, walked: &Walked, record: &format::RecordAt) -> usize {
+    fn record(&mut self, file: &str, at: u64, walked: &Walked, record: &format::RecordAt) -> usize {
         self.next = Lsn(record.lsn.0 + 1);
         self.recovery.records += 1;
         self.recovery.bytes += record.payload.len() as u64;
         self.streams.note(record.stream, record.lsn);
-        (self.replay)(record.stream, record.lsn, walked.bytes.slice(record.payload.clone()));
+        (self.replay)(Replayed {
+            stream: record.stream,
+            lsn: record.lsn,
+            payload: walked.bytes.slice(record.payload.clone()),
+            file,
+            offset: at + record.start as u64,
+        });
         record.payload.end
     }
 

@@ -322,7 +322,6 @@ impl<'a> Record<'a> {
     }
 
     /// The paper's name of it.
-    #[expect(dead_code, reason = "for those who print a log")]
     pub fn name(&self) -> &'static str {
         match self {
             Record::Update { .. } => "update",

@@ -1,0 +1,117 @@
+//! The page file as a restart would find it, once it has put torn pages right from their copies.
+
+use std::collections::BTreeMap;
+use std::io::{self, ErrorKind};
+
+use ombak_base::{Disk, DiskFile, OpenMode};
+
+use crate::engine::Meta;
+use crate::error::Error;
+use crate::log::Lsn;
+use crate::page::{self, PAGE_BYTES, PageFault, PageId, u64_at};
+use crate::pool::{DoubleWrite, PAGES_FILE, offset_of};
+
+/// See the module.
+pub struct PageFile<F> {
+    file: Option<F>,
+    /// What page 0 says; `None`: it says nothing, for want of one that can be read.
+    pub meta: Option<Meta>,
+    /// Of the database, by page 0, the copies, or the log.
+    pub identity: Option<u64>,
+    pub length: u64,
+    copies: BTreeMap<PageId, Vec<u8>>,
+}
+
+/// A page as it is found.
+pub struct FoundPage {
+    pub bytes: Vec<u8>,
+    /// What is wrong with it where it belongs.
+    pub fault: Option<PageFault>,
+    /// Whether `bytes` are those of its copy.
+    pub is_copy: bool,
+}
+
+impl FoundPage {
+    /// Its page LSN; `None`: it can't be read, and has no copy.
+    pub fn lsn(&self) -> Option<Lsn> {
+        let readable = self.is_copy || self.fault.is_none();
+        readable.then(|| Lsn(u64_at(&self.bytes, 8)))
+    }
+
+    pub fn is_blank(&self) -> bool {
+        self.bytes.iter().all(|byte| *byte == 0)
+    }
+}
+
+fn open<D: Disk>(disk: &D, path: &str) -> io::Result<Option<D::File>> {
+    match disk.open(path, OpenMode::Read) {
+        Ok(file) => Ok(Some(file)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+impl<F: DiskFile> PageFile<F> {
+    /// Opens the files of a database; `known` is what its log says of its identity. [`Error::Foreign`] if page 0 is that of
+    /// another version, or of something else.
+    pub fn open<D: Disk<File = F>>(
+        disk: &D,
+        path: impl Fn(&str) -> String,
+        known: Option<u64>,
+    ) -> Result<PageFile<F>, Error> {
+        let file = open(disk, &path(PAGES_FILE)).map_err(Error::io(PAGES_FILE))?;
+        let double = open(disk, &path("pages.double")).map_err(Error::io("pages.double"))?;
+        let copies = match &double {
+            Some(double) => DoubleWrite::read(double).map_err(Error::io("pages.double"))?,
+            None => None,
+        };
+        let length = file.as_ref().map_or(Ok(0), DiskFile::len).map_err(Error::io(PAGES_FILE))?;
+        let (identity, copies) = copies.map_or((None, Vec::new()), |(id, all)| (Some(id), all));
+        let identity = identity.or(known);
+        let mut pages =
+            PageFile { file, meta: None, identity, length, copies: copies.into_iter().collect() };
+        let first = pages.read(PageId(0))?;
+        let whole = length >= PAGE_BYTES as u64 || first.is_copy;
+        match Meta::parse(if whole { &first.bytes } else { &[] }) {
+            Ok(meta) => pages.meta = meta,
+            Err(Error::Damaged { .. }) => {}
+            // A single wrong byte in page 0 must not hide what the file is.
+            Err(Error::Foreign { .. }) if known.is_some() && first.fault.is_some() => {}
+            Err(error) => return Err(error),
+        }
+        pages.identity = pages.meta.map(|meta| meta.identity).or(pages.identity);
+        Ok(pages)
+    }
+
+    /// A page: from its place, or its copy if that is what a restart would take.
+    pub fn read(&self, id: PageId) -> Result<FoundPage, Error> {
+        let mut bytes = vec![0; PAGE_BYTES];
+        if let Some(file) = &self.file {
+            file.read_at(&mut bytes, offset_of(id)).map_err(Error::io(PAGES_FILE))?;
+        }
+        let identity = self.identity.unwrap_or_default();
+        let fault = page::judge(&bytes, id, identity).err();
+        match self.copies.get(&id) {
+            Some(copy) if fault.is_some() || u64_at(&bytes, 8) < u64_at(copy, 8) => {
+                Ok(FoundPage { bytes: copy.clone(), fault, is_copy: true })
+            }
+            _ => Ok(FoundPage { bytes, fault, is_copy: false }),
+        }
+    }
+
+    /// Pages that the file has room for, a last one that is cut short included.
+    pub fn places(&self) -> u32 {
+        self.length.div_ceil(PAGE_BYTES as u64) as u32
+    }
+
+    /// Torn pages that have a copy.
+    pub fn mended(&self) -> Result<Vec<PageId>, Error> {
+        let mut mended = Vec::new();
+        for id in self.copies.keys() {
+            if self.read(*id)?.fault.is_some() {
+                mended.push(*id);
+            }
+        }
+        Ok(mended)
+    }
+}

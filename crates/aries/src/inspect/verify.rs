@@ -1,0 +1,304 @@
+//! Whether everything that means something can be read, and fits together.
+
+use std::collections::BTreeSet;
+
+use ombak_base::Disk;
+
+use super::overlay::Overlay;
+use super::pages::{FoundPage, PageFile};
+use super::{Inspection, LogView, Record, Verdict, path};
+use crate::engine::{Engine, EngineOptions};
+use crate::error::Error;
+use crate::log::Lsn;
+use crate::page::{ManagerId, PageId};
+use crate::physical::PHYSICAL;
+use crate::pool::{PAGES_FILE, offset_of};
+use crate::tree::TREE;
+use crate::wal::STREAM;
+
+/// How bad it is.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Severity {
+    /// In bytes that mean nothing: a spare segment, a page that was never used. Or: something that was not checked.
+    Harmless,
+    /// A restart puts it right by itself. If nothing crashed, it is damage all the same: a batch or a page that was torn
+    /// by a crash can't be told from one that has rotted.
+    Mended,
+    /// Something durable can't be read, or contradicts something else.
+    Damage,
+}
+
+/// Something that is not as it should be.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Finding {
+    /// How bad.
+    pub severity: Severity,
+    /// The file's path. In brackets: none there is.
+    pub file: String,
+    /// Bytes from its start.
+    pub offset: u64,
+    /// What is wrong.
+    pub what: String,
+    /// What is lost by it.
+    pub lost: String,
+}
+
+/// What a verification has read and found.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Verification {
+    /// Segments in use.
+    pub segments: u64,
+    /// Writes in them.
+    pub batches: u64,
+    /// Records whose checksums match.
+    pub records: u64,
+    /// Pages that are used.
+    pub pages: u64,
+    /// Trees that are whole, after a restart that was tried in memory; `None`: none was tried.
+    pub trees: Option<u64>,
+    /// What is wrong.
+    pub findings: Vec<Finding>,
+}
+
+impl Verification {
+    /// Whether nothing is damaged. What a restart puts right does not count.
+    pub fn is_sound(&self) -> bool {
+        self.findings.iter().all(|finding| finding.severity < Severity::Damage)
+    }
+
+    fn find(
+        &mut self,
+        severity: Severity,
+        (file, offset): (&str, u64),
+        what: impl Into<String>,
+        lost: impl Into<String>,
+    ) {
+        let (file, what, lost) = (file.to_string(), what.into(), lost.into());
+        self.findings.push(Finding { severity, file, offset, what, lost });
+    }
+}
+
+/// Verifies a log alone. Opening it has compared every checksum; this says what came of it.
+pub fn verify_log<D: Disk>(log: &LogView<D>) -> Verification {
+    let segments = log.segments();
+    let live = segments.iter().filter(|segment| !segment.is_spare);
+    let mut report = Verification {
+        segments: live.clone().count() as u64,
+        batches: live.map(|segment| segment.batches as u64).sum(),
+        records: log.recovery().records,
+        ..Verification::default()
+    };
+    for lost in &log.recovery().damaged {
+        let place = (lost.file.as_str(), lost.offset);
+        let spare = segments.iter().any(|segment| segment.is_spare && segment.file == lost.file);
+        let records = lost.next_lsn.0 - lost.first_lsn.0;
+        match (spare, records) {
+            (true, _) => {
+                let what = "the header of a spare segment can't be read";
+                report.find(Severity::Harmless, place, what, "nothing");
+            }
+            (false, 0) => {
+                let what = "the segment's header can't be read; its batches say what it was";
+                report.find(Severity::Damage, place, what, "nothing");
+            }
+            (false, _) => {
+                let range = format!("records {} up to {}", lost.first_lsn.0, lost.next_lsn.0 - 1);
+                report.find(Severity::Damage, place, "its checksums do not match", range);
+            }
+        }
+    }
+    if let Some(torn) = &log.recovery().torn_tail {
+        let what = "the last batch is torn";
+        let lost = format!(
+            "what stood from lsn {} on, of which nobody had been told that it is durable, if the last write did not end",
+            log.recovery().end.0
+        );
+        report.find(Severity::Mended, (&torn.file, torn.offset), what, lost);
+    }
+    report
+}
+
+impl<D: Disk> Inspection<D> {
+    /// Reads everything that means something, then tries a restart in memory and walks every tree.
+    pub fn verify(&self) -> Result<Verification, Error> {
+        let mut report = self.verify_files()?;
+        self.try_restart(&mut report);
+        Ok(report)
+    }
+
+    /// Compares every checksum: of segment headers, batches and records ([`LogView::live_bytes`]), and of every page that is
+    /// used: its number is below the count in page 0, or a record in the log names it. Every record must be of a kind
+    /// that is known, no page may be of an LSN that the log has not, and no used page may be blank without a
+    /// record that makes it. An error is the disk's.
+    pub fn verify_files(&self) -> Result<Verification, Error> {
+        let mut report = verify_log(&self.log);
+        let named = self.verify_records(&mut report)?;
+        match self.pages() {
+            Ok(pages) => self.verify_pages(&pages, &named, &mut report)?,
+            Err(Error::Foreign { file, why }) => {
+                report.find(Severity::Damage, (&path(&self.dir, &file), 0), why, "all pages");
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(report)
+    }
+
+    /// Answers the pages that records change.
+    fn verify_records(&self, report: &mut Verification) -> Result<BTreeSet<PageId>, Error> {
+        let mut named = BTreeSet::new();
+        self.log.scan(Lsn(0), |entry| {
+            if entry.stream != STREAM {
+                return Ok(());
+            }
+            match Record::decode(entry.payload) {
+                Some(record) => named.extend(record.change().map(|change| change.page)),
+                None => {
+                    let what = "its checksum holds, but it is a record of no known kind";
+                    let lost = format!("record {}: the restart is refused", entry.lsn.0);
+                    report.find(Severity::Damage, (entry.file, entry.offset), what, lost);
+                }
+            }
+            Ok::<(), Error>(())
+        })?;
+        Ok(named)
+    }
+
+    fn verify_pages(
+        &self,
+        pages: &PageFile<D::File>,
+        named: &BTreeSet<PageId>,
+        report: &mut Verification,
+    ) -> Result<(), Error> {
+        let file = path(&self.dir, PAGES_FILE);
+        let log_identity = self.tables().ok().and_then(|analysis| analysis.identity);
+        if let (Some(meta), Some(other)) =
+            (pages.meta, log_identity.filter(|_| pages.meta.is_some()))
+            && meta.identity != other
+        {
+            let what = format!("it is of database {}, and the log is of {other}", meta.identity);
+            report.find(Severity::Damage, (&file, 0), what, "the restart is refused");
+        }
+        let remade = self.remade()?;
+        // Without page 0 it is not known which pages are used: all, but for blank ones.
+        let count = pages.meta.map_or(pages.places(), |meta| meta.count);
+        for id in (0..count.max(pages.places())).map(PageId) {
+            let found = pages.read(id)?;
+            let used = id.0 < count || named.contains(&id);
+            report.pages += u64::from(used && !(pages.meta.is_none() && found.is_blank()));
+            let Some((severity, what, lost)) =
+                self.judge(id, &found, used, &remade, pages.meta.is_some())
+            else {
+                continue;
+            };
+            report.find(severity, (&file, offset_of(id)), format!("page {}: {what}", id.0), lost);
+        }
+        Ok(())
+    }
+
+    fn judge(
+        &self,
+        id: PageId,
+        found: &FoundPage,
+        used: bool,
+        remade: &Remade,
+        count_known: bool,
+    ) -> Option<(Severity, String, String)> {
+        let end = self.log.recovery().end;
+        if let Some(fault) = found.fault {
+            return Some(match () {
+                () if !used => (
+                    Severity::Harmless,
+                    format!("{fault}, and it was never used"),
+                    "nothing".into(),
+                ),
+                () if found.is_copy => (
+                    Severity::Mended,
+                    format!("{fault}"),
+                    "nothing: it has a copy in pages.double".into(),
+                ),
+                () if remade.by_redo.contains(&id) => {
+                    (Severity::Mended, format!("{fault}"), "nothing: redo makes it anew".into())
+                }
+                () => (Severity::Damage, format!("{fault}"), "what was on it".into()),
+            });
+        }
+        if let Some(lsn) = found.lsn().filter(|lsn| *lsn >= end) {
+            let what =
+                format!("it has changes up to lsn {}, and the log ends before {}", lsn.0, end.0);
+            return Some((Severity::Damage, what, "the end of the log".into()));
+        }
+        let lacking = used && count_known && found.is_blank() && !remade.dirty.contains(&id);
+        lacking.then(|| {
+            let what = "it was used, and is blank: its write went elsewhere, or nowhere";
+            (Severity::Damage, what.to_string(), "what was on it".to_string())
+        })
+    }
+
+    /// What redo would do about pages; nothing, if the log can't be understood.
+    fn remade(&self) -> Result<Remade, Error> {
+        let mut remade = Remade::default();
+        let Ok(analysis) = self.tables() else { return Ok(remade) };
+        remade.dirty.extend(analysis.pages.keys());
+        let mut unreadable = BTreeSet::new();
+        self.redo(|step| {
+            match step.verdict {
+                Verdict::Unreadable => drop(unreadable.insert(step.page)),
+                Verdict::Redone => drop(remade.by_redo.insert(step.page)),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        remade.by_redo.retain(|page| !unreadable.contains(page));
+        Ok(remade)
+    }
+
+    /// Opens the engine on a disk whose writes stay in memory, and walks its trees. Takes memory for the pages that the
+    /// restart changes, and for a segment.
+    fn try_restart(&self, report: &mut Verification) {
+        let place = ("(a restart, tried in memory)", 0);
+        if let Some(manager) = self.unknown_manager() {
+            let what =
+                format!("not tried: the log has records of {manager:?}, which are not known here");
+            return report.find(Severity::Harmless, place, what, "nothing");
+        }
+        match self.trees() {
+            Ok(trees) => report.trees = Some(trees),
+            Err(error) => report.find(
+                Severity::Damage,
+                place,
+                error.to_string(),
+                "what can't be reached then",
+            ),
+        }
+    }
+
+    fn unknown_manager(&self) -> Option<ManagerId> {
+        let mut unknown = None;
+        let scanned = self.log.scan(Lsn(0), |entry| {
+            let record = Record::decode(entry.payload).filter(|_| entry.stream == STREAM);
+            let manager = record.and_then(|record| record.change()).map(|change| change.manager);
+            unknown = manager.filter(|manager| ![PHYSICAL, TREE].contains(manager));
+            if unknown.is_some() { Err(()) } else { Ok(()) }
+        });
+        scanned.err().and(unknown)
+    }
+
+    fn trees(&self) -> Result<u64, Error> {
+        let identity = self.pages()?.identity.unwrap_or_default();
+        let options =
+            EngineOptions { identity, log: self.log.options(), ..EngineOptions::default() };
+        let (engine, restart) = Engine::open(Overlay::new(self.disk.clone()), &self.dir, options)?;
+        let trees = engine.check_trees();
+        drop(restart);
+        trees
+    }
+}
+
+/// Pages that redo has to do with.
+#[derive(Default)]
+struct Remade {
+    /// In the dirty page table.
+    dirty: BTreeSet<PageId>,
+    /// Whole after redo.
+    by_redo: BTreeSet<PageId>,
+}
