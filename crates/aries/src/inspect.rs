@@ -19,7 +19,7 @@
 //! # drop(engine);
 //! let inspection = Inspection::open(disk, "db", Vec::new())?;
 //! inspection.log().scan(ombak_aries::Lsn(0), |entry| {
-//!     println!("{}", inspection.line(&entry));
+//!     println!("{}", inspection.words().line(&entry));
 //!     Ok::<(), ombak_aries::Error>(())
 //! })?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -37,7 +37,6 @@ use crate::engine::{Analysis, Analyst};
 use crate::error::Error;
 use crate::log::{Lsn, StreamId};
 use crate::manager::ResourceManager;
-use crate::page::ManagerId;
 use crate::physical::Physical;
 use crate::tree::TreeManager;
 use crate::wal::STREAM;
@@ -60,7 +59,30 @@ pub struct Inspection<D: Disk> {
     analyst: Analyst,
     /// Where the last end of a checkpoint stands; 0: there is none.
     checkpoint_end: Lsn,
+    words: Words,
+}
+
+/// Puts records into words.
+pub struct Words {
     managers: Vec<Box<dyn ResourceManager>>,
+}
+
+impl Words {
+    /// For records of this crate's resource managers and of `managers`.
+    pub fn new(managers: Vec<Box<dyn ResourceManager>>) -> Words {
+        let mut all: Vec<Box<dyn ResourceManager>> =
+            vec![Box::new(Physical), Box::new(TreeManager)];
+        all.extend(managers);
+        Words { managers: all }
+    }
+
+    /// A change, for people.
+    pub fn describe(&self, change: &Change<'_>) -> String {
+        match self.managers.iter().find(|manager| manager.id() == change.manager) {
+            Some(manager) => manager.describe(change.bytes),
+            None => format!("{} bytes of {:?}", change.bytes.len(), change.manager),
+        }
+    }
 }
 
 impl<D: Disk> Inspection<D> {
@@ -84,10 +106,7 @@ impl<D: Disk> Inspection<D> {
                 }
             }
         })?;
-        let mut all: Vec<Box<dyn ResourceManager>> =
-            vec![Box::new(Physical), Box::new(TreeManager)];
-        all.extend(managers);
-        Ok(Inspection { disk, dir, log, analyst, checkpoint_end, managers: all })
+        Ok(Inspection { disk, dir, log, analyst, checkpoint_end, words: Words::new(managers) })
     }
 
     /// Its commit log.
@@ -110,16 +129,9 @@ impl<D: Disk> Inspection<D> {
         PageFile::open(&self.disk, |name| path(&self.dir, name), known)
     }
 
-    fn manager(&self, id: ManagerId) -> Option<&dyn ResourceManager> {
-        self.managers.iter().find(|manager| manager.id() == id).map(Box::as_ref)
-    }
-
-    /// A change, for people.
-    pub fn describe(&self, change: &Change<'_>) -> String {
-        match self.manager(change.manager) {
-            Some(manager) => manager.describe(change.bytes),
-            None => format!("{} bytes of {:?}", change.bytes.len(), change.manager),
-        }
+    /// Its records in words.
+    pub fn words(&self) -> &Words {
+        &self.words
     }
 }
 

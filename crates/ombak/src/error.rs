@@ -5,11 +5,13 @@ use std::process::ExitCode;
 
 /// Why a command did not do what it was asked.
 ///
-/// Scripts tell the kinds apart by exit code: 1 not found, 2 usage, 3 error. (0 is success; clap exits with 2 as well.)
+/// Scripts tell the kinds apart by exit code: 1 not found or damaged, 2 usage, 3 error. (0 is success; clap exits with 2 as well.)
 #[derive(Debug, PartialEq, Eq)]
 pub enum CliError {
     /// There is no such object.
     NotFound(String),
+    /// What was to be verified is not as it should be; the output says how.
+    Damaged(String),
     /// Options that contradict each other, or that cannot be meant.
     Usage(String),
     /// Anything else.
@@ -33,7 +35,7 @@ impl CliError {
     pub fn exit_code(&self) -> ExitCode {
         match self {
             CliError::StdoutClosed => ExitCode::SUCCESS,
-            CliError::NotFound(_) => ExitCode::from(1),
+            CliError::NotFound(_) | CliError::Damaged(_) => ExitCode::from(1),
             CliError::Usage(_) => ExitCode::from(2),
             CliError::Failed(_) => ExitCode::from(3),
         }
@@ -43,9 +45,10 @@ impl CliError {
 impl fmt::Display for CliError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            CliError::NotFound(what) | CliError::Usage(what) | CliError::Failed(what) => {
-                f.write_str(what)
-            }
+            CliError::NotFound(what)
+            | CliError::Damaged(what)
+            | CliError::Usage(what)
+            | CliError::Failed(what) => f.write_str(what),
             CliError::StdoutClosed => f.write_str("the output is closed"),
         }
     }

@@ -12,6 +12,7 @@
 //! | `snapshot` | a copy of a running node's data |
 //! | `record` | what a running node's shards were given and did last |
 //! | `store` | what a data directory holds, without its node |
+//! | `wal` | what a write-ahead log says, and what a restart would make of it |
 //! | `sim` | a whole cluster in one process, from a seed |
 //!
 //! Everything here parses, asks and prints; nothing here decides about data.
@@ -37,6 +38,7 @@ mod start;
 mod status;
 mod store;
 mod top;
+mod wal;
 
 use std::io::ErrorKind;
 use std::process::ExitCode;
@@ -83,6 +85,8 @@ enum Command {
     Bench(Box<bench::BenchArgs>),
     #[command(subcommand)]
     Store(store::StoreCommand),
+    #[command(subcommand)]
+    Wal(wal::WalCommand),
     Sim(sim::SimArgs),
 }
 
@@ -115,6 +119,7 @@ fn run(command: Command) -> Result<(), CliError> {
         Command::Bucket(command) => bucket::run(&command),
         Command::Bench(args) => bench::run(*args).map_err(bench_error),
         Command::Store(command) => store::run(&command),
+        Command::Wal(command) => wal::run(&command),
         Command::Sim(args) => sim::run(&args),
     }
 }

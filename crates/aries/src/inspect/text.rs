@@ -6,12 +6,12 @@ use ombak_base::Disk;
 
 use super::{
     ENGINE_STREAM, Entry, Inspection, Passes, Record, RedoStep, State, TxnLine, UndoStep, UndoWhat,
-    Verdict,
+    Verdict, Words,
 };
 use crate::error::Error;
 use crate::log::Lsn;
 
-impl<D: Disk> Inspection<D> {
+impl Words {
     /// A record as a line: `lsn 17  update  txn 3  page 5  tree 2: insert "alice" = 10 bytes   (prev 15)`.
     pub fn line(&self, entry: &Entry<'_>) -> String {
         let record = (entry.stream == ENGINE_STREAM).then(|| Record::decode(entry.payload));
@@ -51,7 +51,7 @@ impl<D: Disk> Inspection<D> {
 }
 
 /// A record whose meaning is not known here.
-pub fn plain_line(entry: &Entry<'_>) -> String {
+fn plain_line(entry: &Entry<'_>) -> String {
     format!("lsn {}  stream {}  {} bytes", entry.lsn.0, entry.stream.0, entry.payload.len())
 }
 
@@ -234,7 +234,7 @@ impl<D: Disk> Inspection<D> {
             Verdict::BelowRecLsn(rec_lsn) => format!("passed over: rec_lsn is {}", rec_lsn.0),
             Verdict::Unreadable => "REFUSED: the page can't be read".to_string(),
         };
-        format!("     lsn {lsn:<6} {why:<38} {}", self.say(step.record))
+        format!("     lsn {lsn:<6} {why:<38} {}", self.words.say(step.record))
     }
 
     fn tell_undo(&self, passes: &Passes, lines_max: u64, out: &mut Out<'_>) -> Result<(), Error> {
@@ -263,7 +263,7 @@ impl<D: Disk> Inspection<D> {
             Lsn(0) => "nothing is left".to_string(),
             next => format!("next is {}", next.0),
         };
-        let said = step.record.map(|record| self.say(record)).unwrap_or_default();
+        let said = step.record.map(|record| self.words.say(record)).unwrap_or_default();
         let what = match step.what {
             UndoWhat::TakeBack => "taken back by a CLR",
             UndoWhat::Jump => "jumped over",

@@ -30,7 +30,7 @@ fn a_dump() {
     let inspection = inspect(&small_crash());
     let mut lines = String::new();
     let scanned = inspection.log().scan(Lsn(0), |entry| {
-        lines += &inspection.line(&entry);
+        lines += &inspection.words().line(&entry);
         lines += "\n";
         Ok::<(), Error>(())
     });
