@@ -29,7 +29,7 @@ use checkpoint::Checkpoints;
 
 pub(crate) use meta::Meta;
 pub use restart::Restart;
-pub(crate) use restart::{Analysis, Analyst};
+pub(crate) use restart::{Analysis, Analyst, check_log};
 
 /// How an engine is set up.
 pub struct EngineOptions {

@@ -205,7 +205,7 @@ pub fn open<D: Disk>(
 }
 
 /// Whether the log has everything that the restart needs.
-fn check_log(log: &Recovery, analysis: &Analysis) -> Result<(), Error> {
+pub fn check_log(log: &Recovery, analysis: &Analysis) -> Result<(), Error> {
     let firsts = analysis.txns.values().map(|line| line.first);
     let needed = firsts.chain(analysis.redo_from()).fold(analysis.checkpoint, Lsn::min);
     let lost =

@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind};
 
 use ombak_base::{Disk, DiskFile, OpenMode};
 
-use crate::engine::Meta;
+use crate::engine::{Analysis, Meta};
 use crate::error::Error;
 use crate::log::Lsn;
 use crate::page::{self, PAGE_BYTES, PageFault, PageId, u64_at};
@@ -96,6 +96,24 @@ impl<F: DiskFile> PageFile<F> {
                 Ok(FoundPage { bytes: copy.clone(), fault, is_copy: true })
             }
             _ => Ok(FoundPage { bytes, fault, is_copy: false }),
+        }
+    }
+
+    /// Whether they are those that the log is about.
+    pub fn check(&self, analysis: &Analysis) -> Result<(), Error> {
+        let foreign = |why| Err(Error::Foreign { file: PAGES_FILE.to_string(), why });
+        match (self.meta, analysis.identity) {
+            (None, _) if self.read(PageId(0))?.lsn().is_none() => {
+                let (file, fault) = (PAGES_FILE.to_string(), PageFault::Checksum);
+                Err(Error::Damaged { file, offset: 0, page: PageId(0), fault })
+            }
+            (None, _) if analysis.checkpoint > Lsn(0) => {
+                foreign("it is empty, and the log is not of an empty database".to_string())
+            }
+            (Some(meta), Some(log)) if meta.identity != log => {
+                foreign(format!("it is of database {}, and the log is of {log}", meta.identity))
+            }
+            _ => Ok(()),
         }
     }
 

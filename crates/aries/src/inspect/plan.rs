@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use ombak_base::Disk;
 
 use super::{Inspection, PageFile, Record, State, TxnLine};
-use crate::engine::Analysis;
+use crate::engine::{Analysis, check_log};
 use crate::error::Error;
 use crate::log::Lsn;
 use crate::page::PageId;
@@ -151,6 +151,18 @@ pub struct UndoTotals {
 }
 
 impl<D: Disk> Inspection<D> {
+    /// Why a restart would be refused before it changes anything, if it would. That a page can't be read which redo
+    /// needs is found by [`redo`](Inspection::redo), and one that undo meets on its way down a tree by
+    /// [`verify`](Inspection::verify).
+    pub fn refusal(&self) -> Option<Error> {
+        let check = || {
+            let analysis = self.tables()?;
+            check_log(self.log.recovery(), &analysis)?;
+            self.pages()?.check(&analysis)
+        };
+        check().err()
+    }
+
     /// Calls `f` with every change from where redo begins, in order, and says what redo would do with it, until `f` fails.
     /// Reads the pages of the dirty page table, each once.
     pub fn redo(

@@ -130,6 +130,11 @@ impl<D: Disk> Inspection<D> {
         let passes = self.analysis()?;
         self.tell_log(out)?;
         self.tell_analysis(&passes, lines_max, out)?;
+        if let Some(error) = self.refusal() {
+            return out(&format!(
+                "Here the restart would be refused, with nothing changed: {error}."
+            ));
+        }
         self.tell_redo(&passes, lines_max, out)?;
         self.tell_undo(&passes, lines_max, out)?;
         out(
@@ -155,7 +160,7 @@ impl<D: Disk> Inspection<D> {
         }
         for lost in &found.damaged {
             out(&format!(
-                "{} is damaged at offset {}: records {} up to {} are lost. If they are needed, the restart is refused.",
+                "{} is damaged at offset {}: the records from {} up to {} are lost.",
                 lost.file, lost.offset, lost.first_lsn.0, lost.next_lsn.0
             ))?;
         }

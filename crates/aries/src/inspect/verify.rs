@@ -170,13 +170,10 @@ impl<D: Disk> Inspection<D> {
         report: &mut Verification,
     ) -> Result<(), Error> {
         let file = path(&self.dir, PAGES_FILE);
-        let log_identity = self.tables().ok().and_then(|analysis| analysis.identity);
-        if let (Some(meta), Some(other)) =
-            (pages.meta, log_identity.filter(|_| pages.meta.is_some()))
-            && meta.identity != other
+        if let Ok(analysis) = self.tables()
+            && let Err(Error::Foreign { why, .. }) = pages.check(&analysis)
         {
-            let what = format!("it is of database {}, and the log is of {other}", meta.identity);
-            report.find(Severity::Damage, (&file, 0), what, "the restart is refused");
+            report.find(Severity::Damage, (&file, 0), why, "the restart is refused");
         }
         let remade = self.remade()?;
         // Without page 0 it is not known which pages are used: all, but for blank ones.

@@ -63,11 +63,11 @@ fn show(
     show_segments(&view.segments())?;
     show_counts(reader, counts)?;
     print_line(&format!(
-        "lsn {} to {}; the next is {}; opened {} times",
+        "lsn {} to {}; the next is {}; opened {}",
         view.first_lsn().0,
         found.end.0.saturating_sub(1),
         found.end.0,
-        view.incarnation()
+        many(view.incarnation(), "time")
     ))?;
     if let Some(passes) = passes {
         show_passes(passes)?;
@@ -118,10 +118,10 @@ fn show_passes(passes: &Passes) -> Result<(), CliError> {
         ))?,
     }
     print_line(&format!(
-        "a restart needs nothing below lsn {}: {} transactions had not ended, {} pages were dirty",
+        "a restart needs nothing below lsn {}: {} had not ended, {} may be behind",
         passes.needed_from.0,
-        passes.txns.len(),
-        passes.pages.len()
+        many(passes.txns.len() as u64, "transaction"),
+        many(passes.pages.len() as u64, "page")
     ))
 }
 
@@ -138,6 +138,10 @@ fn show_faults(found: &Recovery) -> Result<(), CliError> {
         ))?;
     }
     Ok(())
+}
+
+fn many(number: u64, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 fn human(bytes: u64) -> String {

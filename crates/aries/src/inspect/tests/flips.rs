@@ -123,3 +123,41 @@ fn a_bit_that_means_nothing_is_no_damage() {
         disk.flip_bit(&file, offset, bit);
     }
 }
+
+/// Whether the dry run says that a restart would fail, or fails itself.
+fn is_refused(inspection: &Inspection<SimDisk>) -> bool {
+    let redo = |inspection: &Inspection<SimDisk>| inspection.redo(|_| Ok(()));
+    inspection.refusal().is_some()
+        || redo(inspection).is_ok_and(|totals| totals.unreadable > 0)
+        || inspection.dry_run(u64::MAX, |_| Ok(())).is_err()
+}
+
+#[test]
+fn a_damaged_database_is_refused_by_the_dry_run_if_the_restart_refuses_it() {
+    let (mut refused, mut opened) = (0, 0);
+    for seed in 4..6 {
+        let world = lived(seed, false);
+        let disk = &world.disk;
+        let image = disk.snapshot();
+        let mut rng = Rng::new(seed);
+        let meaning = Meaning::of(disk);
+        for _ in 0..100 {
+            let ((file, offset), bit) =
+                (place(&mut rng, disk, &meaning, false), rng.below(8) as u8);
+            disk.flip_bit(&file, offset, bit);
+            let told = is_refused(&inspect(disk));
+            let result = Engine::open(disk.mount(), "db", small()).map(std::mem::forget);
+            match (told, result) {
+                (true, Err(_)) => refused += 1,
+                (false, Ok(())) => opened += 1,
+                // Undo met it on its way down a tree. Only verifying looks at such pages.
+                (false, Err(Error::Damaged { .. })) => {}
+                (_, result) => {
+                    panic!("bit {bit} of {file}, offset {offset}: told {told}, came {result:?}")
+                }
+            }
+            disk.restore(&image);
+        }
+    }
+    assert!(refused > 20 && opened > 20, "{refused} refused, {opened} opened");
+}
