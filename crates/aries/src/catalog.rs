@@ -64,6 +64,23 @@ impl Engine {
         Ok(names)
     }
 
+    /// Checks the catalog and every tree that it names; answers how many trees that were.
+    pub(crate) fn check_trees(&self) -> Result<u64, Error> {
+        CATALOG.check(self)?;
+        let mut checked = 1;
+        for name in self.names()? {
+            match self.find_tree(&name) {
+                Ok(Some(tree)) => {
+                    tree.check(self)?;
+                    checked += 1;
+                }
+                Ok(None) | Err(Error::Name { .. }) => {} // It is no tree.
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(checked)
+    }
+
     /// Makes the catalog, once.
     pub(crate) fn found(&self) -> Result<(), Error> {
         if self.0.pages()? > CATALOG.root.0 {

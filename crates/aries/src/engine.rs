@@ -27,7 +27,7 @@ use crate::wal::Wal;
 
 use checkpoint::Checkpoints;
 
-pub(crate) use meta::Meta;
+pub(crate) use meta::{Meta, count as page_count};
 pub use restart::Restart;
 pub(crate) use restart::{Analysis, Analyst, check_log};
 

@@ -38,6 +38,7 @@ use crate::error::Error;
 use crate::log::{Lsn, StreamId};
 use crate::manager::ResourceManager;
 use crate::physical::Physical;
+use crate::queue::QueueManager;
 use crate::tree::TreeManager;
 use crate::wal::STREAM;
 
@@ -71,7 +72,7 @@ impl Words {
     /// For records of this crate's resource managers and of `managers`.
     pub fn new(managers: Vec<Box<dyn ResourceManager>>) -> Words {
         let mut all: Vec<Box<dyn ResourceManager>> =
-            vec![Box::new(Physical), Box::new(TreeManager)];
+            vec![Box::new(Physical), Box::new(TreeManager), Box::new(QueueManager)];
         all.extend(managers);
         Words { managers: all }
     }

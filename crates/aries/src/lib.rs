@@ -60,6 +60,9 @@
 //! One rule is this crate's own: a change is logged first and then *done by the redo function*. What a restart runs
 //! has run before, every time.
 //!
+//! To see it at work on a database of your own: `ombak wal recover --dry-run`, or [`inspect`], which reads a stopped database
+//! and says what each pass would do with each record, and why.
+//!
 //! # Isolation
 //!
 //! Snapshot isolation, first updater wins: see [`Transaction`]. Deleted rows and before-images are kept as long as somebody

@@ -86,7 +86,7 @@ impl Meta {
 }
 
 /// How many pages were ever used.
-fn count(page: &Page) -> u32 {
+pub fn count(page: &Page) -> u32 {
     u32_at(page.body(), COUNT)
 }
 

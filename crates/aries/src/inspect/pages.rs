@@ -8,7 +8,7 @@ use ombak_base::{Disk, DiskFile, OpenMode};
 use crate::engine::{Analysis, Meta};
 use crate::error::Error;
 use crate::log::Lsn;
-use crate::page::{self, PAGE_BYTES, PageFault, PageId, u64_at};
+use crate::page::{self, PAGE_BYTES, Page, PageFault, PageId, u64_at};
 use crate::pool::{DoubleWrite, PAGES_FILE, offset_of};
 
 /// See the module.
@@ -70,10 +70,14 @@ impl<F: DiskFile> PageFile<F> {
         let identity = identity.or(known);
         let mut pages =
             PageFile { file, meta: None, identity, length, copies: copies.into_iter().collect() };
+        if !pages.file.as_ref().map_or(Ok(false), |file| Meta::is_there(file))? {
+            pages.copies.clear(); // A restart does not look at them then.
+            return Ok(pages);
+        }
         let first = pages.read(PageId(0))?;
         let whole = length >= PAGE_BYTES as u64 || first.is_copy;
         match Meta::parse(if whole { &first.bytes } else { &[] }) {
-            Ok(meta) => pages.meta = meta,
+            Ok(meta) => pages.meta = Some(meta),
             Err(Error::Damaged { .. }) => {}
             // A single wrong byte in page 0 must not hide what the file is.
             Err(Error::Foreign { .. }) if known.is_some() && first.fault.is_some() => {}
@@ -97,6 +101,14 @@ impl<F: DiskFile> PageFile<F> {
             }
             _ => Ok(FoundPage { bytes, fault, is_copy: false }),
         }
+    }
+
+    /// Page 0, if it can be read.
+    pub fn first(&self) -> Result<Option<Page>, Error> {
+        let Some(meta) = self.meta else { return Ok(None) };
+        let mut page = Meta::page(meta.identity);
+        page.bytes_mut().copy_from_slice(&self.read(PageId(0))?.bytes);
+        Ok(Some(page))
     }
 
     /// Whether they are those that the log is about.

@@ -7,12 +7,14 @@ use ombak_base::Disk;
 use super::overlay::Overlay;
 use super::pages::{FoundPage, PageFile};
 use super::{Inspection, LogView, Record, Verdict, path};
-use crate::engine::{Engine, EngineOptions};
+use crate::engine::{Engine, EngineOptions, page_count};
 use crate::error::Error;
 use crate::log::Lsn;
+use crate::manager::ResourceManager;
 use crate::page::{ManagerId, PageId};
-use crate::physical::PHYSICAL;
+use crate::physical::{PHYSICAL, Physical};
 use crate::pool::{PAGES_FILE, offset_of};
+use crate::queue::QUEUE;
 use crate::tree::TREE;
 use crate::wal::STREAM;
 
@@ -127,14 +129,16 @@ impl<D: Disk> Inspection<D> {
     }
 
     /// Compares every checksum: of segment headers, batches and records ([`LogView::live_bytes`]), and of every page that is
-    /// used: its number is below the count in page 0, or a record in the log names it. Every record must be of a kind
+    /// used: its number is below the count in page 0, as it is after redo, or a record in the log names it. Every record must be of a kind
     /// that is known, no page may be of an LSN that the log has not, and no used page may be blank without a
     /// record that makes it. An error is the disk's.
     pub fn verify_files(&self) -> Result<Verification, Error> {
         let mut report = verify_log(&self.log);
-        let named = self.verify_records(&mut report)?;
         match self.pages() {
-            Ok(pages) => self.verify_pages(&pages, &named, &mut report)?,
+            Ok(pages) => {
+                let used = self.used(&pages, Some(&mut report))?;
+                self.verify_pages(&pages, &used, &mut report)?;
+            }
             Err(Error::Foreign { file, why }) => {
                 report.find(Severity::Damage, (&path(&self.dir, &file), 0), why, "all pages");
             }
@@ -143,30 +147,45 @@ impl<D: Disk> Inspection<D> {
         Ok(report)
     }
 
-    /// Answers the pages that records change.
-    fn verify_records(&self, report: &mut Verification) -> Result<BTreeSet<PageId>, Error> {
+    /// Which pages are used. Tells of records that can't be understood on the way.
+    pub(super) fn used(
+        &self,
+        pages: &PageFile<D::File>,
+        mut report: Option<&mut Verification>,
+    ) -> Result<Used, Error> {
         let mut named = BTreeSet::new();
+        let mut first = pages.first()?;
         self.log.scan(Lsn(0), |entry| {
             if entry.stream != STREAM {
                 return Ok(());
             }
-            match Record::decode(entry.payload) {
-                Some(record) => named.extend(record.change().map(|change| change.page)),
-                None => {
+            let Some(record) = Record::decode(entry.payload) else {
+                if let Some(report) = report.as_deref_mut() {
                     let what = "its checksum holds, but it is a record of no known kind";
                     let lost = format!("record {}: the restart is refused", entry.lsn.0);
                     report.find(Severity::Damage, (entry.file, entry.offset), what, lost);
                 }
+                return Ok(());
+            };
+            let Some(change) = record.change() else { return Ok(()) };
+            named.insert(change.page);
+            let first =
+                first.as_mut().filter(|first| change.page == first.id() && first.lsn() < entry.lsn);
+            match first {
+                Some(first) => {
+                    let redone = Physical.redo(first, change.bytes);
+                    redone.map_err(|why| Error::Malformed { lsn: entry.lsn, why })
+                }
+                None => Ok(()),
             }
-            Ok::<(), Error>(())
         })?;
-        Ok(named)
+        Ok(Used { count: first.map(|first| page_count(&first)), named })
     }
 
     fn verify_pages(
         &self,
         pages: &PageFile<D::File>,
-        named: &BTreeSet<PageId>,
+        used: &Used,
         report: &mut Verification,
     ) -> Result<(), Error> {
         let file = path(&self.dir, PAGES_FILE);
@@ -177,14 +196,12 @@ impl<D: Disk> Inspection<D> {
         }
         let remade = self.remade()?;
         // Without page 0 it is not known which pages are used: all, but for blank ones.
-        let count = pages.meta.map_or(pages.places(), |meta| meta.count);
+        let count = used.count.unwrap_or(pages.places());
         for id in (0..count.max(pages.places())).map(PageId) {
             let found = pages.read(id)?;
-            let used = id.0 < count || named.contains(&id);
-            report.pages += u64::from(used && !(pages.meta.is_none() && found.is_blank()));
-            let Some((severity, what, lost)) =
-                self.judge(id, &found, used, &remade, pages.meta.is_some())
-            else {
+            let is_used = used.has(id) && !(used.count.is_none() && found.is_blank());
+            report.pages += u64::from(is_used);
+            let Some((severity, what, lost)) = self.judge(id, &found, is_used, &remade) else {
                 continue;
             };
             report.find(severity, (&file, offset_of(id)), format!("page {}: {what}", id.0), lost);
@@ -198,7 +215,6 @@ impl<D: Disk> Inspection<D> {
         found: &FoundPage,
         used: bool,
         remade: &Remade,
-        count_known: bool,
     ) -> Option<(Severity, String, String)> {
         let end = self.log.recovery().end;
         if let Some(fault) = found.fault {
@@ -224,7 +240,7 @@ impl<D: Disk> Inspection<D> {
                 format!("it has changes up to lsn {}, and the log ends before {}", lsn.0, end.0);
             return Some((Severity::Damage, what, "the end of the log".into()));
         }
-        let lacking = used && count_known && found.is_blank() && !remade.dirty.contains(&id);
+        let lacking = used && found.is_blank() && !remade.dirty.contains(&id);
         lacking.then(|| {
             let what = "it was used, and is blank: its write went elsewhere, or nowhere";
             (Severity::Damage, what.to_string(), "what was on it".to_string())
@@ -274,7 +290,7 @@ impl<D: Disk> Inspection<D> {
         let scanned = self.log.scan(Lsn(0), |entry| {
             let record = Record::decode(entry.payload).filter(|_| entry.stream == STREAM);
             let manager = record.and_then(|record| record.change()).map(|change| change.manager);
-            unknown = manager.filter(|manager| ![PHYSICAL, TREE].contains(manager));
+            unknown = manager.filter(|manager| ![PHYSICAL, TREE, QUEUE].contains(manager));
             if unknown.is_some() { Err(()) } else { Ok(()) }
         });
         scanned.err().and(unknown)
@@ -288,6 +304,20 @@ impl<D: Disk> Inspection<D> {
         let trees = engine.check_trees();
         drop(restart);
         trees
+    }
+}
+
+/// Pages that are used.
+pub(super) struct Used {
+    /// Those below are, for page 0 counts them; `None`: it can't be read, so all are that are not blank.
+    count: Option<u32>,
+    /// Records in the log name these.
+    named: BTreeSet<PageId>,
+}
+
+impl Used {
+    pub fn has(&self, id: PageId) -> bool {
+        self.count.is_none_or(|count| id.0 < count) || self.named.contains(&id)
     }
 }
 

@@ -88,6 +88,7 @@ impl<D: Disk> LogView<D> {
             next_file: 1,
             live: VecDeque::new(),
             spares: Vec::new(),
+            out: 0,
         };
         let mut ends = BTreeMap::new();
         let Found { recovery, .. } = recover::look(&mut segments, |record: Replayed<'_>| {

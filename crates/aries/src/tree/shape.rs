@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 
 use super::change::{Change, Kind};
 use super::node::{self, Node};
-use super::{CATALOG, TREE, Tree, begin_node, has_room};
+use super::{TREE, Tree, begin_node, has_room};
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::page::{BODY_BYTES, Page, PageId};
@@ -290,21 +290,6 @@ fn merge(
     rewrites.extend([to, above]);
     scope.nested(&mut rewrites)?;
     Ok(true)
-}
-
-impl Engine {
-    /// Checks the catalog and every tree in it; answers how many trees that were.
-    pub(crate) fn check_trees(&self) -> Result<u64, Error> {
-        CATALOG.check(self)?;
-        let mut checked = 1;
-        for name in self.tree_names()? {
-            if let Some(tree) = self.find_tree(&name)? {
-                tree.check(self)?;
-                checked += 1;
-            }
-        }
-        Ok(checked)
-    }
 }
 
 impl Tree {

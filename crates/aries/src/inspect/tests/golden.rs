@@ -50,7 +50,7 @@ fn eventful_crash() -> SimDisk {
     one.commit().unwrap();
     let (mut two, mut three) = (engine.begin(), engine.begin());
     accounts.put(&mut two, b"alice", b"11").unwrap();
-    engine.0.pool.flush_below(Lsn(u64::MAX)).unwrap();
+    engine.0.pool.flush_below(Lsn(u64::MAX), crate::pool::Latched::WaitFor).unwrap();
     let before = three.savepoint();
     accounts.put(&mut three, b"carol", b"30").unwrap();
     three.rollback_to(before).unwrap();
