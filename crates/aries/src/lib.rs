@@ -193,9 +193,10 @@ mod wal;
 
 pub use engine::{Engine, EngineOptions, EngineUsage, Restart};
 pub use error::Error;
+pub use log::archive::{Archive, ArchiveError, Restored};
 #[doc(hidden)]
 pub use log::fuzz;
-pub use log::shared::{SharedLog, Tail};
+pub use log::shared::{SharedLog, Tail, Wait};
 pub use log::{CommitLog, Damage, LogError, Lsn, Options, Place, Recovery, StreamId};
 pub use manager::{Locked, ResourceManager, Undo};
 pub use os_disk::{OsDisk, OsFile};

@@ -1,6 +1,7 @@
 //! The commit log: its public face. The bytes are in `format`, the files in `segments`, what happens at
 //! the start in `recover`.
 
+pub(crate) mod archive;
 mod batch;
 mod error;
 mod format;
@@ -155,6 +156,7 @@ impl<D: Disk> CommitLog<D> {
             live: VecDeque::new(),
             spares: Vec::new(),
             out: 0,
+            kept_from: None,
         };
         let (streams, recovery) = recover::recover(&mut segments, replay)?;
         let batch = Batch::new(recovery.end, segments.incarnation);

@@ -3,22 +3,21 @@
 use bytes::Bytes;
 use ombak_base::{Disk, DiskFile};
 
-use super::format::{self, BatchHeader, RecordAt};
+use super::format::{self, RecordAt};
 use super::reader::SegmentReader;
 use super::segments::{Segment, Segments};
 use super::{LogError, Lsn, StreamId};
+
+/// How much is read before others may have the files.
+const PIECE_BYTES: u64 = 1024 * 1024;
 
 impl<D: Disk> Segments<D> {
     /// One record that was written.
     pub fn read(&self, lsn: Lsn) -> Result<(StreamId, Bytes), LogError> {
         let (segment, at) = self.place(lsn).ok_or(LogError::Gone { lsn })?;
         let mut reader = SegmentReader::narrow(&segment.file, segment.header.bytes);
-        let mut found = None;
-        each(&mut reader, segment, at, |record, payload| {
-            if record.lsn == lsn {
-                found = Some((record.stream, Bytes::copy_from_slice(payload)));
-            }
-        });
+        let found = records(&mut reader, segment, at).into_iter().find(|(other, ..)| *other == lsn);
+        let found = found.map(|(_, stream, payload)| (stream, Bytes::copy_from_slice(&payload)));
         found.ok_or_else(|| LogError::Damaged { file: segment.path.clone(), offset: at, lsn })
     }
 
@@ -51,36 +50,89 @@ impl<D: Disk> Segments<D> {
             let mut reader = SegmentReader::new(&segment.file, segment.header.bytes);
             let first = segment.batches.partition_point(|(lsn, _)| *lsn <= from).saturating_sub(1);
             for (_, at) in &segment.batches[first..] {
-                let mut result = Ok(());
-                each(&mut reader, segment, *at, |record, payload| {
-                    if record.lsn >= from && result.is_ok() {
-                        result = f(segment, *at, record, payload);
-                    }
-                });
-                result?;
+                let Some((bytes, places)) = batch(&mut reader, segment, *at) else { continue };
+                for record in places.iter().filter(|record| record.lsn >= from) {
+                    f(segment, *at, record, &bytes[record.payload.clone()])?;
+                }
             }
         }
         Ok(())
     }
+
+    /// Records from `from` on, as many as are read at once, of one segment. Damaged ones are left out. `None`: there are
+    /// no batches that reach so far.
+    pub fn piece(&self, from: Lsn) -> Option<Piece> {
+        let count = self.live.partition_point(|segment| segment.header.first_lsn <= from);
+        let segments = self.live.range(count.saturating_sub(1)..);
+        segments.enumerate().find_map(|(i, segment)| {
+            let first = segment.batches.partition_point(|(lsn, _)| *lsn <= from).saturating_sub(1);
+            let next = self.live.get(count.saturating_sub(1) + i + 1);
+            piece_of(segment, first, next.map(|next| next.header.first_lsn))
+        })
+    }
+
+    /// The records of the last batch that begins at or below `from`.
+    pub fn piece_back(&self, from: Lsn) -> Option<PieceBack> {
+        let count = self.live.partition_point(|segment| segment.header.first_lsn <= from);
+        self.live.range(..count).rev().find_map(|segment| {
+            let count = segment.batches.partition_point(|(lsn, _)| *lsn <= from);
+            let (first, at) = segment.batches[..count].last()?;
+            let mut reader = SegmentReader::narrow(&segment.file, segment.header.bytes);
+            Some(PieceBack { records: records(&mut reader, segment, *at), first: *first })
+        })
+    }
 }
 
-/// The sound records of a batch.
-fn each<F: DiskFile>(
+/// A record, in memory that it shares with others.
+pub type Owned = (Lsn, StreamId, Bytes);
+
+/// Records that were read together.
+pub struct Piece {
+    pub records: Vec<Owned>,
+    /// Where the next piece begins; `None`: there is none yet.
+    pub next: Option<Lsn>,
+}
+
+/// The records of a batch.
+pub struct PieceBack {
+    pub records: Vec<Owned>,
+    /// Where the batch begins.
+    pub first: Lsn,
+}
+
+/// Batches from the one of index `first` on, about as many as a reader reads at once. `after` is the next segment's first
+/// record.
+fn piece_of<F: DiskFile>(segment: &Segment<F>, first: usize, after: Option<Lsn>) -> Option<Piece> {
+    let (_, start) = *segment.batches.get(first)?;
+    let batches = segment.batches[first..].iter();
+    let count = batches.take_while(|(_, at)| *at < start + PIECE_BYTES).count();
+    let mut reader = SegmentReader::new(&segment.file, segment.header.bytes);
+    let places = segment.batches[first..first + count].iter();
+    let records = places.flat_map(|(_, at)| records(&mut reader, segment, *at)).collect();
+    let next = segment.batches.get(first + count).map(|(lsn, _)| *lsn);
+    Some(Piece { records, next: next.or(after) })
+}
+
+/// The sound records of a batch, all in one piece of memory.
+fn records<F: DiskFile>(
     reader: &mut SegmentReader<'_, F>,
     segment: &Segment<F>,
     at: u64,
-    mut f: impl FnMut(&RecordAt, &[u8]),
-) {
+) -> Vec<Owned> {
+    let Some((bytes, places)) = batch(reader, segment, at) else { return Vec::new() };
+    let owned = |record: RecordAt| (record.lsn, record.stream, bytes.slice(record.payload));
+    places.into_iter().map(owned).collect()
+}
+
+/// A batch, and where its sound records stand in it; `None`: there is none.
+fn batch<F: DiskFile>(
+    reader: &mut SegmentReader<'_, F>,
+    segment: &Segment<F>,
+    at: u64,
+) -> Option<(Bytes, Vec<RecordAt>)> {
     let sequence = segment.header.sequence;
-    let Some((found, header)) = reader.find(at, |header: &BatchHeader| header.sequence == sequence)
-    else {
-        return;
-    };
-    if found != at {
-        return;
-    }
-    let bytes = reader.batch_bytes(at, &header);
-    for record in format::records(bytes, &header).filter(|record| record.sound) {
-        f(&record, &bytes[record.payload.clone()]);
-    }
+    let header = reader.find_at(at).filter(|header| header.sequence == sequence)?;
+    let bytes = Bytes::copy_from_slice(reader.batch_bytes(at, &header));
+    let places = format::records(&bytes, &header).filter(|record| record.sound).collect();
+    Some((bytes, places))
 }

@@ -12,7 +12,7 @@ use crate::aligned::AlignedBuffer;
 const WINDOW_BYTES: u64 = 1024 * 1024;
 
 /// One segment's blocks, through a window that moves forward.
-pub struct SegmentReader<'a, F> {
+pub struct SegmentReader<'a, F: ?Sized> {
     file: &'a F,
     /// Where the segment ends, a multiple of the block size.
     end: u64,
@@ -24,7 +24,7 @@ pub struct SegmentReader<'a, F> {
     failed: Option<(u64, io::Error)>,
 }
 
-impl<'a, F: DiskFile> SegmentReader<'a, F> {
+impl<'a, F: DiskFile + ?Sized> SegmentReader<'a, F> {
     pub fn new(file: &'a F, end: u64) -> SegmentReader<'a, F> {
         let window = AlignedBuffer::with_capacity(WINDOW_BYTES.min(end) as usize);
         SegmentReader { file, end, window, window_start: 0, ahead: WINDOW_BYTES, failed: None }
@@ -48,6 +48,12 @@ impl<'a, F: DiskFile> SegmentReader<'a, F> {
     /// A batch as it stands there.
     pub fn batch_bytes(&mut self, offset: u64, header: &BatchHeader) -> &[u8] {
         self.load(offset, header.bytes.into())
+    }
+
+    /// The batch header at `offset`, if one is there.
+    pub fn find_at(&mut self, offset: u64) -> Option<BatchHeader> {
+        let end = self.end;
+        (offset < end).then(|| BatchHeader::decode(self.load(offset, BLOCK), offset, end))?
     }
 
     /// The first batch header at or behind `offset`, and its place, that is `wanted`.

@@ -72,7 +72,7 @@ fn survey<D: Disk>(
     Ok(all)
 }
 
-fn file_number(name: &str) -> Option<u64> {
+pub fn file_number(name: &str) -> Option<u64> {
     let digits = name.strip_prefix("segment-")?;
     let plain = digits.len() >= 6 && digits.bytes().all(|byte| byte.is_ascii_digit());
     digits.parse().ok().filter(|number| plain && *number < u64::MAX)
@@ -168,12 +168,17 @@ fn read<D: Disk>(
 
 /// A file that was there but whose name was not durable would take synced records with it.
 fn sync_names<D: Disk>(segments: &Segments<D>) -> Result<(), LogError> {
-    let mut dir = segments.dir.as_str();
+    let dir = segments.dir.as_str();
     if segments.disk.list(dir).map_err(LogError::io(dir))?.is_empty() {
         return Ok(()); // It may not exist yet.
     }
+    sync_dirs(&segments.disk, dir).map_err(LogError::io(dir))
+}
+
+/// Makes the names in a directory durable, and those of all directories above it.
+pub fn sync_dirs<D: Disk>(disk: &D, mut dir: &str) -> std::io::Result<()> {
     loop {
-        segments.disk.sync_dir(dir).map_err(LogError::io(dir))?;
+        disk.sync_dir(dir)?;
         match dir.rsplit_once('/') {
             Some((parent, _)) => dir = parent,
             None if dir.is_empty() => return Ok(()),

@@ -79,6 +79,8 @@ pub struct Segments<D: Disk> {
     pub spares: Vec<Spare<D::File>>,
     /// Spares that somebody has taken out to zero them.
     pub out: usize,
+    /// Segments from this sequence on are not used again: they are to be archived. `None`: there is no archive.
+    pub kept_from: Option<u64>,
 }
 
 impl<D: Disk> Segments<D> {
@@ -113,10 +115,15 @@ impl<D: Disk> Segments<D> {
         full + self.live.back().map_or(0, |segment| segment.end)
     }
 
-    /// How many segments, from the oldest on, lie wholly below `low_water`. Never the current one.
+    /// How many segments, from the oldest on, lie wholly below `low_water`, and are archived if they must be. Never the
+    /// current one.
     fn free(&self, low_water: Lsn) -> usize {
-        let next = self.live.iter().skip(1);
-        next.take_while(|next| next.header.first_lsn <= low_water).count()
+        let kept = self.kept_from.unwrap_or(u64::MAX);
+        let pairs = self.live.iter().zip(self.live.iter().skip(1));
+        let free = pairs.take_while(|(segment, next)| {
+            next.header.first_lsn <= low_water && segment.header.sequence < kept
+        });
+        free.count()
     }
 
     /// Makes spare what lies wholly below `low_water`.

@@ -11,15 +11,29 @@
 //!
 //! Waiters of even and of odd batches wait in different places, so that a batch that has become durable wakes its own, all
 //! of them, and of the next ones a single one: the next leader.
+//!
+//! # Futures
+//!
+//! A poll must not block, so a future ([`SharedLog::wait`]) never leads. Who drives futures does: a round of his executor
+//! ends with [`SharedLog::serve`], which writes what they wait for unless a thread is writing already. That is group commit
+//! as well: whatever the tasks of one round appended goes out together. A leader that was a thread wakes, besides the futures
+//! that he served, the first of the others, so that an executor that sleeps has a round, and serves.
+
+mod wait;
 
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Waker;
 
 use bytes::Bytes;
 use ombak_base::Disk;
 use parking_lot::{Condvar, Mutex, MutexGuard};
+
+pub use wait::Wait;
+
+use wait::Wakers;
 
 use super::batch::Batch;
 use super::format::BLOCK;
@@ -55,6 +69,8 @@ struct End {
     room: Room,
     leading: bool,
     poisoned: bool,
+    /// Futures that wait.
+    wakers: Wakers,
 }
 
 /// What still fits into the log, so that appending need not look at the files.
@@ -121,6 +137,7 @@ impl<D: Disk> From<CommitLog<D>> for SharedLog<D> {
             streams,
             leading: false,
             poisoned,
+            wakers: Wakers::default(),
         };
         SharedLog(Arc::new(Inner {
             end: Mutex::new(end),
@@ -200,6 +217,24 @@ impl<D: Disk> SharedLog<D> {
         self.0.end.lock().poisoned.then_some(Err(LogError::Poisoned))
     }
 
+    /// As [`force`](SharedLog::force), for tasks: [`LogError::Poisoned`] is the only error. Never writes: see
+    /// [`serve`](SharedLog::serve).
+    pub fn wait(&self, lsn: Lsn) -> Wait<D> {
+        let last = Lsn(self.next_lsn().0 - 1);
+        Wait::new(self.clone(), lsn.min(last))
+    }
+
+    /// Writes what futures wait for, if any does and nobody writes: a round of an executor ends with it. Takes as long as a
+    /// sync. `false`: there was nothing to do. After [`LogError::Full`] the futures still wait: raise a mark, and call it
+    /// again.
+    pub fn serve(&self) -> Result<bool, LogError> {
+        let mut end = self.0.end.lock();
+        if end.leading || end.poisoned || end.wakers.is_empty() {
+            return Ok(false);
+        }
+        self.0.lead(&mut end).map(|()| true)
+    }
+
     /// The LSN that the next record will get.
     pub fn next_lsn(&self) -> Lsn {
         self.0.end.lock().batch.next_lsn()
@@ -221,13 +256,45 @@ impl<D: Disk> SharedLog<D> {
         self.0.files.lock().read(lsn)
     }
 
-    /// Calls `f` with each durable record from `from` on, in order, until it fails.
+    /// Calls `f` with each record from `from` on that is durable now, in order, until it fails. Damaged ones are left out.
+    /// The files are held while a piece of about 1 MiB is read, not while `f` is called: it may use the log. Segments
+    /// that are used again meanwhile are left out, so who needs all of them keeps a mark.
     pub fn scan<E>(
         &self,
         from: Lsn,
-        f: impl FnMut(Lsn, StreamId, &[u8]) -> Result<(), E>,
+        mut f: impl FnMut(Lsn, StreamId, &[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
-        self.0.files.lock().scan(from, f)
+        let last = self.durable();
+        let mut next = Some(from);
+        while let Some(at) = next.filter(|at| *at <= last) {
+            let Some(piece) = self.0.files.lock().piece(at) else { return Ok(()) };
+            let wanted = piece.records.iter().filter(|(lsn, ..)| (at..=last).contains(lsn));
+            for (lsn, stream, payload) in wanted {
+                f(*lsn, *stream, payload)?;
+            }
+            next = piece.next;
+        }
+        Ok(())
+    }
+
+    /// Calls `f` with each record from `from` (or the last durable one) down to the oldest that the log has, until it fails.
+    /// Otherwise as [`scan`](SharedLog::scan), but for the piece, which is a batch.
+    pub fn scan_back<E>(
+        &self,
+        from: Lsn,
+        mut f: impl FnMut(Lsn, StreamId, &[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut at = from.min(self.durable());
+        while at > Lsn(0) {
+            let Some(piece) = self.0.files.lock().piece_back(at) else { return Ok(()) };
+            for (lsn, stream, payload) in piece.records.iter().rev() {
+                if *lsn <= at {
+                    f(*lsn, *stream, payload)?;
+                }
+            }
+            at = Lsn(piece.first.0.saturating_sub(1));
+        }
+        Ok(())
     }
 
     /// The stream needs nothing below: see [`CommitLog::set_mark`].
@@ -240,7 +307,12 @@ impl<D: Disk> SharedLog<D> {
 
     /// Does a bounded piece of what would otherwise delay a sync: see [`CommitLog::tidy`]. Nobody waits for it meanwhile.
     pub fn tidy(&self) -> Result<bool, LogError> {
-        let low_water = self.0.end.lock().streams.low_water();
+        let end = self.0.end.lock();
+        if end.poisoned {
+            return Err(LogError::Poisoned);
+        }
+        let low_water = end.low_water();
+        drop(end);
         let mut files = self.0.files.lock();
         files.reclaim(low_water);
         let more = match files.next_chore()? {
@@ -263,7 +335,7 @@ impl<D: Disk> SharedLog<D> {
 
     /// Bytes of segments that hold what some stream still needs.
     pub fn used_bytes(&self) -> u64 {
-        let low_water = self.0.end.lock().streams.low_water();
+        let low_water = self.0.end.lock().low_water();
         self.0.files.lock().used_bytes(low_water)
     }
 
@@ -277,6 +349,15 @@ impl<D: Disk> SharedLog<D> {
         self.0.record_bytes_max
     }
 
+    pub(super) fn files(&self) -> MutexGuard<'_, Segments<D>> {
+        self.0.files.lock()
+    }
+
+    /// Segments may have become free.
+    pub(super) fn recount(&self) {
+        self.0.look();
+    }
+
     /// The stream that reaches back farthest, and to where.
     pub fn oldest_needed(&self) -> Option<(StreamId, Lsn)> {
         self.0.end.lock().streams.oldest()
@@ -288,7 +369,7 @@ impl<D: Disk> Inner<D> {
     fn lead(&self, end: &mut MutexGuard<'_, End>) -> Result<(), LogError> {
         let mut batch = end.take();
         end.leading = true;
-        let low_water = end.streams.low_water();
+        let low_water = end.low_water();
         let (written, room) = MutexGuard::unlocked(end, || {
             let mut files = self.files.lock();
             let written = files.write(&mut batch, low_water);
@@ -311,6 +392,10 @@ impl<D: Disk> Inner<D> {
             Ok(()) => drop(self.served[now].notify_one()),
             Err(_) => drop(self.served[now].notify_all()),
         }
+        let woken = end.wakers.take(Lsn(self.durable.load(Ordering::Acquire)), written.is_err());
+        if !woken.is_empty() {
+            MutexGuard::unlocked(end, || woken.into_iter().for_each(Waker::wake));
+        }
         written
     }
 
@@ -320,7 +405,7 @@ impl<D: Disk> Inner<D> {
         if end.leading {
             return; // Whoever leads will.
         }
-        let low_water = end.streams.low_water();
+        let low_water = end.low_water();
         let mut files = self.files.lock();
         files.reclaim(low_water);
         let room = room(&files);
@@ -336,6 +421,12 @@ fn room<D: Disk>(files: &Segments<D>) -> Room {
 }
 
 impl End {
+    /// Nothing below is needed, and nothing that is appended from now on is below: this stays true however late it is used.
+    /// (Without the bound, a log that nobody needs anything of would give away what was appended in between.)
+    fn low_water(&self) -> Lsn {
+        self.streams.low_water().min(self.batch.next_lsn())
+    }
+
     /// The batch to be written next; what is appended from now on goes to another.
     fn take(&mut self) -> Batch {
         if let Some(stuck) = self.stuck.pop_front() {
@@ -378,32 +469,33 @@ impl<D: Disk> Tail<'_, D> {
                 return Err(LogError::Poisoned);
             }
             let padded = self.end.batch.padded_with(bytes);
-            if self.end.batch.takes(bytes, batch_max) {
-                if !self.end.room.fits(padded) {
-                    self.make_room(padded)?;
-                }
+            let whole = self.end.batch.takes(bytes, batch_max);
+            if whole && self.has_room(padded) {
                 self.end.batch.reserve(bytes);
                 return Ok(());
             }
             if self.end.leading {
                 let turn = self.end.turn.wrapping_sub(1) as usize % 2;
                 self.log.served[turn].wait(&mut self.end);
+            } else if whole {
+                return Err(LogError::Full);
             } else {
                 self.log.lead(&mut self.end)?;
             }
         }
     }
 
-    /// Segments that are not needed any more may not have been counted yet.
-    fn make_room(&mut self, padded: u64) -> Result<(), LogError> {
-        if !self.end.leading {
-            let low_water = self.end.streams.low_water();
+    /// Looks at the files if it must: segments that are not needed any more may not have been counted yet. While somebody
+    /// writes, they can't be: then `false` says nothing.
+    fn has_room(&mut self, padded: u64) -> bool {
+        if !self.end.room.fits(padded) && !self.end.leading {
+            let low_water = self.end.low_water();
             let mut files = self.log.files.lock();
             files.reclaim(low_water);
             let room = room(&files);
             self.end.set_room(room);
         }
-        if self.end.room.fits(padded) { Ok(()) } else { Err(LogError::Full) }
+        self.end.room.fits(padded)
     }
 
     /// Appends a record: see [`SharedLog::append`].
@@ -416,3 +508,6 @@ impl<D: Disk> Tail<'_, D> {
         Ok(lsn)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -89,6 +89,7 @@ impl<D: Disk> LogView<D> {
             live: VecDeque::new(),
             spares: Vec::new(),
             out: 0,
+            kept_from: None,
         };
         let mut ends = BTreeMap::new();
         let Found { recovery, .. } = recover::look(&mut segments, |record: Replayed<'_>| {

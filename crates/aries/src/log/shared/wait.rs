@@ -1,0 +1,79 @@
+//! Waiting without a thread.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+
+use ombak_base::Disk;
+
+use super::{LogError, Lsn, SharedLog};
+
+/// Futures that wait, in order of what they wait for. Each has a number, so that one that is polled again, or dropped, finds
+/// its place.
+#[derive(Default)]
+pub struct Wakers {
+    waiting: BTreeMap<(Lsn, u64), Waker>,
+    next: u64,
+}
+
+impl Wakers {
+    pub fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// Those that are served by what is durable, and the first of the others: his executor is to have the rest written.
+    /// After a failure all.
+    pub fn take(&mut self, durable: Lsn, failed: bool) -> Vec<Waker> {
+        let rest = self.waiting.split_off(&(Lsn(durable.0 + 1), 0));
+        let mut woken: Vec<Waker> =
+            std::mem::replace(&mut self.waiting, rest).into_values().collect();
+        let others = if failed { usize::MAX } else { 1 };
+        woken.extend(self.waiting.values().take(others).cloned());
+        woken
+    }
+}
+
+/// Waits until everything up to an LSN is durable: see [`SharedLog::wait`].
+#[must_use = "a future does nothing until it is polled"]
+pub struct Wait<D: Disk> {
+    log: SharedLog<D>,
+    lsn: Lsn,
+    number: Option<u64>,
+}
+
+impl<D: Disk> Wait<D> {
+    pub(super) fn new(log: SharedLog<D>, lsn: Lsn) -> Wait<D> {
+        Wait { log, lsn, number: None }
+    }
+}
+
+impl<D: Disk> Future for Wait<D> {
+    type Output = Result<(), LogError>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        let mut end = this.log.0.end.lock();
+        if this.log.durable() >= this.lsn {
+            return Poll::Ready(Ok(()));
+        }
+        if end.poisoned {
+            return Poll::Ready(Err(LogError::Poisoned));
+        }
+        let wakers = &mut end.wakers;
+        let number = *this.number.get_or_insert_with(|| {
+            wakers.next += 1;
+            wakers.next
+        });
+        wakers.waiting.insert((this.lsn, number), context.waker().clone());
+        Poll::Pending
+    }
+}
+
+impl<D: Disk> Drop for Wait<D> {
+    fn drop(&mut self) {
+        if let Some(number) = self.number {
+            self.log.0.end.lock().wakers.waiting.remove(&(self.lsn, number));
+        }
+    }
+}
