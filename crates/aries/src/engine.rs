@@ -1,5 +1,6 @@
 //! The engine: log, pool, transactions and resource managers, put together.
 
+mod backup;
 mod checkpoint;
 mod meta;
 mod restart;
@@ -27,6 +28,7 @@ use crate::wal::Wal;
 
 use checkpoint::Checkpoints;
 
+pub use backup::Backup;
 pub(crate) use meta::{Meta, count as page_count};
 pub use restart::Restart;
 pub(crate) use restart::{Analysis, Analyst, check_log};
@@ -42,6 +44,8 @@ pub struct EngineOptions {
     pub log: LogOptions,
     /// A checkpoint is due after so many bytes of log: what a restart has to read is about twice that.
     pub checkpoint_bytes: u64,
+    /// No part of the log is used again before [`Engine::archive`] has copied it.
+    pub archived: bool,
     /// What a transaction does when another has the lock.
     pub waits: Waits,
     /// Structures besides this crate's.
@@ -56,6 +60,7 @@ impl Default for EngineOptions {
             pool_bytes: 64 * 1024 * 1024,
             log: LogOptions::default(),
             checkpoint_bytes: 64 * 1024 * 1024,
+            archived: false,
             waits: Waits::Block,
             managers: Vec::new(),
         }

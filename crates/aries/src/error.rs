@@ -2,6 +2,7 @@
 
 use std::io;
 
+use crate::log::archive::ArchiveError;
 use crate::log::{LogError, Lsn};
 use crate::page::{PageFault, PageId};
 use crate::txn::TxnId;
@@ -12,6 +13,17 @@ pub enum Error {
     /// The commit log failed. After a failed sync nothing can be made durable any more: open the engine anew.
     #[error(transparent)]
     Log(#[from] LogError),
+    /// The log could not be archived, or not be restored.
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+    /// A backup can't be brought to a time before it was complete. Nothing was changed: take an earlier backup.
+    #[error("the backup reaches back to record {}, not to {}", .earliest.0, .until.0)]
+    TooEarly {
+        /// What was asked for.
+        until: Lsn,
+        /// The earliest that can be had.
+        earliest: Lsn,
+    },
     /// The disk failed, elsewhere than in the log.
     #[error("{place}: {source}")]
     Io {

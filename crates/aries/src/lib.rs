@@ -191,7 +191,7 @@ mod tree;
 mod txn;
 mod wal;
 
-pub use engine::{Engine, EngineOptions, EngineUsage, Restart};
+pub use engine::{Backup, Engine, EngineOptions, EngineUsage, Restart};
 pub use error::Error;
 pub use log::archive::{Archive, ArchiveError, Restored};
 #[doc(hidden)]

@@ -22,6 +22,7 @@ use bytes::Bytes;
 use ombak_base::Disk;
 
 pub use error::LogError;
+pub(crate) use recover::{file_number, sync_dirs};
 
 use batch::Batch;
 use format::BLOCK;

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use ombak_base::Disk;
 
 use crate::error::Error;
+use crate::log::archive::{Archive, ArchiveError};
 use crate::log::shared::{SharedLog, Tail};
 use crate::log::{LogError, Lsn, StreamId};
 
@@ -39,6 +40,12 @@ pub trait Wal: Send + Sync {
     fn capacity(&self) -> u64;
     /// The largest record.
     fn record_bytes_max(&self) -> u64;
+    /// See [`SharedLog::archive`].
+    fn archive(&self, archive: &Archive) -> Result<bool, ArchiveError>;
+    /// See [`SharedLog::archive_durable`].
+    fn archive_durable(&self, archive: &Archive) -> Result<Lsn, ArchiveError>;
+    /// See [`SharedLog::copy_from`].
+    fn copy_from(&self, from: Lsn, archive: &Archive) -> Result<Lsn, ArchiveError>;
 }
 
 /// The end of the log, held.
@@ -100,6 +107,18 @@ impl<D: Disk> Wal for SharedLog<D> {
 
     fn record_bytes_max(&self) -> u64 {
         SharedLog::record_bytes_max(self)
+    }
+
+    fn archive(&self, archive: &Archive) -> Result<bool, ArchiveError> {
+        SharedLog::archive(self, archive)
+    }
+
+    fn archive_durable(&self, archive: &Archive) -> Result<Lsn, ArchiveError> {
+        SharedLog::archive_durable(self, archive)
+    }
+
+    fn copy_from(&self, from: Lsn, archive: &Archive) -> Result<Lsn, ArchiveError> {
+        SharedLog::copy_from(self, from, archive)
     }
 }
 

@@ -47,6 +47,22 @@ impl Checkpoints {
     }
 }
 
+/// See [`Shared::pin_log`].
+pub(crate) struct Pin<'a> {
+    checkpoints: &'a Checkpoints,
+    /// Records from here on stay.
+    pub from: Lsn,
+}
+
+impl Drop for Pin<'_> {
+    fn drop(&mut self) {
+        let mut pinned = self.checkpoints.pinned.lock();
+        if let Some(place) = pinned.iter().position(|lsn| *lsn == self.from) {
+            pinned.swap_remove(place);
+        }
+    }
+}
+
 impl Shared {
     /// Whether so much was logged that it is time.
     pub fn is_checkpoint_due(&self) -> bool {
@@ -115,6 +131,23 @@ impl Shared {
         self.checkpoints.used.store(self.log.used_bytes(), Ordering::Relaxed);
         self.checkpoints.count.fetch_add(1, Ordering::Relaxed);
         Ok(begin)
+    }
+
+    /// Keeps the log for a backup that begins now: from the answer on until it is dropped. Takes a checkpoint, so that the
+    /// backup has one.
+    pub fn pin_log(&self) -> Result<Pin<'_>, Error> {
+        let mut begun = self.checkpoints.begun.lock();
+        let mut next = Lsn(0);
+        self.log.hold(&mut |end| {
+            next = end.next_lsn();
+            Ok(())
+        })?;
+        let (txns, _) = self.txns.lines();
+        let from = txns.into_iter().map(|line| line.first).fold(next, Lsn::min);
+        self.checkpoints.pinned.lock().push(from);
+        let pin = Pin { checkpoints: &self.checkpoints, from };
+        *begun = self.checkpoint(*begun, Latched::WaitFor)?;
+        Ok(pin)
     }
 
     fn tables(&self, begin: Lsn) -> Tables {

@@ -14,7 +14,7 @@ use std::sync::atomic::Ordering;
 
 use ombak_base::{Disk, DiskFile, OpenMode, planted};
 
-use super::{Engine, EngineOptions, Meta, Shared};
+use super::{Engine, EngineOptions, Meta, Shared, backup};
 use crate::error::Error;
 use crate::log::shared::SharedLog;
 use crate::log::{Lsn, Recovery};
@@ -61,6 +61,8 @@ pub struct Analysis {
     pub next_txn: u64,
     /// Transactions that ended since the checkpoint began.
     ended: BTreeSet<TxnId>,
+    /// Every page may lack changes from here on, whatever checkpoints say: the page file is an older one, from a backup.
+    pub all_from: Option<Lsn>,
 }
 
 impl Analysis {
@@ -118,7 +120,12 @@ impl Analysis {
 
     /// The first record that redo looks at.
     pub fn redo_from(&self) -> Option<Lsn> {
-        self.pages.values().min().copied()
+        self.all_from.or_else(|| self.pages.values().min().copied())
+    }
+
+    /// Whether the page may lack the change.
+    fn may_lack(&self, page: PageId, lsn: Lsn) -> bool {
+        self.all_from.is_some() || self.pages.get(&page).is_some_and(|rec_lsn| lsn >= *rec_lsn)
     }
 }
 
@@ -174,10 +181,16 @@ impl Analyst {
 pub fn open<D: Disk>(
     disk: D,
     dir: &str,
-    options: EngineOptions,
+    mut options: EngineOptions,
 ) -> Result<(Engine, Restart), Error> {
     let dir = dir.trim_matches('/');
     let path = |name: &str| if dir.is_empty() { name.to_string() } else { format!("{dir}/{name}") };
+    let restored = backup::pending(&disk, dir)?;
+    let segments = backup::segments(&disk, &path("wal"))?;
+    if restored.is_some() || segments > options.log.segments_max {
+        // It may be longer than it ever was at once, and what is taken back has to be logged.
+        options.log.segments_max = options.log.segments_max.max(2 * segments + 4);
+    }
     let mut analyst = Analyst::default();
     let (log, found) =
         SharedLog::open(disk.clone(), &path("wal"), options.log, |stream, lsn, bytes| {
@@ -185,7 +198,10 @@ pub fn open<D: Disk>(
                 analyst.read(lsn, &bytes);
             }
         })?;
-    let analysis = analyst.done()?;
+    if options.archived {
+        log.keep_for_archive();
+    }
+    let analysis = Analysis { all_from: restored, ..analyst.done()? };
     let mut restart = Restart { log: found, checkpoint: analysis.checkpoint, ..Restart::default() };
     check_log(&restart.log, &analysis)?;
     let files = Files::open(&disk, dir, &options, &analysis)?;
@@ -201,6 +217,9 @@ pub fn open<D: Disk>(
     engine.0.restarting.store(false, Ordering::Release);
     engine.found()?;
     engine.0.checkpoint_all()?;
+    if restored.is_some() {
+        backup::finish(&disk, dir)?;
+    }
     Ok((engine, restart))
 }
 
@@ -306,7 +325,7 @@ impl Shared {
             let record = Record::decode(bytes)
                 .ok_or(Error::Malformed { lsn, why: "it is of no known kind" })?;
             let Some(change) = record.change() else { return Ok(()) };
-            if analysis.pages.get(&change.page).is_none_or(|rec_lsn| lsn < *rec_lsn) {
+            if !analysis.may_lack(change.page, lsn) {
                 return Ok(());
             }
             self.pool.grow_to(change.page)?;

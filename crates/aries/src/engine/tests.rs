@@ -1,5 +1,6 @@
 //! The engine on a simulated disk, against an oracle.
 
+mod backup;
 mod crash;
 mod damage;
 mod isolation;

@@ -8,6 +8,7 @@ use ombak_sim::SimDisk;
 
 use super::*;
 use crate::log::LogError;
+use crate::log::archive::{Archive, ArchiveError};
 use crate::wal::{Each, WalEnd};
 
 /// A log of which only matters up to where it was forced.
@@ -55,6 +56,15 @@ impl Wal for Notes {
         u64::MAX
     }
 
+    fn archive(&self, _: &Archive) -> Result<bool, ArchiveError> {
+        unreachable!()
+    }
+    fn archive_durable(&self, _: &Archive) -> Result<Lsn, ArchiveError> {
+        unreachable!()
+    }
+    fn copy_from(&self, _: Lsn, _: &Archive) -> Result<Lsn, ArchiveError> {
+        unreachable!()
+    }
     fn record_bytes_max(&self) -> u64 {
         u64::MAX
     }

@@ -24,6 +24,7 @@ pub fn small() -> EngineOptions {
         pool_bytes: 32 * PAGE_BYTES as u64,
         log: Options { segment_bytes: 64 * 1024, segments_max: 16 },
         checkpoint_bytes: 64 * 1024,
+        archived: false,
         waits: Waits::Refuse,
         managers: Vec::new(),
     }

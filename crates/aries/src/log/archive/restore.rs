@@ -18,6 +18,8 @@ pub struct Restored {
     pub last: Lsn,
     /// Segments: at least so many the log must be allowed, and one more.
     pub segments: u32,
+    /// The sequence of the last one.
+    pub sequence: u64,
 }
 
 /// A copy of a segment.
@@ -68,8 +70,9 @@ impl Archive {
             return Err(ArchiveError::Missing { first: from, next: Lsn(from.0 + 1), sequence: 1 });
         };
         make(disk, dir, &wanted, &first)?;
-        let segments = wanted.len() as u32;
-        Ok(Restored { first: first.first_lsn, last: Lsn(next.0 - 1), segments })
+        let (segments, last) = (wanted.len() as u32, Lsn(next.0 - 1));
+        let sequence = wanted.last().map_or(0, |wanted| wanted.copy.header.sequence);
+        Ok(Restored { first: first.first_lsn, last, segments, sequence })
     }
 
     /// Adds what is here.

@@ -1,0 +1,273 @@
+//! Backups that nobody waits for, and what comes back from them.
+//!
+//! ```text
+//! pages     copies of all pages, each as it was at some time while the backup was taken
+//! log/      an archive of the log: from the first record that they may lack, up to the last that they may have
+//! backup    "OMBAKBCK" version:u32 crc:u32 identity:u64 redo_from:u64 end:u64      written last: without it, it is none
+//! ```
+//!
+//! A page is copied under its latch, through the pool, so it is never torn, and has all changes up to its LSN. Copies are of
+//! different times, which does not matter: as after a crash, a change is done again if its LSN is above the page's. What
+//! was dirty when does not matter either: a copy has what memory had. So the log is needed from where the backup began, or
+//! from where the oldest transaction did that ran then; and the earliest time that a backup can be brought to is when its
+//! last page had been copied.
+//!
+//! To restore is to put pages and log where a database belongs, with a note, `restore`, that says from where *all* pages are to be
+//! redone, whatever checkpoints in the log say about the page file that was lost. Then the engine is opened as ever. It removes
+//! the note once all is done and durable; until then it begins again from there.
+
+use std::io::{ErrorKind, IoSlice};
+
+use crc32fast::Hasher;
+use ombak_base::{Disk, DiskFile, OpenMode};
+
+use super::{Engine, Shared};
+use crate::error::Error;
+use crate::log::Lsn;
+use crate::log::archive::{Archive, ArchiveError};
+use crate::log::{file_number, sync_dirs};
+use crate::page::{self, PAGE_BYTES, PageId, u32_at, u64_at};
+use crate::pool::{PAGES_FILE, offset_of};
+
+const BACKUP_FILE: &str = "backup";
+const RESTORE_FILE: &str = "restore";
+const VERSION: u32 = 1;
+const NOTE_BYTES: usize = 40;
+/// So many pages are copied at once.
+const PAGES_AT_ONCE: u32 = 16;
+
+/// What a backup is of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Backup {
+    /// The database's.
+    pub identity: u64,
+    /// Redo begins with this record.
+    pub redo_from: Lsn,
+    /// The earliest point to which it can be brought: everything up to here is in it.
+    pub end: Lsn,
+}
+
+impl Backup {
+    /// What the backup in `dir` of `disk` says about itself.
+    pub fn read<D: Disk>(disk: &D, dir: &str) -> Result<Backup, Error> {
+        let path = join(dir, BACKUP_FILE);
+        let found = read_note(disk, &path, *b"OMBAKBCK")?;
+        found.ok_or_else(|| foreign(&path, "there is no backup, or it was not finished"))
+    }
+
+    fn encode(&self, magic: [u8; 8]) -> [u8; NOTE_BYTES] {
+        let mut note = [0; NOTE_BYTES];
+        note[..8].copy_from_slice(&magic);
+        page::put_u32(&mut note, 8, VERSION);
+        let numbers = [self.identity, self.redo_from.0, self.end.0];
+        for (place, number) in note[16..].chunks_mut(8).zip(numbers) {
+            place.copy_from_slice(&number.to_le_bytes());
+        }
+        let crc = note_crc(&note);
+        page::put_u32(&mut note, 12, crc);
+        note
+    }
+}
+
+impl Engine {
+    /// Copies the database into the directory `dir` of `disk`, while transactions run. What was durable when it began, and
+    /// whatever became so until it ended, is in it. Meanwhile the log is kept, so it must have room for what is logged:
+    /// else changes are refused ([`Error::LogFull`]).
+    ///
+    /// A backup that failed is none: remove it.
+    pub fn backup<D: Disk>(&self, disk: &D, dir: &str) -> Result<Backup, Error> {
+        let dir = dir.trim_matches('/');
+        if !disk.list(dir).map_err(Error::io(dir))?.is_empty() {
+            return Err(foreign(dir, "it is not empty: a backup needs a directory of its own"));
+        }
+        let pin = self.0.pin_log()?;
+        self.0.copy_pages(disk, &join(dir, PAGES_FILE))?;
+        // Whatever the copies have is in the log.
+        self.sync()?;
+        let archive = Archive::new(disk.clone(), &join(dir, "log"));
+        let end = self.0.log.copy_from(pin.from, &archive)?;
+        let backup = Backup { identity: self.0.identity, redo_from: pin.from, end };
+        sync_dirs(disk, &join(dir, "log")).map_err(Error::io(dir))?;
+        write_note(disk, &join(dir, BACKUP_FILE), &backup.encode(*b"OMBAKBCK"))?;
+        disk.sync_dir(dir).map_err(Error::io(dir))?;
+        Ok(backup)
+    }
+
+    /// Puts the backup in `backup_dir` where a database belongs: into the directory `dir` of `disk`, which has none. With the archives of the log
+    /// since, it is brought to `until` (inclusive), or as far as they reach. Answers how far. Then
+    /// [`open`](Engine::open) the database: that takes back what had not committed by then.
+    ///
+    /// If it is interrupted, call it again: what is there is refused by `open` until it is complete.
+    pub fn restore<B: Disk, D: Disk>(
+        backup_disk: &B,
+        backup_dir: &str,
+        archives: &[&Archive],
+        disk: &D,
+        dir: &str,
+        until: Option<Lsn>,
+    ) -> Result<Lsn, Error> {
+        let (backup_dir, dir) = (backup_dir.trim_matches('/'), dir.trim_matches('/'));
+        let backup = Backup::read(backup_disk, backup_dir)?;
+        if let Some(until) = until.filter(|until| *until < backup.end) {
+            return Err(Error::TooEarly { until, earliest: backup.end });
+        }
+        clear(disk, dir)?;
+        let pages = (join(backup_dir, PAGES_FILE), join(dir, PAGES_FILE));
+        put_pages(backup_disk, &pages.0, disk, &pages.1, backup.identity)?;
+        let own = Archive::new(backup_disk.clone(), &join(backup_dir, "log"));
+        let all: Vec<&Archive> = [&own].into_iter().chain(archives.iter().copied()).collect();
+        let wal = join(dir, "wal");
+        let restored = Archive::restore_all(&all, disk, &wal, backup.redo_from, until)?;
+        if restored.last < backup.end {
+            let (first, next) = (Lsn(restored.last.0 + 1), Lsn(backup.end.0 + 1));
+            return Err(ArchiveError::Missing { first, next, sequence: restored.sequence }.into());
+        }
+        sync_dirs(disk, dir).map_err(Error::io(dir))?;
+        write_note(disk, &join(dir, RESTORE_FILE), &backup.encode(*b"OMBAKRST"))?;
+        Ok(restored.last)
+    }
+
+    /// Copies the oldest part of the log that is full and not in the archive yet; `false`: all is. Whoever has
+    /// [`EngineOptions::archived`](super::EngineOptions::archived) calls this often enough that the log does not become full.
+    pub fn archive(&self, archive: &Archive) -> Result<bool, Error> {
+        Ok(self.0.log.archive(archive)?)
+    }
+
+    /// Copies all of the log that is durable and not in the archive yet. Answers up to where the archive has everything.
+    pub fn archive_durable(&self, archive: &Archive) -> Result<Lsn, Error> {
+        Ok(self.0.log.archive_durable(archive)?)
+    }
+}
+
+impl Shared {
+    fn copy_pages<D: Disk>(&self, disk: &D, path: &str) -> Result<(), Error> {
+        let file = disk.open(path, OpenMode::Cached).map_err(Error::io(path))?;
+        let count = self.pages()?;
+        let mut bytes = Vec::new();
+        for first in (0..count).step_by(PAGES_AT_ONCE as usize) {
+            bytes.clear();
+            for id in first..count.min(first + PAGES_AT_ONCE) {
+                let start = bytes.len();
+                bytes.extend_from_slice(self.pool.read(PageId(id))?.bytes());
+                page::seal(&mut bytes[start..], self.identity);
+            }
+            let slices = [IoSlice::new(&bytes)];
+            file.write_at(&slices, offset_of(PageId(first))).map_err(Error::io(path))?;
+        }
+        file.sync().map_err(Error::io(path))
+    }
+}
+
+/// From where all pages are to be redone, if the directory is one to which a backup was restored and that was not opened yet.
+pub fn pending<D: Disk>(disk: &D, dir: &str) -> Result<Option<Lsn>, Error> {
+    let path = join(dir, RESTORE_FILE);
+    if !disk.list(dir).map_err(Error::io(dir))?.iter().any(|name| name == RESTORE_FILE) {
+        return Ok(None);
+    }
+    match read_note(disk, &path, *b"OMBAKRST")? {
+        Some(note) => Ok(Some(note.redo_from)),
+        None => Err(foreign(&path, "restoring this database was interrupted: restore it again")),
+    }
+}
+
+/// The database is as good as one that was never restored.
+pub fn finish<D: Disk>(disk: &D, dir: &str) -> Result<(), Error> {
+    disk.remove(&join(dir, RESTORE_FILE)).map_err(Error::io(RESTORE_FILE))?;
+    disk.sync_dir(dir).map_err(Error::io(dir))
+}
+
+/// Segments of the log.
+pub fn segments<D: Disk>(disk: &D, wal: &str) -> Result<u32, Error> {
+    let names = disk.list(wal).map_err(Error::io(wal))?;
+    Ok(names.iter().filter(|name| file_number(name).is_some()).count() as u32)
+}
+
+/// Makes sure that there is no database, and a note that says that there will be one. What an interrupted restoration left
+/// is removed.
+fn clear<D: Disk>(disk: &D, dir: &str) -> Result<(), Error> {
+    let names = disk.list(dir).map_err(Error::io(dir))?;
+    let note = join(dir, RESTORE_FILE);
+    let begun = names.iter().any(|name| name == RESTORE_FILE);
+    if !begun && names.iter().any(|name| name == PAGES_FILE || name == "wal") {
+        return Err(foreign(dir, "there is a database already"));
+    }
+    write_note(disk, &note, &[0; NOTE_BYTES])?;
+    sync_dirs(disk, dir).map_err(Error::io(dir))?;
+    for name in names.iter().filter(|name| name.starts_with(PAGES_FILE)) {
+        disk.remove(&join(dir, name)).map_err(Error::io(join(dir, name)))?;
+    }
+    let wal = join(dir, "wal");
+    for name in disk.list(&wal).map_err(Error::io(&wal))? {
+        disk.remove(&join(&wal, &name)).map_err(Error::io(join(&wal, &name)))?;
+    }
+    Ok(())
+}
+
+/// Copies the page file, if every page of it is sound.
+fn put_pages<B: Disk, D: Disk>(
+    from: &B,
+    from_path: &str,
+    to: &D,
+    to_path: &str,
+    identity: u64,
+) -> Result<(), Error> {
+    let source = from.open(from_path, OpenMode::Read).map_err(Error::io(from_path))?;
+    let target = to.open(to_path, OpenMode::Cached).map_err(Error::io(to_path))?;
+    let count = source.len().map_err(Error::io(from_path))? / PAGE_BYTES as u64;
+    let mut bytes = Vec::new();
+    for first in (0..count as u32).step_by(PAGES_AT_ONCE as usize) {
+        let pages = (count as u32 - first).min(PAGES_AT_ONCE);
+        bytes.resize(pages as usize * PAGE_BYTES, 0);
+        let offset = offset_of(PageId(first));
+        source.read_at(&mut bytes, offset).map_err(Error::io(from_path))?;
+        for (id, bytes) in (first..).zip(bytes.chunks(PAGE_BYTES)) {
+            let (file, page) = (from_path.to_string(), PageId(id));
+            page::judge(bytes, page, identity).map_err(|fault| Error::Damaged {
+                file,
+                offset: offset_of(page),
+                page,
+                fault,
+            })?;
+        }
+        target.write_at(&[IoSlice::new(&bytes)], offset).map_err(Error::io(to_path))?;
+    }
+    target.sync().map_err(Error::io(to_path))
+}
+
+/// Less than a sector, so it is written whole or not at all.
+fn write_note<D: Disk>(disk: &D, path: &str, note: &[u8; NOTE_BYTES]) -> Result<(), Error> {
+    let file = disk.open(path, OpenMode::Cached).map_err(Error::io(path))?;
+    file.write_at(&[IoSlice::new(note)], 0).and_then(|()| file.sync()).map_err(Error::io(path))
+}
+
+fn read_note<D: Disk>(disk: &D, path: &str, magic: [u8; 8]) -> Result<Option<Backup>, Error> {
+    let file = match disk.open(path, OpenMode::Read) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        file => file.map_err(Error::io(path))?,
+    };
+    let mut note = [0; NOTE_BYTES];
+    file.read_at(&mut note, 0).map_err(Error::io(path))?;
+    if note[..8] != magic || u32_at(&note, 12) != note_crc(&note) {
+        return Ok(None);
+    }
+    if u32_at(&note, 8) != VERSION {
+        return Err(foreign(path, "it is of a version that this software does not know"));
+    }
+    let number = |place: usize| u64_at(&note, 16 + 8 * place);
+    Ok(Some(Backup { identity: number(0), redo_from: Lsn(number(1)), end: Lsn(number(2)) }))
+}
+
+fn note_crc(note: &[u8; NOTE_BYTES]) -> u32 {
+    let mut hasher = Hasher::new();
+    hasher.update(&note[..12]);
+    hasher.update(&note[16..]);
+    hasher.finalize()
+}
+
+fn join(dir: &str, name: &str) -> String {
+    if dir.is_empty() { name.to_string() } else { format!("{dir}/{name}") }
+}
+
+fn foreign(file: &str, why: &str) -> Error {
+    Error::Foreign { file: file.to_string(), why: why.to_string() }
+}
