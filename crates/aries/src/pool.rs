@@ -415,7 +415,11 @@ impl Pool {
             }
             passed_over.iter().for_each(|place| drop(self.frames[*place].latch.read()));
         }
-        self.sync_pages(&mut *self.usable()?)
+        let mut written = self.usable()?;
+        let synced = self.sync_pages(&mut written);
+        // A second try may succeed over pages that were thrown away.
+        written.failed |= synced.is_err();
+        synced
     }
 
     fn changed_below(&self, lsn: Lsn) -> Vec<usize> {

@@ -164,3 +164,24 @@ fn a_full_disk_refuses_what_needs_room_and_loses_nothing() {
     let (engine, _) = Engine::open(disk.mount(), "db", small()).unwrap();
     assert_eq!(rows(&engine, "rows").len(), count as usize + 1);
 }
+
+/// The kernel may have thrown away what it could not write, and call the next sync a success.
+#[test]
+fn a_checkpoint_after_a_failed_sync_of_pages_gives_no_log_back() {
+    for n in 1..12 {
+        let disk = SimDisk::new();
+        let (engine, _) = Engine::open(disk.mount(), "db", small()).unwrap();
+        let tree = engine.tree("t").unwrap();
+        for number in 0..40u32 {
+            tree.put_now(&engine, &number.to_le_bytes(), &[7; 1500]).unwrap();
+        }
+        engine.sync().unwrap();
+        disk.fail_sync(n, ErrorKind::Other, SyncFault::Drops);
+        if engine.checkpoint().is_err() {
+            assert!(engine.checkpoint().is_err(), "sync {n} failed, and the next checkpoint not");
+        }
+        disk.crash_with(|_| false);
+        let (engine, _) = Engine::open(disk.mount(), "db", small()).unwrap();
+        assert_eq!(rows(&engine, "t").len(), 40, "sync {n}");
+    }
+}
