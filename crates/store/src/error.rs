@@ -19,6 +19,9 @@ pub enum StoreError {
     /// The commit log cannot be opened.
     #[error("the commit log cannot be opened: {0}")]
     Log(#[from] LogError),
+    /// The engine of the `btree` backend cannot be opened: the text says why.
+    #[error(transparent)]
+    Engine(#[from] ombak_aries::Error),
     /// A later version of Ombak has written here: use that one, or a copy from before.
     #[error("the data is in format {found}, and this version knows formats up to {known}")]
     NewerFormat {

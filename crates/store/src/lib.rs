@@ -1,11 +1,12 @@
 //! Where entries are kept: ordered maps from key to bytes, one for each partition, behind one pair of traits.
 //!
 //! The traits are [`base::Device`](ombak_base::Device), the half beside a shard that answers at once, and
-//! [`base::Writer`](ombak_base::Writer), the half on a thread of its own that makes things durable. Two backends
-//! implement them, and one conformance suite with a naive oracle runs over both:
+//! [`base::Writer`](ombak_base::Writer), the half on a thread of its own that makes things durable. Three backends
+//! implement them, and one conformance suite with a naive oracle runs over all:
 //!
 //! - [`memory`]: ordered maps and nothing else. For caches and tests.
 //! - [`log`](mod@log): files per vnode behind one commit log per node. The default. Its module is the essay.
+//! - [`btree`]: one B+tree on pages behind one log, for more keys than memory holds.
 //!
 //! [`Store`] and [`StoreWriter`] are the choice between them, made by the host at start.
 //!
@@ -38,6 +39,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+pub mod btree;
 mod budget;
 mod error;
 pub mod log;
@@ -50,4 +52,4 @@ mod conformance;
 
 pub use error::StoreError;
 pub use status::PartitionStatus;
-pub use store::{OpenedStore, Store, StoreWriter};
+pub use store::{OpenedStore, Store, StoreCommit, StoreNotice, StoreNotices, StoreWriter};

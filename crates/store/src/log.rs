@@ -53,7 +53,7 @@ mod read;
 mod record;
 mod redo;
 mod revive;
-mod room;
+pub(crate) mod room;
 mod scan;
 mod snapshot;
 mod strand;
@@ -88,7 +88,7 @@ pub fn shard_of(partition: Partition, shards: u16) -> ShardId {
 }
 
 /// Writes a small file, and syncs it. Its name is not durable.
-fn write_whole<D: Disk>(disk: &D, path: &str, bytes: &[u8]) -> io::Result<()> {
+pub(crate) fn write_whole<D: Disk>(disk: &D, path: &str, bytes: &[u8]) -> io::Result<()> {
     let file = disk.open(path, OpenMode::Cached)?;
     file.set_len(0)?;
     file.write_at(&[IoSlice::new(bytes)], 0)?;

@@ -7,6 +7,7 @@ use ombak_base::{
     Stamp, Upkeep, Writer, WriterUsage,
 };
 
+use crate::btree::{self, BtreeCommit, BtreeDevice, BtreeNotice, BtreeOptions, BtreeWriter};
 use crate::error::StoreError;
 use crate::log::{
     self, LogCommit, LogDevice, LogNotice, LogWriter, Options, Recovered, Snapshot, SnapshotError,
@@ -20,6 +21,8 @@ pub enum Store<D: Disk> {
     Memory(Memory),
     /// In files behind a commit log.
     Log(Box<LogDevice<D>>),
+    /// In a tree of pages behind a log.
+    Btree(Box<BtreeDevice>),
 }
 
 /// The writer of all shards' [`Store`]s.
@@ -28,7 +31,28 @@ pub enum StoreWriter<D: Disk> {
     Memory(MemoryWriter),
     /// Writes the commit log and the files.
     Log(Box<LogWriter<D>>),
+    /// Changes the tree and writes its log.
+    Btree(Box<BtreeWriter<D>>),
 }
+
+/// What goes to a [`StoreWriter`]: of the backend that was chosen.
+pub enum StoreCommit {
+    /// See [`LogCommit`].
+    Log(LogCommit),
+    /// See [`BtreeCommit`].
+    Btree(BtreeCommit),
+}
+
+/// What comes back to a [`Store`].
+pub enum StoreNotice<F> {
+    /// See [`LogNotice`].
+    Log(LogNotice<F>),
+    /// See [`BtreeNotice`].
+    Btree(BtreeNotice),
+}
+
+/// Notices of a [`StoreWriter`], each for a shard.
+pub type StoreNotices<D> = Vec<(ShardId, StoreNotice<<D as Disk>::File>)>;
 
 /// All of a node's storage, and what a start found.
 pub type OpenedStore<D> = (Vec<Store<D>>, StoreWriter<D>, Recovered);
@@ -47,11 +71,23 @@ impl<D: Disk> Store<D> {
         Ok((stores, StoreWriter::Log(Box::new(writer)), recovered))
     }
 
+    /// The stores on `disk` for `shards` shards: see [`btree::open`].
+    pub fn btree(
+        disk: D,
+        shards: u16,
+        options: BtreeOptions,
+    ) -> Result<OpenedStore<D>, StoreError> {
+        let (devices, writer, recovered) = btree::open(disk, shards, options)?;
+        let stores = devices.into_iter().map(|device| Store::Btree(Box::new(device))).collect();
+        Ok((stores, StoreWriter::Btree(Box::new(writer)), recovered))
+    }
+
     /// The partitions that something was ever stored in, in order.
     pub fn partitions(&self) -> Vec<Partition> {
         match self {
             Store::Memory(memory) => memory.partitions(),
             Store::Log(log) => log.partitions(),
+            Store::Btree(btree) => btree.partitions(),
         }
     }
 
@@ -60,18 +96,20 @@ impl<D: Disk> Store<D> {
         match self {
             Store::Memory(memory) => memory.status(partition),
             Store::Log(log) => log.status(partition),
+            Store::Btree(btree) => btree.status(partition),
         }
     }
 }
 
 impl<D: Disk> Device for Store<D> {
-    type Commit = LogCommit;
-    type Notice = LogNotice<D::File>;
+    type Commit = StoreCommit;
+    type Notice = StoreNotice<D::File>;
 
     fn load(&mut self, partition: Partition, key: &[u8]) -> Load {
         match self {
             Store::Memory(memory) => memory.load(partition, key),
             Store::Log(log) => log.load(partition, key),
+            Store::Btree(btree) => btree.load(partition, key),
         }
     }
 
@@ -79,6 +117,7 @@ impl<D: Disk> Device for Store<D> {
         match self {
             Store::Memory(memory) => memory.peek(partition, key),
             Store::Log(log) => log.peek(partition, key),
+            Store::Btree(btree) => btree.peek(partition, key),
         }
     }
 
@@ -86,6 +125,7 @@ impl<D: Disk> Device for Store<D> {
         match self {
             Store::Memory(memory) => memory.store(partition, key, entry),
             Store::Log(log) => log.store(partition, key, entry),
+            Store::Btree(btree) => btree.store(partition, key, entry),
         }
     }
 
@@ -93,29 +133,35 @@ impl<D: Disk> Device for Store<D> {
         match self {
             Store::Memory(memory) => memory.scan(scan),
             Store::Log(log) => log.scan(scan),
+            Store::Btree(btree) => btree.scan(scan),
         }
     }
 
-    fn take_commit(&mut self) -> Option<LogCommit> {
+    fn take_commit(&mut self) -> Option<StoreCommit> {
         match self {
             Store::Memory(memory) => memory.take_commit().map(|never| match never {}),
-            Store::Log(log) => log.take_commit(),
+            Store::Log(log) => log.take_commit().map(StoreCommit::Log),
+            Store::Btree(btree) => btree.take_commit().map(StoreCommit::Btree),
         }
     }
 
-    fn take_upkeep(&mut self) -> Option<Upkeep<LogNotice<D::File>>> {
+    fn take_upkeep(&mut self) -> Option<Upkeep<StoreNotice<D::File>>> {
         match self {
-            // Memory needs none.
-            Store::Memory(_) => None,
-            Store::Log(log) => log.take_upkeep(),
+            // These need none.
+            Store::Memory(_) | Store::Btree(_) => None,
+            Store::Log(log) => Some(match log.take_upkeep()? {
+                Upkeep::Run(job) => Upkeep::Run(Box::new(|| StoreNotice::Log(job()))),
+                Upkeep::Damaged(partition) => Upkeep::Damaged(partition),
+            }),
         }
     }
 
-    fn notice(&mut self, notice: LogNotice<D::File>) {
-        match self {
-            // No writer of memory ever says anything.
-            Store::Memory(_) => {}
-            Store::Log(log) => log.notice(notice),
+    fn notice(&mut self, notice: StoreNotice<D::File>) {
+        match (self, notice) {
+            (Store::Log(log), StoreNotice::Log(notice)) => log.notice(notice),
+            (Store::Btree(btree), StoreNotice::Btree(notice)) => btree.notice(notice),
+            // No writer of memory ever says anything, and no other writer's notice comes here.
+            (Store::Memory(_) | Store::Log(_) | Store::Btree(_), _) => {}
         }
     }
 
@@ -123,6 +169,7 @@ impl<D: Disk> Device for Store<D> {
         match self {
             Store::Memory(memory) => memory.durable(),
             Store::Log(log) => log.durable(),
+            Store::Btree(btree) => btree.durable(),
         }
     }
 
@@ -130,6 +177,7 @@ impl<D: Disk> Device for Store<D> {
         match self {
             Store::Memory(memory) => memory.pending_bytes(),
             Store::Log(log) => log.pending_bytes(),
+            Store::Btree(btree) => btree.pending_bytes(),
         }
     }
 
@@ -137,55 +185,69 @@ impl<D: Disk> Device for Store<D> {
         match self {
             Store::Memory(memory) => memory.usage(),
             Store::Log(log) => log.usage(),
+            Store::Btree(btree) => btree.usage(),
         }
     }
 }
 
 impl<D: Disk> StoreWriter<D> {
-    /// Leaves nothing for the next start to replay: see [`LogWriter::checkpoint`].
-    pub fn checkpoint(
-        &mut self,
-        notices: &mut Vec<(ShardId, LogNotice<D::File>)>,
-    ) -> io::Result<bool> {
+    /// Leaves nothing for the next start to replay: see [`LogWriter::checkpoint`] and [`BtreeWriter::checkpoint`].
+    pub fn checkpoint(&mut self, notices: &mut StoreNotices<D>) -> io::Result<bool> {
         match self {
             StoreWriter::Memory(_) => Ok(true),
-            StoreWriter::Log(log) => log.checkpoint(notices),
+            StoreWriter::Log(log) => of_log(notices, |notices| log.checkpoint(notices)),
+            StoreWriter::Btree(btree) => of_btree(notices, |notices| btree.checkpoint(notices)),
         }
     }
-}
 
-impl<D: Disk> StoreWriter<D> {
     /// Copies everything into a directory of its own: see [`LogWriter::begin_snapshot`].
     pub fn begin_snapshot(&mut self, wanted: Snapshot) {
-        match self {
+        let why = match self {
+            StoreWriter::Log(log) => return log.begin_snapshot(wanted),
             StoreWriter::Memory(_) => {
-                let why = "this node keeps its data in memory: there is nothing on disk to copy";
-                (wanted.done)(Err(SnapshotError::Impossible(why)));
+                "this node keeps its data in memory: there is nothing on disk to copy"
             }
-            StoreWriter::Log(log) => log.begin_snapshot(wanted),
-        }
+            StoreWriter::Btree(_) => {
+                "the btree backend makes no copies while it runs: copy the directory of a stopped node"
+            }
+        };
+        (wanted.done)(Err(SnapshotError::Impossible(why)));
     }
 }
 
 impl<D: Disk> Writer for StoreWriter<D> {
-    type Commit = LogCommit;
-    type Notice = LogNotice<D::File>;
+    type Commit = StoreCommit;
+    type Notice = StoreNotice<D::File>;
 
     fn write(
         &mut self,
-        commits: Vec<(ShardId, LogCommit)>,
-        notices: &mut Vec<(ShardId, LogNotice<D::File>)>,
+        commits: Vec<(ShardId, StoreCommit)>,
+        notices: &mut StoreNotices<D>,
     ) -> io::Result<()> {
         match self {
             StoreWriter::Memory(_) => Ok(()),
-            StoreWriter::Log(log) => log.write(commits, notices),
+            StoreWriter::Log(log) => {
+                let commits = commits.into_iter().filter_map(|(shard, commit)| match commit {
+                    StoreCommit::Log(commit) => Some((shard, commit)),
+                    StoreCommit::Btree(_) => None, // No other backend's commit comes here.
+                });
+                of_log(notices, |notices| log.write(commits.collect(), notices))
+            }
+            StoreWriter::Btree(btree) => {
+                let commits = commits.into_iter().filter_map(|(shard, commit)| match commit {
+                    StoreCommit::Btree(commit) => Some((shard, commit)),
+                    StoreCommit::Log(_) => None, // As above.
+                });
+                of_btree(notices, |notices| btree.write(commits.collect(), notices))
+            }
         }
     }
 
-    fn tidy(&mut self, notices: &mut Vec<(ShardId, LogNotice<D::File>)>) -> io::Result<bool> {
+    fn tidy(&mut self, notices: &mut StoreNotices<D>) -> io::Result<bool> {
         match self {
             StoreWriter::Memory(_) => Ok(false),
-            StoreWriter::Log(log) => log.tidy(notices),
+            StoreWriter::Log(log) => of_log(notices, |notices| log.tidy(notices)),
+            StoreWriter::Btree(btree) => of_btree(notices, |notices| btree.tidy(notices)),
         }
     }
 
@@ -193,6 +255,7 @@ impl<D: Disk> Writer for StoreWriter<D> {
         match self {
             StoreWriter::Memory(_) => WriterUsage::default(),
             StoreWriter::Log(log) => log.usage(),
+            StoreWriter::Btree(btree) => btree.usage(),
         }
     }
 
@@ -201,6 +264,29 @@ impl<D: Disk> Writer for StoreWriter<D> {
             // Memory has no disk.
             StoreWriter::Memory(_) => false,
             StoreWriter::Log(log) => log.is_full(),
+            StoreWriter::Btree(btree) => btree.is_full(),
         }
     }
+}
+
+/// Acts, and passes the backend's own notices on.
+fn of_log<F, T>(
+    notices: &mut Vec<(ShardId, StoreNotice<F>)>,
+    act: impl FnOnce(&mut Vec<(ShardId, LogNotice<F>)>) -> T,
+) -> T {
+    let mut own = Vec::new();
+    let done = act(&mut own);
+    notices.extend(own.into_iter().map(|(shard, notice)| (shard, StoreNotice::Log(notice))));
+    done
+}
+
+/// The same.
+fn of_btree<F, T>(
+    notices: &mut Vec<(ShardId, StoreNotice<F>)>,
+    act: impl FnOnce(&mut Vec<(ShardId, BtreeNotice)>) -> T,
+) -> T {
+    let mut own = Vec::new();
+    let done = act(&mut own);
+    notices.extend(own.into_iter().map(|(shard, notice)| (shard, StoreNotice::Btree(notice))));
+    done
 }

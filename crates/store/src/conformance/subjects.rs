@@ -6,6 +6,7 @@ use ombak_base::{Device, ShardId, Writer};
 use ombak_sim::{Rng, SimDisk, SyncFault};
 
 use super::ops::Fault;
+use crate::btree::{self, BtreeDevice, BtreeOptions, BtreeWriter};
 use crate::log::{self, LogDevice, LogWriter, Options};
 use crate::memory::{Memory, MemoryWriter};
 use crate::{Store, StoreWriter};
@@ -19,6 +20,9 @@ pub trait Subject {
     type Writer: Writer<Commit = <Self::Device as Device>::Commit, Notice = <Self::Device as Device>::Notice>;
     /// Whether anything outlives the process.
     const SURVIVES: bool;
+    /// Whether keys may outgrow memory: then a peek may not know, and a read may have to make room in memory by a write,
+    /// and so fail after one has.
+    const READS_PAGES: bool = false;
 
     /// `None`: this start failed, and another may not.
     fn open(&mut self, shards: u16) -> Option<(Vec<Self::Device>, Self::Writer)>;
@@ -134,6 +138,89 @@ impl Subject for EitherSubject {
         let opened = Store::log(self.disk.mount(), shards, small_options());
         let (devices, writer, recovered) = opened.ok()?;
         assert_eq!(recovered.damage, [], "a crash damages nothing");
+        Some((devices, writer))
+    }
+
+    fn crash(&mut self, seed: u64) {
+        crash(&self.disk, seed);
+    }
+
+    fn inject(&mut self, fault: Fault) {
+        inject(&self.disk, fault);
+    }
+
+    fn checkpoint(writer: &mut Self::Writer, notices: &mut Notices<Self>) -> io::Result<()> {
+        writer.checkpoint(notices).map(|_| ())
+    }
+}
+
+/// So few pages that most are read from the disk again and again.
+pub fn small_btree() -> BtreeOptions {
+    BtreeOptions {
+        pool_bytes: 32 * 8192,
+        log_segment_bytes: 64 * 1024,
+        log_segments_max: 16,
+        checkpoint_bytes: 128 * 1024,
+        reserve_bytes: 32 * 1024,
+    }
+}
+
+pub struct BtreeSubject {
+    disk: SimDisk,
+}
+
+impl BtreeSubject {
+    pub fn new() -> BtreeSubject {
+        BtreeSubject { disk: SimDisk::new() }
+    }
+}
+
+impl Subject for BtreeSubject {
+    type Device = BtreeDevice;
+    type Writer = BtreeWriter<SimDisk>;
+    const SURVIVES: bool = true;
+    const READS_PAGES: bool = true;
+
+    fn open(&mut self, shards: u16) -> Option<(Vec<Self::Device>, Self::Writer)> {
+        let opened = btree::open(self.disk.mount(), shards, small_btree());
+        let opened = opened.inspect_err(|error| println!("a start failed: {error}"));
+        let (devices, writer, _) = opened.ok()?;
+        Some((devices, writer))
+    }
+
+    fn crash(&mut self, seed: u64) {
+        crash(&self.disk, seed);
+    }
+
+    fn inject(&mut self, fault: Fault) {
+        inject(&self.disk, fault);
+    }
+
+    fn checkpoint(writer: &mut Self::Writer, notices: &mut Notices<Self>) -> io::Result<()> {
+        writer.checkpoint(notices).map(|_| ())
+    }
+}
+
+/// The `btree` backend behind the choice.
+pub struct EitherBtreeSubject {
+    disk: SimDisk,
+}
+
+impl EitherBtreeSubject {
+    pub fn new() -> EitherBtreeSubject {
+        EitherBtreeSubject { disk: SimDisk::new() }
+    }
+}
+
+impl Subject for EitherBtreeSubject {
+    type Device = Store<SimDisk>;
+    type Writer = StoreWriter<SimDisk>;
+    const SURVIVES: bool = true;
+    const READS_PAGES: bool = true;
+
+    fn open(&mut self, shards: u16) -> Option<(Vec<Self::Device>, Self::Writer)> {
+        let opened = Store::btree(self.disk.mount(), shards, small_btree());
+        let (devices, writer, _) = opened.ok()?;
         Some((devices, writer))
     }
 
