@@ -36,6 +36,8 @@ pub enum BackendName {
     /// On disk: a commit log, and files per vnode.
     #[default]
     Log,
+    /// On disk: a tree of pages and its log; keys may outgrow memory.
+    Btree,
     /// In memory: everything is gone when the node stops.
     Memory,
 }
@@ -43,7 +45,7 @@ pub enum BackendName {
 impl BackendName {
     /// Whether there is anything to keep.
     pub fn needs_directory(self) -> bool {
-        self == BackendName::Log
+        self != BackendName::Memory
     }
 }
 
@@ -51,6 +53,7 @@ impl fmt::Display for BackendName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             BackendName::Log => "log",
+            BackendName::Btree => "btree",
             BackendName::Memory => "memory",
         })
     }

@@ -53,7 +53,7 @@ mod tests {
 
         #[test]
         fn likely_options(
-            input in "((dir|name|pb|members|ring_size|backend|shards|insecure|log|x|\\[a\\])( = (\"[a\\\\n\u{e9}=:0\"]{0,4}\"|\\[(\"a=b:1\",? ?){0,2}\\]|'''\n.'''|-?[0-9]{1,6}|true|\"log\"|\"memory\"))?[ #]?\n){0,5}",
+            input in "((dir|name|pb|members|ring_size|backend|shards|insecure|log|x|\\[a\\])( = (\"[a\\\\n\u{e9}=:0\"]{0,4}\"|\\[(\"a=b:1\",? ?){0,2}\\]|'''\n.'''|-?[0-9]{1,6}|true|\"log\"|\"btree\"|\"memory\"))?[ #]?\n){0,5}",
         ) {
             options_toml(input.as_bytes());
         }

@@ -84,6 +84,7 @@ fn node_options(settings: Settings) -> Options {
         delete_mode: settings.delete_mode,
         backend: match settings.backend {
             BackendName::Log => Backend::Log,
+            BackendName::Btree => Backend::Btree,
             BackendName::Memory => Backend::Memory,
         },
         shards: settings.shards,

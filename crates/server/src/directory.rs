@@ -25,7 +25,9 @@ pub(crate) const IDENTITY: &str = "node.toml";
 const IDENTITY_NEW: &str = "node.toml.new";
 const IDENTITY_BYTES_MAX: usize = 1024 * 1024;
 /// What a store leaves behind.
-const DATA: [&str; 2] = ["vnodes", "commit-log"];
+const DATA: [&str; 3] = ["vnodes", "commit-log", BTREE_DIR];
+/// Of the `btree` backend.
+const BTREE_DIR: &str = "btree";
 
 /// A directory that no other process has, as long as this value lives.
 pub(crate) struct Directory {
@@ -68,6 +70,11 @@ impl Directory {
     pub fn identity_text(&self) -> Result<String, StartError> {
         let text = self.read().map_err(|source| self.failed(source))?;
         text.ok_or_else(|| StartError::NoIdentity(self.path.clone()))
+    }
+
+    /// Whether it is of the `btree` backend.
+    pub fn is_btree(&self) -> Result<bool, StartError> {
+        Ok(!self.disk.list(BTREE_DIR).map_err(|source| self.failed(source))?.is_empty())
     }
 
     /// The files in it.

@@ -32,14 +32,14 @@ pub enum StartError {
         /// What the system said.
         source: io::Error,
     },
-    /// The log backend without a directory.
-    #[error("the log backend needs a data directory: give --dir, or --backend memory")]
+    /// A backend that keeps its data, without a directory.
+    #[error("this backend needs a data directory: give --dir, or --backend memory")]
     NoDirectory,
     /// Another process has the directory.
     #[error("data directory {} is in use by another process", .0.display())]
     Locked(PathBuf),
     /// No node has stored anything there.
-    #[error("{} is no data directory of a node with the log backend: it has no node.toml, or no data", .0.display())]
+    #[error("{} is no data directory of a node that keeps its data: it has no node.toml, or no data", .0.display())]
     NoData(PathBuf),
     /// The directory cannot be used.
     #[error("data directory {}: {source}", dir.display())]

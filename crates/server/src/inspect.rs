@@ -91,13 +91,16 @@ pub struct Inspection {
 }
 
 impl Inspection {
-    /// Opens a directory that a node with the `log` backend has made.
+    /// Opens a directory that a node with the `log` or the `btree` backend has made.
     pub fn open(dir: &Path) -> Result<Inspection, StartError> {
         let directory = Directory::open_existing(dir)?;
         let identity = directory.identity()?;
         let failed = |source| StartError::Store { dir: dir.into(), source };
-        let (mut stores, _, recovered) =
-            Store::log(directory.disk(), 1, Default::default()).map_err(failed)?;
+        let opened = match directory.is_btree()? {
+            true => Store::btree(directory.disk(), 1, Default::default()),
+            false => Store::log(directory.disk(), 1, Default::default()),
+        };
+        let (mut stores, _, recovered) = opened.map_err(failed)?;
         let store = stores.pop().ok_or(StartError::NoDirectory)?;
         let report = StoreReport {
             node: identity.node,

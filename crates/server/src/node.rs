@@ -253,6 +253,7 @@ fn facts(options: &Options, place: &Place) -> NodeFacts {
         backend: match options.backend {
             Backend::Memory => "riak_kv_memory_backend",
             Backend::Log => "ombak_log_backend",
+            Backend::Btree => "ombak_btree_backend",
         },
         dir: options.dir.clone(),
     }

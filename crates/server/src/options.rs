@@ -22,6 +22,8 @@ pub enum Backend {
     /// In files behind a commit log.
     #[default]
     Log,
+    /// In a tree of pages behind a log: keys may outgrow memory.
+    Btree,
 }
 
 /// Everything that an operator chooses.
@@ -55,6 +57,8 @@ pub struct Options {
     pub record_bytes: usize,
     /// How the log backend uses disk and memory.
     pub log: ombak_store::log::Options,
+    /// How the btree backend does.
+    pub btree: ombak_store::btree::BtreeOptions,
 }
 
 impl Default for Options {
@@ -76,6 +80,7 @@ impl Default for Options {
             limits: ombak_runtime::Limits::default(),
             record_bytes: 0,
             log: ombak_store::log::Options::default(),
+            btree: ombak_store::btree::BtreeOptions::default(),
         }
     }
 }

@@ -33,7 +33,10 @@ impl Storage {
             return Ok(Storage { devices, writer, recovered: Recovered::default() });
         }
         let directory = directory.ok_or(StartError::NoDirectory)?;
-        let opened = Store::log(directory.disk(), shards, options.log);
+        let opened = match options.backend {
+            Backend::Btree => Store::btree(directory.disk(), shards, options.btree),
+            Backend::Log | Backend::Memory => Store::log(directory.disk(), shards, options.log),
+        };
         let (devices, writer, recovered) =
             opened.map_err(|source| StartError::Store { dir: directory.path().into(), source })?;
         for damage in &recovered.damage {

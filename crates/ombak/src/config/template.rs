@@ -66,8 +66,9 @@ const DELETE_MODE: &str = "\
 How long a tombstone stays once all owners have it on disk, as text: \"immediate\"; milliseconds, such as \"3000\", which
 is Riak's default; or \"keep\". While it stays, a reader hears that the key was deleted. The same on all nodes.";
 const BACKEND: &str = "\
-Where the data lives: \"log\" on disk, synced before a write is acknowledged as durable; \"memory\" is gone when
-the node stops, so that its vnodes come back incomplete.";
+Where the data lives: \"log\" on disk, synced before a write is acknowledged as durable, with all keys in memory; \"btree\"
+on disk, too, for more keys than memory holds; \"memory\" is gone when the node stops, so that its vnodes come back
+incomplete. A directory that one backend has made is refused by another.";
 const SHARDS: &str = "Event loops, each a thread with its own share of the vnodes: one per core, here and by default.";
 const RECORD_MIB: &str = "\
 How many MiB of memory the node spends on what its shards were given and did last: `ombak record` writes it to a file that

@@ -94,6 +94,7 @@ impl Site {
             backend: match self.backend {
                 Backend::Memory => "memory".into(),
                 Backend::Log => "log".into(),
+                Backend::Btree => "btree".into(),
             },
             epoch: self.topology.epoch.0,
             ring_size: self.topology.ring.size(),
