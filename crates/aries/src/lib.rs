@@ -127,6 +127,8 @@
 //!   new header and is overwritten. A file whose every block has been written before costs the file system
 //!   nothing when it is written again; one that grows costs an entry in the file system's own log, with every
 //!   sync. That is most of the difference between 45 and 150 µs.
+//! - **Archive** ([`Archive`]): copies of segments that are full, kept elsewhere. With it, and a backup of the pages
+//!   ([`Engine::backup`]), a database that was lost comes back as it was at any record since.
 //! - **Batch**: what one sync writes. It begins at a block of 4 KiB and is padded to one, so that no write ever
 //!   touches a block that holds something durable: what a power cut in the middle of a write can spoil was not
 //!   acknowledged.

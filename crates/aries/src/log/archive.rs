@@ -132,6 +132,8 @@ struct Source {
     end: u64,
     /// Nothing is written to it any more.
     whole: bool,
+    /// Where the next segment begins, if there is one.
+    next: Option<Lsn>,
 }
 
 impl Archive {
@@ -203,7 +205,8 @@ impl<D: Disk> Segments<D> {
         let count = self.live.partition_point(|segment| segment.header.sequence < sequence);
         let segment = self.live.get(count)?;
         let end = segment.end.min(segment.header.bytes);
-        Some(Source { header: segment.header, end, whole: count + 1 < self.live.len() })
+        let next = self.live.get(count + 1).map(|next| next.header.first_lsn);
+        Some(Source { header: segment.header, end, whole: next.is_some(), next })
     }
 
     fn read_raw(&self, sequence: u64, buffer: &mut [u8], at: u64) -> Result<(), ArchiveError> {
@@ -231,11 +234,17 @@ impl<D: Disk> SharedLog<D> {
     /// always the same archive, or its records are in none. The first call includes
     /// [`keep_for_archive`](SharedLog::keep_for_archive).
     pub fn archive(&self, archive: &Archive) -> Result<bool, ArchiveError> {
+        self.archive_one(archive, Lsn(u64::MAX))
+    }
+
+    /// The same, if the segment does not begin behind `last`.
+    fn archive_one(&self, archive: &Archive, last: Lsn) -> Result<bool, ArchiveError> {
         self.keep_for_archive();
         let files = self.files();
         let source = files.source(files.kept_from.unwrap_or(0));
         drop(files);
-        let Some(source) = source.filter(|source| source.whole) else { return Ok(false) };
+        let wanted = |source: &Source| source.whole && source.header.first_lsn <= last;
+        let Some(source) = source.filter(wanted) else { return Ok(false) };
         self.copy_segment(&source, archive)?;
         let mut files = self.files();
         files.kept_from = files.kept_from.max(Some(source.header.sequence + 1));
@@ -244,14 +253,15 @@ impl<D: Disk> SharedLog<D> {
         Ok(true)
     }
 
-    /// Copies everything that is durable and not in the archive yet, the durable part of the current segment included.
+    /// Copies everything that is durable now and not in the archive yet, the durable part of the current segment included.
     /// Answers up to where (inclusive) the archive has everything.
     pub fn archive_durable(&self, archive: &Archive) -> Result<Lsn, ArchiveError> {
-        while self.archive(archive)? {}
-        self.copy_from(self.durable(), archive)
+        let last = self.durable();
+        while self.archive_one(archive, last)? {}
+        self.copy_from(last, archive)
     }
 
-    /// Copies everything that is durable, from the segment on that has `from`, into an archive that need not be this log's
+    /// Copies everything that is durable now, from the segment on that has `from`, into an archive that need not be this log's
     /// own. Who calls has a mark at or below `from`. Answers up to where.
     pub(crate) fn copy_from(&self, from: Lsn, archive: &Archive) -> Result<Lsn, ArchiveError> {
         let files = self.files();
@@ -259,13 +269,14 @@ impl<D: Disk> SharedLog<D> {
         let first = files.live.get(count.saturating_sub(1));
         let mut sequence = first.map_or(0, |segment| segment.header.sequence);
         drop(files);
+        // What is appended meanwhile is not waited for: it may never end.
+        let last = self.durable();
         loop {
-            let durable = self.durable();
             let source = self.files().source(sequence);
-            let Some(source) = source else { return Ok(durable) };
+            let Some(source) = source else { return Ok(last) };
             self.copy_segment(&source, archive)?;
-            if !source.whole {
-                return Ok(durable);
+            if source.next.is_none_or(|next| next > last) {
+                return Ok(last);
             }
             sequence = source.header.sequence + 1;
         }

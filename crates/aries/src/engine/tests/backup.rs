@@ -27,29 +27,51 @@ struct Load {
     engine: Engine,
     tree: Tree,
     archive: Archive,
+    archived: bool,
     rng: Rng,
     rows: Rows,
     /// After the record at which it became durable.
     states: BTreeMap<Lsn, Rows>,
     /// Never commits, and has keys of its own.
     open: Option<Transaction>,
+    /// That one is never replaced by another.
+    patient: bool,
+    keys: u64,
 }
 
 impl Load {
     fn new(disk: &SimDisk, seed: u64) -> Load {
-        let (engine, _) = Engine::open(disk.mount(), "db", archived()).unwrap();
+        Load::with(disk, seed, archived())
+    }
+
+    fn with(disk: &SimDisk, seed: u64, options: EngineOptions) -> Load {
+        let archived = options.archived;
+        let (engine, _) = Engine::open(disk.mount(), "db", options).unwrap();
         let tree = engine.tree("rows").unwrap();
         let open = Some(engine.begin());
         let (rows, states) = (Rows::new(), BTreeMap::new());
-        Load { engine, tree, archive: archive(disk), rng: Rng::new(seed), rows, states, open }
+        Load {
+            engine,
+            tree,
+            archive: archive(disk),
+            archived,
+            rng: Rng::new(seed),
+            rows,
+            states,
+            open,
+            patient: false,
+            keys: 300,
+        }
     }
 
     /// A transaction of a few rows; now and then another that is taken back, and one that goes on.
     fn step(&mut self) {
-        while self.engine.archive(&self.archive).unwrap() {}
+        if self.archived {
+            while self.engine.archive(&self.archive).unwrap() {}
+        }
         let mut txn = self.engine.begin();
         for _ in 0..1 + self.rng.below(6) {
-            let key = format!("{:04}", self.rng.below(300)).into_bytes();
+            let key = format!("{:04}", self.rng.below(self.keys)).into_bytes();
             if self.rng.chance(1, 3) {
                 let there = self.tree.delete(&mut txn, &key).unwrap();
                 assert_eq!(there, self.rows.remove(&key).is_some());
@@ -65,10 +87,10 @@ impl Load {
         let mut back = self.engine.begin();
         self.tree.put(&mut back, format!("back {}", self.rng.below(9)).as_bytes(), &key).unwrap();
         back.rollback().unwrap();
-        let open = self.open.as_mut().unwrap();
+        let Some(open) = &mut self.open else { return };
         self.tree.put(open, &key, &[1; 300]).unwrap();
-        if self.rng.chance(1, 6) {
-            std::mem::replace(self.open.as_mut().unwrap(), self.engine.begin()).rollback().unwrap();
+        if !self.patient && self.rng.chance(1, 6) {
+            std::mem::replace(open, self.engine.begin()).rollback().unwrap();
         }
     }
 
@@ -227,6 +249,59 @@ fn a_backup_is_enough_for_the_time_when_it_ended() {
     assert!(rows(&engine, "rows").into_iter().collect::<Rows>() == load.at(last));
     let again = Engine::restore(&disk.mount(), "backup", &[], &target, "db", None);
     assert!(matches!(again, Err(Error::Foreign { .. })), "there is a database");
+}
+
+/// So much is logged meanwhile that what the backup needs would be used again.
+#[test]
+fn the_log_is_kept_while_a_backup_is_taken() {
+    for patient in [false, true] {
+        let disk = SimDisk::new();
+        let mut load = Load::with(&disk, 21, small());
+        (load.patient, load.keys) = (patient, 2000);
+        (0..if patient { 60 } else { 300 }).for_each(|_| load.step());
+        if !patient {
+            load.open.take().unwrap().rollback().unwrap();
+        }
+        let engine = load.engine.clone();
+        let load = Arc::new(Mutex::new(load));
+        let during = load.clone();
+        let steps = if patient { 3 } else { 10 };
+        let event = Arc::new(move || (0..steps).for_each(|_| during.lock().step()));
+        engine.backup(&Eventful { disk: disk.mount(), event }, "backup").unwrap();
+        let mut load = Arc::into_inner(load).unwrap().into_inner();
+        load.stop();
+        let target = SimDisk::new();
+        let last = Engine::restore(&disk, "backup", &[], &target, "db", None).unwrap();
+        let (restored, _) = Engine::open(target.mount(), "db", small()).unwrap();
+        assert!(rows(&restored, "rows").into_iter().collect::<Rows>() == load.at(last));
+    }
+}
+
+/// Pages are copied that have changes whose records nobody has made durable.
+#[test]
+fn what_the_copies_have_is_in_the_log() {
+    let disk = SimDisk::new();
+    // Nothing else makes them durable: no page is written, no checkpoint is taken.
+    let log = crate::log::Options { segment_bytes: 64 * 1024, segments_max: 64 };
+    let options = EngineOptions { pool_bytes: 2 << 20, log, checkpoint_bytes: 4 << 20, ..small() };
+    let mut load = Load::with(&disk, 22, options);
+    load.keys = 2000;
+    (0..300).for_each(|_| load.step());
+    let (engine, tree, must) = (load.engine.clone(), load.tree, load.rows.clone());
+    let keys: Vec<_> = must.keys().step_by(40).cloned().collect();
+    load.stop();
+    let open = Mutex::new(engine.begin());
+    let event = Arc::new(move || {
+        for key in &keys {
+            tree.put(&mut open.lock(), key, b"uncommitted").unwrap();
+        }
+    });
+    let backup = engine.backup(&Eventful { disk: disk.mount(), event }, "backup").unwrap();
+    let target = SimDisk::new();
+    Engine::restore(&disk, "backup", &[], &target, "db", Some(backup.end)).unwrap();
+    let (restored, restart) = Engine::open(target.mount(), "db", small()).unwrap();
+    assert!(!restart.losers.is_empty());
+    assert!(rows(&restored, "rows").into_iter().collect::<Rows>() == must);
 }
 
 #[test]

@@ -236,13 +236,13 @@ fn restoring_may_be_cut_at_any_operation() {
     let last = log.archive_durable(&kept).unwrap();
     for n in 1.. {
         let mut ended = false;
-        for seed in 0..8 {
+        for seed in 0..64 {
             let mut rng = Rng::new(seed << 32 | n);
             let disk = SimDisk::new();
             disk.cut_power(n);
             ended = kept.restore(&disk, "db/wal", Lsn(0), None).is_ok();
             disk.cut_power(u64::MAX);
-            disk.crash_with(|_| rng.chance(seed, 7));
+            disk.crash_with(|_| rng.chance(seed % 8, 7));
             let image = disk.snapshot();
             // What is there looks like nothing, like a log that lost records, or is complete.
             if let Ok((_, records)) = open_in(&disk, "db/wal", LARGE) {
