@@ -244,7 +244,10 @@ impl<D: Disk> SharedLog<D> {
     pub fn read(&self, lsn: Lsn) -> Result<(StreamId, Bytes), LogError> {
         if lsn > self.durable() {
             let end = self.0.end.lock();
-            if let Some((stream, payload)) = end.batch.record(lsn) {
+            // What the disk had no room for is taken back all the same.
+            let waiting = end.stuck.iter().chain([&end.batch]);
+            if let Some((stream, payload)) = waiting.into_iter().find_map(|batch| batch.record(lsn))
+            {
                 return Ok((stream, Bytes::copy_from_slice(payload)));
             }
             if lsn >= end.batch.next_lsn() {
@@ -406,7 +409,8 @@ impl<D: Disk> Inner<D> {
             return; // Whoever leads will.
         }
         let low_water = end.low_water();
-        let mut files = self.files.lock();
+        // Nobody's appending waits for somebody's reading: who runs out of room looks again.
+        let Some(mut files) = self.files.try_lock() else { return };
         files.reclaim(low_water);
         let room = room(&files);
         end.set_room(room);

@@ -193,6 +193,8 @@ fn a_batch_that_the_disk_refused_is_written_once_there_is_room() {
     for _ in 0..2 {
         assert!(matches!(log.sync(), Err(LogError::Full)));
         assert_eq!(log.durable(), last);
+        // Whoever has to take it back can read it.
+        assert_eq!(log.read(Lsn(last.0 + 1)).unwrap(), (A, Bytes::from_static(b"four")));
         log.append(B, &[b"more"]).unwrap();
     }
     let mut wait = pin!(log.wait(Lsn(6)));
