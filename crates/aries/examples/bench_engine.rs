@@ -81,6 +81,33 @@ fn main() -> Result<(), Box<dyn Error>> {
         durable(&engine, tree, threads, rows)?;
     }
     println!("{:?}", engine.usage());
+    drop(engine);
+    restart(&root, rows)
+}
+
+/// A log without checkpoints, and the time that a restart takes for it.
+fn restart(root: &str, rows: u64) -> Result<(), Box<dyn Error>> {
+    let options = || EngineOptions {
+        pool_bytes: 512 << 20,
+        checkpoint_bytes: u64::MAX,
+        log: ombak_aries::Options { segments_max: 128, ..Default::default() },
+        ..EngineOptions::default()
+    };
+    let disk = OsDisk::open(root)?;
+    let (engine, _) = Engine::open(disk.clone(), "", options())?;
+    fill(&engine, engine.tree("rows")?, rows)?;
+    engine.sync()?;
+    std::mem::forget(engine); // The process ends here, as far as the disk knows.
+    let (started, before) = (Instant::now(), cpu_seconds());
+    let (_, restart) = Engine::open(disk, "", options())?;
+    let seconds = started.elapsed().as_secs_f64();
+    let megabytes = restart.log.bytes as f64 / 1e6;
+    println!(
+        "restart: {megabytes:.0} MB of log, {} changes redone, {seconds:.2} s, {:.0} MB/s, {:.2} s of CPU",
+        restart.redone,
+        megabytes / seconds,
+        cpu_seconds() - before
+    );
     Ok(())
 }
 

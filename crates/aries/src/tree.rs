@@ -67,6 +67,7 @@ impl ResourceManager for TreeManager {
     }
 
     fn redo(&self, page: &mut Page, change: &[u8]) -> Result<(), &'static str> {
+        check_node(page).map_err(|_| "the page is no node of a tree")?;
         Change::decode(change).ok_or("it is no change of a leaf")?.redo(page)
     }
 
@@ -118,6 +119,27 @@ impl Engine {
     }
 }
 
+/// A page that should be a node. One that is none, a page of zeros for instance, is told and not looked into.
+fn check_node(page: &Page) -> Result<(), Error> {
+    match (page.manager(), page.kind()) {
+        (TREE, NODE) => Ok(()),
+        _ => Err(Error::Corrupt {
+            page: page.id(),
+            why: "it should be a node of a tree, and is none",
+        }),
+    }
+}
+
+fn read_node(shared: &Shared, id: PageId) -> Result<PageRef<'_>, Error> {
+    let page = shared.pool.read(id)?;
+    check_node(&page).map(|()| page)
+}
+
+fn write_node(shared: &Shared, id: PageId) -> Result<PageMut<'_>, Error> {
+    let page = shared.pool.write(id)?;
+    check_node(&page).map(|()| page)
+}
+
 /// Makes a page an empty node.
 pub(crate) fn begin_node(page: &mut Page, level: u8) {
     page.set_kind(TREE, NODE);
@@ -160,11 +182,12 @@ impl Tree {
     pub fn get_resident(self, engine: &Engine, key: &[u8]) -> Option<Option<Bytes>> {
         let shared = &engine.0;
         let mut page = shared.pool.read_resident(self.root)?;
-        while Node::of(&page).level() > 0 {
+        while check_node(&page).is_ok() && Node::of(&page).level() > 0 {
             let node = Node::of(&page);
             let child = shared.pool.read_resident(node.child(node.towards(key)))?;
             page = child;
         }
+        check_node(&page).ok()?; // Whoever reads it then is told.
         Some(match shared.locks.seen(self.root.0, key, u64::MAX, None) {
             Seen::Before(value) => value,
             Seen::Current => value_at(Node::of(&page), key).map(Bytes::copy_from_slice),
@@ -341,13 +364,13 @@ impl Tree {
 
     /// The leaf that has the key, or would.
     fn leaf<'a>(self, shared: &'a Shared, key: &[u8]) -> Result<PageRef<'a>, Error> {
-        let mut page = shared.pool.read(self.root)?;
+        let mut page = read_node(shared, self.root)?;
         loop {
             let node = Node::of(&page);
             if node.level() == 0 {
                 return Ok(page);
             }
-            let child = shared.pool.read(node.child(node.towards(key)))?;
+            let child = read_node(shared, node.child(node.towards(key)))?;
             page = child; // The one above is let go of now that the one below is held.
         }
     }
@@ -355,21 +378,21 @@ impl Tree {
     /// The same, to be changed.
     fn leaf_mut<'a>(self, shared: &'a Shared, key: &[u8]) -> Result<PageMut<'a>, Error> {
         loop {
-            let mut page = shared.pool.read(self.root)?;
+            let mut page = read_node(shared, self.root)?;
             loop {
                 let node = Node::of(&page);
                 match node.level() {
                     0 => break,
-                    1 => return shared.pool.write(node.child(node.towards(key))),
+                    1 => return write_node(shared, node.child(node.towards(key))),
                     _ => {
-                        let child = shared.pool.read(node.child(node.towards(key)))?;
+                        let child = read_node(shared, node.child(node.towards(key)))?;
                         page = child;
                     }
                 }
             }
             // The root is the leaf, unless somebody splits it before it is latched again.
             drop(page);
-            let root = shared.pool.write(self.root)?;
+            let root = write_node(shared, self.root)?;
             if Node::of(&root).level() == 0 {
                 return Ok(root);
             }

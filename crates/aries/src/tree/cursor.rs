@@ -7,8 +7,8 @@ use crate::pool::PageRef;
 use crate::txn::locks::Seen;
 use crate::txn::{Transaction, TxnId};
 
-use super::Tree;
 use super::node::Node;
+use super::{Tree, read_node};
 
 /// A key and its value.
 pub type Row<'a> = (&'a [u8], &'a [u8]);
@@ -180,7 +180,7 @@ impl Tree {
         shared: &Shared,
         choose: impl Fn(Node<'_>) -> usize,
     ) -> Result<(PageRef<'_>, Bounds), Error> {
-        let mut page = shared.pool.read(self.root)?;
+        let mut page = read_node(shared, self.root)?;
         let mut bounds = Bounds::default();
         loop {
             let node = Node::of(&page);
@@ -195,7 +195,7 @@ impl Tree {
                 bounds.to = Some(node.key(slot + 1).to_vec());
             }
             let child: PageId = node.child(slot);
-            let below = shared.pool.read(child)?;
+            let below = read_node(shared, child)?;
             page = below;
         }
     }

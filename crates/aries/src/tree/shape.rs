@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 
 use super::change::{Change, Kind};
 use super::node::{self, Node};
-use super::{TREE, Tree, begin_node, has_room};
+use super::{TREE, Tree, begin_node, has_room, read_node, write_node};
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::page::{BODY_BYTES, Page, PageId};
@@ -114,13 +114,13 @@ impl Tree {
             0 => has_room(node, key, value),
             _ => node.has_room_for_separator(),
         };
-        let mut parent = scope.write(self.root)?;
+        let mut parent = write_node(scope.shared, self.root)?;
         if !enough(Node::of(&parent)) {
             return self.split_root(scope, parent, key);
         }
         while Node::of(&parent).level() > 0 {
             let slot = Node::of(&parent).towards(key);
-            let child = scope.write(Node::of(&parent).child(slot))?;
+            let child = write_node(scope.shared, Node::of(&parent).child(slot))?;
             if !enough(Node::of(&child)) {
                 return split_child(scope, parent, slot, child, key);
             }
@@ -157,7 +157,7 @@ impl Tree {
     }
 
     fn shrink_one(self, scope: &mut Scope<'_>, key: &[u8]) -> Result<bool, Error> {
-        let mut parent = scope.write(self.root)?;
+        let mut parent = write_node(scope.shared, self.root)?;
         if Node::of(&parent).level() > 0 && Node::of(&parent).count() == 1 {
             return self.lower_root(scope, parent);
         }
@@ -169,13 +169,13 @@ impl Tree {
                 if left.saturating_add(1) >= node.count() {
                     continue;
                 }
-                let one = scope.write(node.child(left))?;
-                let other = scope.write(node.child(left + 1))?;
+                let one = write_node(scope.shared, node.child(left))?;
+                let other = write_node(scope.shared, node.child(left + 1))?;
                 if are_one(Node::of(&one), Node::of(&other)) {
                     return merge(scope, parent, left, one, other);
                 }
             }
-            let child = scope.write(node.child(slot))?;
+            let child = write_node(scope.shared, node.child(slot))?;
             parent = child;
         }
         Ok(false)
@@ -183,7 +183,7 @@ impl Tree {
 
     /// The root becomes its only child.
     fn lower_root(self, scope: &mut Scope<'_>, root: PageMut<'_>) -> Result<bool, Error> {
-        let child = scope.write(Node::of(&root).child(0))?;
+        let child = write_node(scope.shared, Node::of(&root).child(0))?;
         let mut root = Rewrite::of(root);
         let node = Node::of(&child);
         begin_node(&mut root.new, node.level());
@@ -296,19 +296,19 @@ impl Tree {
     /// Walks the whole tree and says what contradicts itself, if anything does. Latches a page at a time: nobody may
     /// change the tree meanwhile.
     pub fn check(self, engine: &Engine) -> Result<(), Error> {
-        let level = Node::of(&*engine.0.pool.read(self.root)?).level();
-        check_node(engine, self.root, level, &[], None)
+        let level = Node::of(&*read_node(&engine.0, self.root)?).level();
+        check_below(engine, self.root, level, &[], None)
     }
 }
 
-fn check_node(
+fn check_below(
     engine: &Engine,
     id: PageId,
     level: u8,
     from: &[u8],
     to: Option<&[u8]>,
 ) -> Result<(), Error> {
-    let page = engine.0.pool.read(id)?.clone();
+    let page = read_node(&engine.0, id)?.clone();
     let node = Node::of(&page);
     let corrupt = |why| Err(Error::Corrupt { page: id, why });
     node.check().or_else(corrupt)?;
@@ -329,7 +329,7 @@ fn check_node(
     for slot in 0..node.count() {
         let low = if slot == 0 { from } else { node.key(slot) };
         let high = if slot + 1 < node.count() { Some(node.key(slot + 1)) } else { to };
-        check_node(engine, node.child(slot), level - 1, low, high)?;
+        check_below(engine, node.child(slot), level - 1, low, high)?;
     }
     Ok(())
 }

@@ -4,7 +4,7 @@ use std::net::TcpListener;
 use std::path::Path;
 
 use ombak_server::{Backend, Listeners, Node, Options, StartError};
-use ombak_wire::Response;
+use ombak_wire::{Request, Response};
 
 use crate::world::{Client, Http, PATIENCE, get, options, put, values};
 
@@ -109,6 +109,8 @@ fn what_was_acknowledged_is_there_after_a_restart_with_other_shards() {
 fn stopping_ends_open_connections() {
     let node = crate::world::node();
     let (mut client, mut http) = (Client::of(&node), Http::of(&node));
+    // Open is what was accepted: one that still waits for that is reset.
+    assert_eq!(client.ask(Request::Ping), Response::Ping);
     assert_eq!(http.get("/ping").text(), "OK");
     let stopper = node.stopper();
     stopper.stop();
