@@ -285,7 +285,7 @@ impl Transaction {
     }
 
     /// The first half of two-phase commit: once this returns, it is durable that the transaction can commit, and it waits
-    /// to be told, after a crash as well: [`Engine::prepared`](crate::Engine::prepared) finds it by its name.
+    /// to be told, after a crash as well: a restart finds it, by its name ([`Restart::prepared`](crate::Restart::prepared)).
     pub fn prepare(self, name: &[u8]) -> Result<Prepared, Error> {
         let shared = &self.engine.0;
         shared.check_running()?;
