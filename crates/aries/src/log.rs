@@ -15,7 +15,6 @@ pub(crate) mod shared;
 mod streams;
 pub(crate) mod view;
 
-use std::collections::VecDeque;
 use std::fmt;
 
 use bytes::Bytes;
@@ -146,19 +145,7 @@ impl<D: Disk> CommitLog<D> {
         options: Options,
         replay: impl FnMut(StreamId, Lsn, Bytes),
     ) -> Result<(Self, Recovery), LogError> {
-        let Options { segment_bytes, segments_max } = options.within_bounds();
-        let mut segments = Segments {
-            disk,
-            dir: dir.trim_matches('/').to_string(),
-            bytes: segment_bytes,
-            files_max: segments_max,
-            incarnation: 0,
-            next_file: 1,
-            live: VecDeque::new(),
-            spares: Vec::new(),
-            out: 0,
-            kept_from: None,
-        };
+        let mut segments = Segments::new(disk, dir, options.within_bounds());
         let (streams, recovery) = recover::recover(&mut segments, replay)?;
         let batch = Batch::new(recovery.end, segments.incarnation);
         Ok((CommitLog { segments, batch, streams, poisoned: false }, recovery))

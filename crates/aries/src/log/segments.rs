@@ -7,7 +7,7 @@ use ombak_base::{Disk, DiskFile, OpenMode};
 
 use super::batch::Batch;
 use super::format::{self, BLOCK, SegmentHeader};
-use super::{LogError, Lsn};
+use super::{LogError, Lsn, Options};
 use crate::aligned::AlignedBuffer;
 
 /// Spare files that are kept for reuse; `tidy` removes more.
@@ -84,6 +84,22 @@ pub struct Segments<D: Disk> {
 }
 
 impl<D: Disk> Segments<D> {
+    /// Nothing yet: a recovery finds what is there.
+    pub fn new(disk: D, dir: &str, options: Options) -> Segments<D> {
+        Segments {
+            disk,
+            dir: dir.trim_matches('/').to_string(),
+            bytes: options.segment_bytes,
+            files_max: options.segments_max,
+            incarnation: 0,
+            next_file: 1,
+            live: VecDeque::new(),
+            spares: Vec::new(),
+            out: 0,
+            kept_from: None,
+        }
+    }
+
     /// Writes a batch to the end of the log and makes it durable; nothing below `low_water` is needed. After any error but
     /// [`LogError::Full`] it is not known what the disk has.
     pub fn write(&mut self, batch: &mut Batch, low_water: Lsn) -> Result<(), LogError> {

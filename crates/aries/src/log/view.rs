@@ -1,6 +1,6 @@
 //! A log that is looked at, and never written.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use ombak_base::Disk;
@@ -78,19 +78,7 @@ impl<D: Disk> LogView<D> {
         dir: &str,
         mut replay: impl FnMut(Entry<'_>),
     ) -> Result<LogView<D>, LogError> {
-        let Options { segment_bytes, segments_max } = Options::default();
-        let mut segments = Segments {
-            disk,
-            dir: dir.trim_matches('/').to_string(),
-            bytes: segment_bytes,
-            files_max: segments_max,
-            incarnation: 0,
-            next_file: 1,
-            live: VecDeque::new(),
-            spares: Vec::new(),
-            out: 0,
-            kept_from: None,
-        };
+        let mut segments = Segments::new(disk, dir, Options::default());
         let mut ends = BTreeMap::new();
         let Found { recovery, .. } = recover::look(&mut segments, |record: Replayed<'_>| {
             let Replayed { stream, lsn, payload, file, offset } = record;
