@@ -83,11 +83,17 @@ impl Room {
         Ok(())
     }
 
-    /// Whether less than so many parts of the log are nobody's.
+    /// Whether less than so many parts of the log are nobody's. Only if it seems so, it is looked at closely, which waits for
+    /// who writes.
     fn is_short(&self, shared: &Shared, margin: u64) -> bool {
+        self.is_short_with(shared, shared.log.used_bytes_lately(), margin)
+            && self.is_short_with(shared, shared.log.used_bytes(), margin)
+    }
+
+    fn is_short_with(&self, shared: &Shared, used: u64, margin: u64) -> bool {
         let capacity = shared.log.capacity();
         // Twice: a batch that takes things back may be no fuller than the one that did them.
         let undo = 2 * self.reserved.load(Ordering::Relaxed);
-        shared.log.used_bytes() + undo + margin * (capacity / LOOKS) > capacity
+        used + undo + margin * (capacity / LOOKS) > capacity
     }
 }

@@ -36,6 +36,8 @@ pub trait Wal: Send + Sync {
     fn tidy(&self) -> Result<bool, LogError>;
     /// Bytes that can't be used again yet.
     fn used_bytes(&self) -> u64;
+    /// See [`SharedLog::used_bytes_lately`].
+    fn used_bytes_lately(&self) -> u64;
     /// The bound of that.
     fn capacity(&self) -> u64;
     /// The largest record.
@@ -99,6 +101,10 @@ impl<D: Disk> Wal for SharedLog<D> {
 
     fn used_bytes(&self) -> u64 {
         SharedLog::used_bytes(self)
+    }
+
+    fn used_bytes_lately(&self) -> u64 {
+        SharedLog::used_bytes_lately(self)
     }
 
     fn capacity(&self) -> u64 {

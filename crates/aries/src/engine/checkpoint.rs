@@ -64,25 +64,25 @@ impl Drop for Pin<'_> {
 }
 
 impl Shared {
-    /// Whether so much was logged that it is time.
-    pub fn is_checkpoint_due(&self) -> bool {
-        let checkpoints = &self.checkpoints;
-        let bytes = checkpoints.bytes.min(self.log.capacity() / 4);
-        self.log.used_bytes() > checkpoints.used.load(Ordering::Relaxed) + bytes
-    }
-
-    /// Takes one if it is time, or waits for the one that is being taken.
+    /// Takes one if so much was logged that it is time and nobody else takes one. Otherwise it costs next to nothing, and waits
+    /// for nobody.
     pub fn checkpoint_if_due(&self) -> Result<(), Error> {
-        if !self.is_checkpoint_due() {
+        if !self.is_checkpoint_due(self.log.used_bytes_lately()) {
             return Ok(());
         }
-        let mut begun = self.checkpoints.begun.lock();
-        if !self.is_checkpoint_due() {
+        let Some(mut begun) = self.checkpoints.begun.try_lock() else { return Ok(()) };
+        if !self.is_checkpoint_due(self.log.used_bytes()) {
             return Ok(()); // Somebody else has taken one meanwhile.
         }
         let old = *begun;
         *begun = self.checkpoint(old, Latched::WaitFor)?;
         Ok(())
+    }
+
+    fn is_checkpoint_due(&self, used: u64) -> bool {
+        let checkpoints = &self.checkpoints;
+        let bytes = checkpoints.bytes.min(self.log.capacity() / 4);
+        used > checkpoints.used.load(Ordering::Relaxed) + bytes
     }
 
     /// The log is short of room: takes one that gives back as much as can be, unless that was done a moment ago. Who has

@@ -9,8 +9,9 @@
 //!
 //! # Who is woken
 //!
-//! Waiters of even and of odd batches wait in different places, so that a batch that has become durable wakes its own, all
-//! of them, and of the next ones a single one: the next leader.
+//! Waiters of even and of odd batches are kept apart, so that a batch that has become durable wakes its own, all of them, and of
+//! the next ones a single one, before all others: the next leader. A thread that is woken looks at the durable LSN and goes its way. It takes no
+//! lock: threads that all need the same one would wake each other, one by one.
 //!
 //! # Futures
 //!
@@ -19,6 +20,7 @@
 //! as well: whatever the tasks of one round appended goes out together. A leader that was a thread wakes, besides the futures
 //! that he served, the first of the others, so that an executor that sleeps has a round, and serves.
 
+mod bell;
 mod wait;
 
 use std::collections::VecDeque;
@@ -33,6 +35,7 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 
 pub use wait::Wait;
 
+use bell::Bell;
 use wait::Wakers;
 
 use super::batch::Batch;
@@ -50,8 +53,12 @@ struct Inner<D: Disk> {
     files: Mutex<Segments<D>>,
     /// Everything up to here is durable.
     durable: AtomicU64,
+    /// Bytes in use, when the files were looked at last.
+    used: AtomicU64,
+    /// Where those wait who need the disk to be done with the batch that it has.
+    written: Condvar,
     /// Where waiters of even and odd batches wait.
-    served: [Condvar; 2],
+    served: [Bell; 2],
     record_bytes_max: u64,
     capacity: u64,
 }
@@ -127,6 +134,7 @@ impl<D: Disk> From<CommitLog<D>> for SharedLog<D> {
             true => VecDeque::new(),
             false => VecDeque::from([std::mem::replace(&mut batch, Batch::new(next, incarnation))]),
         };
+        let used = segments.used_bytes(streams.low_water());
         let durable = stuck.front().map_or(batch.lsn(), Batch::lsn).0 - 1;
         let end = End {
             batch,
@@ -143,7 +151,9 @@ impl<D: Disk> From<CommitLog<D>> for SharedLog<D> {
             end: Mutex::new(end),
             files: Mutex::new(segments),
             durable: AtomicU64::new(durable),
-            served: [Condvar::new(), Condvar::new()],
+            used: AtomicU64::new(used),
+            written: Condvar::new(),
+            served: Default::default(),
             record_bytes_max,
             capacity,
         }))
@@ -188,12 +198,20 @@ impl<D: Disk> SharedLog<D> {
             if end.poisoned {
                 return Err(LogError::Poisoned);
             }
-            if end.leading {
-                let turn = if lsn >= end.batch.lsn() { end.turn } else { end.turn.wrapping_sub(1) };
-                inner.served[turn as usize % 2].wait(&mut end);
-            } else {
+            if !end.leading {
                 inner.lead(&mut end)?;
+                continue;
             }
+            let turn = if lsn >= end.batch.lsn() { end.turn } else { end.turn.wrapping_sub(1) };
+            let bell = &inner.served[turn as usize % 2];
+            let rung = bell.rung();
+            drop(end);
+            bell.wait(rung);
+            if self.durable() >= lsn {
+                return Ok(());
+            }
+            // Leads next, or hears of a failure, or was woken by somebody else and waits again.
+            end = inner.end.lock();
         }
     }
 
@@ -342,6 +360,11 @@ impl<D: Disk> SharedLog<D> {
         self.0.files.lock().used_bytes(low_water)
     }
 
+    /// The same, when the files were looked at last: by a write, or when a mark was raised. Waits for nobody.
+    pub fn used_bytes_lately(&self) -> u64 {
+        self.0.used.load(Ordering::Relaxed)
+    }
+
     /// The bound of that.
     pub fn capacity(&self) -> u64 {
         self.0.capacity
@@ -376,7 +399,7 @@ impl<D: Disk> Inner<D> {
         let (written, room) = MutexGuard::unlocked(end, || {
             let mut files = self.files.lock();
             let written = files.write(&mut batch, low_water);
-            (written, room(&files))
+            (written, self.room(&files, low_water))
         });
         end.leading = false;
         match &written {
@@ -390,15 +413,16 @@ impl<D: Disk> Inner<D> {
             Err(_) => end.poisoned = true,
         }
         let (before, now) = (end.turn.wrapping_sub(1) as usize % 2, end.turn as usize % 2);
-        self.served[before].notify_all();
-        match written {
-            Ok(()) => drop(self.served[now].notify_one()),
-            Err(_) => drop(self.served[now].notify_all()),
-        }
-        let woken = end.wakers.take(Lsn(self.durable.load(Ordering::Acquire)), written.is_err());
-        if !woken.is_empty() {
-            MutexGuard::unlocked(end, || woken.into_iter().for_each(Waker::wake));
-        }
+        let wakers = end.wakers.take(Lsn(self.durable.load(Ordering::Acquire)), written.is_err());
+        self.written.notify_all();
+        MutexGuard::unlocked(end, || {
+            match written {
+                Ok(()) => self.served[now].ring_for_one(),
+                Err(_) => self.served[now].ring(),
+            }
+            self.served[before].ring();
+            wakers.into_iter().for_each(Waker::wake);
+        });
         written
     }
 
@@ -412,8 +436,14 @@ impl<D: Disk> Inner<D> {
         // Nobody's appending waits for somebody's reading: who runs out of room looks again.
         let Some(mut files) = self.files.try_lock() else { return };
         files.reclaim(low_water);
-        let room = room(&files);
+        let room = self.room(&files, low_water);
         end.set_room(room);
+    }
+
+    /// What fits into the files as they are; notes what is in use.
+    fn room(&self, files: &Segments<D>, low_water: Lsn) -> Room {
+        self.used.store(files.used_bytes(low_water), Ordering::Relaxed);
+        room(files)
     }
 }
 
@@ -479,8 +509,7 @@ impl<D: Disk> Tail<'_, D> {
                 return Ok(());
             }
             if self.end.leading {
-                let turn = self.end.turn.wrapping_sub(1) as usize % 2;
-                self.log.served[turn].wait(&mut self.end);
+                self.log.written.wait(&mut self.end);
             } else if whole {
                 return Err(LogError::Full);
             } else {
@@ -496,7 +525,7 @@ impl<D: Disk> Tail<'_, D> {
             let low_water = self.end.low_water();
             let mut files = self.log.files.lock();
             files.reclaim(low_water);
-            let room = room(&files);
+            let room = self.log.room(&files, low_water);
             self.end.set_room(room);
         }
         self.end.room.fits(padded)

@@ -52,6 +52,10 @@ impl Wal for Notes {
         0
     }
 
+    fn used_bytes_lately(&self) -> u64 {
+        0
+    }
+
     fn capacity(&self) -> u64 {
         u64::MAX
     }
