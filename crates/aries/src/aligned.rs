@@ -48,6 +48,12 @@ impl AlignedBuffer {
         self.len = len;
     }
 
+    /// As long as asked for, with whatever contents: to be written over as a whole.
+    pub fn resize_for_overwrite(&mut self, len: usize) {
+        self.reserve(len);
+        self.len = len;
+    }
+
     /// Forgets the contents, and the memory where it is more than `capacity_max`.
     pub fn reset(&mut self, capacity_max: usize) {
         if self.capacity() > capacity_max {

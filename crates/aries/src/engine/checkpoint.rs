@@ -99,6 +99,14 @@ impl Shared {
         Ok(())
     }
 
+    /// Notes what the restart has done, and what is not written yet. Writing it is the next one's: that is due.
+    pub fn checkpoint_after_restart(&self) -> Result<(), Error> {
+        let mut begun = self.checkpoints.begun.lock();
+        *begun = self.checkpoint(Lsn(0), Latched::WaitFor)?;
+        self.checkpoints.used.store(0, Ordering::Relaxed);
+        Ok(())
+    }
+
     /// Takes one after which a restart has next to nothing to do.
     pub fn checkpoint_all(&self) -> Result<(), Error> {
         let mut begun = self.checkpoints.begun.lock();

@@ -216,7 +216,11 @@ pub fn open<D: Disk>(
     engine.undo(analysis, &mut restart)?;
     engine.0.restarting.store(false, Ordering::Release);
     engine.found()?;
-    engine.0.checkpoint_all()?;
+    if restored.is_none() && restart.redone > 0 {
+        engine.0.checkpoint_after_restart()?;
+    } else {
+        engine.0.checkpoint_all()?;
+    }
     if restored.is_some() {
         backup::finish(&disk, dir)?;
     }

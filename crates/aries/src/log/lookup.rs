@@ -7,6 +7,7 @@ use super::format::{self, RecordAt};
 use super::reader::SegmentReader;
 use super::segments::{Segment, Segments};
 use super::{LogError, Lsn, StreamId};
+use crate::aligned::AlignedBuffer;
 
 /// How much is read before others may have the files.
 const PIECE_BYTES: u64 = 1024 * 1024;
@@ -60,14 +61,14 @@ impl<D: Disk> Segments<D> {
     }
 
     /// Records from `from` on, as many as are read at once, of one segment. Damaged ones are left out. `None`: there are
-    /// no batches that reach so far.
-    pub fn piece(&self, from: Lsn) -> Option<Piece> {
+    /// no batches that reach so far. `window` is memory to read through.
+    pub fn piece(&self, from: Lsn, window: &mut AlignedBuffer) -> Option<Piece> {
         let count = self.live.partition_point(|segment| segment.header.first_lsn <= from);
         let segments = self.live.range(count.saturating_sub(1)..);
         segments.enumerate().find_map(|(i, segment)| {
             let first = segment.batches.partition_point(|(lsn, _)| *lsn <= from).saturating_sub(1);
             let next = self.live.get(count.saturating_sub(1) + i + 1);
-            piece_of(segment, first, next.map(|next| next.header.first_lsn))
+            piece_of(segment, first, next.map(|next| next.header.first_lsn), window)
         })
     }
 
@@ -102,15 +103,24 @@ pub struct PieceBack {
 
 /// Batches from the one of index `first` on, about as many as a reader reads at once. `after` is the next segment's first
 /// record.
-fn piece_of<F: DiskFile>(segment: &Segment<F>, first: usize, after: Option<Lsn>) -> Option<Piece> {
+fn piece_of<F: DiskFile>(
+    segment: &Segment<F>,
+    first: usize,
+    after: Option<Lsn>,
+    window: &mut AlignedBuffer,
+) -> Option<Piece> {
     let (_, start) = *segment.batches.get(first)?;
     let batches = segment.batches[first..].iter();
     let count = batches.take_while(|(_, at)| *at < start + PIECE_BYTES).count();
-    let mut reader = SegmentReader::new(&segment.file, segment.header.bytes);
-    let places = segment.batches[first..first + count].iter();
-    let records = places.flat_map(|(_, at)| records(&mut reader, segment, *at)).collect();
+    let lent = std::mem::replace(window, AlignedBuffer::with_capacity(0));
+    let mut reader = SegmentReader::through(&segment.file, segment.header.bytes, lent);
+    let mut found = Vec::new();
+    for (_, at) in &segment.batches[first..first + count] {
+        found.append(&mut records(&mut reader, segment, *at));
+    }
+    *window = reader.into_window();
     let next = segment.batches.get(first + count).map(|(lsn, _)| *lsn);
-    Some(Piece { records, next: next.or(after) })
+    Some(Piece { records: found, next: next.or(after) })
 }
 
 /// The sound records of a batch, all in one piece of memory.

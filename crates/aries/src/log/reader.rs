@@ -26,8 +26,18 @@ pub struct SegmentReader<'a, F: ?Sized> {
 
 impl<'a, F: DiskFile + ?Sized> SegmentReader<'a, F> {
     pub fn new(file: &'a F, end: u64) -> SegmentReader<'a, F> {
-        let window = AlignedBuffer::with_capacity(WINDOW_BYTES.min(end) as usize);
+        SegmentReader::through(file, end, AlignedBuffer::with_capacity(0))
+    }
+
+    /// The same, through a window that was used before.
+    pub fn through(file: &'a F, end: u64, mut window: AlignedBuffer) -> SegmentReader<'a, F> {
+        window.resize(0);
         SegmentReader { file, end, window, window_start: 0, ahead: WINDOW_BYTES, failed: None }
+    }
+
+    /// To be used again.
+    pub fn into_window(self) -> AlignedBuffer {
+        self.window
     }
 
     /// For who wants a single batch: reads no further ahead than that.
@@ -86,10 +96,9 @@ impl<'a, F: DiskFile + ?Sized> SegmentReader<'a, F> {
     fn fill(&mut self, offset: u64, len: u64) {
         let ahead = self.ahead.min(self.end.saturating_sub(offset));
         self.window_start = offset;
-        self.window.resize(0);
-        self.window.resize(len.max(ahead) as usize);
-        if self.file.read_at(self.window.as_mut_slice(), offset).is_ok() {
-            return;
+        self.window.resize_for_overwrite(len.max(ahead) as usize);
+        if let Ok(read) = self.file.read_at(self.window.as_mut_slice(), offset) {
+            return self.window.as_mut_slice()[read..].fill(0);
         }
         self.window.as_mut_slice().fill(0);
         let blocks = self.window.as_mut_slice().chunks_mut(BLOCK as usize);

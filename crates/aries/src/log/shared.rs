@@ -42,6 +42,8 @@ use super::batch::Batch;
 use super::format::BLOCK;
 use super::segments::{Chore, Segments};
 use super::streams::Streams;
+use crate::aligned::AlignedBuffer;
+
 use super::{BATCH_BYTES_MAX, CommitLog, LogError, Lsn, Options, Recovery, StreamId};
 
 /// A commit log for any number of threads. Clones are handles of the same one.
@@ -287,8 +289,9 @@ impl<D: Disk> SharedLog<D> {
     ) -> Result<(), E> {
         let last = self.durable();
         let mut next = Some(from);
+        let mut window = AlignedBuffer::with_capacity(0);
         while let Some(at) = next.filter(|at| *at <= last) {
-            let Some(piece) = self.0.files.lock().piece(at) else { return Ok(()) };
+            let Some(piece) = self.0.files.lock().piece(at, &mut window) else { return Ok(()) };
             let wanted = piece.records.iter().filter(|(lsn, ..)| (at..=last).contains(lsn));
             for (lsn, stream, payload) in wanted {
                 f(*lsn, *stream, payload)?;
