@@ -84,12 +84,24 @@ impl Voters {
     ) -> Result<Voters, Disjoint> {
         let members = BTreeSet::from_iter(members);
         let prepare = (members.len() + 1).saturating_sub(accept);
+        Voters::with(members, prepare, accept)
+    }
+
+    /// Quorums of any size that have a member in common.
+    pub fn with(
+        members: BTreeSet<NodeId>,
+        prepare: usize,
+        accept: usize,
+    ) -> Result<Voters, Disjoint> {
         let voters = Voters { members, prepare, accept };
         voters.intersect().then_some(()).ok_or(voters.disjoint()).map(|()| voters)
     }
 
     /// Whether each two quorums have a member in common.
     fn intersect(&self) -> bool {
+        if self.members.is_empty() {
+            return self.prepare > 0 && self.accept > 0; // Nobody: who is not known decides nothing.
+        }
         let all = 1..=self.members.len();
         all.contains(&self.prepare)
             && all.contains(&self.accept)

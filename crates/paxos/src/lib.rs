@@ -1,9 +1,15 @@
 //! Consensus to embed.
 //!
 //! - [`synod`]: how one value is chosen, and never another. Start here: it is the page that everything else stands on.
+//! - [`log`]: the synod once for each slot, with a leader: replicated state machines, and the members of a group.
 //! - [`Ballot`] and [`Voters`]: the numbers of proposals, and how many must agree.
 
 mod ballot;
+pub mod log;
+mod member;
+mod members;
 pub mod synod;
 
 pub use ballot::{Ballot, Disjoint, Voters};
+pub use member::{BEAT_MS, Member, SUSPECT_MS, Setup, Telling, Timer};
+pub use members::{LEARNERS_MAX, Members, VOTERS_MAX};

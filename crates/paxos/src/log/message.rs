@@ -1,0 +1,360 @@
+//! What replicas of a group say to each other, and how it is written.
+//!
+//! ```text
+//! message  = version:u8 kind:u8 ballot rest                     ballot = round:varint proposer:varint
+//! canvass  1  committed                                         (numbers are varints)
+//! support  2
+//! prepare  3  committed
+//! promise  4  committed count (slot ballot entry)*
+//! refuse   5  promised
+//! accept   6  committed first question count entry*
+//! accepted 7  through question
+//! forward  8  life ticket floor ask                             ballot: of the leader that is asked
+//! answer   9  ticket outcome
+//! state   10  through offset total length-and-bytes             a piece of a snapshot
+//! resign   11 successor:u8
+//! enquire  12 committed
+//! chosen   13 first count (ballot entry)*
+//! ```
+
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+use ombak_base::{DecodeError, NodeId, Reader, Wire, put_bytes, put_varint};
+
+use super::entry::Entry;
+use super::{Outcome, Slot};
+use crate::ballot::Ballot;
+use crate::members::{LEARNERS_MAX, VOTERS_MAX, decode_nodes, encode_nodes};
+use crate::synod::Accepted;
+
+const VERSION: u8 = 1;
+
+/// What replicas of a group say to each other. Each message names a ballot.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Message {
+    /// Whose doing it is.
+    pub ballot: Ballot,
+    /// What.
+    pub body: Body,
+}
+
+/// See [`Message`].
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Body {
+    /// Would you promise this ballot? Nothing is promised yet.
+    Canvass {
+        /// The candidate knows what was chosen up to here.
+        committed: Slot,
+    },
+    /// I would.
+    Support,
+    /// Phase 1, for all slots above.
+    Prepare {
+        /// The candidate knows what was chosen up to here.
+        committed: Slot,
+    },
+    /// The answer: what I have accepted above what the candidate knows.
+    Promise {
+        /// I know what was chosen up to here.
+        committed: Slot,
+        /// Without gaps, from the first slot that the candidate does not know.
+        tail: Vec<(Slot, Accepted<Entry>)>,
+    },
+    /// I have promised a higher ballot.
+    Refuse {
+        /// That one.
+        promised: Ballot,
+    },
+    /// Phase 2, for consecutive slots; none: a sign of life, and what is chosen.
+    Accept {
+        /// What is chosen up to here.
+        committed: Slot,
+        /// Where the entries begin.
+        first: Slot,
+        /// What is proposed.
+        entries: Vec<Entry>,
+        /// To be said again in the answer.
+        question: u64,
+    },
+    /// The answer. All up to `through` is on my disk: accepted in this ballot, or known to be chosen.
+    Accepted {
+        /// Without gaps up to here.
+        through: Slot,
+        /// The last question that I heard in this ballot.
+        question: u64,
+    },
+    /// A client of mine asks this of the leader.
+    Forward {
+        /// Who asks, since it was started.
+        life: u64,
+        /// Names it, to the one who asks. They grow.
+        ticket: u64,
+        /// Everything below was answered: if it comes again, it is a message that was late.
+        floor: u64,
+        /// What.
+        ask: Ask,
+    },
+    /// What became of it.
+    Answer {
+        /// See `Forward`.
+        ticket: u64,
+        /// What.
+        outcome: Outcome,
+    },
+    /// A piece of the state after a slot, for who lacks what was forgotten.
+    State {
+        /// After this slot.
+        through: Slot,
+        /// Where the piece begins.
+        offset: u64,
+        /// Bytes of the whole.
+        total: u64,
+        /// The piece.
+        piece: Bytes,
+    },
+    /// I don't lead in this ballot any more.
+    Resign {
+        /// Stand, without waiting.
+        successor: bool,
+    },
+    /// What has been chosen, and do you lead in this ballot, if it is yours?
+    Enquire {
+        /// I know what was chosen up to here.
+        committed: Slot,
+    },
+    /// This has been chosen: a fact, whoever tells it.
+    Chosen {
+        /// From this slot on.
+        first: Slot,
+        /// Each in a ballot in which it was proposed.
+        entries: Vec<Accepted<Entry>>,
+    },
+}
+
+/// What can be asked of a group.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Ask {
+    /// Decide this command, apply it, and answer with what the state machine says.
+    Propose(Bytes),
+    /// Answer this from a state that is not older than the question.
+    Read(Bytes),
+    /// From now on, these are to vote, and these others to be told.
+    Members {
+        /// They vote, by majority.
+        voters: BTreeSet<NodeId>,
+        /// They are told.
+        learners: BTreeSet<NodeId>,
+    },
+}
+
+impl Ask {
+    fn encode(&self, out: &mut Vec<u8>) {
+        match self {
+            Ask::Propose(command) => {
+                out.push(1);
+                put_bytes(out, command);
+            }
+            Ask::Read(query) => {
+                out.push(2);
+                put_bytes(out, query);
+            }
+            Ask::Members { voters, learners } => {
+                out.push(3);
+                encode_nodes(voters, out);
+                encode_nodes(learners, out);
+            }
+        }
+    }
+
+    fn decode(reader: &mut Reader) -> Result<Ask, DecodeError> {
+        Ok(match reader.u8()? {
+            1 => Ask::Propose(reader.bytes(usize::MAX)?),
+            2 => Ask::Read(reader.bytes(usize::MAX)?),
+            3 => Ask::Members {
+                voters: decode_nodes(reader, VOTERS_MAX)?,
+                learners: decode_nodes(reader, LEARNERS_MAX)?,
+            },
+            _ => return Err(DecodeError::Invalid("kind of question")),
+        })
+    }
+}
+
+impl Message {
+    pub(crate) fn new(ballot: Ballot, body: Body) -> Message {
+        Message { ballot, body }
+    }
+}
+
+pub(crate) fn put_ballot(out: &mut Vec<u8>, ballot: Ballot) {
+    put_varint(out, ballot.round);
+    put_varint(out, ballot.proposer.0.into());
+}
+
+pub(crate) fn read_ballot(reader: &mut Reader) -> Result<Ballot, DecodeError> {
+    let round = reader.varint()?;
+    let node = u32::try_from(reader.varint()?).map_err(|_| DecodeError::Invalid("proposer"))?;
+    Ok(Ballot { round, proposer: NodeId(node) })
+}
+
+fn read_slot(reader: &mut Reader) -> Result<Slot, DecodeError> {
+    reader.varint().map(Slot)
+}
+
+impl Wire for Message {
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.push(VERSION);
+        out.push(self.body.kind());
+        put_ballot(out, self.ballot);
+        self.body.encode(out);
+    }
+
+    fn decode(bytes: Bytes) -> Result<Message, DecodeError> {
+        let mut reader = Reader::new(bytes);
+        match reader.u8()? {
+            VERSION => {}
+            other => return Err(DecodeError::Version(other.into())),
+        }
+        let kind = reader.u8()?;
+        let ballot = read_ballot(&mut reader)?;
+        let body = Body::decode(kind, &mut reader)?;
+        reader.finish()?;
+        Ok(Message { ballot, body })
+    }
+}
+
+impl Body {
+    fn kind(&self) -> u8 {
+        match self {
+            Body::Canvass { .. } => 1,
+            Body::Support => 2,
+            Body::Prepare { .. } => 3,
+            Body::Promise { .. } => 4,
+            Body::Refuse { .. } => 5,
+            Body::Accept { .. } => 6,
+            Body::Accepted { .. } => 7,
+            Body::Forward { .. } => 8,
+            Body::Answer { .. } => 9,
+            Body::State { .. } => 10,
+            Body::Resign { .. } => 11,
+            Body::Enquire { .. } => 12,
+            Body::Chosen { .. } => 13,
+        }
+    }
+
+    fn encode(&self, out: &mut Vec<u8>) {
+        match self {
+            Body::Canvass { committed }
+            | Body::Prepare { committed }
+            | Body::Enquire { committed } => put_varint(out, committed.0),
+            Body::Support => {}
+            Body::Resign { successor } => out.push(u8::from(*successor)),
+            Body::Promise { committed, tail } => {
+                put_varint(out, committed.0);
+                put_varint(out, tail.len() as u64);
+                for (slot, accepted) in tail {
+                    put_varint(out, slot.0);
+                    put_accepted(out, accepted);
+                }
+            }
+            Body::Refuse { promised } => put_ballot(out, *promised),
+            Body::Accept { committed, first, entries, question } => {
+                put_varint(out, committed.0);
+                put_varint(out, first.0);
+                put_varint(out, *question);
+                put_varint(out, entries.len() as u64);
+                entries.iter().for_each(|entry| entry.encode(out));
+            }
+            Body::Accepted { through, question } => {
+                put_varint(out, through.0);
+                put_varint(out, *question);
+            }
+            Body::Forward { life, ticket, floor, ask } => {
+                put_varint(out, *life);
+                put_varint(out, *ticket);
+                put_varint(out, *floor);
+                ask.encode(out);
+            }
+            Body::Answer { ticket, outcome } => {
+                put_varint(out, *ticket);
+                outcome.encode(out);
+            }
+            Body::Chosen { first, entries } => {
+                put_varint(out, first.0);
+                put_varint(out, entries.len() as u64);
+                entries.iter().for_each(|entry| put_accepted(out, entry));
+            }
+            Body::State { through, offset, total, piece } => {
+                put_varint(out, through.0);
+                put_varint(out, *offset);
+                put_varint(out, *total);
+                put_bytes(out, piece);
+            }
+        }
+    }
+
+    fn decode(kind: u8, reader: &mut Reader) -> Result<Body, DecodeError> {
+        Ok(match kind {
+            1 => Body::Canvass { committed: read_slot(reader)? },
+            2 => Body::Support,
+            3 => Body::Prepare { committed: read_slot(reader)? },
+            4 => Body::Promise { committed: read_slot(reader)?, tail: read_tail(reader)? },
+            5 => Body::Refuse { promised: read_ballot(reader)? },
+            6 => Body::Accept {
+                committed: read_slot(reader)?,
+                first: read_slot(reader)?,
+                question: reader.varint()?,
+                entries: read_many(reader, 1, Entry::decode)?,
+            },
+            7 => Body::Accepted { through: read_slot(reader)?, question: reader.varint()? },
+            8 => Body::Forward {
+                life: reader.varint()?,
+                ticket: reader.varint()?,
+                floor: reader.varint()?,
+                ask: Ask::decode(reader)?,
+            },
+            9 => Body::Answer { ticket: reader.varint()?, outcome: Outcome::decode(reader)? },
+            10 => Body::State {
+                through: read_slot(reader)?,
+                offset: reader.varint()?,
+                total: reader.varint()?,
+                piece: reader.bytes(usize::MAX)?,
+            },
+            11 => match reader.u8()? {
+                successor @ 0..=1 => Body::Resign { successor: successor == 1 },
+                _ => return Err(DecodeError::Invalid("successor")),
+            },
+            12 => Body::Enquire { committed: read_slot(reader)? },
+            13 => Body::Chosen {
+                first: read_slot(reader)?,
+                entries: read_many(reader, 3, read_accepted)?,
+            },
+            _ => return Err(DecodeError::Invalid("kind of message")),
+        })
+    }
+}
+
+fn put_accepted(out: &mut Vec<u8>, accepted: &Accepted<Entry>) {
+    put_ballot(out, accepted.ballot);
+    accepted.value.encode(out);
+}
+
+fn read_accepted(reader: &mut Reader) -> Result<Accepted<Entry>, DecodeError> {
+    Ok(Accepted { ballot: read_ballot(reader)?, value: Entry::decode(reader)? })
+}
+
+fn read_tail(reader: &mut Reader) -> Result<Vec<(Slot, Accepted<Entry>)>, DecodeError> {
+    let tail = read_many(reader, 4, |reader| Ok((read_slot(reader)?, read_accepted(reader)?)))?;
+    let dense = tail.windows(2).all(|pair| pair[0].0.next() == pair[1].0);
+    dense.then_some(tail).ok_or(DecodeError::Invalid("order of slots"))
+}
+
+/// A count, and so many of something that takes `least_bytes` at least.
+fn read_many<T>(
+    reader: &mut Reader,
+    least_bytes: usize,
+    one: impl Fn(&mut Reader) -> Result<T, DecodeError>,
+) -> Result<Vec<T>, DecodeError> {
+    let count = reader.count(least_bytes)?;
+    (0..count).map(|_| one(reader)).collect()
+}

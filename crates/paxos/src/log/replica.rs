@@ -1,0 +1,451 @@
+//! One member's copy of the log: its parts, and who does what with an event.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use bytes::Bytes;
+use ombak_base::{ClientId, NodeId, Stamp, Tick, always, planted};
+
+use super::election::Preparing;
+use super::entries::Entries;
+use super::entry::Entry;
+use super::leading::Leading;
+use super::message::{Ask, Body, Message};
+use super::stored::{Snapshot, Stored, Write};
+use super::{
+    COMMAND_BYTES_MAX, Host, Outcome, RESEND_MS, Slot, StateMachine, Timer, WAITING_MAX, WAITING_MS,
+};
+use crate::ballot::Ballot;
+use crate::members::Members;
+use crate::synod::Promised;
+
+/// One member of a group: acceptor, learner, and proposer if it leads.
+///
+/// Call order: [`new`](Replica::new) from what is [`Stored`], [`start`](Replica::start) once, then whatever happens.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Replica<S> {
+    pub(super) id: NodeId,
+    pub(super) promised: Promised,
+    pub(super) entries: Entries,
+    /// Everything up to here is known to be chosen, and applied.
+    pub(super) committed: Slot,
+    pub(super) state: S,
+    /// As of `committed`.
+    pub(super) members: Members,
+    /// The slot that made them so.
+    pub(super) members_at: Slot,
+    pub(super) snapshot: Option<Snapshot>,
+    /// Bytes of entries since.
+    pub(super) since_snapshot: usize,
+    /// A snapshot is taken after so many bytes of entries.
+    snapshot_every: usize,
+    pub(super) role: Role,
+    /// The ballot whose leader was followed last, and how far its log goes here, without gaps.
+    pub(super) followed: Ballot,
+    pub(super) through: Slot,
+    /// The last question of that leader.
+    pub(super) question: u64,
+    /// Of a snapshot that arrives in pieces: after which slot, and what is there.
+    pub(super) arriving: Option<(Slot, Vec<u8>)>,
+    /// The last thing that was stored and is not known to be durable. What is said of the disk waits for it.
+    pub(super) written: Stamp,
+    /// Nodes that can be reached, as the host says.
+    pub(super) up: BTreeSet<NodeId>,
+    waiting: VecDeque<Waiting>,
+    /// What was sent to the leader.
+    forwarded: BTreeMap<u64, Waiting>,
+    tickets: u64,
+    /// Tells what it forwards from what it forwarded before it was started.
+    life: u64,
+}
+
+/// What a replica does besides accepting.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub(super) enum Role {
+    /// Somebody leads, or is to be found.
+    Following { leader: Option<Ballot> },
+    /// Asks whether standing for election makes sense.
+    Canvassing { ballot: Ballot, support: BTreeSet<NodeId> },
+    /// Phase 1.
+    Preparing(Preparing),
+    /// Phase 2.
+    Leading(Box<Leading>),
+}
+
+/// A request that waits for a leader.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+struct Waiting {
+    client: ClientId,
+    ask: Ask,
+    until: Tick,
+}
+
+/// Who asked.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(super) enum Asker {
+    Client(ClientId),
+    Node { node: NodeId, life: u64, ticket: u64 },
+}
+
+/// How a replica is doing, for people.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Status {
+    /// Who leads, as far as it knows.
+    pub leader: Option<NodeId>,
+    /// The highest ballot that it has promised.
+    pub promised: Ballot,
+    /// What it has accepted.
+    pub last: Slot,
+    /// What it knows to be chosen, and has applied.
+    pub committed: Slot,
+    /// Everything up to here is in its snapshot alone.
+    pub forgotten: Slot,
+    /// Who belongs to the group.
+    pub members: Members,
+}
+
+impl<S: StateMachine> Replica<S> {
+    /// From what was stored. `members`: of a group that begins, the same on all of them. `snapshot_every` bytes of entries, a
+    /// snapshot is taken. `None`: the stored snapshot can't be read.
+    pub fn new(
+        id: NodeId,
+        stored: Stored,
+        state: S,
+        members: Members,
+        snapshot_every: usize,
+    ) -> Option<Replica<S>> {
+        let mut replica = Replica {
+            id,
+            promised: Promised::restored(stored.promised),
+            entries: Entries::after(Slot(0)),
+            committed: Slot(0),
+            state,
+            members,
+            members_at: Slot(0),
+            snapshot: None,
+            since_snapshot: 0,
+            snapshot_every,
+            role: Role::Following { leader: None },
+            followed: Ballot::NONE,
+            through: Slot(0),
+            question: 0,
+            arriving: None,
+            written: Stamp::NONE,
+            up: BTreeSet::new(),
+            waiting: VecDeque::new(),
+            forwarded: BTreeMap::new(),
+            tickets: 0,
+            life: 0,
+        };
+        if let Some(snapshot) = stored.snapshot {
+            replica.install(snapshot)?;
+        }
+        for (slot, accepted) in stored.entries {
+            if slot > replica.entries.last() && !replica.entries.set(slot, accepted) {
+                break; // Behind a gap: written after something that did not become durable.
+            }
+        }
+        let known = stored.committed.min(replica.entries.last());
+        while replica.committed < known {
+            replica.apply_next(|_, _| {});
+        }
+        replica.through = replica.committed;
+        Some(replica)
+    }
+
+    /// The state is what a snapshot says.
+    pub(super) fn install(&mut self, snapshot: Snapshot) -> Option<()> {
+        self.state = S::restore(snapshot.state.clone()).ok()?;
+        self.entries.forget(snapshot.through);
+        self.committed = snapshot.through;
+        self.through = self.through.max(snapshot.through);
+        (self.members, self.members_at) = (snapshot.members.clone(), snapshot.members_at);
+        self.snapshot = Some(snapshot);
+        self.since_snapshot = 0;
+        Some(())
+    }
+
+    /// Applies the next entry. `answer` gets the place of each command in it, and what the state machine said.
+    pub(super) fn apply_next(&mut self, mut answer: impl FnMut(usize, Bytes)) {
+        let slot = self.committed.next();
+        let Some(accepted) = self.entries.get(slot) else { return };
+        self.since_snapshot += accepted.value.weight();
+        match &accepted.value {
+            Entry::Nothing => {}
+            Entry::Commands(batch) => {
+                for (place, command) in batch.commands().enumerate() {
+                    answer(place, self.state.apply(slot, &command));
+                }
+            }
+            Entry::Members(change) if change.after == self.members_at => {
+                (self.members, self.members_at) = (change.members.clone(), slot);
+            }
+            Entry::Members(_) => {} // Another one came first.
+        }
+        self.committed = slot;
+    }
+
+    /// Takes a snapshot if there is enough new.
+    pub(super) fn snapshot_if_due(&mut self, host: &mut impl Host) {
+        if self.since_snapshot < self.snapshot_every {
+            return;
+        }
+        let skips = planted!("a snapshot skips a slot");
+        let snapshot = Snapshot {
+            through: if skips { self.committed.next() } else { self.committed },
+            members: self.members.clone(),
+            members_at: self.members_at,
+            state: self.state.snapshot(),
+        };
+        self.store(Write::Snapshot(snapshot.clone()), host);
+        // Who is a little behind is told the entries since the snapshot before, and not all of the state.
+        if let Some(before) = self.snapshot.replace(snapshot) {
+            self.store(Write::Forget(before.through), host);
+            self.entries.forget(before.through);
+        }
+        self.since_snapshot = 0;
+        host.probe("paxos: a snapshot was taken");
+    }
+
+    pub(super) fn store(&mut self, write: Write, host: &mut impl Host) -> Stamp {
+        let stamp = host.store(write);
+        self.written = self.written.max(stamp);
+        stamp
+    }
+
+    /// The host is ready.
+    pub fn start(&mut self, now: Tick, host: &mut impl Host) {
+        self.life = host.choose(u64::MAX);
+        if self.members.voters() == BTreeSet::from([self.id]) {
+            self.stand(now, host); // Nobody to ask.
+        } else {
+            self.await_leader(now, host);
+        }
+    }
+
+    /// A message from another member.
+    pub fn receive(&mut self, now: Tick, from: NodeId, message: Message, host: &mut impl Host) {
+        let Message { ballot, body } = message;
+        match body {
+            Body::Canvass { committed } => self.hear_canvass(now, from, ballot, committed, host),
+            Body::Support => self.hear_support(now, from, ballot, host),
+            Body::Prepare { committed } => self.hear_prepare(now, from, ballot, committed, host),
+            Body::Promise { committed, tail } => {
+                self.hear_promise(now, from, ballot, committed, tail, host);
+            }
+            Body::Refuse { promised } => self.hear_refusal(now, ballot, promised, host),
+            Body::Accept { committed, first, entries, question } => {
+                let accept = super::following::Accept { committed, first, entries, question };
+                self.hear_accept(now, from, ballot, accept, host);
+            }
+            Body::Accepted { through, question } => {
+                self.hear_accepted(now, from, ballot, through, question, host);
+            }
+            Body::State { through, offset, total, piece } => {
+                self.hear_state(now, from, ballot, (through, offset, total, piece), host);
+            }
+            Body::Forward { life, ticket, floor, ask } => {
+                let asker = Asker::Node { node: from, life, ticket };
+                self.hear_forward(now, asker, floor, ballot, ask, host);
+            }
+            Body::Answer { ticket, outcome } => {
+                if let Some(waiting) = self.forwarded.remove(&ticket) {
+                    host.answer(waiting.client, outcome);
+                }
+            }
+            Body::Enquire { committed } => self.hear_enquiry(now, from, ballot, committed, host),
+            Body::Chosen { first, entries } => self.hear_chosen(now, first, entries, host),
+            Body::Resign { successor } => {
+                if self.leader_ballot() == Some(ballot) && ballot.proposer == from {
+                    self.give_way(now, host);
+                    if successor {
+                        self.stand(now, host);
+                    }
+                }
+            }
+        }
+    }
+
+    /// A timer has come due.
+    pub fn timer(&mut self, now: Tick, timer: Timer, host: &mut impl Host) {
+        match timer {
+            Timer::Election if self.members.is_voter(self.id) => self.canvass(now, host),
+            Timer::Election => self.enquire(now, host),
+            Timer::Resend => self.resend(now, host),
+            Timer::Clients => self.look_after_clients(now, host),
+        }
+    }
+
+    /// Everything stored up to this stamp is durable.
+    pub fn durable(&mut self, now: Tick, stamp: Stamp, host: &mut impl Host) {
+        if self.written <= stamp {
+            self.written = Stamp::NONE;
+        }
+        match &mut self.role {
+            Role::Preparing(_) => self.own_promise(now, stamp, host),
+            Role::Leading(_) => self.own_accepted(now, stamp, host),
+            _ => {}
+        }
+    }
+
+    /// The node can be reached, or can again.
+    pub fn peer_up(&mut self, now: Tick, node: NodeId, host: &mut impl Host) {
+        self.up.insert(node);
+        self.greet(now, node, host);
+    }
+
+    /// The node is dead, or cut off, or silent for too long.
+    pub fn peer_down(&mut self, now: Tick, node: NodeId, host: &mut impl Host) {
+        self.up.remove(&node);
+        if self.leader_ballot().is_some_and(|ballot| ballot.proposer == node) {
+            self.role = Role::Following { leader: None };
+            self.lose_forwarded(host);
+            self.await_leader(now, host);
+        }
+        self.step_down_if_alone(now, host);
+    }
+
+    /// A client of this node asks. The answer comes by [`Host::answer`], once.
+    pub fn request(&mut self, now: Tick, client: ClientId, ask: Ask, host: &mut impl Host) {
+        if matches!(&ask, Ask::Propose(bytes) | Ask::Read(bytes) if bytes.len() > COMMAND_BYTES_MAX)
+        {
+            return host.answer(client, Outcome::TooLarge);
+        }
+        let waiting = Waiting { client, ask, until: now.plus_ms(WAITING_MS) };
+        self.enter(now, waiting, host);
+    }
+
+    /// To the leader with it, if there is one.
+    fn enter(&mut self, now: Tick, waiting: Waiting, host: &mut impl Host) {
+        let Waiting { client, .. } = waiting;
+        if matches!(self.role, Role::Leading(_)) {
+            return self.take(now, Asker::Client(client), waiting.ask, host);
+        }
+        if self.waiting.len() + self.forwarded.len() >= WAITING_MAX {
+            return host.answer(client, Outcome::Busy);
+        }
+        if !self.has_clients() {
+            host.arm(Timer::Clients, now.plus_ms(RESEND_MS));
+        }
+        match self.leader_ballot() {
+            Some(ballot) => {
+                self.tickets += 1;
+                self.forwarded.insert(self.tickets, waiting);
+                self.forward(ballot, self.tickets, host);
+            }
+            None => {
+                self.waiting.push_back(waiting);
+                if !self.members.is_voter(self.id) {
+                    self.await_leader(now, host); // Others are waiting for one already.
+                }
+            }
+        }
+    }
+
+    /// The client does not wait any more.
+    pub fn gone(&mut self, client: ClientId) {
+        self.waiting.retain(|waiting| waiting.client != client);
+    }
+
+    fn forward(&self, to: Ballot, ticket: u64, host: &mut impl Host) {
+        let Some(Waiting { ask, .. }) = self.forwarded.get(&ticket) else { return };
+        let floor = self.forwarded.first_key_value().map_or(0, |(ticket, _)| *ticket);
+        let body = Body::Forward { life: self.life, ticket, floor, ask: ask.clone() };
+        host.send(to.proposer, Message::new(to, body), Stamp::NONE);
+    }
+
+    /// There is a leader, maybe this one: to it with what waited.
+    pub(super) fn settle_waiting(&mut self, now: Tick, host: &mut impl Host) {
+        for waiting in std::mem::take(&mut self.waiting) {
+            self.enter(now, waiting, host);
+        }
+    }
+
+    /// Nobody waits for ever: what was not answered is asked again, and given up at its time.
+    fn look_after_clients(&mut self, now: Tick, host: &mut impl Host) {
+        while let Some(oldest) = self.waiting.pop_front_if(|oldest| oldest.until <= now) {
+            host.answer(oldest.client, Outcome::NoLeader);
+        }
+        let late = self.forwarded.iter().filter(|(_, waiting)| waiting.until <= now);
+        for ticket in late.map(|(ticket, _)| *ticket).collect::<Vec<_>>() {
+            if let Some(waiting) = self.forwarded.remove(&ticket) {
+                host.answer(waiting.client, Outcome::Unknown);
+            }
+        }
+        if let Some(ballot) = self.leader_ballot() {
+            self.forwarded.keys().for_each(|ticket| self.forward(ballot, *ticket, host));
+        }
+        if self.has_clients() {
+            host.arm(Timer::Clients, now.plus_ms(RESEND_MS));
+        }
+    }
+
+    /// The leader that had them is gone.
+    pub(super) fn lose_forwarded(&mut self, host: &mut impl Host) {
+        for waiting in std::mem::take(&mut self.forwarded).into_values() {
+            host.answer(waiting.client, Outcome::Unknown);
+        }
+    }
+
+    /// The ballot of whom it follows.
+    pub(super) fn leader_ballot(&self) -> Option<Ballot> {
+        match &self.role {
+            Role::Following { leader } => *leader,
+            _ => None,
+        }
+    }
+
+    pub(super) fn has_clients(&self) -> bool {
+        !(self.waiting.is_empty() && self.forwarded.is_empty())
+    }
+
+    /// The state, as of [`committed`](Status::committed).
+    pub fn state(&self) -> &S {
+        &self.state
+    }
+
+    /// Whether it leads, as far as it knows.
+    pub fn leads(&self) -> bool {
+        matches!(self.role, Role::Leading(_))
+    }
+
+    /// What was decided for a slot, if it is known here and not forgotten.
+    pub fn decided(&self, slot: Slot) -> Option<&Entry> {
+        self.entries.get(slot).filter(|_| slot <= self.committed).map(|accepted| &accepted.value)
+    }
+
+    /// How it is doing.
+    pub fn status(&self) -> Status {
+        Status {
+            leader: match &self.role {
+                Role::Leading(_) => Some(self.id),
+                _ => self.leader_ballot().map(|ballot| ballot.proposer),
+            },
+            promised: self.promised.ballot(),
+            last: self.entries.last(),
+            committed: self.committed,
+            forgotten: self.entries.forgotten(),
+            members: self.members.clone(),
+        }
+    }
+
+    /// Invariants of the state; panics if one is broken.
+    pub fn check(&self) {
+        let (forgotten, last) = (self.entries.forgotten(), self.entries.last());
+        always!(
+            forgotten <= self.committed && self.committed <= last,
+            "what is committed is there",
+            "{forgotten:?} {:?} {last:?}",
+            self.committed
+        );
+        let promised = self.promised.ballot();
+        let highest = self.entries.from(Slot(0)).map(|(_, entry)| entry.ballot).max();
+        always!(
+            highest.is_none_or(|highest| highest <= promised),
+            "what is accepted is promised",
+            "{highest:?} > {promised:?}"
+        );
+        if let Role::Leading(leading) = &self.role {
+            leading.check(promised);
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! What a replica keeps on disk, and how it comes back from it.
+//!
+//! A host keeps four kinds of things for each group; which one replaces which is said at each. What it needs besides is
+//! order: a write is durable no earlier than those before it.
+
+use bytes::Bytes;
+use ombak_base::{DecodeError, Reader, put_bytes, put_varint};
+
+use super::Slot;
+use super::entry::Entry;
+use super::message::{put_ballot, read_ballot};
+use crate::ballot::Ballot;
+use crate::members::Members;
+use crate::synod::Accepted;
+
+const VERSION: u8 = 1;
+
+/// Something to keep.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Write {
+    /// Replaces the last one.
+    Promise(Ballot),
+    /// Replaces the last one of the same slot.
+    Entry {
+        /// Whose slot.
+        slot: Slot,
+        /// What was accepted.
+        accepted: Accepted<Entry>,
+        /// What was known to be chosen then. It saves work after a restart, and nothing else hangs on it.
+        committed: Slot,
+    },
+    /// Replaces the last one.
+    Snapshot(Snapshot),
+    /// Entries up to this slot are not needed any more. The snapshot that has them came before.
+    Forget(Slot),
+}
+
+/// The state after a slot.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Snapshot {
+    /// After this one.
+    pub through: Slot,
+    /// The members from the next slot on.
+    pub members: Members,
+    /// The slot that made them so.
+    pub members_at: Slot,
+    /// The state machine's.
+    pub state: Bytes,
+}
+
+/// What was kept, as it is found at a start. Give it everything, in any order, and make a replica of it.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Stored {
+    pub(super) promised: Ballot,
+    pub(super) entries: std::collections::BTreeMap<Slot, Accepted<Entry>>,
+    pub(super) committed: Slot,
+    pub(super) snapshot: Option<Snapshot>,
+}
+
+impl Stored {
+    /// Something was found.
+    pub fn found(&mut self, write: Write) {
+        match write {
+            Write::Promise(ballot) => self.promised = self.promised.max(ballot),
+            Write::Entry { slot, accepted, committed } => {
+                self.promised = self.promised.max(accepted.ballot);
+                self.committed = self.committed.max(committed);
+                self.entries.insert(slot, accepted);
+            }
+            Write::Snapshot(snapshot) => self.snapshot = Some(snapshot),
+            Write::Forget(_) => {}
+        }
+    }
+}
+
+impl Snapshot {
+    /// Appends the encoding.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        put_varint(out, self.through.0);
+        put_varint(out, self.members_at.0);
+        self.members.encode(out);
+        put_bytes(out, &self.state);
+    }
+
+    /// Reads what [`encode`](Snapshot::encode) wrote.
+    pub fn decode(reader: &mut Reader) -> Result<Snapshot, DecodeError> {
+        let (through, members_at) = (Slot(reader.varint()?), Slot(reader.varint()?));
+        let members = Members::decode(reader)?;
+        Ok(Snapshot { through, members, members_at, state: reader.bytes(usize::MAX)? })
+    }
+}
+
+impl Write {
+    /// Appends the encoding.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        out.push(VERSION);
+        match self {
+            Write::Promise(ballot) => {
+                out.push(1);
+                put_ballot(out, *ballot);
+            }
+            Write::Entry { slot, accepted, committed } => {
+                out.push(2);
+                put_varint(out, slot.0);
+                put_ballot(out, accepted.ballot);
+                put_varint(out, committed.0);
+                accepted.value.encode(out);
+            }
+            Write::Snapshot(snapshot) => {
+                out.push(3);
+                snapshot.encode(out);
+            }
+            Write::Forget(slot) => {
+                out.push(4);
+                put_varint(out, slot.0);
+            }
+        }
+    }
+
+    /// Reads what [`encode`](Write::encode) wrote.
+    pub fn decode(bytes: Bytes) -> Result<Write, DecodeError> {
+        let mut reader = Reader::new(bytes);
+        match reader.u8()? {
+            VERSION => {}
+            other => return Err(DecodeError::Version(other.into())),
+        }
+        let write = match reader.u8()? {
+            1 => Write::Promise(read_ballot(&mut reader)?),
+            2 => {
+                let slot = Slot(reader.varint()?);
+                let ballot = read_ballot(&mut reader)?;
+                let committed = Slot(reader.varint()?);
+                let value = Entry::decode(&mut reader)?;
+                Write::Entry { slot, accepted: Accepted { ballot, value }, committed }
+            }
+            3 => Write::Snapshot(Snapshot::decode(&mut reader)?),
+            4 => Write::Forget(Slot(reader.varint()?)),
+            _ => return Err(DecodeError::Invalid("kind of write")),
+        };
+        reader.finish()?;
+        Ok(write)
+    }
+}

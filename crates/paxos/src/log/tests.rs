@@ -1,0 +1,52 @@
+//! Groups under the simulator and the explorer, with a state machine that shows whatever goes wrong.
+
+mod explored;
+mod group;
+mod planted;
+mod scenarios;
+mod seeds;
+
+use bytes::Bytes;
+use ombak_base::{DecodeError, Reader, put_varint};
+
+use super::{Slot, StateMachine};
+
+/// A list of all that was ever applied. Nothing about a log can go wrong without being seen here.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Journal {
+    pub lines: Vec<u64>,
+}
+
+impl StateMachine for Journal {
+    fn apply(&mut self, _: Slot, command: &Bytes) -> Bytes {
+        self.lines.push(number(command));
+        Bytes::copy_from_slice(&(self.lines.len() as u64).to_le_bytes())
+    }
+
+    fn read(&self, _: &Bytes) -> Bytes {
+        self.snapshot()
+    }
+
+    fn snapshot(&self) -> Bytes {
+        let mut out = Vec::new();
+        self.lines.iter().for_each(|line| put_varint(&mut out, *line));
+        Bytes::from(out)
+    }
+
+    fn restore(snapshot: Bytes) -> Result<Journal, DecodeError> {
+        let mut reader = Reader::new(snapshot);
+        let mut lines = Vec::new();
+        while reader.remaining() > 0 {
+            lines.push(reader.varint()?);
+        }
+        Ok(Journal { lines })
+    }
+}
+
+pub fn command(number: u64) -> Bytes {
+    Bytes::copy_from_slice(&number.to_le_bytes())
+}
+
+pub fn number(command: &Bytes) -> u64 {
+    command.as_ref().try_into().map_or(u64::MAX, u64::from_le_bytes)
+}

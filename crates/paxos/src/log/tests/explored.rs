@@ -1,0 +1,148 @@
+//! Small groups, explored: every order of messages, syncs, timers and crashes, within a budget. The machines are those of
+//! production.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use ombak_base::{ClientId, NodeId};
+use ombak_sim::explore::{Budget, Cluster, ClusterState, Explorer, History, Outcome as Ended};
+
+use super::{Journal, command, number};
+use crate::ballot::Voters;
+use crate::log::{Ask, Entry, Outcome, Replica, Slot};
+use crate::member::{Member, Setup};
+use crate::members::Members;
+
+/// Lines that clients were told of, and where in the log they are.
+#[derive(Clone, Hash, Debug, Default)]
+struct Told {
+    asked: Vec<(ClientId, u64)>,
+    told: BTreeMap<u64, Slot>,
+}
+
+impl History<Member<Journal>> for Told {
+    fn asked(&mut self, client: ClientId, ask: &Ask) {
+        if let Ask::Propose(bytes) = ask {
+            self.asked.push((client, number(bytes)));
+            self.asked.sort_unstable();
+        }
+    }
+
+    fn replied(&mut self, client: ClientId, outcome: &Outcome) {
+        let line = self.asked.iter().find(|(asked, _)| *asked == client).map(|(_, line)| *line);
+        if let (Some(line), Outcome::Applied { slot, .. }) = (line, outcome) {
+            self.told.insert(line, *slot);
+        }
+    }
+}
+
+type State = ClusterState<Member<Journal>, Told>;
+type Group = Cluster<Member<Journal>, Told>;
+
+fn group(nodes: u32, founders: u32, budget: Budget) -> Group {
+    let founders = Members::new(Voters::majority((0..founders).map(NodeId)));
+    let boot = move |id| {
+        let members = match founders.is_voter(id) {
+            true => founders.clone(),
+            false => Members::new(Voters::majority([])),
+        };
+        let setup = Setup { id, members, snapshot_every: usize::MAX, beats: false };
+        Member::new(setup, Journal::default())
+    };
+    Cluster::new(nodes, boot)
+        .history(Told::default())
+        .connected(|_| Bytes::new())
+        .begins_at_rest()
+        .budget(budget)
+        .always("one log", one_log)
+        .always("what was told of stays", told_is_kept)
+        .always("a line is written once", once)
+        .sometimes("somebody leads", |state| {
+            state.machines().any(|(_, member)| member.replica().is_some_and(|r| r.leads()))
+        })
+}
+
+fn replicas(state: &State) -> impl Iterator<Item = &Replica<Journal>> {
+    state.machines().filter_map(|(_, member)| member.replica())
+}
+
+fn decided(replica: &Replica<Journal>) -> impl Iterator<Item = (Slot, &Entry)> {
+    let through = replica.status().committed.0;
+    (1..=through).filter_map(|slot| Some((Slot(slot), replica.decided(Slot(slot))?)))
+}
+
+/// Of a slot, everybody knows the same.
+fn one_log(state: &State) -> bool {
+    let mut known = BTreeMap::new();
+    replicas(state)
+        .flat_map(decided)
+        .all(|(slot, entry)| *known.entry(slot).or_insert(entry) == entry)
+}
+
+/// Whoever knows what a slot decided that a client was told of knows the client's line.
+fn told_is_kept(state: &State) -> bool {
+    let has = |entry: &Entry, line: &u64| match entry {
+        Entry::Commands(batch) => batch.commands().any(|command| number(&command) == *line),
+        _ => false,
+    };
+    let told = &state.history().told;
+    replicas(state).flat_map(decided).all(|(slot, entry)| {
+        told.iter().filter(|(_, at)| **at == slot).all(|(line, _)| has(entry, line))
+    })
+}
+
+/// No line is there twice.
+fn once(state: &State) -> bool {
+    replicas(state).all(|replica| {
+        let lines = &replica.state().lines;
+        BTreeSet::from_iter(lines).len() == lines.len()
+    })
+}
+
+fn complete(group: Group) -> u64 {
+    let report = Explorer::new(&group).threads(2).run();
+    assert_eq!(report.outcome, Ended::Complete, "{report}");
+    assert_eq!(report.unreached().collect::<Vec<_>>(), [""; 0]);
+    report.states
+}
+
+fn write(line: u64) -> Ask {
+    Ask::Propose(command(line))
+}
+
+fn voters(ids: &[u32]) -> Ask {
+    let voters = ids.iter().copied().map(NodeId).collect();
+    Ask::Members { voters, learners: BTreeSet::new() }
+}
+
+const A: NodeId = NodeId(0);
+const B: NodeId = NodeId(1);
+
+#[test]
+fn two_candidates_at_once() {
+    assert_eq!(complete(group(3, 3, Budget { timers: 2, ..Budget::default() })), 340_136);
+}
+
+#[test]
+fn two_writers_and_a_leader() {
+    let group = group(3, 3, Budget { timers: 1, ..Budget::default() });
+    assert_eq!(complete(group.request(A, write(1)).request(B, write(2))), 287_136);
+}
+
+#[test]
+fn one_writer_and_a_crash() {
+    let group = group(3, 3, Budget { timers: 1, crashes: 1, ..Budget::default() });
+    assert_eq!(complete(group.request(A, write(1))), 883_578);
+}
+
+#[test]
+fn a_group_moves_while_it_writes_and_crashes() {
+    let group = group(2, 1, Budget { timers: 1, crashes: 1, ..Budget::default() });
+    assert_eq!(complete(group.request(A, voters(&[1])).request(A, write(1))), 13_021);
+}
+
+#[test]
+fn a_member_is_replaced_and_the_leader_changes() {
+    let group = group(3, 2, Budget { timers: 2, ..Budget::default() });
+    assert_eq!(complete(group.request(A, voters(&[1, 2]))), 18_233);
+}

@@ -1,0 +1,276 @@
+//! A group in a simulated world, and what must be true of it at every moment.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use ombak_base::{ClientId, NodeId, ShardId, Tick};
+use ombak_sim::{
+    Booted, Faults, Heard, LogDevice, LogWriter, Rng, SimDisk, SimFile, System, World, open_log,
+};
+
+use super::{Journal, StateMachine, command};
+use crate::ballot::Voters;
+use crate::log::{Ask, Outcome, Replica, Slot, Status};
+use crate::member::{Member, Setup};
+use crate::members::Members;
+
+const SHARD: ShardId = ShardId(0);
+/// Small, so that snapshots are a part of every run.
+const SNAPSHOT_EVERY: usize = 600;
+
+/// Boots members.
+pub struct Group {
+    /// Those that the group begins with; others join.
+    founders: BTreeSet<NodeId>,
+}
+
+impl System for Group {
+    type Machine = Member<Journal>;
+    type Device = LogDevice;
+    type Writer = LogWriter<SimFile>;
+
+    fn boot(
+        &mut self,
+        id: NodeId,
+        disk: &SimDisk,
+        _: u64,
+        _: &mut Rng,
+    ) -> Result<Booted<Group>, String> {
+        let (devices, writer) = open_log(disk, 1).map_err(|error| error.to_string())?;
+        let founders = self.founders.contains(&id).then(|| self.founders.clone());
+        let members = Members::new(Voters::majority(founders.unwrap_or_default()));
+        let setup = Setup { id, members, snapshot_every: SNAPSHOT_EVERY, beats: true };
+        let shards = devices
+            .into_iter()
+            .map(|device| (Member::new(setup.clone(), Journal::default()), device));
+        Ok(Booted { shards: shards.collect(), writer })
+    }
+}
+
+/// A world with one group, and all that its clients know.
+pub struct Town {
+    pub world: World<Group>,
+    asked: BTreeMap<ClientId, Asked>,
+    next: u64,
+    /// Lines whose clients were told that they are in the journal, in the order of being told.
+    pub told: BTreeSet<u64>,
+    pub outcomes: BTreeMap<&'static str, u64>,
+    /// The longest journal that was seen.
+    longest: Vec<u64>,
+    /// What was decided, as any member has it.
+    decided: BTreeMap<Slot, crate::log::Entry>,
+    pub changed: u64,
+}
+
+enum Asked {
+    Line(u64),
+    /// With what had been told of by then.
+    Read(BTreeSet<u64>),
+    Members,
+}
+
+pub fn node(id: u32) -> NodeId {
+    NodeId(id)
+}
+
+impl Town {
+    /// `founders` of so many nodes found the group.
+    pub fn new(nodes: u32, founders: u32, seed: u64) -> Town {
+        let founders = (0..founders).map(NodeId).collect();
+        Town {
+            world: World::new(Group { founders }, nodes, seed).unwrap(),
+            asked: BTreeMap::new(),
+            next: 0,
+            told: BTreeSet::new(),
+            outcomes: BTreeMap::new(),
+            longest: Vec::new(),
+            decided: BTreeMap::new(),
+            changed: 0,
+        }
+    }
+
+    fn ask(&mut self, at: NodeId, ask: Ask, what: Asked) -> ClientId {
+        let client = self.world.request(at, SHARD, ask);
+        self.asked.insert(client, what);
+        client
+    }
+
+    /// A client asks for the next line to be written.
+    pub fn write(&mut self, at: NodeId) -> u64 {
+        self.next += 1;
+        self.ask(at, Ask::Propose(command(self.next)), Asked::Line(self.next));
+        self.next
+    }
+
+    /// A client asks for the journal.
+    pub fn read(&mut self, at: NodeId) {
+        let told = self.told.clone();
+        self.ask(at, Ask::Read(Bytes::new()), Asked::Read(told));
+    }
+
+    /// A client asks for other members.
+    pub fn change(&mut self, at: NodeId, voters: &[u32], learners: &[u32]) {
+        let nodes = |ids: &[u32]| ids.iter().copied().map(NodeId).collect();
+        let ask = Ask::Members { voters: nodes(voters), learners: nodes(learners) };
+        self.ask(at, ask, Asked::Members);
+    }
+
+    /// Time passes; every answer and every replica is looked at.
+    pub fn run_for(&mut self, us: u64) {
+        let until = self.world.now() + us;
+        while self.world.now() < until {
+            let rest = until.since(self.world.now());
+            self.world.run_for(rest.min(20_000));
+            self.look();
+        }
+    }
+
+    pub fn run_until(&mut self, us_max: u64, mut done: impl FnMut(&Town) -> bool) -> bool {
+        let until = self.world.now() + us_max;
+        while self.world.now() < until {
+            if done(self) {
+                return true;
+            }
+            self.run_for(5_000);
+        }
+        done(self)
+    }
+
+    fn look(&mut self) {
+        for node in self.world.node_ids().collect::<Vec<_>>() {
+            self.look_at(node);
+        }
+        for reply in self.world.take_replies() {
+            let asked = self.asked.remove(&reply.client);
+            self.hear(asked, reply.heard);
+            self.world.finish(reply.client);
+        }
+    }
+
+    fn hear(&mut self, asked: Option<Asked>, heard: Heard<Outcome>) {
+        let Heard::Reply(outcome) = heard else { return };
+        *self.outcomes.entry(name(&outcome)).or_default() += 1;
+        match (asked, outcome) {
+            (Some(Asked::Line(line)), Outcome::Applied { .. }) => {
+                self.told.insert(line);
+            }
+            (Some(Asked::Read(told)), Outcome::Read { answer }) => {
+                let read = Journal::restore(answer).unwrap().lines;
+                let read = BTreeSet::from_iter(read);
+                assert!(told.is_subset(&read), "a read misses {:?}", &told - &read);
+            }
+            (Some(Asked::Members), Outcome::Changed { .. }) => self.changed += 1,
+            _ => {}
+        }
+    }
+
+    /// All journals are beginnings of one, and of a slot everybody knows the same.
+    fn look_at(&mut self, node: NodeId) {
+        let Some(replica) = self.replica(node) else { return };
+        let status = replica.status();
+        let lines = replica.state().lines.clone();
+        let from = Slot(status.forgotten.0 + 1);
+        let entries: Vec<_> = (from.0..=status.committed.0)
+            .filter_map(|slot| Some((Slot(slot), replica.decided(Slot(slot))?.clone())))
+            .collect();
+        let common = lines.len().min(self.longest.len());
+        assert_eq!(lines[..common], self.longest[..common], "the journal of {node}");
+        if lines.len() > common {
+            let distinct = BTreeSet::from_iter(&lines);
+            assert_eq!(distinct.len(), lines.len(), "a line was written twice");
+            self.longest = lines;
+        }
+        for (slot, entry) in entries {
+            let known = self.decided.entry(slot).or_insert_with(|| entry.clone());
+            assert_eq!(*known, entry, "{slot:?} at {node}");
+        }
+    }
+
+    pub fn replica(&self, node: NodeId) -> Option<&Replica<Journal>> {
+        self.world.machine(node, SHARD)?.replica()
+    }
+
+    pub fn status(&self, node: NodeId) -> Option<Status> {
+        self.replica(node).map(Replica::status)
+    }
+
+    /// Whoever leads with the highest ballot.
+    pub fn leader(&self) -> Option<NodeId> {
+        let leaders =
+            self.world.node_ids().filter(|node| self.replica(*node).is_some_and(Replica::leads));
+        leaders.max_by_key(|node| self.status(*node).map(|status| status.promised))
+    }
+
+    pub fn await_leader(&mut self) -> NodeId {
+        assert!(self.run_until(5_000_000, |town| town.leader().is_some()), "nobody leads");
+        self.leader().unwrap()
+    }
+
+    /// All is well again; everybody is up. Whatever was asked is answered, and everybody gets to know everything.
+    pub fn converge(&mut self) {
+        self.world.heal();
+        self.world.set_faults(Faults::calm());
+        for node in self.world.node_ids().collect::<Vec<_>>() {
+            self.world.set_rate(node, 0);
+            self.world.disk(node).call_off();
+            self.world.resume(node);
+            if !self.world.is_up(node) {
+                self.world.restart(node).unwrap();
+            }
+        }
+        self.run_for(15_000_000);
+        let open = self.asked.len();
+        assert_eq!(open, 0, "requests without an answer: {}", self.describe());
+        let members = self.members();
+        let at = *members.voters().first().unwrap();
+        for _ in 0..20 {
+            let line = self.write(at);
+            self.run_for(2_000_000);
+            if self.told.contains(&line) {
+                break;
+            }
+        }
+        self.run_for(2_000_000);
+        let last = self.longest.clone();
+        assert!(last.contains(&self.next), "nothing can be written: {}", self.describe());
+        let lost = &self.told - &last.iter().copied().collect();
+        assert!(lost.is_empty(), "told of, and lost: {lost:?}");
+        for node in self.members().everybody() {
+            let lines = self.replica(node).map(|replica| replica.state().lines.len());
+            assert_eq!(lines, Some(last.len()), "{node} lags: {}", self.describe());
+        }
+    }
+
+    /// How all are doing, for a message.
+    fn describe(&self) -> String {
+        let lines = self.world.node_ids().map(|node| {
+            let failure = self.world.machine(node, SHARD).and_then(Member::failure);
+            format!("\n{node} {:?} {failure:?}", self.replica(node))
+        });
+        format!("{:?}{}", self.outcomes, lines.collect::<String>())
+    }
+
+    /// As whoever knows most knows them.
+    pub fn members(&self) -> Members {
+        let known = self.world.node_ids().filter_map(|node| self.status(node));
+        let known = known.filter(|status| !status.members.voters().is_empty());
+        known.max_by_key(|status| status.committed).unwrap().members
+    }
+
+    pub fn now(&self) -> Tick {
+        self.world.now()
+    }
+}
+
+fn name(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::Applied { .. } => "applied",
+        Outcome::Read { .. } => "read",
+        Outcome::Changed { .. } => "changed",
+        Outcome::Unknown => "unknown",
+        Outcome::NoLeader => "no leader",
+        Outcome::Busy => "busy",
+        Outcome::TooLarge => "too large",
+        Outcome::Refused => "refused",
+    }
+}

@@ -1,0 +1,172 @@
+//! What happened to others, and what must not happen here, one after the other.
+
+use super::group::{Town, node};
+
+#[test]
+fn a_command_is_applied_everywhere() {
+    let mut town = Town::new(3, 3, 1);
+    let leader = town.await_leader();
+    let line = town.write(leader);
+    assert!(town.run_until(1_000_000, |town| town.told.contains(&line)), "{:?}", town.outcomes);
+    town.converge();
+}
+
+#[test]
+fn a_group_of_one_decides_alone() {
+    let mut town = Town::new(1, 1, 1);
+    town.await_leader();
+    let line = town.write(node(0));
+    town.read(node(0));
+    assert!(town.run_until(1_000_000, |town| town.told.contains(&line)), "{:?}", town.outcomes);
+    town.world.crash(node(0));
+    town.world.restart(node(0)).unwrap();
+    town.converge();
+}
+
+#[test]
+fn a_follower_passes_it_on() {
+    let mut town = Town::new(3, 3, 2);
+    let leader = town.await_leader();
+    let follower = node((leader.0 + 1) % 3);
+    let line = town.write(follower);
+    town.read(follower);
+    assert!(town.run_until(1_000_000, |town| town.told.contains(&line)), "{:?}", town.outcomes);
+    town.converge();
+    assert_eq!(town.outcomes.get("read"), Some(&1));
+}
+
+#[test]
+fn a_leader_dies_and_another_leads_within_a_second() {
+    let mut town = Town::new(3, 3, 3);
+    let leader = town.await_leader();
+    town.run_for(1_000_000);
+    town.world.crash(leader);
+    let before = town.now();
+    let other = node((leader.0 + 1) % 3);
+    let mut line = town.write(other);
+    while !town.run_until(20_000, |town| town.told.contains(&line)) {
+        line = town.write(other);
+    }
+    let us = town.now().since(before);
+    assert!(us < 1_000_000, "{us} us");
+    town.converge();
+}
+
+#[test]
+fn from_one_to_seven_and_back() {
+    let mut town = Town::new(7, 1, 4);
+    town.await_leader();
+    for voters in [&[0, 1, 2][..], &[0, 1, 2, 3, 4], &[0, 1, 2, 3, 4, 5, 6], &[4, 5, 6], &[6]] {
+        let changed = town.changed;
+        let leader = town.await_leader();
+        town.write(leader);
+        town.change(leader, voters, &[]);
+        assert!(town.run_until(5_000_000, |town| town.changed > changed), "{:?}", town.outcomes);
+        town.run_for(2_000_000);
+    }
+    town.converge();
+    assert_eq!(town.leader(), Some(node(6)));
+}
+
+/// openraft #2091: the leader that is removed waits for itself.
+#[test]
+fn a_leader_that_removes_itself_gives_way() {
+    let mut town = Town::new(4, 3, 5);
+    let leader = town.await_leader();
+    let rest: Vec<u32> = (0..4).filter(|id| *id != leader.0).collect();
+    town.change(leader, &rest, &[]);
+    assert!(town.run_until(5_000_000, |town| town.changed == 1), "{:?}", town.outcomes);
+    let line = town.write(node(rest[0]));
+    assert!(town.run_until(2_000_000, |town| town.told.contains(&line)), "{:?}", town.outcomes);
+    assert_ne!(town.leader(), Some(leader));
+    town.converge();
+}
+
+/// omnipaxos #151: the log of the new members does not go on where that of the old ones ended.
+#[test]
+fn all_members_are_replaced_at_once_and_the_log_goes_on() {
+    let mut town = Town::new(6, 3, 6);
+    let leader = town.await_leader();
+    for _ in 0..50 {
+        town.write(leader);
+        town.run_for(10_000);
+    }
+    town.change(leader, &[3, 4, 5], &[]);
+    assert!(town.run_until(5_000_000, |town| town.changed == 1), "{:?}", town.outcomes);
+    (0..3).for_each(|old| town.world.wipe(node(old)));
+    town.run_for(1_000_000);
+    let line = town.write(node(3));
+    assert!(town.run_until(5_000_000, |town| town.told.contains(&line)), "{:?}", town.outcomes);
+    assert_eq!(town.replica(node(3)).unwrap().state().lines.len(), town.told.len());
+}
+
+/// Who was away for long gets the state instead of the entries.
+#[test]
+fn a_laggard_catches_up_by_snapshot() {
+    let mut town = Town::new(3, 3, 7);
+    let leader = town.await_leader();
+    let away = node((leader.0 + 1) % 3);
+    town.world.crash(away);
+    for _ in 0..200 {
+        town.write(leader);
+        town.run_for(5_000);
+    }
+    town.world.restart(away).unwrap();
+    town.converge();
+    assert!(town.world.probes().contains_key("paxos: a snapshot was taken over"));
+}
+
+/// It does not know that another leads and that more has been written.
+pub fn a_leader_of_yesterday_is_read_from() {
+    let mut town = Town::new(3, 3, 10);
+    let old = town.await_leader();
+    let others: Vec<_> = (0..3).map(node).filter(|id| *id != old).collect();
+    town.world.pause(old);
+    town.world.partition(&[old], &others);
+    town.run_for(2_000_000);
+    let line = town.write(others[0]);
+    assert!(town.run_until(2_000_000, |town| town.told.contains(&line)), "{:?}", town.outcomes);
+    town.read(old);
+    town.world.resume(old);
+    town.run_for(1_000_000);
+    town.converge();
+}
+
+#[test]
+fn a_leader_of_yesterday_does_not_answer() {
+    a_leader_of_yesterday_is_read_from();
+}
+
+/// Who was cut off and comes back deposes nobody.
+#[test]
+fn who_comes_back_does_not_disturb() {
+    let mut town = Town::new(5, 5, 8);
+    let leader = town.await_leader();
+    let away = node((leader.0 + 1) % 5);
+    let others: Vec<_> = (0..5).map(node).filter(|id| *id != away).collect();
+    town.run_for(1_000_000);
+    let promised = town.status(leader).unwrap().promised;
+    town.world.partition(&[away], &others);
+    town.run_for(10_000_000);
+    town.world.heal();
+    town.run_for(2_000_000);
+    assert_eq!(town.leader(), Some(leader));
+    assert_eq!(town.status(leader).unwrap().promised, promised);
+}
+
+/// The leader hears only one of four, which hears all: it has to give way.
+#[test]
+fn a_leader_without_a_quorum_gives_way_to_who_has_one() {
+    let mut town = Town::new(5, 5, 9);
+    let leader = town.await_leader();
+    let hub = node((leader.0 + 1) % 5);
+    let rest: Vec<_> = (0..5).map(node).filter(|id| *id != leader && *id != hub).collect();
+    town.world.partition(&[leader], &rest);
+    let line = town.write(hub);
+    town.run_for(5_000_000);
+    let second = town.write(hub);
+    assert!(town.run_until(3_000_000, |town| town.told.contains(&second)), "{:?}", town.outcomes);
+    let _ = line;
+    assert_ne!(town.leader(), Some(leader));
+    town.converge();
+}

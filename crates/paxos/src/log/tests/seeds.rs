@@ -1,0 +1,82 @@
+//! Whole runs from a seed: everything goes wrong for a while, then nothing does, and all must be well.
+
+use ombak_sim::{Faults, Rng};
+
+use super::group::{Town, node};
+
+/// One run. A swarm: what can go wrong is drawn first, and then goes wrong.
+pub fn run(seed: u64) -> Town {
+    let mut rng = Rng::new(seed ^ 0x9e37_79b9_7f4a_7c15);
+    let nodes = rng.between(1, 7) as u32;
+    let founders = rng.between(1, u64::from(nodes)) as u32;
+    let mut town = Town::new(nodes, founders, seed);
+    if rng.chance(3, 4) {
+        town.world.set_faults(Faults::random(&mut rng));
+    }
+    let crashes = rng.chance(1, 2);
+    let power_cuts = rng.chance(1, 2);
+    let cuts = rng.chance(1, 2);
+    let pauses = rng.chance(1, 4);
+    let changes = rng.chance(1, 2);
+    for _ in 0..rng.between(20, 120) {
+        let at = node(rng.below(nodes.into()) as u32);
+        match rng.below(22) {
+            20 | 21 if power_cuts => match town.world.is_up(at) {
+                // In the middle of what the disk is doing: what is not synced is gone.
+                true => town.world.disk(at).cut_power(1 + rng.below(12)),
+                false => town.world.restart(at).unwrap(),
+            },
+            0 if crashes => town.world.crash(at),
+            1 | 2 if crashes && !town.world.is_up(at) => town.world.restart(at).unwrap(),
+            3 if cuts => {
+                let cut = (0..nodes).filter(|_| rng.chance(1, 2)).map(node).collect::<Vec<_>>();
+                let rest = (0..nodes).map(node).filter(|id| !cut.contains(id)).collect::<Vec<_>>();
+                match rng.chance(1, 3) {
+                    true if !rest.is_empty() && !cut.is_empty() => {
+                        town.world.one_way(cut[0], rest[0]);
+                    }
+                    _ => town.world.partition(&cut, &rest),
+                }
+            }
+            4 | 5 if cuts => town.world.heal(),
+            6 if pauses => town.world.pause(at),
+            7 if pauses => {
+                town.world.resume(at);
+                town.read(at); // It may lead, as far as it knows.
+            }
+            8 if changes => {
+                let voters = (0..nodes).filter(|_| rng.chance(1, 2)).collect::<Vec<_>>();
+                let learners = (0..nodes).filter(|_| rng.chance(1, 4)).collect::<Vec<_>>();
+                if !voters.is_empty() {
+                    town.change(at, &voters, &learners);
+                }
+            }
+            9 | 10 => town.read(at),
+            _ => drop((0..rng.between(1, 5)).map(|_| town.write(at)).max()),
+        }
+        let us = match rng.below(4) {
+            0 => rng.between(1, 1_000),
+            1 | 2 => rng.between(1, 50_000),
+            _ => rng.between(1, 1_000_000),
+        };
+        town.run_for(us);
+    }
+    town.converge();
+    town
+}
+
+/// `PAXOS_SEEDS=0..1000` for a long look.
+#[expect(clippy::disallowed_methods, reason = "a test is told its seeds from outside")]
+fn asked_for() -> Option<std::ops::Range<u64>> {
+    let text = std::env::var("PAXOS_SEEDS").ok()?;
+    let (from, to) = text.split_once("..")?;
+    Some(from.parse().ok()?..to.parse().ok()?)
+}
+
+#[test]
+fn seeds() {
+    for seed in asked_for().unwrap_or(0..60) {
+        let town = std::panic::catch_unwind(|| run(seed));
+        assert!(town.is_ok(), "seed {seed}");
+    }
+}

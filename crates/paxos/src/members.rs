@@ -1,0 +1,138 @@
+//! Who belongs to a group, and what a quorum of it is while it changes.
+
+use std::collections::BTreeSet;
+
+use ombak_base::{DecodeError, NodeId, Reader, planted, put_varint};
+use serde::{Deserialize, Serialize};
+
+use crate::ballot::{Disjoint, Voters};
+
+/// Voters of a group. A sane bound: each of them has to answer.
+pub const VOTERS_MAX: usize = 31;
+/// Members of a group that do not vote.
+pub const LEARNERS_MAX: usize = 1024;
+
+/// The members of a group.
+///
+/// A change of voters goes through a state in which *both* the old and the new ones have to agree (`next` is there). It
+/// begins and ends with an entry of the log, and each entry counts from the slot after its own.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct Members {
+    /// Who votes.
+    pub voters: Voters,
+    /// Who votes as well, until they vote alone.
+    pub next: Option<Voters>,
+    /// Who is told, and does not vote.
+    pub learners: BTreeSet<NodeId>,
+}
+
+impl Members {
+    /// These voters, and no others.
+    pub fn new(voters: Voters) -> Members {
+        Members { voters, next: None, learners: BTreeSet::new() }
+    }
+
+    /// Whether these are enough to have heard of everything that may be chosen.
+    pub fn can_propose(&self, promised: &BTreeSet<NodeId>) -> bool {
+        self.all_voters().all(|voters| voters.can_propose(promised))
+    }
+
+    /// Whether what these accepted is chosen.
+    pub fn have_chosen(&self, accepted: &BTreeSet<NodeId>) -> bool {
+        self.all_voters().all(|voters| voters.have_chosen(accepted))
+    }
+
+    /// Whether the node votes.
+    pub fn is_voter(&self, node: NodeId) -> bool {
+        self.all_voters().any(|voters| voters.members().contains(&node))
+    }
+
+    /// Everybody who votes.
+    pub fn voters(&self) -> BTreeSet<NodeId> {
+        self.all_voters().flat_map(|voters| voters.members()).copied().collect()
+    }
+
+    /// Everybody.
+    pub fn everybody(&self) -> BTreeSet<NodeId> {
+        self.voters().union(&self.learners).copied().collect()
+    }
+
+    fn all_voters(&self) -> impl Iterator<Item = &Voters> {
+        let old = match planted!("the new voters decide alone at once") && self.next.is_some() {
+            true => None,
+            false => Some(&self.voters),
+        };
+        old.into_iter().chain(self.next.as_ref())
+    }
+
+    /// On the way to these voters: both agree. Who no longer votes is no learner by that.
+    pub(crate) fn towards(&self, next: Voters) -> Members {
+        let learners = self.learners.difference(next.members()).copied().collect();
+        Members { voters: self.voters.clone(), next: Some(next), learners }
+    }
+
+    /// The change is over: the new ones vote alone.
+    pub(crate) fn settled(&self) -> Option<Members> {
+        let voters = self.next.clone()?;
+        Some(Members { voters, next: None, learners: self.learners.clone() })
+    }
+
+    /// Appends the encoding.
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
+        encode_voters(&self.voters, out);
+        out.push(u8::from(self.next.is_some()));
+        if let Some(next) = &self.next {
+            encode_voters(next, out);
+        }
+        encode_nodes(&self.learners, out);
+    }
+
+    /// Reads what [`encode`](Members::encode) wrote.
+    pub(crate) fn decode(reader: &mut Reader) -> Result<Members, DecodeError> {
+        let voters = decode_voters(reader)?;
+        let next = match reader.u8()? {
+            0 => None,
+            1 => Some(decode_voters(reader)?),
+            _ => return Err(DecodeError::Invalid("members")),
+        };
+        let learners = decode_nodes(reader, LEARNERS_MAX)?;
+        Ok(Members { voters, next, learners })
+    }
+}
+
+fn encode_voters(voters: &Voters, out: &mut Vec<u8>) {
+    put_varint(out, voters.prepare as u64);
+    put_varint(out, voters.accept as u64);
+    encode_nodes(&voters.members, out);
+}
+
+fn decode_voters(reader: &mut Reader) -> Result<Voters, DecodeError> {
+    let (prepare, accept) = (reader.varint()? as usize, reader.varint()? as usize);
+    let members = decode_nodes(reader, VOTERS_MAX)?;
+    Voters::with(members, prepare, accept)
+        .map_err(|Disjoint { .. }| DecodeError::Invalid("quorums"))
+}
+
+pub(crate) fn encode_nodes(nodes: &BTreeSet<NodeId>, out: &mut Vec<u8>) {
+    put_varint(out, nodes.len() as u64);
+    nodes.iter().for_each(|node| put_varint(out, node.0.into()));
+}
+
+pub(crate) fn decode_nodes(
+    reader: &mut Reader,
+    max: usize,
+) -> Result<BTreeSet<NodeId>, DecodeError> {
+    let count = reader.varint()? as usize;
+    if count > max {
+        return Err(DecodeError::Invalid("number of members"));
+    }
+    let mut nodes = BTreeSet::new();
+    for _ in 0..count {
+        let node = u32::try_from(reader.varint()?).map_err(|_| DecodeError::Invalid("node"))?;
+        if nodes.last().is_some_and(|last| *last >= NodeId(node)) {
+            return Err(DecodeError::Invalid("order of members"));
+        }
+        nodes.insert(NodeId(node));
+    }
+    Ok(nodes)
+}
