@@ -13,14 +13,12 @@ use parking_lot::Mutex;
 
 use crate::error::Error;
 use crate::log::{Lsn, Options as LogOptions};
-use crate::manager::ResourceManager;
+use crate::manager::{Managers, ResourceManager};
 use crate::page::ManagerId;
-use crate::physical::Physical;
 use crate::pool::{Pool, PoolUsage};
-use crate::queue::QueueManager;
 use crate::room::Room;
 use crate::scope::Scope;
-use crate::tree::{Ghosts, TreeManager};
+use crate::tree::Ghosts;
 use crate::txn::locks::{Locks, Waits};
 use crate::txn::table::TxnTable;
 use crate::txn::{Transaction, TxnId};
@@ -29,7 +27,7 @@ use crate::wal::Wal;
 use checkpoint::Checkpoints;
 
 pub use backup::Backup;
-pub(crate) use meta::{Meta, count as page_count};
+pub(crate) use meta::{Meta, check as check_page, count as page_count};
 pub use restart::Restart;
 pub(crate) use restart::{Analysis, Analyst, check_log};
 
@@ -83,7 +81,7 @@ pub(crate) struct Shared {
     pub checkpoints: Checkpoints,
     pub ghosts: Ghosts,
     pub identity: u64,
-    managers: Vec<Box<dyn ResourceManager>>,
+    managers: Arc<Managers>,
     /// Between a restart's redo and the end of its undo: what others hold is not known.
     pub restarting: AtomicBool,
     stopped: AtomicBool,
@@ -175,13 +173,11 @@ impl Engine {
 
 impl Shared {
     fn new(log: Arc<dyn Wal>, pool: Pool, options: EngineOptions, identity: u64) -> Shared {
-        let mut managers: Vec<Box<dyn ResourceManager>> =
-            vec![Box::new(Physical), Box::new(TreeManager), Box::new(QueueManager)];
-        managers.extend(options.managers);
+        let managers = Arc::new(Managers::with(options.managers));
         Shared {
             checkpoints: Checkpoints::new(options.checkpoint_bytes),
             log,
-            pool,
+            pool: pool.shown_to(managers.clone()),
             txns: TxnTable::new(1),
             locks: Locks::new(),
             waits: options.waits,
@@ -196,8 +192,7 @@ impl Shared {
     }
 
     pub fn manager(&self, id: ManagerId) -> Result<&dyn ResourceManager, Error> {
-        let manager = self.managers.iter().find(|manager| manager.id() == id);
-        manager.map(Box::as_ref).ok_or_else(|| Error::Foreign {
+        self.managers.find(id).ok_or_else(|| Error::Foreign {
             file: "wal".to_string(),
             why: format!("it has records of {id:?}, which this program does not have"),
         })

@@ -36,10 +36,7 @@ use ombak_base::Disk;
 use crate::engine::{Analysis, Analyst};
 use crate::error::Error;
 use crate::log::{Lsn, StreamId};
-use crate::manager::ResourceManager;
-use crate::physical::Physical;
-use crate::queue::QueueManager;
-use crate::tree::TreeManager;
+use crate::manager::{Managers, ResourceManager};
 use crate::wal::STREAM;
 
 pub use crate::log::view::{Entry, Extent, LogView, SegmentInfo};
@@ -65,21 +62,18 @@ pub struct Inspection<D: Disk> {
 
 /// Puts records into words.
 pub struct Words {
-    managers: Vec<Box<dyn ResourceManager>>,
+    managers: Managers,
 }
 
 impl Words {
     /// For records of this crate's resource managers and of `managers`.
     pub fn new(managers: Vec<Box<dyn ResourceManager>>) -> Words {
-        let mut all: Vec<Box<dyn ResourceManager>> =
-            vec![Box::new(Physical), Box::new(TreeManager), Box::new(QueueManager)];
-        all.extend(managers);
-        Words { managers: all }
+        Words { managers: Managers::with(managers) }
     }
 
     /// A change, for people.
     pub fn describe(&self, change: &Change<'_>) -> String {
-        match self.managers.iter().find(|manager| manager.id() == change.manager) {
+        match self.managers.find(change.manager) {
             Some(manager) => manager.describe(change.bytes),
             None => format!("{} bytes of {:?}", change.bytes.len(), change.manager),
         }

@@ -179,6 +179,8 @@ mod aligned;
 mod catalog;
 mod engine;
 mod error;
+#[doc(hidden)]
+pub mod fuzz;
 pub mod inspect;
 mod log;
 mod manager;
@@ -196,8 +198,6 @@ mod wal;
 pub use engine::{Backup, Engine, EngineOptions, EngineUsage, Restart};
 pub use error::Error;
 pub use log::archive::{Archive, ArchiveError, Restored};
-#[doc(hidden)]
-pub use log::fuzz;
 pub use log::shared::{SharedLog, Tail, Wait};
 pub use log::{CommitLog, Damage, LogError, Lsn, Options, Place, Recovery, StreamId};
 pub use manager::{Locked, ResourceManager, Undo};

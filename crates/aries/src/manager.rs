@@ -4,6 +4,9 @@ use bytes::Bytes;
 
 use crate::error::Error;
 use crate::page::{ManagerId, Page, PageId};
+use crate::physical::Physical;
+use crate::queue::QueueManager;
+use crate::tree::TreeManager;
 use crate::txn::LockName;
 
 pub use crate::scope::Scope as Undo;
@@ -31,6 +34,13 @@ pub trait ResourceManager: Send + Sync + 'static {
     /// The change, for people.
     fn describe(&self, change: &[u8]) -> String;
 
+    /// Says what is wrong with a page of this manager's, if anything is. Called with each that is read from the disk, once
+    /// its checksum was found right; what is refused is [`Error::Corrupt`] for whoever wants the page. So nothing else has
+    /// to be afraid of bytes that can't be: all others see pages that were found right, and what was done to them since.
+    fn check(&self, _page: &Page) -> Result<(), &'static str> {
+        Ok(())
+    }
+
     /// The lock under which the change was made, if there is one, and what was there before: a restart takes it again for
     /// transactions that are prepared.
     fn lock(&self, _page: PageId, _change: &[u8]) -> Option<Locked> {
@@ -45,4 +55,28 @@ pub struct Locked {
     pub name: LockName,
     /// What readers see until the transaction has committed.
     pub before: Option<Bytes>,
+}
+
+/// The resource managers of an engine: this crate's, and the user's own.
+#[derive(Default)]
+pub(crate) struct Managers(Vec<Box<dyn ResourceManager>>);
+
+impl Managers {
+    pub fn with(own: Vec<Box<dyn ResourceManager>>) -> Managers {
+        let mut all: Vec<Box<dyn ResourceManager>> =
+            vec![Box::new(Physical), Box::new(TreeManager), Box::new(QueueManager)];
+        all.extend(own);
+        Managers(all)
+    }
+
+    /// The one of this number.
+    pub fn find(&self, id: ManagerId) -> Option<&dyn ResourceManager> {
+        self.0.iter().find(|manager| manager.id() == id).map(Box::as_ref)
+    }
+
+    /// Shows a page that was read to its manager. A page of one that is not known here is nobody's to judge.
+    pub fn check(&self, page: &Page) -> Result<(), Error> {
+        let checked = self.find(page.manager()).map_or(Ok(()), |manager| manager.check(page));
+        checked.map_err(|why| Error::Corrupt { page: page.id(), why })
+    }
 }

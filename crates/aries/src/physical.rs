@@ -9,7 +9,11 @@
 //!         | 2 head:u16 tail:u16 head... tail...      the page anew: head from byte 16 on, tail at the end, zeros between
 //!         | 3 (at:u16 len:u16 after:[u8; len])*      a change of kind 1, taken back
 //! ```
+//!
+//! Ranges are in order and do not overlap. What a change of kind 1 says was there before must be there when it is done: if it
+//! is not, the page is not the one that the record was written for, as after a write that the disk lost.
 
+use crate::engine::check_page;
 use crate::error::Error;
 use crate::manager::{ResourceManager, Undo};
 use crate::page::{ManagerId, PAGE_BYTES, Page, PageId, u16_at};
@@ -22,6 +26,7 @@ const FORMAT: u8 = 2;
 const UNDONE: u8 = 3;
 /// Checksum, page number and LSN are not what is changed.
 const FROM: usize = 16;
+const NO_CHANGE: &str = "it is no change of bytes";
 /// Two differences that are nearer to each other are logged as one.
 const GAP: usize = 8;
 
@@ -90,23 +95,49 @@ fn longest_zeros(bytes: &[u8]) -> (usize, usize) {
     best
 }
 
-/// A range, and what is left behind it. `sides`: how often its bytes are there.
-fn take_range(bytes: &[u8], sides: usize) -> Option<(usize, &[u8], &[u8])> {
-    let head = bytes.get(..4)?;
-    let (at, len) = (u16_at(head, 0) as usize, u16_at(head, 2) as usize);
-    let inside = at >= FROM && at + len <= PAGE_BYTES && len > 0;
-    let (range, rest) = bytes[4..].split_at_checked(len * sides)?;
-    inside.then_some((at, range, rest))
+/// A range of a change.
+struct Range<'a> {
+    at: usize,
+    /// What was there, if the change says so, and what will be.
+    before: Option<&'a [u8]>,
+    after: &'a [u8],
 }
 
-fn redo_ranges(page: &mut Page, mut bytes: &[u8], sides: usize) -> Option<()> {
-    while !bytes.is_empty() {
-        let (at, range, rest) = take_range(bytes, sides)?;
-        let after = &range[range.len() / sides * (sides - 1)..];
-        page.bytes_mut()[at..at + after.len()].copy_from_slice(after);
-        bytes = rest;
+/// The ranges of a change, each with what was there before, or without. An error ends them.
+fn ranges(mut bytes: &[u8], sides: usize) -> impl Iterator<Item = Result<Range<'_>, &'static str>> {
+    let mut free = FROM;
+    std::iter::from_fn(move || {
+        if bytes.is_empty() {
+            return None;
+        }
+        let taken = take_range(bytes, sides, free);
+        bytes = taken.as_ref().map_or(&[][..], |(_, rest)| *rest);
+        let range = taken.map(|(range, _)| range).ok_or(NO_CHANGE);
+        free = range.as_ref().map_or(free, |range| range.at + range.after.len());
+        Some(range)
+    })
+}
+
+/// A range that begins at `free` or behind, and what is left behind it. `sides`: how often its bytes are there.
+fn take_range(bytes: &[u8], sides: usize, free: usize) -> Option<(Range<'_>, &[u8])> {
+    let head = bytes.get(..4)?;
+    let (at, len) = (u16_at(head, 0) as usize, u16_at(head, 2) as usize);
+    let inside = at >= free && at + len <= PAGE_BYTES && len > 0;
+    let (both, rest) = bytes[4..].split_at_checked(len * sides)?;
+    let (before, after) = both.split_at(len * (sides - 1));
+    inside.then_some((Range { at, before: (sides == 2).then_some(before), after }, rest))
+}
+
+fn redo_ranges(page: &mut Page, bytes: &[u8], sides: usize) -> Result<(), &'static str> {
+    for range in ranges(bytes, sides) {
+        let Range { at, before, after } = range?;
+        let there = &mut page.bytes_mut()[at..at + after.len()];
+        if before.is_some_and(|before| before != there) {
+            return Err("the page is not as it was when this was logged");
+        }
+        there.copy_from_slice(after);
     }
-    Some(())
+    Ok(())
 }
 
 fn redo_format(page: &mut Page, bytes: &[u8]) -> Option<()> {
@@ -121,14 +152,14 @@ fn redo_format(page: &mut Page, bytes: &[u8]) -> Option<()> {
     Some(())
 }
 
-/// What takes the ranges of a change back.
-fn undone(mut bytes: &[u8]) -> Option<Vec<u8>> {
+/// What takes a change of kind 1 back; `None`: it is none.
+pub fn undone(change: &[u8]) -> Option<Vec<u8>> {
     let mut out = vec![UNDONE];
-    while !bytes.is_empty() {
-        let (_, range, rest) = take_range(bytes, 2)?;
-        out.extend_from_slice(&bytes[..4]);
-        out.extend_from_slice(&range[..range.len() / 2]);
-        bytes = rest;
+    for range in ranges(change.strip_prefix(&[RANGES])?, 2) {
+        let Range { at, before, after } = range.ok()?;
+        out.extend_from_slice(&(at as u16).to_le_bytes());
+        out.extend_from_slice(&(after.len() as u16).to_le_bytes());
+        out.extend_from_slice(before?);
     }
     Some(out)
 }
@@ -139,32 +170,31 @@ impl ResourceManager for Physical {
     }
 
     fn redo(&self, page: &mut Page, change: &[u8]) -> Result<(), &'static str> {
-        let done = match change.split_first() {
+        match change.split_first() {
             Some((&RANGES, ranges)) => redo_ranges(page, ranges, 2),
-            Some((&FORMAT, image)) => redo_format(page, image),
+            Some((&FORMAT, image)) => redo_format(page, image).ok_or(NO_CHANGE),
             Some((&UNDONE, ranges)) => redo_ranges(page, ranges, 1),
-            _ => None,
-        };
-        done.ok_or("it is no change of bytes")
+            _ => Err(NO_CHANGE),
+        }
     }
 
     fn undo(&self, undo: &mut Undo<'_>, page: PageId, change: &[u8]) -> Result<(), Error> {
         let malformed = Error::Corrupt { page, why: "a change of bytes that can't be taken back" };
-        match change.split_first() {
-            Some((&RANGES, ranges)) => {
-                let change = undone(ranges).ok_or(malformed)?;
+        match change.first() {
+            Some(&RANGES) => {
+                let change = undone(change).ok_or(malformed)?;
                 let mut page = undo.write(page)?;
                 undo.apply(&mut page, PHYSICAL, &[&change])?;
                 Ok(())
             }
             // Whatever made the page anew took it from the free ones, and that is taken back as well.
-            Some((&FORMAT, _)) => Ok(()),
+            Some(&FORMAT) => Ok(()),
             _ => Err(malformed),
         }
     }
 
     fn describe(&self, change: &[u8]) -> String {
-        let (what, mut rest, sides) = match change.split_first() {
+        let (what, rest, sides) = match change.split_first() {
             Some((&RANGES, rest)) => ("bytes", rest, 2),
             Some((&UNDONE, rest)) => ("bytes back", rest, 1),
             Some((&FORMAT, image)) => {
@@ -173,11 +203,14 @@ impl ResourceManager for Physical {
             _ => return "?".to_string(),
         };
         let mut text = what.to_string();
-        while let Some((at, range, after)) = take_range(rest, sides) {
-            text += &format!(" {at}+{}", range.len() / sides);
-            rest = after;
+        for range in ranges(rest, sides).flatten() {
+            text += &format!(" {}+{}", range.at, range.after.len());
         }
         text
+    }
+
+    fn check(&self, page: &Page) -> Result<(), &'static str> {
+        check_page(page)
     }
 }
 

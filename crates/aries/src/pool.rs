@@ -35,10 +35,11 @@ use parking_lot::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::error::Error;
 use crate::log::Lsn;
+use crate::manager::Managers;
 use crate::page::{self, PAGE_BYTES, Page, PageId};
 use crate::wal::Wal;
 
-pub(crate) use double::DoubleWrite;
+pub(crate) use double::{DoubleWrite, Kept};
 pub(crate) use table::PAGES_MAX;
 
 use table::PageTable;
@@ -75,6 +76,8 @@ pub(crate) struct Pool {
     file: Box<dyn DiskFile>,
     log: Arc<dyn Wal>,
     identity: u64,
+    /// Whose the pages are: they judge what is read.
+    managers: Arc<Managers>,
     frames: Box<[Frame]>,
     table: PageTable,
     loaders: Box<[Mutex<()>]>,
@@ -174,6 +177,7 @@ impl Pool {
             file,
             log,
             identity,
+            managers: Arc::default(),
             frames: (0..frames.max(FRAMES_MIN)).map(frame).collect(),
             table: PageTable::new(),
             loaders: (0..LOADERS).map(|_| Mutex::new(())).collect(),
@@ -182,6 +186,11 @@ impl Pool {
             length: AtomicU64::new(length),
             counters: Counters::default(),
         }
+    }
+
+    /// The same pool, which shows each page that it reads to its manager.
+    pub(crate) fn shown_to(self, managers: Arc<Managers>) -> Pool {
+        Pool { managers, ..self }
     }
 
     /// Latches a page for reading.
@@ -277,7 +286,8 @@ impl Pool {
             offset,
             page: id,
             fault,
-        })
+        })?;
+        self.managers.check(page)
     }
 
     /// A frame that holds nothing any more, latched.

@@ -57,7 +57,7 @@ pub struct Queue {
 pub(crate) struct QueueManager;
 
 /// A change, read.
-struct Change<'a> {
+pub(crate) struct Change<'a> {
     kind: u8,
     root: PageId,
     offset: usize,
@@ -65,14 +65,14 @@ struct Change<'a> {
 }
 
 impl<'a> Change<'a> {
-    fn decode(bytes: &'a [u8]) -> Option<Change<'a>> {
+    pub(crate) fn decode(bytes: &'a [u8]) -> Option<Change<'a>> {
         let head = bytes.get(..7)?;
         let (root, offset) = (PageId(u32_at(head, 1)), usize::from(u16_at(head, 5)));
         let rest = &bytes[7..];
         let fits = match head[0] {
             ENQUEUE => rest.len() <= ITEM_BYTES_MAX,
             TAKE => rest.is_empty(),
-            STATE => rest.len() == 1,
+            STATE => matches!(rest, [WAITS | TAKEN]),
             _ => false,
         };
         fits.then_some(Change { kind: head[0], root, offset, rest })
@@ -80,6 +80,10 @@ impl<'a> Change<'a> {
 
     fn lock(&self, page: PageId) -> LockName {
         lock_name(self.root, page, self.offset)
+    }
+
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        [&change_head(self.kind, self.root, self.offset), self.rest].concat()
     }
 }
 
@@ -160,7 +164,7 @@ struct Item<'a> {
     bytes: &'a [u8],
 }
 
-fn end(page: &Page) -> usize {
+pub(crate) fn end(page: &Page) -> usize {
     usize::from(u16_at(page.body(), END))
 }
 
@@ -179,7 +183,7 @@ fn items(page: &Page) -> impl Iterator<Item = Item<'_>> {
 }
 
 /// Adds an item where the last one ends.
-fn append(page: &mut Page, offset: usize, item: &[u8]) -> bool {
+pub(crate) fn append(page: &mut Page, offset: usize, item: &[u8]) -> bool {
     let start = offset + ITEM_HEAD;
     if end(page) != offset || start + item.len() > BODY_BYTES {
         return false;
@@ -192,7 +196,7 @@ fn append(page: &mut Page, offset: usize, item: &[u8]) -> bool {
     true
 }
 
-fn begin_items(page: &mut Page) {
+pub(crate) fn begin_items(page: &mut Page) {
     page.set_kind(QUEUE, ITEMS);
     put_u16(page.body_mut(), END, START as u16);
 }

@@ -22,9 +22,9 @@
 //! A deleted row stays as a ghost until no rollback and no snapshot can want it; then it goes with the next need for room,
 //! or by [`Engine::tidy`].
 
-mod change;
+pub(crate) mod change;
 mod cursor;
-mod node;
+pub(crate) mod node;
 mod shape;
 
 use bytes::Bytes;
@@ -49,7 +49,7 @@ use node::Node;
 
 /// The tree's number among the resource managers.
 pub(crate) const TREE: ManagerId = ManagerId(1);
-const NODE: u8 = 1;
+pub(crate) const NODE: u8 = 1;
 
 /// A tree of an engine: keys of up to [`KEY_BYTES_MAX`] bytes in order of their bytes, each with a value; together up to
 /// [`ROW_BYTES_MAX`].
@@ -92,6 +92,16 @@ impl ResourceManager for TreeManager {
             _ => String::new(),
         };
         format!("tree {}: {kind} \"{key}\"{new}", change.root.0)
+    }
+
+    fn check(&self, page: &Page) -> Result<(), &'static str> {
+        if page.kind() != NODE {
+            return Err("no tree has such pages");
+        }
+        let node = Node::of(page);
+        node.check()?;
+        let own = |slot| node.level() > 0 && [PageId(0), page.id()].contains(&node.child(slot));
+        if (0..node.count()).any(own) { Err("a child that is none") } else { Ok(()) }
     }
 
     fn lock(&self, _page: PageId, change: &[u8]) -> Option<Locked> {
@@ -140,6 +150,24 @@ fn write_node(shared: &Shared, id: PageId) -> Result<PageMut<'_>, Error> {
     check_node(&page).map(|()| page)
 }
 
+/// A child of a node. Each way down must end, so it is one level below.
+fn read_child<'a>(shared: &'a Shared, node: Node<'_>, slot: usize) -> Result<PageRef<'a>, Error> {
+    let child = read_node(shared, node.child(slot))?;
+    check_level(&child, node).map(|()| child)
+}
+
+fn write_child<'a>(shared: &'a Shared, node: Node<'_>, slot: usize) -> Result<PageMut<'a>, Error> {
+    let child = write_node(shared, node.child(slot))?;
+    check_level(&child, node).map(|()| child)
+}
+
+fn check_level(child: &Page, parent: Node<'_>) -> Result<(), Error> {
+    if Some(Node::of(child).level()) == parent.level().checked_sub(1) {
+        return Ok(());
+    }
+    Err(Error::Corrupt { page: child.id(), why: "it is no node of its level" })
+}
+
 /// Makes a page an empty node.
 pub(crate) fn begin_node(page: &mut Page, level: u8) {
     page.set_kind(TREE, NODE);
@@ -185,6 +213,7 @@ impl Tree {
         while check_node(&page).is_ok() && Node::of(&page).level() > 0 {
             let node = Node::of(&page);
             let child = shared.pool.read_resident(node.child(node.towards(key)))?;
+            check_level(&child, node).ok()?;
             page = child;
         }
         check_node(&page).ok()?; // Whoever reads it then is told.
@@ -370,7 +399,7 @@ impl Tree {
             if node.level() == 0 {
                 return Ok(page);
             }
-            let child = read_node(shared, node.child(node.towards(key)))?;
+            let child = read_child(shared, node, node.towards(key))?;
             page = child; // The one above is let go of now that the one below is held.
         }
     }
@@ -383,9 +412,9 @@ impl Tree {
                 let node = Node::of(&page);
                 match node.level() {
                     0 => break,
-                    1 => return write_node(shared, node.child(node.towards(key))),
+                    1 => return write_child(shared, node, node.towards(key)),
                     _ => {
-                        let child = read_node(shared, node.child(node.towards(key)))?;
+                        let child = read_child(shared, node, node.towards(key))?;
                         page = child;
                     }
                 }

@@ -11,7 +11,7 @@ use super::Shared;
 use crate::error::Error;
 use crate::page::{self, HEADER_BYTES, PAGE_BYTES, Page, PageId, put_u32, u32_at, u64_at};
 use crate::physical::PHYSICAL;
-use crate::pool::{PAGES_FILE, PageMut};
+use crate::pool::{PAGES_FILE, PAGES_MAX, PageMut};
 use crate::scope::{Rewrite, Scope};
 
 const MAGIC: [u8; 8] = *b"OMBAKPGS";
@@ -82,6 +82,23 @@ impl Meta {
             Error::Damaged { file, offset: 0, page: PAGE, fault }
         })?;
         Ok(Meta { identity, count: u32_at(body, COUNT) })
+    }
+}
+
+/// Says what is wrong with a page of the engine's own, if anything is.
+pub fn check(page: &Page) -> Result<(), &'static str> {
+    match (page.id(), page.kind()) {
+        (PAGE, META) if !(1..=PAGES_MAX).contains(&count(page)) => {
+            Err("it counts no pages, or too many")
+        }
+        (PAGE, META) if u32_at(page.body(), FREE_HEAD) >= count(page) => {
+            Err("its first free page is beyond all pages")
+        }
+        (PAGE, META) => Ok(()),
+        (PAGE, _) => Err("it should say what the file is, and does not"),
+        (_, META) => Err("only page 0 can be what it says"),
+        (id, FREE) if u32_at(page.owner(), 0) == id.0 => Err("the free page behind it is itself"),
+        _ => Ok(()),
     }
 }
 

@@ -27,7 +27,7 @@ proptest! {
         let mut there = old.clone();
         Physical.redo(&mut there, &change).unwrap();
         prop_assert_eq!(there.bytes(), new.bytes());
-        let back = undone(&change[1..]).unwrap();
+        let back = undone(&change).unwrap();
         Physical.redo(&mut there, &back).unwrap();
         prop_assert_eq!(there.bytes(), old.bytes());
     }
@@ -46,8 +46,16 @@ proptest! {
         change.extend(bytes);
         let mut page = page(&[]);
         let _refused = Physical.redo(&mut page, &change);
-        let _back = undone(&change[1..]);
+        let _back = undone(&change);
         Physical.describe(&change);
         prop_assert_eq!(page.id(), PageId(9));
     }
+}
+
+#[test]
+fn a_change_of_another_page_is_refused() {
+    let (old, new) = (page(&[(100, 1)]), page(&[(100, 2), (300, 7)]));
+    let change = between(&old, &new).unwrap();
+    let refused = Physical.redo(&mut page(&[(100, 3)]), &change);
+    assert_eq!(refused, Err("the page is not as it was when this was logged"));
 }

@@ -62,28 +62,56 @@ impl DoubleWrite {
     /// The database, and the pages of the last batch that was kept whole, as far as they are whole. A header that is not is
     /// one whose batch was not begun in place.
     pub fn read(file: &dyn DiskFile) -> io::Result<Option<(u64, Vec<Copied>)>> {
+        let Some(kept) = Kept::read(file)? else { return Ok(None) };
+        let mut copies = Vec::new();
+        for place in 0..kept.pages.len() {
+            copies.extend(kept.copy(file, place)?);
+        }
+        Ok(Some((kept.identity, copies)))
+    }
+}
+
+/// What the header says was kept.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Kept {
+    /// Of the database.
+    pub identity: u64,
+    /// The pages, in the order in which they stand, each with its checksum.
+    pub pages: Vec<(PageId, u32)>,
+}
+
+impl Kept {
+    /// `None`: there is no header, or none that is whole.
+    pub fn read(file: &dyn DiskFile) -> io::Result<Option<Kept>> {
         let mut header = vec![0; HEADER_BYTES];
         let read = file.read_at(&mut header, 0)?;
-        let whole = read == HEADER_BYTES
-            && header[..8] == MAGIC
-            && u32_at(&header, 12) == header_crc(&header);
-        let (version, identity, count) =
-            (u32_at(&header, 8), u64_at(&header, 16), u32_at(&header, 24) as usize);
+        Ok(Kept::decode(&header).filter(|_| read == HEADER_BYTES))
+    }
+
+    fn decode(header: &[u8]) -> Option<Kept> {
+        let whole = header[..8] == MAGIC && u32_at(header, 12) == header_crc(header);
+        let (version, count) = (u32_at(header, 8), u32_at(header, 24) as usize);
         if !whole || version != VERSION || count > BATCH_MAX {
-            return Ok(None);
+            return None;
         }
-        let mut copies = Vec::new();
-        for i in 0..count {
-            let (id, checksum) =
-                (u32_at(&header, ENTRIES + 8 * i), u32_at(&header, ENTRIES + 8 * i + 4));
-            let mut page = vec![0; PAGE_BYTES];
-            let read = file.read_at(&mut page, (HEADER_BYTES + i * PAGE_BYTES) as u64)?;
-            let whole = read == PAGE_BYTES && u32_at(&page, 0) == checksum;
-            if whole && page::judge(&page, PageId(id), identity).is_ok() {
-                copies.push((PageId(id), page));
-            }
-        }
-        Ok(Some((identity, copies)))
+        let entries = header[ENTRIES..].chunks_exact(8).take(count);
+        let pages = entries.map(|entry| (PageId(u32_at(entry, 0)), u32_at(entry, 4))).collect();
+        Some(Kept { identity: u64_at(header, 16), pages })
+    }
+
+    /// A copy; `None`: it is not what was kept.
+    pub fn copy(&self, file: &dyn DiskFile, place: usize) -> io::Result<Option<Copied>> {
+        let Some((id, checksum)) = self.pages.get(place).copied() else { return Ok(None) };
+        let mut page = vec![0; PAGE_BYTES];
+        let read = file.read_at(&mut page, Kept::offset_of(place))?;
+        let whole = read == PAGE_BYTES && u32_at(&page, 0) == checksum;
+        let sound = whole && page::judge(&page, id, self.identity).is_ok();
+        Ok(sound.then_some((id, page)))
+    }
+
+    /// Where a copy stands in the file.
+    pub fn offset_of(place: usize) -> u64 {
+        (HEADER_BYTES + place * PAGE_BYTES) as u64
     }
 }
 

@@ -13,7 +13,7 @@
 
 use crate::page::{Page, PageId, u16_at, u32_at};
 
-use super::node::{self, Node};
+use super::node::{self, KEY_BYTES_MAX, Node, ROW_BYTES_MAX};
 
 const GHOST: u16 = 0x8000;
 
@@ -135,14 +135,20 @@ impl<'a> Change<'a> {
         rest.is_empty().then_some(change)
     }
 
-    /// Does it.
+    /// Does it, if the leaf is as it was when this was logged, as far as can be told: a disk may have lost a write.
     pub fn redo(&self, page: &mut Page) -> Result<(), &'static str> {
         let slot = usize::from(self.slot);
         let node = Node::of(page);
         if node.level() != 0 {
             return Err("the page is no leaf");
         }
+        if self.key.len() > KEY_BYTES_MAX || self.key.len() + self.new.bytes.len() > ROW_BYTES_MAX {
+            return Err("the row is too large");
+        }
         if self.kind == Kind::Insert {
+            if !node.is_place(slot, self.key) {
+                return Err("the row does not belong there");
+            }
             return match node::insert(page, slot, self.key, self.new.bytes) {
                 true => Ok(()),
                 false => Err("the row does not fit"),
@@ -150,6 +156,9 @@ impl<'a> Change<'a> {
         }
         if slot >= node.count() || node.key(slot) != self.key {
             return Err("another row is there");
+        }
+        if matches!(self.kind, Kind::Set | Kind::Ghost) && Value::at(node, slot) != self.old {
+            return Err("another value is there");
         }
         match self.kind {
             Kind::Remove | Kind::Purge => node::remove(page, slot),

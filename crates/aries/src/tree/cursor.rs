@@ -2,13 +2,13 @@
 
 use crate::engine::{Engine, Shared};
 use crate::error::Error;
-use crate::page::PageId;
+use crate::page::Page;
 use crate::pool::PageRef;
 use crate::txn::locks::Seen;
 use crate::txn::{Transaction, TxnId};
 
 use super::node::Node;
-use super::{Tree, read_node};
+use super::{Tree, read_child, read_node};
 
 /// A key and its value.
 pub type Row<'a> = (&'a [u8], &'a [u8]);
@@ -160,6 +160,20 @@ struct Bounds {
     to: Option<Vec<u8>>,
 }
 
+impl Bounds {
+    /// Whether a leaf keeps to them. One that is older than its parents, because a disk lost it when it was written, may not.
+    fn hold(&self, leaf: &Page) -> Result<(), Error> {
+        let node = Node::of(leaf);
+        let Some(last) = node.count().checked_sub(1) else { return Ok(()) };
+        let below = self.from.as_deref().is_some_and(|from| node.key(0) < from);
+        if below || self.to.as_deref().is_some_and(|to| node.key(last) >= to) {
+            let why = "a key beyond the bounds that its parent gives";
+            return Err(Error::Corrupt { page: leaf.id(), why });
+        }
+        Ok(())
+    }
+}
+
 impl Tree {
     /// The leaf that has `key`, or would.
     fn leaf_from<'a>(self, shared: &'a Shared, key: &[u8]) -> Result<(PageRef<'a>, Bounds), Error> {
@@ -185,6 +199,7 @@ impl Tree {
         loop {
             let node = Node::of(&page);
             if node.level() == 0 {
+                bounds.hold(&page)?;
                 return Ok((page, bounds));
             }
             let slot = choose(node);
@@ -194,9 +209,8 @@ impl Tree {
             if slot + 1 < node.count() {
                 bounds.to = Some(node.key(slot + 1).to_vec());
             }
-            let child: PageId = node.child(slot);
-            let below = read_node(shared, child)?;
-            page = below;
+            let child = read_child(shared, node, slot)?;
+            page = child;
         }
     }
 }

@@ -101,6 +101,13 @@ impl<'a> Node<'a> {
         Err(low)
     }
 
+    /// Whether a row of this key would stand there.
+    pub fn is_place(self, slot: usize, key: &[u8]) -> bool {
+        slot <= self.count()
+            && (slot == 0 || self.key(slot - 1) < key)
+            && (slot == self.count() || key < self.key(slot))
+    }
+
     /// The slot of the child that has the key.
     pub fn towards(self, key: &[u8]) -> usize {
         self.find(key).unwrap_or_else(|slot| slot.saturating_sub(1))
@@ -157,38 +164,88 @@ impl<'a> Node<'a> {
         before.count().clamp(1, self.count().max(2) - 1)
     }
 
-    /// Says what is wrong with the bytes, if anything is.
+    /// Says what is wrong with the bytes, if anything is. Of bytes that were found right nothing here panics, and what is
+    /// changed stays right. Each page that is read goes through this: it looks at each cell once.
     pub fn check(self) -> Result<(), &'static str> {
-        let count = self.count();
-        let slots_end = SLOTS + count * SLOT_BYTES;
-        if slots_end > self.heap() || self.heap() > BODY_BYTES {
+        let (count, heap) = (self.count(), self.heap());
+        if SLOTS + count * SLOT_BYTES > heap || heap > BODY_BYTES {
             return Err("slots and cells overlap");
         }
-        let mut bytes = 0;
+        let (mut bytes, mut seen) = (0, Seen::default());
+        let mut last: Option<Cell<'_>> = None;
         for slot in 0..count {
-            let cell = self.cell(slot);
-            if cell < self.heap() || cell + CELL_HEAD > BODY_BYTES {
-                return Err("a slot that points nowhere");
+            let cell = self.check_cell(slot, heap)?;
+            if last.is_some_and(|last| (last.head, last.key) >= (cell.head, cell.key)) {
+                return Err("keys that are not in order");
             }
-            if cell + self.cell_bytes(slot) > BODY_BYTES {
-                return Err("a cell that goes over the end");
+            if !seen.add(cell.start, cell.end) {
+                return Err("cells overlap");
             }
-            if self.head(slot) != head_of(self.key(slot)) {
-                return Err("a slot whose head is not its key's");
-            }
-            if self.level() > 0 && self.value(slot).len() != 4 {
-                return Err("a child that is none");
-            }
-            bytes += self.cell_bytes(slot);
+            bytes += cell.end - cell.start;
+            last = Some(cell);
         }
-        if bytes + self.garbage() != BODY_BYTES - self.heap() {
+        if bytes + self.garbage() != BODY_BYTES - heap {
             return Err("cells and garbage that do not add up");
         }
-        let mut pairs = (1..count).map(|slot| (self.key(slot - 1), self.key(slot)));
-        if pairs.any(|(one, next)| one >= next) {
-            return Err("keys that are not in order");
+        if self.level() > 0 && (count == 0 || !self.key(0).is_empty()) {
+            return Err("its first child is not below all");
         }
         Ok(())
+    }
+
+    fn check_cell(self, slot: usize, heap: usize) -> Result<Cell<'a>, &'static str> {
+        let (start, head) = (self.cell(slot), self.head(slot));
+        if start < heap || start + CELL_HEAD > BODY_BYTES {
+            return Err("a slot that points nowhere");
+        }
+        let key_len = usize::from(u16_at(self.body, start));
+        let value_len = usize::from(u16_at(self.body, start + 2) & !GHOST);
+        let end = start + CELL_HEAD + key_len + value_len;
+        if end > BODY_BYTES {
+            return Err("a cell that goes over the end");
+        }
+        if end - start > CELL_BYTES_MAX || key_len > KEY_BYTES_MAX {
+            return Err("a row that is too large");
+        }
+        let key = &self.body[start + CELL_HEAD..][..key_len];
+        if head != head_of(key) {
+            return Err("a slot whose head is not its key's");
+        }
+        if self.level() > 0 && value_len != 4 {
+            return Err("a child that is none");
+        }
+        Ok(Cell { start, end, head, key })
+    }
+}
+
+/// A cell that is one, and the head that leads to it.
+#[derive(Clone, Copy)]
+struct Cell<'a> {
+    start: usize,
+    end: usize,
+    head: u32,
+    key: &'a [u8],
+}
+
+/// Bytes of a body that are known to be some cell's, a bit for each.
+struct Seen([u64; BODY_BYTES.div_ceil(64)]);
+
+impl Default for Seen {
+    fn default() -> Seen {
+        Seen([0; BODY_BYTES.div_ceil(64)])
+    }
+}
+
+impl Seen {
+    /// Adds the bytes from `from` up to `to`. `false`: some were added before.
+    fn add(&mut self, from: usize, to: usize) -> bool {
+        (from / 64..to.div_ceil(64)).all(|word| {
+            let (low, high) = (from.saturating_sub(word * 64), (to - word * 64).min(64));
+            let bits = u64::MAX >> (64 - (high - low)) << low;
+            let is_new = self.0[word] & bits == 0;
+            self.0[word] |= bits;
+            is_new
+        })
     }
 }
 
@@ -301,6 +358,26 @@ fn push_cell(body: &mut [u8], key: &[u8], len: u16, value: &[u8]) -> usize {
     body[start..start + key.len()].copy_from_slice(key);
     body[start + key.len()..start + key.len() + value.len()].copy_from_slice(value);
     cell
+}
+
+/// Puts right what follows from the rest, as far as there is a rest: what heads and garbage of such a node would be.
+pub fn mend(page: &mut Page) {
+    let node = Node::of(page);
+    let slots = node.count().min((BODY_BYTES - SLOTS) / SLOT_BYTES);
+    let mut taken = 0;
+    for slot in 0..slots {
+        let node = Node::of(page);
+        let cell = node.cell(slot);
+        if cell + CELL_HEAD > BODY_BYTES || cell + node.cell_bytes(slot) > BODY_BYTES {
+            return;
+        }
+        taken += node.cell_bytes(slot);
+        let head = head_of(node.key(slot)).to_be_bytes();
+        let at = SLOTS + slot * SLOT_BYTES + 2;
+        page.body_mut()[at..at + 4].copy_from_slice(&head);
+    }
+    let garbage = BODY_BYTES.saturating_sub(Node::of(page).heap() + taken);
+    put_u16(page.body_mut(), 6, garbage as u16);
 }
 
 /// Moves all cells together, so that what is free is in one piece.

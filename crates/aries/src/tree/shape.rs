@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 
 use super::change::{Change, Kind};
 use super::node::{self, Node};
-use super::{TREE, Tree, begin_node, has_room, read_node, write_node};
+use super::{TREE, Tree, begin_node, has_room, read_node, write_child, write_node};
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::page::{BODY_BYTES, Page, PageId};
@@ -120,7 +120,7 @@ impl Tree {
         }
         while Node::of(&parent).level() > 0 {
             let slot = Node::of(&parent).towards(key);
-            let child = write_node(scope.shared, Node::of(&parent).child(slot))?;
+            let child = write_child(scope.shared, Node::of(&parent), slot)?;
             if !enough(Node::of(&child)) {
                 return split_child(scope, parent, slot, child, key);
             }
@@ -169,13 +169,13 @@ impl Tree {
                 if left.saturating_add(1) >= node.count() {
                     continue;
                 }
-                let one = write_node(scope.shared, node.child(left))?;
-                let other = write_node(scope.shared, node.child(left + 1))?;
+                let one = write_child(scope.shared, node, left)?;
+                let other = write_child(scope.shared, node, left + 1)?;
                 if are_one(Node::of(&one), Node::of(&other)) {
                     return merge(scope, parent, left, one, other);
                 }
             }
-            let child = write_node(scope.shared, node.child(slot))?;
+            let child = write_child(scope.shared, node, slot)?;
             parent = child;
         }
         Ok(false)
@@ -183,7 +183,7 @@ impl Tree {
 
     /// The root becomes its only child.
     fn lower_root(self, scope: &mut Scope<'_>, root: PageMut<'_>) -> Result<bool, Error> {
-        let child = write_node(scope.shared, Node::of(&root).child(0))?;
+        let child = write_child(scope.shared, Node::of(&root), 0)?;
         let mut root = Rewrite::of(root);
         let node = Node::of(&child);
         begin_node(&mut root.new, node.level());
@@ -308,7 +308,7 @@ fn check_below(
     from: &[u8],
     to: Option<&[u8]>,
 ) -> Result<(), Error> {
-    let page = read_node(&engine.0, id)?.clone();
+    let page = Page::clone(&*read_node(&engine.0, id)?);
     let node = Node::of(&page);
     let corrupt = |why| Err(Error::Corrupt { page: id, why });
     node.check().or_else(corrupt)?;

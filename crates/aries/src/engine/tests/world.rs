@@ -1,13 +1,16 @@
 //! A disk, an engine on it, transactions that run, and what must be there.
 
 use std::collections::BTreeMap;
+use std::io::IoSlice;
 
+use ombak_base::{Disk, DiskFile, OpenMode};
 use ombak_sim::{Rng, SimDisk};
 
 use crate::engine::{Engine, EngineOptions, Restart};
 use crate::error::Error;
 use crate::log::Options;
-use crate::page::PAGE_BYTES;
+use crate::page::{self, PAGE_BYTES, Page, PageId};
+use crate::pool::offset_of;
 use crate::tree::Tree;
 use crate::txn::locks::Waits;
 use crate::txn::{Savepoint, Transaction};
@@ -16,6 +19,18 @@ pub type Rows = BTreeMap<Vec<u8>, Vec<u8>>;
 
 /// What became of keys; `None`: deleted.
 type Changes = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
+
+/// Changes a page of the database in `db` as no disk would: its checksum is right.
+pub fn forge(disk: &SimDisk, id: PageId, change: impl FnOnce(&mut Page)) {
+    let at = offset_of(id);
+    let mut page = Page::blank(id);
+    let there = &disk.contents("db/pages").unwrap()[at as usize..][..PAGE_BYTES];
+    page.bytes_mut().copy_from_slice(there);
+    change(&mut page);
+    page::seal(page.bytes_mut(), small().identity);
+    let file = disk.open("db/pages", OpenMode::Cached).unwrap();
+    file.write_at(&[IoSlice::new(page.bytes())], at).unwrap();
+}
 
 /// So small that everything happens: pages are stolen, checkpoints are taken, segments are used again.
 pub fn small() -> EngineOptions {
