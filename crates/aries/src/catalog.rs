@@ -1,14 +1,26 @@
 //! Names of structures, and where each begins: a tree of its own, the first that a database has.
 
+use bytes::Bytes;
+
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::page::{ManagerId, Page, PageId};
+use crate::queue::{QUEUE, Queue};
 use crate::scope::{Rewrite, Scope};
-use crate::tree::{Tree, begin_node};
+use crate::tree::{TREE, Tree, begin_node};
 use crate::txn::Transaction;
 
 const CATALOG: Tree = Tree { root: PageId(1) };
 const NAME_BYTES_MAX: usize = 255;
+
+/// What a walk through a structure came to.
+pub(crate) struct Walked {
+    /// `None`: it is the catalog.
+    pub name: Option<String>,
+    /// Whose it is, if that can be read.
+    pub manager: Option<ManagerId>,
+    pub found: Result<(), Error>,
+}
 
 impl Engine {
     /// The first page of the structure of this name, made if there is none: of `pages` new ones, which `begin` makes what
@@ -40,10 +52,7 @@ impl Engine {
     /// The first page of the structure of this name, if there is one.
     pub fn find_structure(&self, name: &str, manager: ManagerId) -> Result<Option<PageId>, Error> {
         let row = CATALOG.get_latest(self, name.as_bytes())?;
-        let Some(root) = row.and_then(|row| Some(PageId(u32::from_le_bytes(*row.first_chunk()?))))
-        else {
-            return Ok(None);
-        };
+        let Some(root) = row.and_then(root_in) else { return Ok(None) };
         if self.0.pool.read(root)?.manager() != manager {
             return Err(Error::Name {
                 name: name.to_string(),
@@ -64,21 +73,34 @@ impl Engine {
         Ok(names)
     }
 
-    /// Checks the catalog and every tree that it names; answers how many trees that were.
-    pub(crate) fn check_trees(&self) -> Result<u64, Error> {
-        CATALOG.check(self)?;
-        let mut checked = 1;
-        for name in self.names()? {
-            match self.find_tree(&name) {
-                Ok(Some(tree)) => {
-                    tree.check(self)?;
-                    checked += 1;
-                }
-                Ok(None) | Err(Error::Name { .. }) => {} // It is no tree.
-                Err(error) => return Err(error),
-            }
+    /// Walks through the catalog and everything that it names, whatever is wrong with some of it.
+    pub(crate) fn check_structures(&self) -> Vec<Walked> {
+        let found = CATALOG.check(self);
+        let mut all = vec![Walked { name: None, manager: Some(TREE), found }];
+        match self.names() {
+            Ok(names) => all.extend(names.into_iter().map(|name| self.check_structure(name))),
+            // The walk through the catalog has said so.
+            Err(_) if all[0].found.is_err() => {}
+            Err(error) => all[0].found = Err(error),
         }
-        Ok(checked)
+        all
+    }
+
+    fn check_structure(&self, name: String) -> Walked {
+        let mut manager = None;
+        let mut check = || {
+            let row = CATALOG.get_latest(self, name.as_bytes())?;
+            let Some(root) = row.and_then(root_in) else { return Ok(()) };
+            let found = self.0.pool.read(root)?.manager();
+            manager = Some(found);
+            match found {
+                TREE => Tree { root }.check(self),
+                QUEUE => Queue::at(root).check(self),
+                _ => Ok(()),
+            }
+        };
+        let found = check();
+        Walked { name: Some(name), manager, found }
     }
 
     /// Makes the catalog, once.
@@ -89,6 +111,11 @@ impl Engine {
         new_pages(&mut self.single(), 1, |pages| begin_node(&mut pages[0], 0))?;
         self.sync()
     }
+}
+
+/// The page that a row of the catalog names.
+fn root_in(row: Bytes) -> Option<PageId> {
+    Some(PageId(u32::from_le_bytes(*row.first_chunk()?)))
 }
 
 impl Transaction {

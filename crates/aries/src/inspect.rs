@@ -25,10 +25,12 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod copies;
 mod overlay;
 mod pages;
 mod plan;
 mod text;
+mod tried;
 mod verify;
 
 use ombak_base::Disk;

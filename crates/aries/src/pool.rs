@@ -46,6 +46,8 @@ use table::PageTable;
 
 /// The page file's name.
 pub(crate) const PAGES_FILE: &str = "pages";
+/// The file of the copies.
+pub(crate) const DOUBLE_FILE: &str = "pages.double";
 /// The page file grows by so many bytes.
 const GROWTH_BYTES: u64 = 4 * 1024 * 1024;
 /// How warm a page can get.
@@ -385,7 +387,7 @@ impl Pool {
         }
         self.sync_pages(written)?;
         if !planted!("pages written once") {
-            written.double.keep(&batch.ids, &batch.bytes).map_err(Error::io("pages.double"))?;
+            written.double.keep(&batch.ids, &batch.bytes).map_err(Error::io(DOUBLE_FILE))?;
         }
         written.unsynced = batch.ids.iter().copied().zip(batch.rec_lsns.iter().copied()).collect();
         for (first, bytes) in batch.runs() {

@@ -14,13 +14,15 @@
 //! state   3 state:u8             compensation
 //! ```
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::manager::{Locked, ResourceManager, Undo};
 use crate::page::{BODY_BYTES, ManagerId, Page, PageId, put_u16, put_u32, u16_at, u32_at};
-use crate::pool::PageMut;
+use crate::pool::{PageMut, PageRef};
 use crate::scope::{Rewrite, Scope};
 use crate::txn::locks::Waits;
 use crate::txn::{LockName, Transaction};
@@ -155,6 +157,24 @@ impl ResourceManager for QueueManager {
         let change = Change::decode(change)?;
         Some(Locked { name: change.lock(page), before: None })
     }
+}
+
+/// A page that should be one of a queue's.
+fn check_kind(page: &Page, kind: u8) -> Result<(), Error> {
+    if (page.manager(), page.kind()) == (QUEUE, kind) {
+        return Ok(());
+    }
+    let why = "it should be a page of a queue, and is none";
+    Err(Error::Corrupt { page: page.id(), why })
+}
+
+fn read_as(engine: &Engine, id: PageId, kind: u8) -> Result<PageRef<'_>, Error> {
+    let page = engine.0.pool.read(id)?;
+    check_kind(&page, kind).map(|()| page)
+}
+
+fn pointer(page: &Page, at: usize) -> PageId {
+    PageId(u32_at(page.body(), at))
 }
 
 /// An item on its page.
@@ -369,6 +389,36 @@ impl Queue {
             next = u32_at(page.body(), NEXT);
         }
         Ok(count)
+    }
+
+    pub(crate) fn at(root: PageId) -> Queue {
+        Queue { root }
+    }
+
+    /// Walks the whole queue and says what contradicts itself, if anything does. Nobody may change the queue meanwhile.
+    pub fn check(self, engine: &Engine) -> Result<(), Error> {
+        self.pages(engine).map(drop)
+    }
+
+    /// The pages of its items, in order.
+    pub(crate) fn pages(self, engine: &Engine) -> Result<Vec<PageId>, Error> {
+        let first = read_as(engine, self.root, FIRST)?;
+        let (mut at, tail) = (pointer(&first, HEAD), pointer(&first, TAIL));
+        let (mut pages, mut seen) = (Vec::new(), BTreeSet::new());
+        loop {
+            let corrupt = |why| Err(Error::Corrupt { page: at, why });
+            let page = read_as(engine, at, ITEMS)?;
+            if !seen.insert(at) {
+                return corrupt("the chain of a queue's pages leads back to it");
+            }
+            pages.push(at);
+            match (pointer(&page, NEXT), at == tail) {
+                (PageId(0), true) => return Ok(pages),
+                (PageId(0), false) => return corrupt("a queue's chain ends before its last page"),
+                (_, true) => return corrupt("a queue's chain goes on behind its last page"),
+                (next, false) => at = next,
+            }
+        }
     }
 
     /// Whether nothing waits.

@@ -9,7 +9,7 @@ use crate::engine::{Analysis, Meta};
 use crate::error::Error;
 use crate::log::Lsn;
 use crate::page::{self, PAGE_BYTES, Page, PageFault, PageId, u64_at};
-use crate::pool::{DoubleWrite, PAGES_FILE, offset_of};
+use crate::pool::{DOUBLE_FILE, DoubleWrite, PAGES_FILE, offset_of};
 
 /// See the module.
 pub struct PageFile<F> {
@@ -20,6 +20,8 @@ pub struct PageFile<F> {
     pub identity: Option<u64>,
     pub length: u64,
     copies: BTreeMap<PageId, Vec<u8>>,
+    /// Where they stand.
+    pub double: Option<F>,
 }
 
 /// A page as it is found.
@@ -41,6 +43,15 @@ impl FoundPage {
     pub fn is_blank(&self) -> bool {
         self.bytes.iter().all(|byte| *byte == 0)
     }
+
+    /// The page, if it can be read.
+    pub fn page(&self, id: PageId) -> Page {
+        let mut page = Page::blank(id);
+        if !self.is_blank() {
+            page.bytes_mut().copy_from_slice(&self.bytes);
+        }
+        page
+    }
 }
 
 fn open<D: Disk>(disk: &D, path: &str) -> io::Result<Option<D::File>> {
@@ -60,19 +71,30 @@ impl<F: DiskFile> PageFile<F> {
         known: Option<u64>,
     ) -> Result<PageFile<F>, Error> {
         let file = open(disk, &path(PAGES_FILE)).map_err(Error::io(PAGES_FILE))?;
-        let double = open(disk, &path("pages.double")).map_err(Error::io("pages.double"))?;
+        let double = open(disk, &path(DOUBLE_FILE)).map_err(Error::io(DOUBLE_FILE))?;
         let copies = match &double {
-            Some(double) => DoubleWrite::read(double).map_err(Error::io("pages.double"))?,
+            Some(double) => DoubleWrite::read(double).map_err(Error::io(DOUBLE_FILE))?,
             None => None,
         };
         let length = file.as_ref().map_or(Ok(0), DiskFile::len).map_err(Error::io(PAGES_FILE))?;
         let (identity, copies) = copies.map_or((None, Vec::new()), |(id, all)| (Some(id), all));
         let identity = identity.or(known);
-        let mut pages =
-            PageFile { file, meta: None, identity, length, copies: copies.into_iter().collect() };
+        let mut pages = PageFile {
+            file,
+            meta: None,
+            identity,
+            length,
+            copies: copies.into_iter().collect(),
+            double,
+        };
         if !pages.file.as_ref().map_or(Ok(false), |file| Meta::is_there(file))? {
             pages.copies.clear(); // A restart does not look at them then.
             return Ok(pages);
+        }
+        let in_place = pages.file.as_ref().and_then(|file| Meta::read(file).ok());
+        let own = in_place.map(|meta| meta.identity).or(known);
+        if own.is_some_and(|own| Some(own) != pages.identity) {
+            (pages.identity, pages.copies) = (own, BTreeMap::new()); // Of another database.
         }
         let first = pages.read(PageId(0))?;
         let whole = length >= PAGE_BYTES as u64 || first.is_copy;

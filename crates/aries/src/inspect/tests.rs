@@ -1,7 +1,9 @@
 //! What is said of a database, against what opening it then does.
 
+mod copies;
 mod flips;
 mod golden;
+mod queues;
 
 use ombak_sim::{Rng, SimDisk};
 
@@ -161,11 +163,12 @@ fn a_leaf_that_rots_is_found_where_it_is_and_by_the_walk_of_its_tree() {
     drop(engine);
     let offset = u64::from(tree.root().0) * crate::PAGE_BYTES as u64;
     let sound = inspect(&disk).verify().unwrap();
-    assert_eq!((sound.findings, sound.trees), (vec![], Some(2)), "a queue is no tree");
+    assert_eq!((sound.findings, sound.trees, sound.queues), (vec![], Some(2), Some(1)));
     disk.flip_bit("db/pages", offset + 5000, 3);
     let found = inspect(&disk).verify().unwrap();
     let [page, walk] = found.findings.as_slice() else { panic!("{found:?}") };
     assert_eq!((page.file.as_str(), page.offset), ("db/pages", offset));
-    assert!(walk.what.contains("page2"), "{walk:?}");
-    assert_eq!((found.is_sound(), found.trees), (false, None));
+    assert_eq!((walk.file.as_str(), walk.offset), ("db/pages", offset));
+    assert!(walk.what.starts_with("structure \"rows\"") && walk.what.contains("page2"), "{walk:?}");
+    assert_eq!((found.is_sound(), found.trees, found.queues), (false, Some(1), Some(1)));
 }

@@ -4,18 +4,15 @@ use std::collections::BTreeSet;
 
 use ombak_base::Disk;
 
-use super::overlay::Overlay;
 use super::pages::{FoundPage, PageFile};
 use super::{Inspection, LogView, Record, Verdict, path};
-use crate::engine::{Engine, EngineOptions, page_count};
+use crate::engine::page_count;
 use crate::error::Error;
 use crate::log::Lsn;
 use crate::manager::ResourceManager;
-use crate::page::{ManagerId, PageId};
-use crate::physical::{PHYSICAL, Physical};
+use crate::page::{Page, PageId};
+use crate::physical::Physical;
 use crate::pool::{PAGES_FILE, offset_of};
-use crate::queue::QUEUE;
-use crate::tree::TREE;
 use crate::wal::STREAM;
 
 /// How bad it is.
@@ -56,8 +53,10 @@ pub struct Verification {
     pub records: u64,
     /// Pages that are used.
     pub pages: u64,
-    /// Trees that are whole, after a restart that was tried in memory; `None`: none was tried.
+    /// Trees that are whole, after a restart that was tried in memory; `None`: none was tried, or it was refused.
     pub trees: Option<u64>,
+    /// Queues that are.
+    pub queues: Option<u64>,
     /// What is wrong.
     pub findings: Vec<Finding>,
 }
@@ -68,7 +67,7 @@ impl Verification {
         self.findings.iter().all(|finding| finding.severity < Severity::Damage)
     }
 
-    fn find(
+    pub(super) fn find(
         &mut self,
         severity: Severity,
         (file, offset): (&str, u64),
@@ -121,7 +120,7 @@ pub fn verify_log<D: Disk>(log: &LogView<D>) -> Verification {
 }
 
 impl<D: Disk> Inspection<D> {
-    /// Reads everything that means something, then tries a restart in memory and walks every tree.
+    /// Reads everything that means something, then tries a restart in memory and walks every tree and every queue.
     pub fn verify(&self) -> Result<Verification, Error> {
         let mut report = self.verify_files()?;
         self.try_restart(&mut report);
@@ -131,13 +130,15 @@ impl<D: Disk> Inspection<D> {
     /// Compares every checksum: of segment headers, batches and records ([`LogView::live_bytes`]), and of every page that is
     /// used: its number is below the count in page 0, as it is after redo, or a record in the log names it. Every record must be of a kind
     /// that is known, no page may be of an LSN that the log has not, and no used page may be blank without a
-    /// record that makes it. An error is the disk's.
+    /// record that makes it, or contradict itself. Of `pages.double`, everything that a restart would look at. An error is the
+    /// disk's.
     pub fn verify_files(&self) -> Result<Verification, Error> {
         let mut report = verify_log(&self.log);
         match self.pages() {
             Ok(pages) => {
                 let used = self.used(&pages, Some(&mut report))?;
                 self.verify_pages(&pages, &used, &mut report)?;
+                self.verify_copies(&pages, &mut report)?;
             }
             Err(Error::Foreign { file, why }) => {
                 report.find(Severity::Damage, (&path(&self.dir, &file), 0), why, "all pages");
@@ -155,6 +156,7 @@ impl<D: Disk> Inspection<D> {
     ) -> Result<Used, Error> {
         let mut named = BTreeSet::new();
         let mut first = pages.first()?;
+        let file = path(&self.dir, PAGES_FILE);
         self.log.scan(Lsn(0), |entry| {
             if entry.stream != STREAM {
                 return Ok(());
@@ -169,15 +171,21 @@ impl<D: Disk> Inspection<D> {
             };
             let Some(change) = record.change() else { return Ok(()) };
             named.insert(change.page);
-            let first =
-                first.as_mut().filter(|first| change.page == first.id() && first.lsn() < entry.lsn);
-            match first {
-                Some(first) => {
-                    let redone = Physical.redo(first, change.bytes);
-                    redone.map_err(|why| Error::Malformed { lsn: entry.lsn, why })
+            let lacks = |first: &&mut Page| change.page == first.id() && first.lsn() < entry.lsn;
+            let redone = first.as_mut().filter(lacks).map(|first| {
+                let redone = Physical.redo(first, change.bytes);
+                first.set_lsn(entry.lsn);
+                redone
+            });
+            if let Some(Err(why)) = redone {
+                first = None;
+                if let Some(report) = report.as_deref_mut() {
+                    let what = format!("page 0: record {} does not fit it: {why}", entry.lsn.0);
+                    let lost = "which pages are used: the restart is refused";
+                    report.find(Severity::Damage, (&file, 0), what, lost);
                 }
-                None => Ok(()),
             }
+            Ok::<(), Error>(())
         })?;
         Ok(Used { count: first.map(|first| page_count(&first)), named })
     }
@@ -240,11 +248,12 @@ impl<D: Disk> Inspection<D> {
                 format!("it has changes up to lsn {}, and the log ends before {}", lsn.0, end.0);
             return Some((Severity::Damage, what, "the end of the log".into()));
         }
-        let lacking = used && found.is_blank() && !remade.dirty.contains(&id);
-        lacking.then(|| {
+        if used && found.is_blank() && !remade.dirty.contains(&id) {
             let what = "it was used, and is blank: its write went elsewhere, or nowhere";
-            (Severity::Damage, what.to_string(), "what was on it".to_string())
-        })
+            return Some((Severity::Damage, what.to_string(), "what was on it".to_string()));
+        }
+        let why = self.words.managers.check(&found.page(id)).err()?;
+        used.then(|| (Severity::Damage, why.to_string(), "what is on it".to_string()))
     }
 
     /// What redo would do about pages; nothing, if the log can't be understood.
@@ -263,47 +272,6 @@ impl<D: Disk> Inspection<D> {
         })?;
         remade.by_redo.retain(|page| !unreadable.contains(page));
         Ok(remade)
-    }
-
-    /// Opens the engine on a disk whose writes stay in memory, and walks its trees. Takes memory for the pages that the
-    /// restart changes, and for a segment.
-    fn try_restart(&self, report: &mut Verification) {
-        let place = ("(a restart, tried in memory)", 0);
-        if let Some(manager) = self.unknown_manager() {
-            let what =
-                format!("not tried: the log has records of {manager:?}, which are not known here");
-            return report.find(Severity::Harmless, place, what, "nothing");
-        }
-        match self.trees() {
-            Ok(trees) => report.trees = Some(trees),
-            Err(error) => report.find(
-                Severity::Damage,
-                place,
-                error.to_string(),
-                "what can't be reached then",
-            ),
-        }
-    }
-
-    fn unknown_manager(&self) -> Option<ManagerId> {
-        let mut unknown = None;
-        let scanned = self.log.scan(Lsn(0), |entry| {
-            let record = Record::decode(entry.payload).filter(|_| entry.stream == STREAM);
-            let manager = record.and_then(|record| record.change()).map(|change| change.manager);
-            unknown = manager.filter(|manager| ![PHYSICAL, TREE, QUEUE].contains(manager));
-            if unknown.is_some() { Err(()) } else { Ok(()) }
-        });
-        scanned.err().and(unknown)
-    }
-
-    fn trees(&self) -> Result<u64, Error> {
-        let identity = self.pages()?.identity.unwrap_or_default();
-        let options =
-            EngineOptions { identity, log: self.log.options(), ..EngineOptions::default() };
-        let (engine, restart) = Engine::open(Overlay::new(self.disk.clone()), &self.dir, options)?;
-        let trees = engine.check_trees();
-        drop(restart);
-        trees
     }
 }
 

@@ -37,8 +37,10 @@ fn show(place: &Place, report: &Verification) -> Result<(), CliError> {
     if let Log::Engine(_) = place.log {
         print_line(&format!("{} pages are used and were read", report.pages))?;
     }
-    if let Some(trees) = report.trees {
-        print_line(&format!("a restart, tried in memory, succeeds; {trees} trees are whole then"))?;
+    if let (Some(trees), Some(queues)) = (report.trees, report.queues) {
+        print_line(&format!(
+            "a restart, tried in memory, succeeds; {trees} trees are whole then, and {queues} queues"
+        ))?;
     }
     Ok(())
 }
@@ -81,6 +83,7 @@ fn to_json(place: &Place, report: &Verification) -> Value {
         "records": report.records,
         "pages": report.pages,
         "trees": report.trees,
+        "queues": report.queues,
         "findings": report.findings.iter().map(finding).collect::<Vec<_>>(),
     })
 }

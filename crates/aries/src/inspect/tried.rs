@@ -1,0 +1,88 @@
+//! A restart that is tried in memory, and a walk through every structure as it is then.
+
+use ombak_base::Disk;
+
+use super::overlay::Overlay;
+use super::verify::{Severity, Verification};
+use super::{Inspection, Record, path};
+use crate::catalog::Walked;
+use crate::engine::{Engine, EngineOptions, Restart};
+use crate::error::Error;
+use crate::log::Lsn;
+use crate::page::{ManagerId, PageId};
+use crate::physical::PHYSICAL;
+use crate::pool::{PAGES_FILE, offset_of};
+use crate::queue::QUEUE;
+use crate::tree::TREE;
+use crate::wal::STREAM;
+
+const RESTART: &str = "(a restart, tried in memory)";
+
+impl<D: Disk> Inspection<D> {
+    /// Opens the engine on a disk whose writes stay in memory, and walks its trees and queues. Takes memory for the pages that
+    /// the restart changes, and for a segment.
+    pub(super) fn try_restart(&self, report: &mut Verification) {
+        if let Some(manager) = self.unknown_manager() {
+            let what =
+                format!("not tried: the log has records of {manager:?}, which are not known here");
+            return report.find(Severity::Harmless, (RESTART, 0), what, "nothing");
+        }
+        match self.restarted() {
+            Ok((engine, _prepared)) => self.walk(&engine, report),
+            Err(error) => {
+                let lost = "what can't be reached then";
+                report.find(Severity::Damage, (RESTART, 0), error.to_string(), lost);
+            }
+        }
+    }
+
+    fn walk(&self, engine: &Engine, report: &mut Verification) {
+        let (mut trees, mut queues) = (0, 0);
+        for Walked { name, manager, found } in engine.check_structures() {
+            let Err(error) = found else {
+                trees += u64::from(manager == Some(TREE));
+                queues += u64::from(manager == Some(QUEUE));
+                continue;
+            };
+            let (what, lost) = match manager {
+                Some(QUEUE) => ("queue", "items on this page and behind it"),
+                Some(TREE) => ("tree", "rows on this page and below it"),
+                _ => ("structure", "what is in it"),
+            };
+            let what = match name {
+                Some(name) => format!("{what} {name:?}: {error}"),
+                None => format!("the catalog: {error}"),
+            };
+            let pages = path(&self.dir, PAGES_FILE);
+            let place = page_of(&error).map(|page| (pages.as_str(), offset_of(page)));
+            report.find(Severity::Damage, place.unwrap_or((RESTART, 0)), what, lost);
+        }
+        (report.trees, report.queues) = (Some(trees), Some(queues));
+    }
+
+    fn unknown_manager(&self) -> Option<ManagerId> {
+        let mut unknown = None;
+        let scanned = self.log.scan(Lsn(0), |entry| {
+            let record = Record::decode(entry.payload).filter(|_| entry.stream == STREAM);
+            let manager = record.and_then(|record| record.change()).map(|change| change.manager);
+            unknown = manager.filter(|manager| ![PHYSICAL, TREE, QUEUE].contains(manager));
+            if unknown.is_some() { Err(()) } else { Ok(()) }
+        });
+        scanned.err().and(unknown)
+    }
+
+    fn restarted(&self) -> Result<(Engine, Restart), Error> {
+        let identity = self.pages()?.identity.unwrap_or_default();
+        let options =
+            EngineOptions { identity, log: self.log.options(), ..EngineOptions::default() };
+        Engine::open(Overlay::new(self.disk.clone()), &self.dir, options)
+    }
+}
+
+/// Where an error was found.
+fn page_of(error: &Error) -> Option<PageId> {
+    match error {
+        Error::Damaged { page, .. } | Error::Corrupt { page, .. } => Some(*page),
+        _ => None,
+    }
+}
