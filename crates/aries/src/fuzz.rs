@@ -15,7 +15,7 @@ use crate::manager::ResourceManager;
 use crate::page::{self, PAGE_BYTES, Page, PageId, u32_at};
 use crate::physical::{self, Physical};
 use crate::pool::{DoubleWrite, Kept};
-use crate::queue::{self, QueueManager};
+use crate::queue::{self, QUEUE, QueueManager};
 use crate::tree::node::{self, Node};
 use crate::tree::{NODE, TREE, TreeManager, begin_node, change};
 use crate::txn::record::Head;
@@ -42,10 +42,11 @@ pub fn logged(input: &[u8]) {
 /// What the engine reads from its page files. The first byte says what the rest is.
 pub fn stored(input: &[u8]) {
     let Some((&which, bytes)) = input.split_first() else { return };
-    match which % 3 {
+    match which % 4 {
         0 => tree_node(bytes),
         1 => copies(bytes),
-        _ => meta(bytes),
+        2 => meta(bytes),
+        _ => queue_page(bytes),
     }
 }
 
@@ -207,6 +208,21 @@ fn change_row(page: &Page, slot: usize) {
     is_right(&changed);
     node::remove(&mut changed, slot);
     is_right(&changed);
+}
+
+/// A page with any body, as a queue's: refused, or read and changed without harm. The first byte says what kind of page.
+fn queue_page(bytes: &[u8]) {
+    let Some((&kind, body)) = bytes.split_first() else { return };
+    let mut page = Page::blank(PageId(5));
+    page.set_kind(QUEUE, kind % 4);
+    fill(page.body_mut(), body);
+    if QueueManager.check(&page).is_err() || kind % 4 != 2 {
+        return;
+    }
+    let end = queue::end(&page);
+    let fits = queue::append(&mut page, end, b"one more");
+    assert_eq!(fits, queue::end(&page) == end + 3 + 8);
+    assert_eq!(QueueManager.check(&page), Ok(()));
 }
 
 /// The area of the copies: each copy that is found is a page that is whole.

@@ -18,7 +18,7 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 
-use crate::engine::Engine;
+use crate::engine::{Engine, Shared};
 use crate::error::Error;
 use crate::manager::{Locked, ResourceManager, Undo};
 use crate::page::{BODY_BYTES, ManagerId, Page, PageId, put_u16, put_u32, u16_at, u32_at};
@@ -38,6 +38,9 @@ const NEXT: usize = 0;
 const END: usize = 4;
 const START: usize = 6;
 const ITEM_HEAD: usize = 3;
+
+/// A chain that is longer is compared with the number of pages every so many steps.
+const STEPS: u32 = 64;
 
 const WAITS: u8 = 0;
 const TAKEN: u8 = 1;
@@ -153,9 +156,67 @@ impl ResourceManager for QueueManager {
         format!("queue {}: {what} at {}", change.root.0, change.offset)
     }
 
+    fn check(&self, page: &Page) -> Result<(), &'static str> {
+        match page.kind() {
+            FIRST => check_first(page),
+            ITEMS => check_items(page),
+            _ => Err("no queue has such pages"),
+        }
+    }
+
     fn lock(&self, page: PageId, change: &[u8]) -> Option<Locked> {
         let change = Change::decode(change)?;
         Some(Locked { name: change.lock(page), before: None })
+    }
+}
+
+fn check_first(page: &Page) -> Result<(), &'static str> {
+    let nowhere = [PageId(0), page.id()];
+    let ends = [pointer(page, HEAD), pointer(page, TAIL)];
+    if ends.iter().any(|end| nowhere.contains(end)) {
+        return Err("a queue whose items are nowhere");
+    }
+    Ok(())
+}
+
+/// Items that follow each other without a gap, up to where the page says that they end.
+fn check_items(page: &Page) -> Result<(), &'static str> {
+    if pointer(page, NEXT) == page.id() {
+        return Err("the page of items behind it is itself");
+    }
+    if !(START..=BODY_BYTES).contains(&end(page)) {
+        return Err("items that end beyond the page");
+    }
+    let mut reached = START;
+    for item in items(page) {
+        if ![WAITS, TAKEN].contains(&item.state) {
+            return Err("an item that neither waits nor is taken");
+        }
+        reached = item.offset + ITEM_HEAD + item.bytes.len();
+    }
+    if reached == end(page) { Ok(()) } else { Err("items that do not end where they should") }
+}
+
+/// Steps along a chain. One that leads back to where it was would never end.
+struct Walk<'a> {
+    shared: &'a Shared,
+    steps: u32,
+}
+
+impl<'a> Walk<'a> {
+    fn new(shared: &'a Shared) -> Walk<'a> {
+        Walk { shared, steps: 0 }
+    }
+
+    /// Where the page leads to; `None`: it is the last one. Pages are counted only now and then: most chains are short.
+    fn step(&mut self, page: &Page) -> Result<Option<PageId>, Error> {
+        check_kind(page, ITEMS)?;
+        self.steps += 1;
+        if self.steps.is_multiple_of(STEPS) && self.steps > self.shared.pages()? {
+            let why = "the chain of a queue's pages leads back to it";
+            return Err(Error::Corrupt { page: page.id(), why });
+        }
+        Ok(Some(pointer(page, NEXT)).filter(|next| *next != PageId(0)))
     }
 }
 
@@ -168,8 +229,13 @@ fn check_kind(page: &Page, kind: u8) -> Result<(), Error> {
     Err(Error::Corrupt { page: page.id(), why })
 }
 
-fn read_as(engine: &Engine, id: PageId, kind: u8) -> Result<PageRef<'_>, Error> {
-    let page = engine.0.pool.read(id)?;
+fn read_as(shared: &Shared, id: PageId, kind: u8) -> Result<PageRef<'_>, Error> {
+    let page = shared.pool.read(id)?;
+    check_kind(&page, kind).map(|()| page)
+}
+
+fn write_as(shared: &Shared, id: PageId, kind: u8) -> Result<PageMut<'_>, Error> {
+    let page = shared.pool.write(id)?;
     check_kind(&page, kind).map(|()| page)
 }
 
@@ -257,8 +323,8 @@ impl Queue {
         }
         txn.shared().room.look(txn.shared())?;
         loop {
-            let first = txn.read(self.root)?;
-            let tail = txn.write(PageId(u32_at(first.body(), TAIL)))?;
+            let first = read_as(txn.shared(), self.root, FIRST)?;
+            let tail = write_as(txn.shared(), pointer(&first, TAIL), ITEMS)?;
             drop(first);
             if end(&tail) + ITEM_HEAD + item.len() <= BODY_BYTES {
                 let (name, offset) = (lock_name(self.root, tail.id(), end(&tail)), end(&tail));
@@ -280,11 +346,15 @@ impl Queue {
 
     /// Appends a page behind `full`, unless somebody else has.
     fn add_page(self, scope: &mut Scope<'_>, full: PageId) -> Result<(), Error> {
-        let first = scope.write(self.root)?;
-        if u32_at(first.body(), TAIL) != full.0 {
+        let first = write_as(scope.shared, self.root, FIRST)?;
+        if pointer(&first, TAIL) != full {
             return Ok(());
         }
-        let mut tail = Rewrite::of(scope.write(full)?);
+        let mut tail = Rewrite::of(write_as(scope.shared, full, ITEMS)?);
+        if pointer(&tail.new, NEXT) != PageId(0) {
+            let why = "a queue's chain goes on behind its last page";
+            return Err(Error::Corrupt { page: full, why });
+        }
         let mut first = Rewrite::of(first);
         let (meta, mut pages) = scope.allocate(1)?;
         begin_items(&mut pages[0].new);
@@ -311,23 +381,22 @@ impl Queue {
     }
 
     fn take(self, txn: &Transaction) -> Result<Took, Error> {
-        let first = txn.read(self.root)?;
-        let mut page = txn.write(PageId(u32_at(first.body(), HEAD)))?;
+        let shared = txn.shared();
+        let first = read_as(shared, self.root, FIRST)?;
+        let mut page = write_as(shared, pointer(&first, HEAD), ITEMS)?;
         // Held until then, so that the page is not given away before it is latched.
         drop(first);
+        let mut walk = Walk::new(shared);
         let mut is_head = true;
         loop {
             if let Some(took) = self.take_from(txn, &mut page)? {
                 return Ok(took);
             }
-            let next = PageId(u32_at(page.body(), NEXT));
-            if next == PageId(0) {
-                return Ok(Took::Nothing);
-            }
+            let Some(next) = walk.step(&page)? else { return Ok(Took::Nothing) };
             if is_head && self.is_over(txn, &page) {
                 return Ok(Took::Over(page.id()));
             }
-            let behind = txn.write(next)?;
+            let behind = write_as(shared, next, ITEMS)?;
             page = behind;
             is_head = false;
         }
@@ -363,13 +432,13 @@ impl Queue {
 
     /// Gives the first page of items away, if it still is the first.
     fn remove_page(self, scope: &mut Scope<'_>, page: PageId) -> Result<(), Error> {
-        let first = scope.write(self.root)?;
-        if u32_at(first.body(), HEAD) != page.0 {
+        let first = write_as(scope.shared, self.root, FIRST)?;
+        if pointer(&first, HEAD) != page {
             return Ok(());
         }
         let mut first = Rewrite::of(first);
-        let page = scope.write(page)?;
-        put_u32(first.new.body_mut(), HEAD, u32_at(page.body(), NEXT));
+        let page = write_as(scope.shared, page, ITEMS)?;
+        put_u32(first.new.body_mut(), HEAD, pointer(&page, NEXT).0);
         let mut rewrites = scope.free(vec![page])?;
         rewrites.push(first);
         scope.nested(&mut rewrites)
@@ -377,18 +446,22 @@ impl Queue {
 
     /// Items that wait or that somebody has taken and not committed.
     pub fn len(self, engine: &Engine) -> Result<usize, Error> {
-        let mut next = u32_at(engine.0.pool.read(self.root)?.body(), HEAD);
-        let mut count = 0;
-        while next != 0 {
-            let page = engine.0.pool.read(PageId(next))?;
+        let shared = &*engine.0;
+        let first = read_as(shared, self.root, FIRST)?;
+        let mut page = read_as(shared, pointer(&first, HEAD), ITEMS)?;
+        drop(first);
+        let (mut walk, mut count) = (Walk::new(shared), 0);
+        loop {
             let there = |item: &Item<'_>| {
                 let name = lock_name(self.root, page.id(), item.offset);
-                item.state == WAITS || engine.0.locks.knows(name.space, &name.key)
+                item.state == WAITS || shared.locks.knows(name.space, &name.key)
             };
             count += items(&page).filter(there).count();
-            next = u32_at(page.body(), NEXT);
+            let Some(next) = walk.step(&page)? else { return Ok(count) };
+            // Held until then: a page that is given away in between would be another's.
+            let behind = read_as(shared, next, ITEMS)?;
+            page = behind;
         }
-        Ok(count)
     }
 
     pub(crate) fn at(root: PageId) -> Queue {
@@ -402,12 +475,12 @@ impl Queue {
 
     /// The pages of its items, in order.
     pub(crate) fn pages(self, engine: &Engine) -> Result<Vec<PageId>, Error> {
-        let first = read_as(engine, self.root, FIRST)?;
+        let first = read_as(&engine.0, self.root, FIRST)?;
         let (mut at, tail) = (pointer(&first, HEAD), pointer(&first, TAIL));
         let (mut pages, mut seen) = (Vec::new(), BTreeSet::new());
         loop {
             let corrupt = |why| Err(Error::Corrupt { page: at, why });
-            let page = read_as(engine, at, ITEMS)?;
+            let page = read_as(&engine.0, at, ITEMS)?;
             if !seen.insert(at) {
                 return corrupt("the chain of a queue's pages leads back to it");
             }

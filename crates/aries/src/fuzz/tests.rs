@@ -105,8 +105,10 @@ fn any_bytes_and_wounded_ones_in_the_page_files() {
     ];
     let nodes = pages.chunks(PAGE_BYTES).filter(|page| page[16] == TREE.0 && page[17] == NODE);
     all.extend(nodes.map(|page| [&[0][..], &page[page::HEADER_BYTES..]].concat()));
-    assert!(all.len() > 6, "{}", all.len());
-    both(2, &all, 0..3, stored);
+    let queues = pages.chunks(PAGE_BYTES).filter(|page| page[16] == QUEUE.0);
+    all.extend(queues.map(|page| [&[3, page[17]][..], &page[page::HEADER_BYTES..]].concat()));
+    assert!(all.len() > 8, "{}", all.len());
+    both(2, &all, 0..4, stored);
 }
 
 /// What is refused when it is read can't be seen, and stops nobody who does not want it.

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::engine::EngineOptions;
+use crate::engine::tests::world::{forge, small};
 use crate::log::Options;
 
 fn options() -> EngineOptions {
@@ -144,6 +145,105 @@ fn threads_take_each_item_once() {
     });
     assert_eq!(taken.iter().collect::<BTreeSet<_>>().len(), 400, "each once");
     assert_eq!(queue.len(&engine).unwrap(), 200);
+}
+
+/// A database in `db` with a queue of several pages, that was closed.
+fn closed() -> (SimDisk, Queue, Vec<PageId>) {
+    let disk = SimDisk::new();
+    let (engine, _) = Engine::open(disk.mount(), "db", small()).unwrap();
+    let queue = engine.queue("mail").unwrap();
+    for item in 0..40u8 {
+        let mut txn = engine.begin();
+        queue.enqueue(&mut txn, &[item; 1000]).unwrap();
+        txn.commit().unwrap();
+    }
+    engine.checkpoint().unwrap();
+    let pages = queue.pages(&engine).unwrap();
+    (disk, queue, pages)
+}
+
+/// Everything that can be done with a queue, until there is an error.
+fn use_all(queue: Queue, engine: &Engine) -> Result<usize, Error> {
+    let there = queue.len(engine)?;
+    let mut txn = engine.begin();
+    queue.enqueue(&mut txn, &[1; 8000])?;
+    queue.enqueue(&mut txn, &[2; 8000])?;
+    txn.commit()?;
+    for _ in 0..there + 2 {
+        let mut txn = engine.begin();
+        queue.dequeue(&mut txn)?;
+        txn.commit()?;
+    }
+    Ok(there)
+}
+
+#[test]
+fn a_chain_that_leads_back_is_told_and_not_followed_for_ever() {
+    for (from, to) in [(1, 0), (3, 1), (2, 2)] {
+        let (disk, queue, pages) = closed();
+        forge(&disk, pages[from], |page| {
+            put_u32(page.body_mut(), NEXT, pages[to].0);
+        });
+        // Nothing waits, so that whoever takes goes on and on.
+        pages.iter().for_each(|page| forge(&disk, *page, |page| set_states(page, TAKEN)));
+        let (engine, _) = Engine::open(disk.mount(), "db", small()).unwrap();
+        let told = |result: Result<(), Error>| {
+            assert!(matches!(result, Err(Error::Corrupt { page, .. }) if pages.contains(&page)));
+        };
+        told(queue.len(&engine).map(drop));
+        let mut txn = engine.begin();
+        told(
+            std::iter::from_fn(|| queue.dequeue(&mut txn).transpose())
+                .try_for_each(|it| it.map(drop)),
+        );
+    }
+}
+
+fn set_states(page: &mut Page, state: u8) {
+    let offsets: Vec<usize> = items(page).map(|item| item.offset).collect();
+    offsets.into_iter().for_each(|offset| page.body_mut()[offset + 2] = state);
+}
+
+#[test]
+fn a_first_page_that_leads_to_itself_is_told() {
+    for at in [HEAD, TAIL] {
+        for to in [0, 1] {
+            let (disk, queue, _) = closed();
+            forge(&disk, queue.root, |page| put_u32(page.body_mut(), at, to * queue.root.0));
+            let (engine, _) = Engine::open(disk.mount(), "db", small()).unwrap();
+            let told = use_all(queue, &engine).unwrap_err();
+            assert!(matches!(told, Error::Corrupt { page, .. } if page == queue.root), "{told}");
+        }
+    }
+}
+
+/// Damage that no checksum tells of, and of which something may look right. It never panics, and it ends.
+#[test]
+fn any_damage_under_a_valid_checksum_is_told_or_harmless() {
+    let (disk, queue, pages) = closed();
+    let image = disk.snapshot();
+    let mut rng = Rng::new(6);
+    let (mut told, mut harmless) = (0, 0);
+    for _ in 0..400 {
+        disk.restore(&image);
+        let page = if rng.chance(1, 4) { queue.root } else { *rng.pick(&pages).unwrap() };
+        // Mostly where it steers something: pointers, ends, lengths.
+        forge(&disk, page, |page| {
+            for _ in 0..1 + rng.below(3) {
+                let item = START + 1003 * rng.below(8) as usize + rng.below(3) as usize;
+                let at = if rng.chance(1, 2) { rng.below(12) as usize } else { item };
+                page.body_mut()[at] =
+                    [0, 1, 2, 5, 255, rng.below(256) as u8][rng.below(6) as usize];
+            }
+        });
+        let (engine, _) = Engine::open(disk.mount(), "db", small()).unwrap();
+        match use_all(queue, &engine) {
+            Ok(_) => harmless += 1,
+            Err(Error::Corrupt { .. }) => told += 1,
+            Err(error) => panic!("{error}"),
+        }
+    }
+    assert!(told > 100 && harmless > 20, "{told} told, {harmless} harmless");
 }
 
 proptest! {
