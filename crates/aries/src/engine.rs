@@ -129,7 +129,7 @@ impl Engine {
             last = Lsn(end.next_lsn().0 - 1);
             Ok(())
         })?;
-        Ok(self.0.log.force(last)?)
+        self.force(last)
     }
 
     /// Everything committed by records up to here is durable.
@@ -139,7 +139,11 @@ impl Engine {
 
     /// Makes everything durable up to a record: see [`Transaction::commit_lazily`].
     pub fn force(&self, lsn: Lsn) -> Result<(), Error> {
-        Ok(self.0.log.force(lsn)?)
+        if self.0.log.durable() < lsn {
+            self.0.log.force(lsn)?;
+            self.0.room.forced();
+        }
+        Ok(())
     }
 
     /// Does a piece of what would otherwise hold up a commit: a checkpoint that is due, the next segment of the log.

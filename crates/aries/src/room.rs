@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use crate::engine::Shared;
 use crate::error::Error;
+use crate::log::Lsn;
 use crate::pool::Latched;
 use crate::txn::TxnState;
 
@@ -16,8 +17,13 @@ const HEADS_BYTES: u64 = 80;
 const SYNC_BYTES: i64 = 4096;
 /// The log is looked at every so many parts of it.
 const LOOKS: u64 = 128;
-/// So many of these parts are nobody's: for batches that are not full, and for splits while taking back.
-const MARGIN_LOOKS: u64 = LOOKS / 8;
+/// After so many looks what was logged is written: what waits for that takes room, and the log does not count it yet.
+const LOOKS_UNWRITTEN: u64 = 4;
+/// One of so many parts is nobody's: for batches that are not full, and for splits while taking back.
+const MARGIN_PARTS: u64 = 8;
+/// ... and in a small log so many segments: a start does not know of those that were given back since the last one was begun,
+/// and must find one that it can go on in.
+const MARGIN_SEGMENTS: u64 = 2;
 
 /// See the module.
 pub(crate) struct Room {
@@ -25,11 +31,17 @@ pub(crate) struct Room {
     credit: AtomicI64,
     /// Bytes that taking everything back may need.
     reserved: AtomicU64,
+    /// Looks since the log was written.
+    unwritten: AtomicU64,
 }
 
 impl Room {
     pub fn new() -> Room {
-        Room { credit: AtomicI64::new(0), reserved: AtomicU64::new(0) }
+        Room {
+            credit: AtomicI64::new(0),
+            reserved: AtomicU64::new(0),
+            unwritten: AtomicU64::new(0),
+        }
     }
 
     /// Asks for room for a change of so many bytes, and to take it back. Whoever asks has pages latched.
@@ -51,16 +63,27 @@ impl Room {
         if self.credit.load(Ordering::Relaxed) > 0 {
             return Ok(());
         }
+        if self.unwritten.fetch_add(1, Ordering::Relaxed) >= LOOKS_UNWRITTEN {
+            self.write(shared)?;
+        }
         shared.checkpoint_if_due()?;
-        let step = shared.log.capacity() / LOOKS;
+        let capacity = shared.log.capacity();
+        let step = capacity / LOOKS;
+        let margin = margin(shared);
         // Well before changes are refused.
-        if self.is_short(shared, 2 * MARGIN_LOOKS) {
+        if self.is_short(shared, margin + capacity / MARGIN_PARTS) {
             shared.checkpoint_for_room(step, Latched::WaitFor)?;
         }
-        if !self.is_short(shared, MARGIN_LOOKS + 1) {
+        if !self.is_short(shared, margin + step) {
             self.credit.store(step.max(1) as i64, Ordering::Relaxed);
         }
         Ok(())
+    }
+
+    /// Everything that was logged is written, and so the log counts it.
+    fn write(&self, shared: &Shared) -> Result<(), Error> {
+        self.unwritten.store(0, Ordering::Relaxed);
+        Ok(shared.log.force(Lsn(u64::MAX))?)
     }
 
     /// Something was synced.
@@ -74,16 +97,17 @@ impl Room {
     }
 
     fn check(&self, shared: &Shared) -> Result<(), Error> {
-        if self.is_short(shared, MARGIN_LOOKS) {
+        let margin = margin(shared);
+        if self.is_short(shared, margin) {
             shared.checkpoint_for_room(shared.log.capacity() / LOOKS, Latched::PassOver)?;
         }
-        if self.is_short(shared, MARGIN_LOOKS) {
+        if self.is_short(shared, margin) {
             return Err(Error::LogFull { oldest: shared.oldest_txn() });
         }
         Ok(())
     }
 
-    /// Whether less than so many parts of the log are nobody's. Only if it seems so, it is looked at closely, which waits for
+    /// Whether less than `margin` bytes of the log are nobody's. Only if it seems so, it is looked at closely, which waits for
     /// who writes.
     fn is_short(&self, shared: &Shared, margin: u64) -> bool {
         self.is_short_with(shared, shared.log.used_bytes_lately(), margin)
@@ -91,9 +115,16 @@ impl Room {
     }
 
     fn is_short_with(&self, shared: &Shared, used: u64, margin: u64) -> bool {
-        let capacity = shared.log.capacity();
         // Twice: a batch that takes things back may be no fuller than the one that did them.
         let undo = 2 * self.reserved.load(Ordering::Relaxed);
-        used + undo + margin * (capacity / LOOKS) > capacity
+        used + undo + margin > shared.log.capacity()
     }
+}
+
+/// Bytes of the log that are kept free; at most half of it.
+fn margin(shared: &Shared) -> u64 {
+    let capacity = shared.log.capacity();
+    let unwritten = 2 * (LOOKS_UNWRITTEN + 1) * (capacity / LOOKS);
+    let segments = MARGIN_SEGMENTS * shared.log.record_bytes_max() + unwritten;
+    segments.max(capacity / MARGIN_PARTS).min(capacity / 2)
 }

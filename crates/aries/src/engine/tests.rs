@@ -3,6 +3,7 @@
 mod backup;
 mod crash;
 mod damage;
+mod full;
 mod golden;
 mod isolation;
 mod planted;
