@@ -117,7 +117,14 @@ impl<'a> Scope<'a> {
             let free = PageId(u32_at(meta.new.body(), FREE_HEAD));
             let page = match free {
                 PageId(0) => self.beyond(&mut meta)?,
-                free => self.unlink(&mut meta, free)?,
+                free => match self.unlink(&mut meta, free) {
+                    // Which pages are free behind it can't be read. They are never used again, and nothing else is lost.
+                    Err(Error::Damaged { .. } | Error::Corrupt { .. }) => {
+                        put_u32(meta.new.body_mut(), FREE_HEAD, 0);
+                        self.beyond(&mut meta)?
+                    }
+                    page => page?,
+                },
             };
             let new = Page::blank(page.id());
             pages.push(Rewrite { page, new, anew: true });

@@ -6,6 +6,8 @@ use ombak_sim::{Rng, SyncFault};
 
 use super::*;
 use crate::error::Error;
+use crate::page::PageId;
+use crate::tree::Tree;
 
 /// A stopped world with pages on the disk and a log that a restart reads.
 fn stopped(seed: u64) -> World {
@@ -229,4 +231,75 @@ fn a_page_in_the_wrong_place_is_told() {
         told += u64::from(is_told(&mut world));
     }
     assert!(told > 2, "{told} of 30");
+}
+
+/// Three trees of which one has lost most of its rows, so that pages are free; closed, and without copies.
+fn with_free_pages() -> (SimDisk, [Tree; 2]) {
+    let disk = SimDisk::new();
+    let (engine, _) = Engine::open(disk.mount(), "db", small()).unwrap();
+    let trees = ["rows", "gone"].map(|name| engine.tree(name).unwrap());
+    for key in 0..60u8 {
+        for tree in trees {
+            tree.put_now(&engine, &[key], &[key; 1500]).unwrap();
+        }
+    }
+    for key in 0..60u8 {
+        trees[1].delete_now(&engine, &[key]).unwrap();
+    }
+    engine.checkpoint().unwrap();
+    drop(engine);
+    let double = disk.open("db/pages.double", ombak_base::OpenMode::Cached).unwrap();
+    ombak_base::DiskFile::set_len(&double, 0).unwrap();
+    (disk, trees)
+}
+
+fn pages_of_kind(disk: &SimDisk, manager: u8, kind: u8) -> Vec<u64> {
+    let pages = disk.contents("db/pages").unwrap();
+    let is_wanted = |page: &&[u8]| page[16] == manager && page[17] == kind;
+    (0..).zip(pages.chunks(8192)).filter(|(_, page)| is_wanted(page)).map(|(id, _)| id).collect()
+}
+
+#[test]
+fn a_free_page_that_is_damaged_is_never_used_and_stops_nobody() {
+    let (disk, [rows, _]) = with_free_pages();
+    let free = pages_of_kind(&disk, 0, 2);
+    assert!(free.len() > 5, "{free:?}");
+    for page in &free {
+        disk.flip_bit("db/pages", page * 8192 + 100, 1);
+    }
+    let (engine, _) = Engine::open(disk.mount(), "db", small()).unwrap();
+    for key in 0..200u8 {
+        rows.put_now(&engine, &[key], &[7; 1500]).unwrap();
+    }
+    rows.check(&engine).unwrap();
+    for page in free {
+        assert!(matches!(engine.0.pool.read(PageId(page as u32)), Err(Error::Damaged { .. })));
+    }
+}
+
+/// Its leaf would be made one with a neighbour that can't be read.
+#[test]
+fn a_row_is_deleted_beside_a_leaf_that_is_damaged() {
+    let (disk, [rows, _]) = with_free_pages();
+    let image = disk.snapshot();
+    let mut told = 0;
+    for page in pages_of_kind(&disk, 1, 1).into_iter().filter(|page| *page > 2) {
+        disk.restore(&image);
+        disk.flip_bit("db/pages", page * 8192 + 5000, 1);
+        let (engine, _) = Engine::open(disk.mount(), "db", small()).unwrap();
+        for key in 0..60u8 {
+            match rows.delete_now(&engine, &[key]) {
+                Ok(lsn) => {
+                    assert!(lsn.is_some());
+                    assert_eq!(rows.get_latest(&engine, &[key]).unwrap(), None);
+                }
+                Err(Error::Damaged { page: it, .. }) => {
+                    assert_eq!(u64::from(it.0), page);
+                    told += 1;
+                }
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+    assert!(told > 30, "{told}");
 }
