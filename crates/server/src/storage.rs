@@ -6,7 +6,7 @@ use ombak_aries::OsDisk;
 use ombak_base::Partition;
 use ombak_node::{Boot, Config, NODE_PARTITION, Shard};
 use ombak_store::log::Recovered;
-use ombak_store::{Store, StoreWriter};
+use ombak_store::{Store, StoreWriter, btree};
 
 use crate::directory::Directory;
 use crate::{Backend, Options, StartError};
@@ -34,7 +34,11 @@ impl Storage {
         }
         let directory = directory.ok_or(StartError::NoDirectory)?;
         let opened = match options.backend {
-            Backend::Btree => Store::btree(directory.disk(), shards, options.btree),
+            Backend::Btree => {
+                let identity = btree::identity_of(&options.name);
+                let btree = btree::BtreeOptions { identity, ..options.btree };
+                Store::btree(directory.disk(), shards, btree)
+            }
             Backend::Log | Backend::Memory => Store::log(directory.disk(), shards, options.log),
         };
         let (devices, writer, recovered) =

@@ -34,6 +34,7 @@
 
 mod change;
 mod commit;
+mod counts;
 mod cursor;
 mod device;
 mod format;
@@ -47,7 +48,7 @@ pub use commit::{BtreeCommit, BtreeNotice};
 pub use device::BtreeDevice;
 pub use format::BTREE_FORMAT;
 pub use open::{Opened, open};
-pub use options::BtreeOptions;
+pub use options::{BtreeOptions, identity_of};
 pub use writer::BtreeWriter;
 
 #[cfg(test)]

@@ -30,6 +30,14 @@ pub enum StoreError {
         /// The newest that this version reads.
         known: u32,
     },
+    /// It is a store, and another node's or database's.
+    #[error("the data is of database {found:016x}, not of {wanted:016x}")]
+    OtherDatabase {
+        /// What the file `format` says.
+        found: u64,
+        /// Whose it should be.
+        wanted: u64,
+    },
     /// There is something here, but no store: a wrong directory, or one that lost its file `format`.
     #[error("this directory does not hold a store: {0}")]
     NotAStore(&'static str),

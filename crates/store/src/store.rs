@@ -147,8 +147,11 @@ impl<D: Disk> Device for Store<D> {
 
     fn take_upkeep(&mut self) -> Option<Upkeep<StoreNotice<D::File>>> {
         match self {
-            // These need none.
-            Store::Memory(_) | Store::Btree(_) => None,
+            Store::Memory(_) => None, // It needs none.
+            Store::Btree(btree) => Some(match btree.take_upkeep()? {
+                Upkeep::Run(job) => Upkeep::Run(Box::new(|| StoreNotice::Btree(job()))),
+                Upkeep::Damaged(partition) => Upkeep::Damaged(partition),
+            }),
             Store::Log(log) => Some(match log.take_upkeep()? {
                 Upkeep::Run(job) => Upkeep::Run(Box::new(|| StoreNotice::Log(job()))),
                 Upkeep::Damaged(partition) => Upkeep::Damaged(partition),

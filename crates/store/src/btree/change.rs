@@ -6,10 +6,14 @@
 //! or pointed at for good.
 
 use ombak_aries::{Engine, Error, Lsn, Tree};
+use ombak_base::Partition;
 
 use super::commit::Change;
+use super::counts::Counts;
+use super::cursor::Cursor;
 use super::rows::{
-    PART_BYTES_MAX, PIECE_BYTES, Row, Rows, door_in, key_in, piece_key, space_behind, space_of,
+    PART_BYTES_MAX, PIECE_BYTES, Row, Rows, door_in, key_in, partition_of, piece_key, space_behind,
+    space_of,
 };
 
 /// The note of the first number that may not have been given out.
@@ -26,6 +30,7 @@ pub(crate) struct Changer {
     rows: Rows,
     /// Numbers that may be given out.
     numbers: std::ops::Range<u64>,
+    counts: Counts,
     /// Something loose may be left over from a change that was not finished.
     unfinished: bool,
     /// The last record that was logged.
@@ -38,11 +43,16 @@ impl Changer {
         let next = rows.notes.get_latest(&rows.engine, NEXT)?;
         let next = next.and_then(|next| Some(u64::from_le_bytes(*next.first_chunk()?)));
         let numbers = next.unwrap_or(0)..next.unwrap_or(0);
-        Ok(Changer { rows, numbers, unfinished: true, last: Lsn(0) })
+        let counts = Counts::read(&rows)?;
+        Ok(Changer { rows, numbers, counts, unfinished: true, last: Lsn(0) })
     }
 
     pub(crate) fn engine(&self) -> &Engine {
         &self.rows.engine
+    }
+
+    pub(crate) fn counts(&self) -> &Counts {
+        &self.counts
     }
 
     /// What has to be durable for every change so far to be.
@@ -52,13 +62,15 @@ impl Changer {
 
     /// Does one store. After an error it is not there, and may be tried again.
     pub(crate) fn apply(&mut self, change: &Change) -> Result<(), Error> {
+        let partition = change.partition;
         let Some(row_key) = self.row_key(change)? else { return Ok(()) };
-        let old = self.rows.row(&row_key)?.and_then(|row| row.pieces());
+        let old = self.rows.row(&row_key)?;
         let Some(entry) = &change.entry else {
-            return self.replace(&row_key, None, old);
+            return self.replace(partition, &row_key, None, old.as_ref());
         };
         if Row::holds(&row_key, &entry.bytes) {
-            return self.replace(&row_key, Some(&Row::Inline(entry.clone())), old);
+            let row = Row::Inline(entry.clone());
+            return self.replace(partition, &row_key, Some(&row), old.as_ref());
         }
         let number = self.number()?;
         self.loosen(number, &row_key)?;
@@ -66,7 +78,7 @@ impl Changer {
             self.put(self.rows.pieces, &piece_key(number, piece as u32), bytes)?;
         }
         let row = Row::Pieces { tag: entry.tag, number, len: entry.bytes.len() as u64 };
-        self.replace(&row_key, Some(&row), old)?;
+        self.replace(partition, &row_key, Some(&row), old.as_ref())?;
         self.tighten(number)
     }
 
@@ -75,19 +87,46 @@ impl Changer {
         self.unfinished = false;
     }
 
-    /// Removes what is loose, unless a row points at it.
+    /// Removes what is loose, unless a row points at it. What can't be read stays for a later start.
     pub(crate) fn sweep(&mut self) -> Result<(), Error> {
         if !self.unfinished {
             return Ok(());
         }
         for (number, row_key) in self.loose()? {
-            let row = self.rows.row(&row_key)?;
-            if row.and_then(|row| row.pieces()) != Some(number) {
-                self.remove_pieces(number)?;
-            }
-            self.tighten(number)?;
+            unless_damaged(self.sweep_one(number, &row_key))?;
         }
         self.unfinished = false;
+        Ok(())
+    }
+
+    fn sweep_one(&mut self, number: u64, row_key: &[u8]) -> Result<(), Error> {
+        let row = self.rows.row(row_key)?;
+        if row.and_then(|row| row.pieces()) != Some(number) {
+            self.remove_pieces(number)?;
+        }
+        self.tighten(number)
+    }
+
+    /// Counts all keys, as if none had ever been noted.
+    pub(crate) fn count_anew(&mut self) -> Result<(), Error> {
+        self.counts.forget();
+        let mut from = space_of(Partition(0));
+        loop {
+            let rows = &self.rows;
+            let mut next = rows.rows.range_latest(&rows.engine, &from, None);
+            let Some(partition) = next.next()?.and_then(|(key, _)| partition_of(key)) else {
+                break;
+            };
+            let mut cursor = Cursor::new(&self.rows, partition, &[])?;
+            while cursor.next()?.is_some() {
+                self.counts.change(partition, true);
+            }
+            let Some(behind) = partition.0.checked_add(1) else { break };
+            from = space_of(Partition(behind));
+        }
+        for (key, count) in self.counts.notes() {
+            self.put(self.rows.notes, &key, &count)?;
+        }
         Ok(())
     }
 
@@ -114,16 +153,26 @@ impl Changer {
     /// Changes the row, then removes the pieces that it pointed at.
     fn replace(
         &mut self,
+        partition: Partition,
         row_key: &[u8],
         row: Option<&Row>,
-        old: Option<u64>,
+        old: Option<&Row>,
     ) -> Result<(), Error> {
+        let (was, is) = (old.is_some(), row.is_some());
+        let old = old.and_then(Row::pieces);
         if let Some(old) = old {
             self.loosen(old, row_key)?;
+        }
+        if was != is {
+            let (key, note) = self.counts.note(partition, is, row_key);
+            unless_damaged(self.put(self.rows.notes, &key, &note))?;
         }
         match row {
             Some(row) => self.put(self.rows.rows, row_key, &row.encode())?,
             None => self.delete(self.rows.rows, row_key)?,
+        }
+        if was != is {
+            self.counts.change(partition, is);
         }
         if let Some(old) = old {
             self.remove_pieces(old)?;
@@ -196,6 +245,15 @@ impl Changer {
         self.last = self.last.max(lsn.unwrap_or_default());
         Ok(())
     }
+}
+
+/// Whether an error says that a page, or what is on it, can't be read: nothing was changed by it, and other pages can be.
+pub(crate) fn is_damage(error: &Error) -> bool {
+    matches!(error, Error::Damaged { .. } | Error::Corrupt { .. })
+}
+
+fn unless_damaged(done: Result<(), Error>) -> Result<(), Error> {
+    done.or_else(|error| if is_damage(&error) { Ok(()) } else { Err(error) })
 }
 
 fn note(number: u64) -> Vec<u8> {

@@ -1,5 +1,7 @@
 //! What passes between a device and the writer.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use ombak_base::{Entry, Partition, Stamp};
 
@@ -26,7 +28,13 @@ pub struct BtreeCommit {
     pub(crate) last: Stamp,
 }
 
-/// What a [`BtreeDevice`](super::BtreeDevice) hears from the writer: everything stamped up to here is durable, and in the
-/// tree.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct BtreeNotice(pub(crate) Stamp);
+/// What a [`BtreeDevice`](super::BtreeDevice) hears from the writer.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct BtreeNotice {
+    /// Everything stamped up to here is durable, and in the tree, but for...
+    pub(crate) upto: Stamp,
+    /// ... some of these partitions' stores, for a page that they belong on can't be read.
+    pub(crate) damaged: BTreeSet<Partition>,
+    /// Keys of the shard.
+    pub(crate) keys: u64,
+}

@@ -6,6 +6,7 @@ use std::iter::Peekable;
 use bytes::Bytes;
 use ombak_base::{
     Chunk, Device, DeviceError, DeviceUsage, Entry, Load, Partition, Peek, Scan, ScanEntry, Stamp,
+    Upkeep,
 };
 
 use super::commit::{BtreeCommit, BtreeNotice, Change};
@@ -26,10 +27,14 @@ pub struct BtreeDevice {
     turn: Vec<Change>,
     last: Stamp,
     durable: Stamp,
+    /// As the writer counts them: those that are durable.
+    keys: u64,
+    /// Partitions that the machine is to be told of.
+    damaged: BTreeSet<Partition>,
 }
 
 impl BtreeDevice {
-    pub(crate) fn new(rows: Rows, shard: u16, shards: u16) -> BtreeDevice {
+    pub(crate) fn new(rows: Rows, shard: u16, shards: u16, keys: u64) -> BtreeDevice {
         BtreeDevice {
             rows,
             shard: (shard, shards),
@@ -37,6 +42,8 @@ impl BtreeDevice {
             turn: Vec::new(),
             last: Stamp::NONE,
             durable: Stamp::NONE,
+            keys,
+            damaged: BTreeSet::new(),
         }
     }
 
@@ -157,8 +164,14 @@ impl Device for BtreeDevice {
     }
 
     fn notice(&mut self, notice: BtreeNotice) {
-        self.durable = self.durable.max(notice.0);
-        self.overlay.forget(notice.0);
+        self.durable = self.durable.max(notice.upto);
+        self.overlay.forget(notice.upto);
+        self.damaged.extend(notice.damaged);
+        self.keys = notice.keys;
+    }
+
+    fn take_upkeep(&mut self) -> Option<Upkeep<BtreeNotice>> {
+        self.damaged.pop_first().map(Upkeep::Damaged)
     }
 
     fn durable(&self) -> Stamp {
@@ -169,9 +182,10 @@ impl Device for BtreeDevice {
         self.overlay.bytes()
     }
 
-    /// Only what is in memory: nobody counts the rest, which would be to read it.
+    /// Keys, and what is in memory: nobody counts the bytes of the rest, which would be to read it.
     fn usage(&self) -> DeviceUsage {
-        DeviceUsage { memory_bytes: self.overlay.bytes(), ..DeviceUsage::default() }
+        let memory_bytes = self.overlay.bytes();
+        DeviceUsage { keys: self.keys, memory_bytes, ..DeviceUsage::default() }
     }
 }
 

@@ -1,5 +1,7 @@
 //! What an operator may choose.
 
+use ombak_base::{FNV_START, fnv1a};
+
 use crate::error::StoreError;
 
 /// The log writes so much at once, or a segment.
@@ -12,6 +14,9 @@ const FREE_PARTS: u64 = 8;
 /// How a store of the `btree` backend uses disk and memory. Every option may change between starts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct BtreeOptions {
+    /// Tells this node's data from others', see [`identity_of`]: noted when the store is made, and another's is refused from then
+    /// on ([`StoreError::OtherDatabase`]). 0: it gets none, and whatever is there is opened.
+    pub identity: u64,
     /// Memory for pages, of all shards together.
     pub pool_bytes: u64,
     /// Size of one segment of the log.
@@ -27,6 +32,7 @@ pub struct BtreeOptions {
 impl Default for BtreeOptions {
     fn default() -> BtreeOptions {
         BtreeOptions {
+            identity: 0,
             pool_bytes: 256 * 1024 * 1024,
             log_segment_bytes: 64 * 1024 * 1024,
             log_segments_max: 8,
@@ -34,6 +40,11 @@ impl Default for BtreeOptions {
             reserve_bytes: 128 * 1024 * 1024,
         }
     }
+}
+
+/// An identity for what is named so: never 0.
+pub fn identity_of(name: &str) -> u64 {
+    fnv1a(FNV_START, name.as_bytes()).max(1)
 }
 
 impl BtreeOptions {

@@ -1,12 +1,12 @@
 //! The half of the `btree` backend that changes the tree and makes it durable: one for the node.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::io::{self, ErrorKind};
 
 use ombak_aries::{Error, LogError};
-use ombak_base::{Disk, ShardId, Stamp, Writer, WriterUsage};
+use ombak_base::{Disk, Partition, ShardId, Stamp, Writer, WriterUsage};
 
-use super::change::Changer;
+use super::change::{Changer, is_damage};
 use super::commit::{BtreeCommit, BtreeNotice, Change};
 use crate::log::room::{Room, Stop};
 
@@ -16,9 +16,10 @@ type Notices = Vec<(ShardId, BtreeNotice)>;
 pub struct BtreeWriter<D: Disk> {
     disk: D,
     changer: Changer,
+    shards: u16,
     waiting: VecDeque<Waiting>,
     /// What is in the tree, and not durable yet.
-    applied: Vec<(ShardId, Stamp)>,
+    applied: Vec<Applied>,
     written_bytes: u64,
     room: Room,
     is_stuck: bool,
@@ -30,13 +31,28 @@ struct Waiting {
     shard: ShardId,
     changes: VecDeque<Change>,
     last: Stamp,
+    damaged: BTreeSet<Partition>,
+}
+
+/// A commit that is in the tree.
+struct Applied {
+    shard: ShardId,
+    last: Stamp,
+    /// Partitions of which something is not, because a page can't be read.
+    damaged: BTreeSet<Partition>,
 }
 
 impl<D: Disk> BtreeWriter<D> {
-    pub(crate) fn new(disk: D, changer: Changer, reserve_bytes: u64) -> BtreeWriter<D> {
+    pub(crate) fn new(
+        disk: D,
+        changer: Changer,
+        shards: u16,
+        reserve_bytes: u64,
+    ) -> BtreeWriter<D> {
         BtreeWriter {
             disk,
             changer,
+            shards,
             waiting: VecDeque::new(),
             applied: Vec::new(),
             written_bytes: 0,
@@ -87,21 +103,34 @@ impl<D: Disk> BtreeWriter<D> {
         self.changer.sweep()?;
         while let Some(first) = self.waiting.front_mut() {
             while let Some(change) = first.changes.front() {
-                self.changer.apply(change)?;
+                match self.changer.apply(change) {
+                    // What belongs on a page that can't be read is lost with it, and its partition is told. Others go on.
+                    Err(error) if is_damage(&error) => drop(first.damaged.insert(change.partition)),
+                    applied => applied?,
+                }
                 self.written_bytes += change.bytes();
                 first.changes.pop_front();
             }
-            self.applied.push((first.shard, first.last));
-            self.waiting.pop_front();
+            let Some(Waiting { shard, last, damaged, .. }) = self.waiting.pop_front() else {
+                break;
+            };
+            self.applied.push(Applied { shard, last, damaged });
         }
-        self.changer.done();
+        if self.applied.iter().all(|applied| applied.damaged.is_empty()) {
+            self.changer.done();
+        }
         Ok(())
     }
 
     fn force(&mut self, notices: &mut Notices) -> Result<(), Stop> {
-        if !self.applied.is_empty() {
-            self.changer.engine().force(self.changer.last())?;
-            notices.extend(self.applied.drain(..).map(|(shard, last)| (shard, BtreeNotice(last))));
+        if self.applied.is_empty() {
+            return Ok(());
+        }
+        self.changer.engine().force(self.changer.last())?;
+        let counts = self.changer.counts();
+        for Applied { shard, last, damaged } in self.applied.drain(..) {
+            let keys = counts.of_shard(shard, self.shards);
+            notices.push((shard, BtreeNotice { upto: last, damaged, keys }));
         }
         Ok(())
     }
@@ -120,6 +149,7 @@ impl<D: Disk> Writer for BtreeWriter<D> {
             shard,
             changes: commit.changes.into(),
             last: commit.last,
+            damaged: BTreeSet::new(),
         };
         self.waiting.extend(commits.into_iter().map(waiting));
         self.go_on(notices)

@@ -157,6 +157,7 @@ impl Subject for EitherSubject {
 /// So few pages that most are read from the disk again and again.
 pub fn small_btree() -> BtreeOptions {
     BtreeOptions {
+        identity: 9,
         pool_bytes: 32 * 8192,
         log_segment_bytes: 64 * 1024,
         log_segments_max: 16,
