@@ -66,6 +66,9 @@ pub enum PageFault {
     /// Whole, and written for another place.
     #[error("it holds what was written for {0}")]
     Misplaced(PageId),
+    /// Sound in itself, and not what was written last: the disk has lost a write, or has put it elsewhere.
+    #[error("it is not what was written last: the disk has lost that")]
+    Outdated,
 }
 
 impl Page {

@@ -9,6 +9,7 @@
 //! - **The write-ahead rule** stands in one place, [`Pool::write_back`]: before a page is written, the log is durable
 //!   up to the page's LSN.
 //! - **Torn pages are repaired**: see `double.rs`.
+//! - **What is read is what was written last**, if the pool has written it: it remembers the checksums.
 //!
 //! # Latches
 //!
@@ -36,13 +37,13 @@ use parking_lot::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use crate::error::Error;
 use crate::log::Lsn;
 use crate::manager::Managers;
-use crate::page::{self, PAGE_BYTES, Page, PageId};
+use crate::page::{self, PAGE_BYTES, Page, PageFault, PageId};
 use crate::wal::Wal;
 
 pub(crate) use double::{DoubleWrite, Kept};
 pub(crate) use table::PAGES_MAX;
 
-use table::PageTable;
+use table::{PageNumbers, PageTable};
 
 /// The page file's name.
 pub(crate) const PAGES_FILE: &str = "pages";
@@ -82,6 +83,8 @@ pub(crate) struct Pool {
     managers: Arc<Managers>,
     frames: Box<[Frame]>,
     table: PageTable,
+    /// The checksum of each page as it was written last since the pool was made; 0: it was not.
+    sums: PageNumbers,
     loaders: Box<[Mutex<()>]>,
     hand: AtomicUsize,
     written: Mutex<Written>,
@@ -182,6 +185,7 @@ impl Pool {
             managers: Arc::default(),
             frames: (0..frames.max(FRAMES_MIN)).map(frame).collect(),
             table: PageTable::new(),
+            sums: PageNumbers::new(),
             loaders: (0..LOADERS).map(|_| Mutex::new(())).collect(),
             hand: AtomicUsize::new(0),
             written: Mutex::new(Written { double, unsynced: Vec::new(), failed: false }),
@@ -283,13 +287,22 @@ impl Pool {
         let read = self.file.read_at(bytes, offset).map_err(Error::io(PAGES_FILE))?;
         bytes[read..].fill(0);
         self.counters.reads.fetch_add(1, Ordering::Relaxed);
-        page::unseal(page, id, self.identity).map_err(|fault| Error::Damaged {
+        let sound = page::unseal(page, id, self.identity).and_then(|()| self.check_latest(page));
+        sound.map_err(|fault| Error::Damaged {
             file: PAGES_FILE.to_string(),
             offset,
             page: id,
             fault,
         })?;
         self.managers.check(page)
+    }
+
+    /// Whether a page that was read is what was written last. A disk that loses a write leaves an older page, which is
+    /// sound in itself.
+    fn check_latest(&self, page: &Page) -> Result<(), PageFault> {
+        let written = self.sums.get(page.id());
+        let is_latest = written == 0 || written == page::u32_at(page.bytes(), 0);
+        if is_latest { Ok(()) } else { Err(PageFault::Outdated) }
     }
 
     /// A frame that holds nothing any more, latched.
@@ -372,6 +385,7 @@ impl Pool {
             let start = batch.bytes.len();
             batch.bytes.extend_from_slice(page.bytes());
             page::seal(&mut batch.bytes[start..], self.identity);
+            self.sums.set(page.id(), page::u32_at(&batch.bytes, start));
             batch.ids.push(page.id());
             batch.rec_lsns.push(rec_lsn);
             batch.places.push(place);

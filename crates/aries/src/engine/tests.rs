@@ -3,6 +3,8 @@
 mod backup;
 mod crash;
 mod damage;
+mod faults;
+mod faulty;
 mod full;
 mod golden;
 mod isolation;

@@ -1,4 +1,4 @@
-//! Which frame holds a page: an array by page number, without locks.
+//! What is known of each page of the file: arrays by page number, without locks.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -12,28 +12,44 @@ const CHUNKS: usize = 1 << 12;
 /// The page file holds at most so many pages: 2 TiB.
 pub const PAGES_MAX: u32 = (CHUNK * CHUNKS) as u32;
 
-/// Grows by chunks, which stay where they are. Four bytes for each page of the file.
-pub struct PageTable {
+/// A number for each page, 0 at first. Grows by chunks, which stay where they are.
+pub struct PageNumbers {
     chunks: Box<[OnceLock<Box<[AtomicU32]>>]>,
 }
 
+impl PageNumbers {
+    pub fn new() -> PageNumbers {
+        PageNumbers { chunks: (0..CHUNKS).map(|_| OnceLock::new()).collect() }
+    }
+
+    pub fn get(&self, page: PageId) -> u32 {
+        let chunk = self.chunks.get(page.0 as usize / CHUNK).and_then(OnceLock::get);
+        chunk.map_or(0, |chunk| chunk[page.0 as usize % CHUNK].load(Ordering::Acquire))
+    }
+
+    /// Pages from [`PAGES_MAX`] on have none.
+    pub fn set(&self, page: PageId, number: u32) {
+        let Some(chunk) = self.chunks.get(page.0 as usize / CHUNK) else { return };
+        let chunk = chunk.get_or_init(|| (0..CHUNK).map(|_| AtomicU32::new(0)).collect());
+        chunk[page.0 as usize % CHUNK].store(number, Ordering::Release);
+    }
+}
+
+/// Which frame holds a page.
+pub struct PageTable(PageNumbers);
+
 impl PageTable {
     pub fn new() -> PageTable {
-        PageTable { chunks: (0..CHUNKS).map(|_| OnceLock::new()).collect() }
+        PageTable(PageNumbers::new())
     }
 
     /// The frame that holds the page, or did a moment ago.
     pub fn get(&self, page: PageId) -> Option<usize> {
-        let chunk = self.chunks.get(page.0 as usize / CHUNK)?.get()?;
-        let frame = chunk[page.0 as usize % CHUNK].load(Ordering::Acquire);
-        (frame as usize).checked_sub(1)
+        (self.0.get(page) as usize).checked_sub(1)
     }
 
-    /// Says where the page is from now on. Pages from [`PAGES_MAX`] on are nowhere.
+    /// Says where the page is from now on.
     pub fn set(&self, page: PageId, frame: Option<usize>) {
-        let Some(chunk) = self.chunks.get(page.0 as usize / CHUNK) else { return };
-        let chunk = chunk.get_or_init(|| (0..CHUNK).map(|_| AtomicU32::new(0)).collect());
-        let frame = frame.map_or(0, |frame| frame as u32 + 1);
-        chunk[page.0 as usize % CHUNK].store(frame, Ordering::Release);
+        self.0.set(page, frame.map_or(0, |frame| frame as u32 + 1));
     }
 }

@@ -185,3 +185,24 @@ fn a_damaged_page_is_told_and_the_others_can_be_read() {
     second.read(PageId(1)).unwrap();
     second.read(PageId(3)).unwrap();
 }
+
+#[test]
+fn a_write_that_the_disk_lost_is_told_when_the_page_is_read_again() {
+    let disk = SimDisk::new();
+    let (pool, _) = pool(&disk);
+    let flush = |lsn| {
+        change(&pool, 2, lsn);
+        pool.flush_below(Lsn(u64::MAX), Latched::PassOver).unwrap();
+    };
+    flush(1);
+    let old = disk.contents("pages").unwrap();
+    flush(2);
+    let file = disk.open("pages", OpenMode::Cached).unwrap();
+    file.write_at(&[IoSlice::new(&old)], 0).unwrap();
+    assert_eq!(pool.read(PageId(2)).unwrap().lsn(), Lsn(2), "memory has it");
+    (100..400).for_each(|id| drop(pool.read(PageId(id)).unwrap()));
+    let told = pool.read(PageId(2)).map(drop).unwrap_err();
+    assert!(matches!(told, Error::Damaged { fault: PageFault::Outdated, .. }), "{told}");
+    // Another pool has not written it, and can't know.
+    assert_eq!(self::pool(&disk).0.read(PageId(2)).unwrap().lsn(), Lsn(1));
+}

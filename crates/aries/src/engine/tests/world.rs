@@ -6,6 +6,7 @@ use std::io::IoSlice;
 use ombak_base::{Disk, DiskFile, OpenMode};
 use ombak_sim::{Rng, SimDisk};
 
+use super::faulty::{Faults, Faulty};
 use crate::engine::{Engine, EngineOptions, Restart};
 use crate::error::Error;
 use crate::log::Options;
@@ -80,6 +81,7 @@ fn apply(rows: &mut Rows, changes: &Changes) {
 
 pub struct World {
     pub disk: SimDisk,
+    pub faults: Faults,
     pub engine: Option<Engine>,
     pub restart: Option<Restart>,
     rng: Rng,
@@ -96,6 +98,7 @@ impl World {
     pub fn new(seed: u64) -> World {
         World {
             disk: SimDisk::new(),
+            faults: Faults::default(),
             engine: None,
             restart: None,
             rng: Rng::new(seed),
@@ -113,7 +116,8 @@ impl World {
 
     /// Opens the engine as a new process would, and checks what is there.
     pub fn start(&mut self) -> Result<(), Error> {
-        let (engine, restart) = Engine::open(self.disk.mount(), "db", small())?;
+        let disk = Faulty::new(self.disk.mount(), self.faults.clone());
+        let (engine, restart) = Engine::open(disk, "db", small())?;
         self.engine = Some(engine);
         let found = self.all_rows()?;
         let place = self.states[self.durable..].iter().rposition(|rows| *rows == found);
