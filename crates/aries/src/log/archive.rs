@@ -11,8 +11,10 @@
 //! is there already, its header must be the same; if not, the archive is of another log, or of the same one before it was
 //! restored to an earlier point: then it needs a directory of its own.
 //!
-//! From a backup and the archive since then, [`Archive::restore`] builds a log that ends where one likes.
+//! From a backup and the archive since then, [`Archive::restore`] builds a log that ends where one likes. What no backup that is
+//! kept needs, [`Archive::remove_below`] removes: nothing goes by itself.
 
+mod remove;
 mod restore;
 
 use std::io::{self, ErrorKind, IoSlice};

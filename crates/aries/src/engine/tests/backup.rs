@@ -251,6 +251,36 @@ fn a_backup_is_enough_for_the_time_when_it_ended() {
     assert!(matches!(again, Err(Error::Foreign { .. })), "there is a database");
 }
 
+/// The older of two backups is given up, and what of the archive only it needed.
+#[test]
+fn a_newer_backup_is_restored_to_any_time_from_what_is_left_of_the_archive() {
+    for seed in 0..3 {
+        let disk = SimDisk::new();
+        let (mut load, older) = backed_up(&disk, 40 + seed);
+        let newer = load.engine.backup(&disk.mount(), "newer").unwrap();
+        (0..60).for_each(|_| load.step());
+        let last = load.engine.archive_durable(&load.archive).unwrap();
+        load.stop();
+        let removed = load.archive.remove_below(newer.redo_from).unwrap();
+        assert!(removed > 2, "{removed} removed");
+        for until in (newer.end.0..=last.0).step_by(29).chain([last.0]).map(Lsn) {
+            let target = SimDisk::new();
+            let kept = [&load.archive];
+            let to = Engine::restore(&disk, "newer", &kept, &target, "db", Some(until)).unwrap();
+            assert_eq!(to, until);
+            let (engine, _) = Engine::open(target.mount(), "db", small()).unwrap();
+            let found: Rows = rows(&engine, "rows").into_iter().collect();
+            assert!(found == load.at(until), "seed {seed}, {until:?}");
+        }
+        // The older one still reaches its own end, and is told to reach no further.
+        let lost = restored(&disk, Some(last));
+        assert!(matches!(lost, Err(Error::Archive(ArchiveError::Missing { .. }))));
+        let target = SimDisk::new();
+        let to = Engine::restore(&disk, "backup", &[], &target, "db", None).unwrap();
+        assert!(to >= older.end);
+    }
+}
+
 /// So much is logged meanwhile that what the backup needs would be used again.
 #[test]
 fn the_log_is_kept_while_a_backup_is_taken() {

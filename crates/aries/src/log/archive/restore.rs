@@ -23,11 +23,11 @@ pub struct Restored {
 }
 
 /// A copy of a segment.
-struct Copy {
-    path: String,
+pub(super) struct Copy {
+    pub path: String,
     file: Box<dyn DiskFile>,
     len: u64,
-    header: SegmentHeader,
+    pub header: SegmentHeader,
     whole: bool,
 }
 
@@ -76,7 +76,7 @@ impl Archive {
     }
 
     /// Adds what is here.
-    fn copies(&self, all: &mut Vec<Copy>) -> Result<(), ArchiveError> {
+    pub(super) fn copies(&self, all: &mut Vec<Copy>) -> Result<(), ArchiveError> {
         for found in self.place.list(&self.dir).map_err(ArchiveError::io(&self.dir))? {
             let plain = found.strip_suffix(".part");
             let digits = plain.unwrap_or(&found).strip_prefix("log-");

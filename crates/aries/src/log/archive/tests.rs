@@ -260,3 +260,78 @@ fn restoring_may_be_cut_at_any_operation() {
         }
     }
 }
+
+#[test]
+fn what_is_below_is_removed_and_the_rest_is_restored() {
+    let disk = SimDisk::new();
+    let kept = archive(&disk);
+    let (log, _) = open(&disk);
+    grow(&log, &kept, 20, &mut Rng::new(8)).unwrap();
+    let last = log.archive_durable(&kept).unwrap();
+    let image = disk.snapshot();
+    let copies = || disk.files().iter().filter(|(path, _)| path.starts_with("kept")).count() as u64;
+    let all = copies();
+    assert!(all > 5);
+    let mut before = 0;
+    for lsn in 0..=last.0 + 2 {
+        disk.restore(&image);
+        let kept = archive(&disk);
+        let removed = kept.remove_below(Lsn(lsn)).unwrap();
+        assert_eq!(copies(), all - removed);
+        assert!(removed >= before, "more are below");
+        before = removed;
+        let from = Lsn(lsn.clamp(1, last.0));
+        let target = SimDisk::new();
+        let found = kept.restore(&target, "wal", from, Some(last)).unwrap();
+        assert!(found.first <= from);
+        check(&restored(&target, "wal"), found.first, last);
+        assert_eq!(kept.remove_below(Lsn(lsn)).unwrap(), 0);
+        // What is not there any more is said to be missing.
+        let gone = kept.restore(&SimDisk::new(), "wal", Lsn(1), Some(last));
+        let is_told = matches!(gone, Err(ArchiveError::Missing { first: Lsn(1), .. }));
+        assert_eq!(is_told, removed > 0, "{gone:?}");
+    }
+    assert_eq!(before, all - 1, "the last copy stays: what it ends with is not known");
+}
+
+#[test]
+fn nothing_is_removed_if_a_copy_cant_be_read() {
+    let disk = SimDisk::new();
+    let archive = archive(&disk);
+    grow(&open(&disk).0, &archive, 20, &mut Rng::new(9)).unwrap();
+    disk.flip_bit(&format!("kept/log/{}", name(2)), 20, 1);
+    let before = disk.files();
+    let refused = archive.remove_below(Lsn(1000));
+    assert!(matches!(refused, Err(ArchiveError::Foreign { .. })), "{refused:?}");
+    assert_eq!(disk.files(), before);
+}
+
+#[test]
+fn removing_may_be_cut_at_any_operation() {
+    let disk = SimDisk::new();
+    let (log, _) = open(&disk);
+    grow(&log, &archive(&disk), 20, &mut Rng::new(10)).unwrap();
+    let last = log.archive_durable(&archive(&disk)).unwrap();
+    let image = disk.snapshot();
+    for n in 1.. {
+        let mut ended = false;
+        for seed in 0..8 {
+            let mut rng = Rng::new(seed << 32 | n);
+            disk.restore(&image);
+            disk.cut_power(n);
+            ended = archive(&disk).remove_below(last).is_ok();
+            disk.cut_power(u64::MAX);
+            disk.crash_with(|_| rng.chance(1, 2));
+            let found = archive(&disk).restore(&SimDisk::new(), "wal", last, None).unwrap();
+            assert_eq!(found.last, last);
+            // What is left has no gap.
+            let target = SimDisk::new();
+            let found = archive(&disk).restore(&target, "wal", Lsn(0), Some(last)).unwrap();
+            check(&restored(&target, "wal"), found.first, last);
+            archive(&disk).remove_below(last).unwrap();
+        }
+        if ended {
+            break;
+        }
+    }
+}
