@@ -20,7 +20,7 @@ use crate::log::shared::SharedLog;
 use crate::log::{Lsn, Recovery};
 use crate::page::{self, PAGE_BYTES, PageId};
 use crate::physical;
-use crate::pool::{DoubleWrite, PAGES_FILE, PageMut, Pool, offset_of};
+use crate::pool::{DOUBLE_FILE, DoubleWrite, PAGES_FILE, PageMut, Pool, offset_of};
 use crate::txn::record::{Record, State, Tables, TxnLine};
 use crate::txn::{Prepared, Transaction, TxnId};
 use crate::wal::{STREAM, Wal};
@@ -71,7 +71,7 @@ impl Analysis {
             self.pages.entry(change.page).or_insert(lsn);
         }
         let Some(link) = record.link() else { return };
-        self.next_txn = self.next_txn.max(link.txn.0 + 1);
+        self.next_txn = self.next_txn.max(link.txn.0.saturating_add(1));
         if matches!(record, Record::Commit(_) | Record::End(_)) {
             self.txns.remove(&link.txn);
             self.ended.insert(link.txn);
@@ -262,12 +262,19 @@ impl Files {
         let path =
             |name: &str| if dir.is_empty() { name.to_string() } else { format!("{dir}/{name}") };
         let open = |name: &str| disk.open(&path(name), OpenMode::Cached).map_err(Error::io(name));
-        let (pages, double) = (open(PAGES_FILE)?, open("pages.double")?);
+        let (pages, double) = (open(PAGES_FILE)?, open(DOUBLE_FILE)?);
         disk.sync_dir(dir).map_err(Error::io(dir))?;
         let (identity, repaired) = if Meta::is_there(&pages)? {
-            let copies = DoubleWrite::read(&double).map_err(Error::io("pages.double"))?;
-            let repaired = copies
-                .map_or(Ok(Vec::new()), |(identity, copies)| repair(&pages, identity, &copies))?;
+            // Whose they are is asked first: what is another's must not be written over this one's.
+            if let Ok(meta) = Meta::read(&pages) {
+                check_identity(PAGES_FILE, meta.identity, options, analysis)?;
+            }
+            let copies = DoubleWrite::read(&double).map_err(Error::io(DOUBLE_FILE))?;
+            let mut repaired = Vec::new();
+            if let Some((identity, copies)) = copies {
+                check_identity(DOUBLE_FILE, identity, options, analysis)?;
+                repaired = repair(&pages, identity, &copies)?;
+            }
             (Meta::read(&pages)?.identity, repaired)
         } else if analysis.checkpoint == Lsn(0) {
             (make(&pages, options.identity)?, Vec::new())
@@ -275,16 +282,26 @@ impl Files {
             let why = "it is empty, and the log is not of an empty database".to_string();
             return Err(Error::Foreign { file: PAGES_FILE.to_string(), why });
         };
-        let other = [Some(options.identity), analysis.identity]
-            .into_iter()
-            .flatten()
-            .find(|it| *it != identity);
-        if let Some(other) = other {
-            let why = format!("it is of database {identity}, not {other}");
-            return Err(Error::Foreign { file: PAGES_FILE.to_string(), why });
-        }
+        check_identity(PAGES_FILE, identity, options, analysis)?;
         let length = pages.len().map_err(Error::io(PAGES_FILE))?;
         Ok(Files { pages: Box::new(pages), double: Box::new(double), identity, length, repaired })
+    }
+}
+
+/// Whether a file is of the database that is wanted, and that the log is of.
+fn check_identity(
+    file: &str,
+    identity: u64,
+    options: &EngineOptions,
+    analysis: &Analysis,
+) -> Result<(), Error> {
+    let wanted = [Some(options.identity), analysis.identity].into_iter().flatten();
+    match wanted.into_iter().find(|wanted| *wanted != identity) {
+        None => Ok(()),
+        Some(other) => {
+            let why = format!("it is of database {identity}, not {other}");
+            Err(Error::Foreign { file: file.to_string(), why })
+        }
     }
 }
 

@@ -72,6 +72,23 @@ fn a_page_file_of_another_database_is_refused_and_left_alone() {
 }
 
 #[test]
+fn copies_of_another_database_are_refused_and_left_where_they_are() {
+    let other = SimDisk::new();
+    let options = EngineOptions { identity: 9, ..small() };
+    let (engine, _) = Engine::open(other.mount(), "db", options).unwrap();
+    engine.tree("rows").unwrap();
+    engine.checkpoint().unwrap();
+    let copies = other.contents("db/pages.double").unwrap();
+    let world = stopped(1);
+    let before = world.disk.contents("db/pages");
+    let file = world.disk.open("db/pages.double", ombak_base::OpenMode::Cached).unwrap();
+    ombak_base::DiskFile::write_at(&file, &[std::io::IoSlice::new(&copies)], 0).unwrap();
+    let refused = Engine::open(world.disk.mount(), "db", small()).map(drop).unwrap_err();
+    assert_eq!(refused.to_string(), "pages.double: it is of database 9, not 7");
+    assert_eq!(world.disk.contents("db/pages"), before);
+}
+
+#[test]
 fn a_log_without_its_pages_is_refused() {
     let world = stopped(2);
     world.disk.remove("db/pages").unwrap();
