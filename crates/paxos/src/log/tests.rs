@@ -4,6 +4,7 @@ mod explored;
 mod group;
 mod planted;
 mod scenarios;
+mod script;
 mod seeds;
 
 use bytes::Bytes;

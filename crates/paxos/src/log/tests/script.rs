@@ -1,0 +1,159 @@
+//! Three replicas moved by hand, message by message: for schedules that chance does not find.
+
+use std::collections::BTreeMap;
+
+use ombak_base::{ClientId, NodeId, Stamp, Tick};
+
+use super::{Journal, command};
+use crate::ballot::Voters;
+use crate::log::{Ask, Host, Message, Outcome, Replica, Stored, Timer, Write};
+use crate::members::Members;
+
+const A: NodeId = NodeId(0);
+const B: NodeId = NodeId(1);
+const C: NodeId = NodeId(2);
+const NOW: Tick = Tick(0);
+
+/// What a replica said and stored.
+#[derive(Default)]
+struct Desk {
+    sent: Vec<(NodeId, Message, Stamp)>,
+    stored: Vec<Write>,
+    durable: Stamp,
+}
+
+impl Host for Desk {
+    fn send(&mut self, to: NodeId, message: Message, after: Stamp) {
+        self.sent.push((to, message, after));
+    }
+
+    fn store(&mut self, write: Write) -> Stamp {
+        self.stored.push(write);
+        Stamp(self.stored.len() as u64)
+    }
+
+    fn arm(&mut self, _: Timer, _: Tick) {}
+
+    fn disarm(&mut self, _: Timer) {}
+
+    fn choose(&mut self, _: u64) -> u64 {
+        0
+    }
+
+    fn answer(&mut self, _: ClientId, _: Outcome) {}
+
+    fn probe(&mut self, _: &'static str) {}
+}
+
+struct Cast(BTreeMap<NodeId, (Replica<Journal>, Desk)>);
+
+impl Cast {
+    fn new() -> Cast {
+        let mut cast = Cast(BTreeMap::new());
+        for id in [A, B, C] {
+            cast.0.insert(id, (boot(id, &[]), Desk::default()));
+            cast.with(id, |replica, desk| replica.start(NOW, desk));
+        }
+        for (id, other) in [(A, B), (A, C), (B, A), (B, C), (C, A), (C, B)] {
+            cast.with(id, |replica, desk| replica.peer_up(NOW, other, desk));
+        }
+        cast
+    }
+
+    fn with(&mut self, id: NodeId, f: impl FnOnce(&mut Replica<Journal>, &mut Desk)) {
+        let (replica, desk) = self.0.get_mut(&id).unwrap();
+        f(replica, desk);
+        replica.check();
+    }
+
+    /// Everything that was stored becomes durable.
+    fn sync(&mut self, id: NodeId) {
+        self.with(id, |replica, desk| {
+            desk.durable = Stamp(desk.stored.len() as u64);
+            replica.durable(NOW, desk.durable, desk);
+        });
+    }
+
+    /// What `from` has to say to `to` and may say arrives.
+    fn pass(&mut self, from: NodeId, to: NodeId) {
+        let desk = &mut self.0.get_mut(&from).unwrap().1;
+        let (durable, sent) = (desk.durable, std::mem::take(&mut desk.sent));
+        let (now, later) =
+            sent.into_iter().partition(|(at, _, after)| *at == to && *after <= durable);
+        desk.sent = later;
+        for (_, message, _) in now {
+            self.with(to, |replica, desk| replica.receive(NOW, from, message, desk));
+        }
+    }
+
+    /// The power goes, and comes back.
+    fn crash(&mut self, id: NodeId) {
+        let desk = &self.0[&id].1;
+        let stored = desk.stored[..desk.durable.0 as usize].to_vec();
+        self.0.insert(id, (boot(id, &stored), Desk { stored, ..Desk::default() }));
+        self.with(id, |replica, desk| {
+            desk.durable = Stamp(desk.stored.len() as u64);
+            replica.start(NOW, desk);
+        });
+    }
+
+    fn write(&mut self, at: NodeId, line: u64) {
+        let ask = Ask::Propose(command(line));
+        self.with(at, |replica, desk| replica.request(NOW, ClientId(line), ask, desk));
+    }
+
+    fn check_journals(&self) {
+        let journals: Vec<_> = self.0.values().map(|(replica, _)| &replica.state().lines).collect();
+        for (one, other) in [(0, 1), (0, 2), (1, 2)] {
+            let common = journals[one].len().min(journals[other].len());
+            let agree = journals[one][..common] == journals[other][..common];
+            assert!(agree, "{:?} and {:?}", journals[one], journals[other]);
+        }
+    }
+}
+
+fn boot(id: NodeId, found: &[Write]) -> Replica<Journal> {
+    let mut stored = Stored::default();
+    found.iter().for_each(|write| stored.found(write.clone()));
+    let members = Members::new(Voters::majority([A, B, C]));
+    Replica::new(id, stored, Journal::default(), members, usize::MAX).unwrap()
+}
+
+/// C loses the power between its promise to B and the sync of that, and then hears from A what it has promised to refuse.
+pub fn the_power_goes_after_a_promise() {
+    let mut cast = Cast::new();
+    cast.with(A, |replica, desk| replica.timer(NOW, Timer::Election, desk));
+    cast.pass(A, B);
+    cast.pass(B, A);
+    cast.sync(A);
+    cast.pass(A, B);
+    cast.sync(B);
+    cast.pass(B, A);
+    assert!(cast.0[&A].0.leads());
+    cast.write(A, 1);
+    cast.sync(A);
+
+    cast.with(B, |replica, desk| replica.timer(NOW, Timer::Election, desk));
+    cast.pass(B, C);
+    cast.pass(C, B);
+    cast.sync(B);
+    cast.pass(B, C);
+    cast.pass(C, B);
+    cast.crash(C);
+
+    cast.pass(A, C);
+    cast.sync(C);
+    cast.pass(C, A);
+    assert_eq!(cast.0[&A].0.state().lines, [1]);
+    cast.write(B, 2);
+    cast.sync(B);
+    cast.pass(B, C);
+    cast.sync(C);
+    cast.pass(C, B);
+    cast.check_journals();
+}
+
+#[test]
+fn a_promise_is_synced_before_it_is_given() {
+    the_power_goes_after_a_promise();
+}
