@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use ombak_base::NodeId;
+use ombak_base::{DecodeError, NodeId, Reader, put_varint};
 use serde::{Deserialize, Serialize};
 
 /// The number of a proposal. Two proposers never use the same one, and each of its own only goes up.
@@ -20,7 +20,20 @@ impl Ballot {
 
     /// The lowest ballot of `proposer` above this one.
     pub fn next(self, proposer: NodeId) -> Ballot {
-        Ballot { round: self.round + 1, proposer }
+        Ballot { round: self.round.saturating_add(1), proposer }
+    }
+
+    /// Appends the encoding: two varints.
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
+        put_varint(out, self.round);
+        put_varint(out, self.proposer.0.into());
+    }
+
+    /// Reads what [`encode`](Ballot::encode) wrote.
+    pub(crate) fn decode(reader: &mut Reader) -> Result<Ballot, DecodeError> {
+        let round = reader.varint()?;
+        let node = u32::try_from(reader.varint()?).map_err(|_| DecodeError::Invalid("proposer"))?;
+        Ok(Ballot { round, proposer: NodeId(node) })
     }
 }
 

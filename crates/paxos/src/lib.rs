@@ -2,12 +2,14 @@
 //!
 //! - [`synod`]: how one value is chosen, and never another. Start here: it is the page that everything else stands on.
 //! - [`log`]: the synod once for each slot, with a leader: replicated state machines, and the members of a group.
+//! - [`register`]: compare-and-set on one key, without a leader.
 //! - [`Ballot`] and [`Voters`]: the numbers of proposals, and how many must agree.
 
 mod ballot;
 pub mod log;
 mod member;
 mod members;
+pub mod register;
 pub mod synod;
 
 pub use ballot::{Ballot, Disjoint, Voters};

@@ -186,17 +186,6 @@ impl Message {
     }
 }
 
-pub(crate) fn put_ballot(out: &mut Vec<u8>, ballot: Ballot) {
-    put_varint(out, ballot.round);
-    put_varint(out, ballot.proposer.0.into());
-}
-
-pub(crate) fn read_ballot(reader: &mut Reader) -> Result<Ballot, DecodeError> {
-    let round = reader.varint()?;
-    let node = u32::try_from(reader.varint()?).map_err(|_| DecodeError::Invalid("proposer"))?;
-    Ok(Ballot { round, proposer: NodeId(node) })
-}
-
 fn read_slot(reader: &mut Reader) -> Result<Slot, DecodeError> {
     reader.varint().map(Slot)
 }
@@ -205,7 +194,7 @@ impl Wire for Message {
     fn encode(&self, out: &mut Vec<u8>) {
         out.push(VERSION);
         out.push(self.body.kind());
-        put_ballot(out, self.ballot);
+        self.ballot.encode(out);
         self.body.encode(out);
     }
 
@@ -216,7 +205,7 @@ impl Wire for Message {
             other => return Err(DecodeError::Version(other.into())),
         }
         let kind = reader.u8()?;
-        let ballot = read_ballot(&mut reader)?;
+        let ballot = Ballot::decode(&mut reader)?;
         let body = Body::decode(kind, &mut reader)?;
         reader.finish()?;
         Ok(Message { ballot, body })
@@ -257,7 +246,7 @@ impl Body {
                     put_accepted(out, accepted);
                 }
             }
-            Body::Refuse { promised } => put_ballot(out, *promised),
+            Body::Refuse { promised } => promised.encode(out),
             Body::Accept { committed, first, entries, question } => {
                 put_varint(out, committed.0);
                 put_varint(out, first.0);
@@ -299,7 +288,7 @@ impl Body {
             2 => Body::Support,
             3 => Body::Prepare { committed: read_slot(reader)? },
             4 => Body::Promise { committed: read_slot(reader)?, tail: read_tail(reader)? },
-            5 => Body::Refuse { promised: read_ballot(reader)? },
+            5 => Body::Refuse { promised: Ballot::decode(reader)? },
             6 => Body::Accept {
                 committed: read_slot(reader)?,
                 first: read_slot(reader)?,
@@ -335,12 +324,12 @@ impl Body {
 }
 
 fn put_accepted(out: &mut Vec<u8>, accepted: &Accepted<Entry>) {
-    put_ballot(out, accepted.ballot);
+    accepted.ballot.encode(out);
     accepted.value.encode(out);
 }
 
 fn read_accepted(reader: &mut Reader) -> Result<Accepted<Entry>, DecodeError> {
-    Ok(Accepted { ballot: read_ballot(reader)?, value: Entry::decode(reader)? })
+    Ok(Accepted { ballot: Ballot::decode(reader)?, value: Entry::decode(reader)? })
 }
 
 fn read_tail(reader: &mut Reader) -> Result<Vec<(Slot, Accepted<Entry>)>, DecodeError> {

@@ -8,7 +8,6 @@ use ombak_base::{DecodeError, Reader, put_bytes, put_varint};
 
 use super::Slot;
 use super::entry::Entry;
-use super::message::{put_ballot, read_ballot};
 use crate::ballot::Ballot;
 use crate::members::Members;
 use crate::synod::Accepted;
@@ -97,12 +96,12 @@ impl Write {
         match self {
             Write::Promise(ballot) => {
                 out.push(1);
-                put_ballot(out, *ballot);
+                ballot.encode(out);
             }
             Write::Entry { slot, accepted, committed } => {
                 out.push(2);
                 put_varint(out, slot.0);
-                put_ballot(out, accepted.ballot);
+                accepted.ballot.encode(out);
                 put_varint(out, committed.0);
                 accepted.value.encode(out);
             }
@@ -125,10 +124,10 @@ impl Write {
             other => return Err(DecodeError::Version(other.into())),
         }
         let write = match reader.u8()? {
-            1 => Write::Promise(read_ballot(&mut reader)?),
+            1 => Write::Promise(Ballot::decode(&mut reader)?),
             2 => {
                 let slot = Slot(reader.varint()?);
-                let ballot = read_ballot(&mut reader)?;
+                let ballot = Ballot::decode(&mut reader)?;
                 let committed = Slot(reader.varint()?);
                 let value = Entry::decode(&mut reader)?;
                 Write::Entry { slot, accepted: Accepted { ballot, value }, committed }

@@ -1,0 +1,277 @@
+//! Registers, explored: every order in which messages can arrive, late, twice or never.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ombak_sim::explore::{Explorer, Model, Outcome as Ended, Property, Steps};
+use proptest::prelude::*;
+
+use super::*;
+
+const ACCEPTORS: [NodeId; 3] = [NodeId(0), NodeId(1), NodeId(2)];
+
+fn bytes(text: &'static str) -> Option<Bytes> {
+    Some(Bytes::from_static(text.as_bytes()))
+}
+
+fn operation(me: u32, wish: Wish) -> Operation {
+    // The second begins two rounds above the first, which promises itself the one between by changing something.
+    let above = Ballot { round: 2 * u64::from(me), proposer: NodeId(me) };
+    Operation::new(NodeId(me), me.into(), wish, Voters::majority(ACCEPTORS), above)
+}
+
+/// Each message arrives once, at any time, or never.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+struct State {
+    cells: [Cell; 3],
+    clients: Vec<Client>,
+    /// On the way to an acceptor, from a client.
+    asked: BTreeSet<(NodeId, usize, Vec<u8>)>,
+    /// On the way from an acceptor, to a client.
+    told: BTreeSet<(NodeId, usize, Vec<u8>)>,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+struct Client {
+    operation: Operation,
+    begun: u32,
+    /// The highest version that anybody was told of when it began.
+    floor: u64,
+    outcome: Option<Outcome>,
+    /// It has its outcome, or will not begin again: it hears nothing any more.
+    is_over: bool,
+}
+
+/// Some clients, and how often each begins.
+struct Clients {
+    operations: Vec<Operation>,
+    begins_max: Vec<u32>,
+}
+
+fn wire(what: &impl Wire) -> Vec<u8> {
+    let mut out = Vec::new();
+    what.encode(&mut out);
+    out
+}
+
+fn value(outcome: &Outcome) -> &Value {
+    let (Outcome::Done(value) | Outcome::Differs(value) | Outcome::Unknown(value)) = outcome;
+    value
+}
+
+impl State {
+    fn outcomes(&self) -> impl Iterator<Item = (&Client, &Outcome)> {
+        self.clients.iter().filter_map(|client| Some((client, client.outcome.as_ref()?)))
+    }
+
+    fn known(&self) -> u64 {
+        self.outcomes().map(|(_, outcome)| value(outcome).version).max().unwrap_or(0)
+    }
+
+    fn take(&mut self, i: usize, step: Option<Step>, begins_max: u32) {
+        match step {
+            Some(Step::Send(ask)) => {
+                self.asked.extend(ACCEPTORS.map(|node| (node, i, wire(&ask))));
+            }
+            Some(Step::Done(outcome)) => {
+                self.clients[i].outcome = Some(outcome);
+                self.end(i);
+            }
+            Some(Step::Refused) if self.clients[i].begun == begins_max => self.end(i),
+            Some(Step::Refused) | None => {}
+        }
+    }
+}
+
+impl State {
+    fn end(&mut self, i: usize) {
+        self.clients[i].is_over = true;
+        self.told.retain(|(_, client, _)| *client != i);
+    }
+}
+
+impl Model for Clients {
+    type State = State;
+    type Action = String;
+
+    fn initial(&self) -> Vec<State> {
+        let client = |operation: &Operation| Client {
+            operation: operation.clone(),
+            begun: 0,
+            floor: 0,
+            outcome: None,
+            is_over: false,
+        };
+        vec![State {
+            cells: Default::default(),
+            clients: self.operations.iter().map(client).collect(),
+            asked: BTreeSet::new(),
+            told: BTreeSet::new(),
+        }]
+    }
+
+    fn next(&self, state: &State, steps: &mut impl Steps<Clients>) {
+        for (i, client) in state.clients.iter().enumerate() {
+            if client.begun < self.begins_max[i] && !client.is_over {
+                let mut next = state.clone();
+                let known = state.known();
+                let client = &mut next.clients[i];
+                client.floor = if client.begun == 0 { known } else { client.floor };
+                client.begun += 1;
+                let ask = client.operation.begin();
+                next.take(i, Some(Step::Send(ask)), self.begins_max[i]);
+                steps.step(format!("client {i} begins"), next);
+            }
+        }
+        for message @ (node, i, ask) in &state.asked {
+            let mut next = state.clone();
+            next.asked.remove(message);
+            let ask = Ask::decode(Bytes::copy_from_slice(ask)).unwrap();
+            let action = format!("{node} takes {ask:?}");
+            let cell = &mut next.cells[node.0 as usize];
+            let told = cell.answer(ask);
+            cell.check();
+            if !next.clients[*i].is_over {
+                next.told.insert((*node, *i, wire(&told)));
+            }
+            steps.step(action, next);
+        }
+        for message @ (node, i, told) in &state.told {
+            let mut next = state.clone();
+            next.told.remove(message);
+            let told = Told::decode(Bytes::copy_from_slice(told)).unwrap();
+            let action = format!("client {i} hears {told:?} of {node}");
+            let step = next.clients[*i].operation.hear(*node, told);
+            if step == Some(Step::Refused) {
+                steps.reached("a proposal is refused");
+            }
+            next.take(*i, step, self.begins_max[*i]);
+            steps.step(action, next);
+        }
+    }
+
+    fn properties(&self) -> Vec<Property<State>> {
+        vec![
+            Property::always("a version is one value", |state: &State| {
+                let mut known = BTreeMap::new();
+                state.outcomes().all(|(_, outcome)| {
+                    let value = value(outcome);
+                    known.entry(value.version).or_insert(value) == &value
+                })
+            }),
+            Property::always("what was told of before is seen", |state: &State| {
+                state.outcomes().all(|(client, outcome)| value(outcome).version >= client.floor)
+            }),
+            Property::always("a change that is done is a link of the chain", |state: &State| {
+                state.outcomes().all(|(client, outcome)| match (&client.operation.wish, outcome) {
+                    (Wish::CompareAndSet { version, .. }, Outcome::Done(value)) => {
+                        value.version == version + 1 && value.writer == client.operation.number
+                    }
+                    _ => true,
+                })
+            }),
+            Property::sometimes("all are done", |state: &State| {
+                state.outcomes().count() == state.clients.len()
+            }),
+            Property::reached("a proposal is refused"),
+        ]
+    }
+}
+
+fn complete(operations: Vec<Operation>, begins_max: &[u32]) -> u64 {
+    let begins_max = begins_max.to_vec();
+    let report = Explorer::new(&Clients { operations, begins_max }).threads(2).run();
+    assert_eq!(report.outcome, Ended::Complete, "{report}");
+    assert_eq!(report.unreached().collect::<Vec<_>>(), [""; 0]);
+    report.states
+}
+
+fn compare(version: u64, text: &'static str) -> Wish {
+    Wish::CompareAndSet { version, bytes: bytes(text) }
+}
+
+#[test]
+fn of_two_that_compare_and_set_one_does() {
+    let operations = vec![operation(1, compare(0, "a")), operation(2, compare(0, "b"))];
+    assert_eq!(complete(operations, &[1, 1]), 605_091);
+}
+
+#[test]
+fn a_read_beside_a_change() {
+    let operations = vec![operation(1, Wish::Set(bytes("a"))), operation(2, Wish::Read)];
+    assert_eq!(complete(operations, &[1, 1]), 301_419);
+}
+
+/// Passes everything on at once. Answers the outcome and the round trips.
+fn run(cells: &mut [Cell], operation: &mut Operation, mut step: Step) -> (Outcome, u32) {
+    let mut rounds = 0;
+    loop {
+        match step {
+            Step::Done(outcome) => return (outcome, rounds),
+            Step::Refused => step = Step::Send(operation.begin()),
+            Step::Send(ask) => {
+                rounds += 1;
+                let answers: Vec<Told> = cells.iter_mut().map(|c| c.answer(ask.clone())).collect();
+                let heard = ACCEPTORS.into_iter().zip(answers);
+                let mut steps = heard.filter_map(|(node, told)| operation.hear(node, told));
+                step = steps.next().expect("three of three have answered");
+            }
+        }
+    }
+}
+
+#[test]
+fn who_changes_it_again_takes_one_round_trip() {
+    let mut cells = [Cell::default(), Cell::default(), Cell::default()];
+    let mut first = operation(1, Wish::Set(bytes("a")));
+    let begin = Step::Send(first.begin());
+    let (outcome, rounds) = run(&mut cells, &mut first, begin);
+    assert_eq!((value(&outcome).version, rounds), (1, 2));
+
+    let hold = first.hold().unwrap();
+    let mut second = Operation { number: 9, ..operation(1, compare(1, "b")) };
+    let begin = second.begin_from(hold.clone());
+    let (outcome, rounds) = run(&mut cells, &mut second, begin);
+    assert_eq!((value(&outcome).version, rounds), (2, 1));
+
+    let mut other = operation(2, Wish::Read);
+    let begin = Step::Send(other.begin());
+    let (outcome, _) = run(&mut cells, &mut other, begin);
+    assert_eq!(value(&outcome).bytes, bytes("b"));
+
+    // What it held is not so any more: it hears that, and takes both rounds.
+    let hold = second.hold().unwrap();
+    let mut third = Operation { number: 10, ..operation(1, compare(1, "c")) };
+    let begin = third.begin_from(hold);
+    let (outcome, rounds) = run(&mut cells, &mut third, begin);
+    assert!(matches!(outcome, Outcome::Differs(_)), "{outcome:?}");
+    assert!(rounds >= 2);
+}
+
+#[test]
+fn golden() {
+    let mut cell = Cell::default();
+    let ballot = Ballot { round: 300, proposer: NodeId(7) };
+    let ask = Ask::Accept { ballot, value: Value { version: 2, writer: 1, bytes: bytes("v") } };
+    let told = cell.answer(ask.clone());
+    let hex = |bytes: Vec<u8>| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    assert_eq!(hex(wire(&ask)), "0102ac02070201000000000000000000000000000000010176");
+    assert_eq!(hex(wire(&told)), "0102ac0207");
+    assert_eq!(hex(wire(&cell)), "01ad020701ac02070201000000000000000000000000000000010176");
+    assert_eq!(Cell::decode(Bytes::from(wire(&cell))), Ok(cell));
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
+        let bytes = Bytes::from(bytes);
+        if let Ok(cell) = Cell::decode(bytes.clone()) {
+            prop_assert_eq!(wire(&cell), bytes.to_vec());
+        }
+        if let Ok(ask) = Ask::decode(bytes.clone()) {
+            prop_assert_eq!(wire(&ask), bytes.to_vec());
+        }
+        if let Ok(told) = Told::decode(bytes.clone()) {
+            prop_assert_eq!(wire(&told), bytes.to_vec());
+        }
+    }
+}
