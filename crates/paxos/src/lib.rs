@@ -3,9 +3,12 @@
 //! - [`synod`]: how one value is chosen, and never another. Start here: it is the page that everything else stands on.
 //! - [`log`]: the synod once for each slot, with a leader: replicated state machines, and the members of a group.
 //! - [`register`]: compare-and-set on one key, without a leader.
-//! - [`Ballot`] and [`Voters`]: the numbers of proposals, and how many must agree.
+//! - [`locks`]: a lock manager in the manner of VMS, as a state machine for a replicated log.
+//! - [`Member`]: a replica of a log as a [`Machine`](ombak_base::Machine), with a disk and an eye on its peers.
+//! - [`Ballot`], [`Voters`] and [`Members`]: the numbers of proposals, and how many must agree.
 
 mod ballot;
+pub mod locks;
 pub mod log;
 mod member;
 mod members;

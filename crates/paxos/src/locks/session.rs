@@ -1,0 +1,129 @@
+//! One session: its lease, its locks, and the answers that it may not have heard.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ombak_base::planted;
+
+use super::limits::ANSWERS_MAX;
+use super::resource::{Place, Queued};
+use super::{Answer, LockId, LogTime, Mode, Path, Refused, Token};
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub(super) struct Session {
+    pub(super) lease_us: u64,
+    /// The first tick from here on ends it.
+    pub(super) until: LogTime,
+    /// The client has the answers up to this number.
+    pub(super) have: u64,
+    /// All that were given to larger numbers.
+    pub(super) answers: BTreeMap<u64, Answer>,
+    pub(super) locks: BTreeMap<u64, Lock>,
+    /// Those that wait.
+    pub(super) pending: BTreeSet<u64>,
+}
+
+/// What is known of a request's number.
+pub(super) enum Seen {
+    /// It has not come before.
+    New,
+    /// It came, and this was answered.
+    Before(Answer),
+}
+
+impl Session {
+    pub(super) fn new(lease_us: u64, until: LogTime) -> Session {
+        Session {
+            lease_us,
+            until,
+            have: 0,
+            answers: BTreeMap::new(),
+            locks: BTreeMap::new(),
+            pending: BTreeSet::new(),
+        }
+    }
+
+    /// Forgets the answers that the client has.
+    pub(super) fn forget(&mut self, have: u64) {
+        self.have = self.have.max(have);
+        let kept = self.have.saturating_add(1);
+        self.answers = self.answers.split_off(&kept);
+    }
+
+    /// **What makes a request happen once**, however often it is in the log: a number is new as long as it has no answer,
+    /// and an answer is kept until the client says that it will never ask again. What lies outside that window is refused,
+    /// not guessed.
+    pub(super) fn seen(&self, number: u64) -> Result<Seen, Refused> {
+        if number <= self.have {
+            return Err(Refused::Forgotten);
+        }
+        if number - self.have > ANSWERS_MAX {
+            return Err(Refused::TooFarAhead);
+        }
+        let before =
+            self.answers.get(&number).filter(|_| !planted!("a session that applies twice"));
+        Ok(before.map_or(Seen::New, |answer| Seen::Before(answer.clone())))
+    }
+
+    /// Keeps an answer for as long as the client may ask again.
+    pub(super) fn answered(&mut self, number: u64, answer: &Answer) {
+        if number > self.have {
+            self.answers.insert(number, answer.clone());
+        }
+    }
+}
+
+/// A lock of a session: held, or waiting, or both, which is a conversion.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Lock {
+    /// On what.
+    pub path: Path,
+    /// The lock of the same session that it lies under.
+    pub under: Option<u64>,
+    /// Locks that lie under this one.
+    pub children: usize,
+    /// Its holder wants to know when it is in somebody's way.
+    pub notify: bool,
+    /// What is held.
+    pub held: Option<Held>,
+    /// What it waits for.
+    pub wanted: Option<Wanted>,
+}
+
+/// A mode that is held.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Held {
+    /// How.
+    pub mode: Mode,
+    /// Of the grant, or of the last conversion that took more than it had.
+    pub token: Token,
+    /// Since when in this mode.
+    pub since: LogTime,
+}
+
+/// A mode that is waited for.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Wanted {
+    /// How.
+    pub mode: Mode,
+    /// The number of the request that is to be answered.
+    pub number: u64,
+    /// Since when.
+    pub since: LogTime,
+    /// The first tick from here on refuses it.
+    pub until: Option<LogTime>,
+    pub(super) place: Place,
+}
+
+impl Lock {
+    /// Neither held nor waiting yet.
+    pub(super) fn new(path: Path, under: Option<u64>, notify: bool) -> Lock {
+        Lock { path, under, children: 0, notify, held: None, wanted: None }
+    }
+
+    /// What stands in the resource's queue for it.
+    pub(super) fn queued(&self, lock: LockId) -> Option<(Place, Queued)> {
+        let wanted = self.wanted.as_ref()?;
+        let held = self.held.map(|held| held.mode);
+        Some((wanted.place, Queued { lock, mode: wanted.mode, held }))
+    }
+}

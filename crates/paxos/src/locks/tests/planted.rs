@@ -1,0 +1,35 @@
+//! Bugs that are planted one at a time (`--cfg planted`): the exploration must find each, by the property that it breaks.
+
+#![cfg(planted)]
+
+use ombak_base::property::plant;
+use ombak_sim::explore::Outcome;
+
+use super::explored::{shared_and_exclusive, with_null};
+use super::oracle::{BY_THE_RULES, CIRCLES_BROKEN, ONCE, TOKENS_GROW, VALUES};
+
+const BUGS: [(&str, &str); 5] = [
+    ("a grant before its predecessor's fence", TOKENS_GROW),
+    ("a session that applies twice", ONCE),
+    ("a value block that outlives its writer", VALUES),
+    ("a request that overtakes", BY_THE_RULES),
+    ("a circle that a grant closes", CIRCLES_BROKEN),
+];
+
+#[test]
+fn every_planted_bug_is_found() {
+    for (bug, breaks) in BUGS {
+        plant(bug);
+        let report = match breaks {
+            CIRCLES_BROKEN => with_null(),
+            _ => shared_and_exclusive(),
+        };
+        plant("");
+        assert_eq!(report.outcome, Outcome::Violated, "{bug} was not found");
+        let violation = report.violation.unwrap();
+        let (steps, broken) = (violation.path.actions.len(), violation.broken);
+        println!("{bug}: {steps} steps: {}", broken.chars().take(150).collect::<String>());
+        assert!(broken.contains(breaks), "{bug} does not break \"{breaks}\": {broken}");
+    }
+    println!("{} of {} planted bugs found", BUGS.len(), BUGS.len());
+}
