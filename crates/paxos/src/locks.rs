@@ -49,10 +49,17 @@
 //! - Conversions go before waiters. They must: what a waiter waits for is, as a rule, the lock that is to be converted. The
 //!   price is VMS's too: holders that convert up and down without end can starve a waiter. Who has read in PR and wants to be
 //!   fair unlocks, and locks again.
-//! - Whoever is granted from a queue makes room for a look at the next.
+//! - After a grant from a queue the next in it is looked at, until one has to go on waiting.
 //!
-//! A lock that is wanted can come with a time-out, or not wait at all; what waits can be cancelled. Sessions that wait for
-//! each other are found when the circle closes: see [`WaitsFor`].
+//! A request can come with a time-out, or not wait at all; what waits can be cancelled.
+//!
+//! # Deadlocks
+//!
+//! No time-out finds them: when a request comes to wait, and when a conversion is granted past those that wait, the graph of
+//! who waits for whom is searched, through all resources. If sessions wait for each other in a circle, the request in it that
+//! came to wait last is refused; its session keeps what it holds. What is assumed is that a session gives up nothing before
+//! it has got what it asked for. Threads that wait independently of each other need a session each. The file `deadlock` has
+//! the argument that every circle is found.
 //!
 //! # Sessions, and exactly once
 //!
@@ -79,18 +86,19 @@
 //! impossible, as long as who protects the resource is only the one who asks.
 //!
 //! So what is locked must protect itself, and for that each grant comes with a *fencing token*: a number larger than all that
-//! were given before ([`Token`]). Whoever writes sends it along; the disk, the database, the queue keeps the largest
-//! that it has seen on a write, and refuses what comes with a smaller one. The argument takes three lines. If two locks do not
-//! go together, the second was granted after the first had ended in this machine, so its token is larger. If the second holder
-//! has written, the resource has seen that token. So nothing of the first holder passes after it. Nothing was assumed of any
-//! clock. (Where a late write must not pass behind the back of a reader either, the resource keeps the largest token of those
-//! who read in PR as well, and refuses *writes* that come with a smaller one.) What a lease is for is progress: that a dead
-//! client does not keep others waiting for ever.
+//! were given before ([`Token`]). It goes along with every access; the disk, the database, the queue keeps the largest that it
+//! was shown, and refuses what comes with a smaller one. The argument takes three lines. If two locks do not go together, the
+//! second was granted after the first had ended in this machine, so its token is larger. Its holder shows it before it reads
+//! anything that it will rely on. From then on nothing of the first holder passes. Nothing was assumed of any clock. What a
+//! lease is for is progress: that a dead client does not keep others waiting for ever.
+//!
+//! Holders that share have different tokens, and none of them is late. A resource that is shared keeps two numbers: the largest
+//! token of those that keep writers out (PR, PW, EX), below which it refuses writes, and the largest of those that write (CW,
+//! PW, EX), below which it refuses reads in PR. Of two writers in CW no token says which is right: fences separate holders
+//! that exclude each other, not colleagues.
 //!
 //! A conversion that takes more than it had (from PR to EX, from CW to PR) gets a new token, because in between others may
-//! have held what it did not; one that takes no more keeps its token. Locks that go together, CW with CW, are held at once, and
-//! no order of tokens says which of two such writers is right: fences separate holders that exclude each other, not
-//! colleagues.
+//! have held what it did not; one that takes no more keeps its token, for it has held that much without a break.
 //!
 //! # Value blocks
 //!

@@ -71,6 +71,9 @@ impl LockManager {
         if lock.held.is_none() && lock.wanted.is_none() {
             return Err("lock that neither is held nor waits");
         }
+        if lock.held.is_none() && lock.wanted.is_some_and(|wanted| wanted.number != id.number) {
+            return Err("number of a request");
+        }
         let resource = self.resources.entry(lock.path.clone()).or_default();
         if let Some(held) = lock.held {
             resource.grant(id, held.mode);

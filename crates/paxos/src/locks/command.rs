@@ -5,7 +5,8 @@ use super::{Mode, Path, SessionId, Value};
 /// One entry of the log. Each says at which [`LogTime`](super::LogTime) it was proposed, beside the command.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Command {
-    /// Begins a session, or renews the one of that name with a new lease. No harm in sending it twice.
+    /// Begins a session, or renews the one of that name with a new lease. No harm in sending it twice; but a copy that
+    /// comes when the session is over begins one that nobody uses, and that ends with its lease.
     Open {
         /// Chosen by the client, at random.
         session: SessionId,

@@ -124,9 +124,7 @@ impl LockManager {
         looked: &mut BTreeSet<(Path, Mode)>,
     ) -> Vec<WaitsFor> {
         let mut edges = Vec::new();
-        let pending = self.sessions.get(&id).into_iter().flat_map(|session| &session.pending);
-        for number in pending {
-            let waiter = LockId { session: id, number: *number };
+        for waiter in self.pending_of(id) {
             let Some((path, place, queued)) = self.pending(waiter) else { continue };
             // A conversion does not look at its own lock, which others of the same mode may wait for. That leads to its
             // session, which has been reached; only at the start does reaching it matter.
@@ -136,6 +134,12 @@ impl LockManager {
             );
         }
         edges
+    }
+
+    /// The locks of a session that wait.
+    fn pending_of(&self, session: SessionId) -> impl Iterator<Item = LockId> {
+        let pending = self.sessions.get(&session).into_iter().flat_map(|each| &each.pending);
+        pending.map(move |number| LockId { session, number: *number })
     }
 
     fn queued(&self, id: LockId) -> Option<(Place, Queued)> {
@@ -163,11 +167,25 @@ impl LockManager {
         pending.flat_map(|(path, place, queued)| self.edges(path, place, queued)).collect()
     }
 
+    /// Everything that has to happen before a lock is granted: what it waits for, what the sessions that hold that wait
+    /// for, and so on; the nearest first. A path in this ends at a session that is at work.
+    pub fn explain(&self, lock: LockId) -> Vec<WaitsFor> {
+        let mut edges = self.waits_for(lock);
+        let mut reached = BTreeSet::from([lock.session]);
+        let mut next = 0;
+        while let Some(WaitsFor { blocker, .. }) = edges.get(next) {
+            let session = blocker.session;
+            if reached.insert(session) {
+                edges.extend(self.pending_of(session).flat_map(|lock| self.waits_for(lock)));
+            }
+            next += 1;
+        }
+        edges
+    }
+
     /// The whole graph, by session and number of the waiter.
     pub fn wait_graph(&self) -> Vec<WaitsFor> {
-        let pending = self.sessions.iter().flat_map(|(id, session)| {
-            session.pending.iter().map(|number| LockId { session: *id, number: *number })
-        });
+        let pending = self.sessions.keys().flat_map(|session| self.pending_of(*session));
         pending.flat_map(|lock| self.waits_for(lock)).collect()
     }
 

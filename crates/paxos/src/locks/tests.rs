@@ -1,6 +1,8 @@
 //! The lock manager, from the table of modes to every state of a small one.
 
+mod bounds;
 mod explored;
+mod follow;
 mod golden;
 mod matrix;
 mod oracle;

@@ -5,7 +5,8 @@ use std::hash::Hash;
 
 use ombak_sim::explore::{Digest, Explorer, Model, Property, Report, Steps, quietly};
 
-use super::oracle::{Broken, apply_and_follow, nobody_starves};
+use super::follow::{apply_and_follow, nobody_starves};
+use super::oracle::Broken;
 use super::*;
 
 const SESSIONS: [char; 3] = ['a', 'b', 'c'];

@@ -6,7 +6,8 @@ use ombak_base::property::plant;
 use ombak_sim::explore::Outcome;
 
 use super::explored::{shared_and_exclusive, with_null};
-use super::oracle::{BY_THE_RULES, CIRCLES_BROKEN, ONCE, TOKENS_GROW, VALUES};
+use super::follow::{ONCE, TOKENS_GROW};
+use super::oracle::{BY_THE_RULES, CIRCLES_BROKEN, VALUES};
 
 const BUGS: [(&str, &str); 5] = [
     ("a grant before its predecessor's fence", TOKENS_GROW),

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use ombak_base::Wire;
 use proptest::prelude::*;
 
-use super::oracle::{apply_and_follow, nobody_starves};
+use super::follow::{apply_and_follow, nobody_starves};
 use super::*;
 
 const PATHS: [&str; 5] = ["r", "s", "r/a", "r/b", "r/a/x"];

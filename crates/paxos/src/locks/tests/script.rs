@@ -9,6 +9,7 @@
 //! a again                          the last request of a, sent once more
 //! a has N                          from now on it says that it has the answers up to N
 //! a skips N                        so many numbers are not used
+//! a explain N                      what has to happen before the lock N of a is granted
 //! a alive      a close      tick      leader
 //! after TIME                       so much later; nothing is applied
 //! ```
@@ -58,6 +59,11 @@ impl Script {
             }
             "tick" => Command::Tick,
             "leader" => Command::NewLeader,
+            name if words.next_if_eq(&"explain").is_some() => {
+                let session = session(name.chars().next().unwrap());
+                let lock = LockId { session, number: number(&mut words) };
+                return self.manager.explain(lock).iter().map(waits_for).collect();
+            }
             name => match self.command(name.chars().next().unwrap(), &mut words) {
                 Some(command) => command,
                 None => return Vec::new(),
@@ -170,12 +176,16 @@ fn shown(notice: &Notice) -> String {
             format!("{} blocks {}, which wants {wanted}", named(*lock), named(*waiter))
         }
         Notice::Deadlock { victim, cycle } => {
-            let edge =
-                |edge: &WaitsFor| format!("{} for {}", named(edge.waiter), named(edge.blocker));
-            let cycle: Vec<_> = cycle.iter().map(edge).collect();
+            let cycle: Vec<_> = cycle.iter().map(waits_for).collect();
             format!("deadlock: {}; {} gives way", cycle.join(", "), named(*victim))
         }
     }
+}
+
+fn waits_for(edge: &WaitsFor) -> String {
+    let WaitsFor { waiter, blocker, why } = *edge;
+    let why = if why == Why::Held { "for" } else { "behind" };
+    format!("{} {why} {}", named(waiter), named(blocker))
 }
 
 fn answered(answer: &Answer) -> String {
