@@ -27,8 +27,13 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::resource::{Place, Queued};
+use super::session::Lock;
 use super::turn::Turn;
 use super::{LockId, LockManager, Mode, Notice, Path, Refused, SessionId};
+
+/// How many times to look for somebody who waits before the search goes the other way. It decides what a search costs, never
+/// what it finds.
+const LOOKS_MAX: usize = 64;
 
 /// An edge of the graph: a request that waits, and a lock that it waits for.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -76,7 +81,7 @@ impl LockManager {
 
     /// A shortest circle through this session.
     fn cycle_through(&self, start: SessionId) -> Option<Vec<WaitsFor>> {
-        if !self.is_waited_for(start) {
+        if !self.may_be_in_a_circle(start) {
             return None;
         }
         let mut search = Search {
@@ -99,21 +104,39 @@ impl LockManager {
         None
     }
 
-    /// Whether anybody may wait for the session, and it waits as well: if not, no circle goes through it. Most requests
-    /// that come to wait end here: their session holds nothing that is in demand.
-    fn is_waited_for(&self, id: SessionId) -> bool {
-        let Some(session) = self.sessions.get(&id) else { return false };
-        if session.pending.is_empty() {
-            return false;
+    /// Whether a circle may go through a session. Looked for from the other end, at who waits for it and at who waits for
+    /// those; for that is nearly always nobody, while the queue that it stands in can be long. If they are too many to
+    /// know, it may.
+    fn may_be_in_a_circle(&self, start: SessionId) -> bool {
+        let (mut reached, mut next) = (BTreeSet::new(), vec![start]);
+        let mut looks = 0;
+        while let Some(session) = next.pop() {
+            for (id, lock) in self.locks(session) {
+                for waiter in self.waiters_behind(id, lock) {
+                    looks += 1;
+                    if waiter == Some(start) || looks > LOOKS_MAX {
+                        return true;
+                    }
+                    next.extend(waiter.filter(|waiter| reached.insert(*waiter)));
+                }
+            }
         }
-        session.locks.iter().any(|(number, lock)| {
-            let id = LockId { session: id, number: *number };
-            let Some(resource) = self.resources.get(&lock.path) else { return false };
-            let queued = lock.queued(id);
-            let behind = queued.is_some_and(|(place, queued)| !resource.is_last(place, queued));
-            let holds = lock.held.is_some() && resource.queued() > usize::from(queued.is_some());
-            behind || holds
-        })
+        false
+    }
+
+    /// The sessions that wait for a lock directly, and `None` for each look in vain.
+    fn waiters_behind(&self, id: LockId, lock: &Lock) -> impl Iterator<Item = Option<SessionId>> {
+        let resource = self.resources.get(&lock.path);
+        let behind = lock.queued(id).and_then(|(place, queued)| resource?.behind(place, queued));
+        let queue = lock.held.and_then(|held| Some((held, resource?))).into_iter();
+        let kept = queue.flat_map(move |(held, resource)| {
+            resource.queue().map(move |each| {
+                let waits = each.lock != id && !each.mode.compatible(held.mode);
+                waits.then_some(each.lock.session)
+            })
+        });
+        // `None` at least once for each lock: who has very many is not looked through to the end.
+        std::iter::once(behind.map(|behind| behind.lock.session)).chain(kept)
     }
 
     /// What the requests of a session wait for, as far as that was not looked at before.

@@ -9,9 +9,8 @@ impl LockManager {
     pub(super) fn open(&mut self, turn: &mut Turn, id: SessionId, lease_us: u64) {
         let state = match self.may_open(id, lease_us) {
             Ok(()) => {
-                let now = self.now;
-                self.sessions.entry(id).or_insert_with(|| Session::new(lease_us, now)).lease_us =
-                    lease_us;
+                let new = Session::new(lease_us, self.now);
+                self.sessions.entry(id).or_insert(new).lease_us = lease_us;
                 self.renewed(id)
             }
             Err(refused) => SessionState::Refused(refused),
@@ -42,7 +41,8 @@ impl LockManager {
         }
     }
 
-    /// One lease from now. A lease that no tick has ended has not ended, however late it is.
+    /// One lease from now; not less than was promised before, if the lease is shorter now. A lease that no tick has ended has
+    /// not ended, however late it is.
     pub(super) fn renew(&mut self, id: SessionId) {
         let Some(session) = self.sessions.get_mut(&id) else { return };
         self.deadlines.remove(&(session.until, Due::Session(id)));

@@ -1,6 +1,7 @@
 //! One resource: who holds it, who waits for it, and who is next. Knows nothing of sessions.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
 use ombak_base::planted;
 
@@ -40,6 +41,11 @@ impl Queue {
 
     fn before(&self, place: Place) -> Option<Queued> {
         self.places.range(..place).next_back().map(|(_, queued)| *queued)
+    }
+
+    fn after(&self, place: Place) -> Option<(Place, Queued)> {
+        let after = (Bound::Excluded(place), Bound::Unbounded);
+        self.places.range(after).next().map(|(place, queued)| (*place, *queued))
     }
 
     fn insert(&mut self, place: Place, queued: Queued) {
@@ -148,11 +154,13 @@ impl Resource {
         }
     }
 
-    /// Whether any request stands behind that place.
-    pub(super) fn is_last(&self, place: Place, queued: Queued) -> bool {
-        let queue = if queued.held.is_some() { &self.converting } else { &self.waiting };
-        let last = queue.places.last_key_value().is_none_or(|(last, _)| *last <= place);
-        last && (queued.held.is_none() || self.waiting.places.is_empty())
+    /// The one directly after that place.
+    pub(super) fn behind(&self, place: Place, queued: Queued) -> Option<Queued> {
+        match queued.held {
+            Some(_) => self.converting.after(place).or_else(|| self.waiting.first()),
+            None => self.waiting.after(place),
+        }
+        .map(|(_, behind)| behind)
     }
 
     /// The holders that keep a request from being granted, by the mode that they hold.

@@ -105,25 +105,29 @@ fn a_child_lies_under_a_granted_lock_of_its_session() {
         b#5 is refused: NoParent
     b lock table/row PR under 9
         b#6 is refused: NoParent
-    # Neither may the parent go first, nor is a parent that waits one.
+    # The parent may not go first, nor is a lock that waits a parent.
     a unlock 1
         a#3 is refused: HasChildren
     b unlock 1
         b#7 is refused: HasChildren
-    b lock table EX
-        b#8 is refused: Deadlock
-        deadlock: b#8 for b#1; b#8 gives way
-    b lock table/row PR under 9
-        b#9 is refused: NoParent
+    c open
+        c lives until 10s
+    c lock table EX
+        c#1 waits
+    c lock table/row PR under 1
+        c#2 is refused: NoParent
     a unlock 2
         a#4 unlocked
         b#2 has PR token 4
     a unlock 1
         a#5 unlocked
     b unlock 2
-        b#10 unlocked
+        b#8 unlocked
     b unlock 1
-        b#11 unlocked
+        b#9 unlocked
+        c#1 has EX token 5
+    c lock table/row PR under 1
+        c#3 has PR token 6
 ");
 }
 

@@ -57,6 +57,31 @@ fn a_lease_that_no_tick_has_ended_has_not_ended() {
 }
 
 #[test]
+fn a_session_that_is_opened_again_is_renewed() {
+    run("
+    a open 10s
+        a lives until 10s
+    a lock r EX
+        a#1 has EX token 1
+    # What was promised is kept.
+    a open 5s
+        a lives until 10s
+    after 8s
+    a alive
+        a lives until 13s
+    a unlock 1
+        a#2 unlocked
+    a close
+        a is closed
+    # Again, or never: it is not there.
+    a close
+        a is closed
+    a alive
+        a is refused: NoSession
+");
+}
+
+#[test]
 fn a_new_leader_gives_every_session_a_whole_lease() {
     run("
     a open 10s
@@ -102,6 +127,10 @@ fn a_request_that_comes_again_is_answered_and_not_repeated() {
         b#1 has EX token 2
     # What a says that it has is never asked for again.
     a has 2
+    a again
+        a#2 is refused: Forgotten
+    # A late copy that says less changes nothing.
+    a has 1
     a again
         a#2 is refused: Forgotten
 ");
