@@ -44,8 +44,9 @@
 //!   it waits, *even if it would go together with them*: readers that keep coming do not starve a writer. NL, which is
 //!   never in anybody's way, is granted at once always (VMS: `EXPEDITE`).
 //! - A conversion to a mode that is no stronger (see [`Mode::at_most`]) is granted at once always. Any other is granted at
-//!   once if nobody converts before it and it goes together with what others hold; otherwise it waits for its turn
-//!   (VMS: `QUECVT`, here not an option).
+//!   once if it goes together with what others hold and nobody converts before it; otherwise it waits for its turn (VMS:
+//!   `QUECVT`, here not an option). One that waits for what the newcomer holds is not before it: behind that one, the newcomer
+//!   would wait for itself.
 //! - Conversions go before waiters. They must: what a waiter waits for is, as a rule, the lock that is to be converted. The
 //!   price is VMS's too: holders that convert up and down without end can starve a waiter. Who has read in PR and wants to be
 //!   fair unlocks, and locks again.
@@ -110,11 +111,12 @@
 //! # Files
 //!
 //! `mode` has the matrix, `resource` the three queues of one resource, `session` leases and answers. `requests` and `leases`
-//! are what commands do, `turn` what follows from it, `deadlock` the circles. `check` is what must be true; `snapshot` and
-//! `wire` are bytes.
+//! are what commands do, `turn` what follows from it, `deadlock` the circles. `check` and `circles` are what must be true;
+//! `snapshot` and `wire` are bytes.
 
 mod answer;
 mod check;
+mod circles;
 mod command;
 mod deadlock;
 mod ids;

@@ -29,7 +29,8 @@ pub enum Notice {
         state: SessionState,
     },
     /// A lock that asked for it is in somebody's way. Told when that begins, and again when the lock is granted in another
-    /// mode that is in somebody's way as well; not for each further one that comes to wait.
+    /// mode that is in somebody's way as well; not for each further one that comes to wait. Who may have missed it looks at
+    /// the [`waiters`](super::LockManager::waiters).
     Blocking {
         /// The lock.
         lock: LockId,

@@ -180,7 +180,7 @@ fn tokens_are_distinct(manager: &LockManager) -> Result<(), String> {
 
 fn nobody_waits_in_a_circle(manager: &LockManager) -> Result<(), String> {
     match manager.waits_in_a_circle() {
-        Some(session) => Err(format!("{session} does: {:?}", manager.wait_graph())),
+        Some(session) => Err(format!("{session} does, or for one")),
         None => Ok(()),
     }
 }

@@ -11,7 +11,7 @@
 //!
 //! The graph has no circle before a command; does it have one after? What adds an edge is a request that comes to wait
 //! (its own edges; and, if it is a conversion, those of all waiters, which now stand behind it) and a conversion that
-//! is granted at once past waiters (whose way it may now be in). In each case one end of every new edge is the
+//! is granted at once past others that wait (whose way it may now be in). In each case one end of every new edge is the
 //! session that asked. So each new circle goes through that session, and a search that begins there finds it. Everything
 //! else opens no way from one session to another that was not there: a grant from a queue turns "it is ahead of me" into
 //! "it holds what I want" or into nothing, and who leaves the middle of a queue leaves those behind it waiting for those
@@ -160,7 +160,7 @@ impl LockManager {
     }
 
     /// The locks of a session that wait.
-    fn pending_of(&self, session: SessionId) -> impl Iterator<Item = LockId> {
+    pub(super) fn pending_of(&self, session: SessionId) -> impl Iterator<Item = LockId> {
         let pending = self.sessions.get(&session).into_iter().flat_map(|each| &each.pending);
         pending.map(move |number| LockId { session, number: *number })
     }
@@ -169,7 +169,7 @@ impl LockManager {
         self.lock(id)?.queued(id)
     }
 
-    fn pending(&self, id: LockId) -> Option<(&Path, Place, Queued)> {
+    pub(super) fn pending(&self, id: LockId) -> Option<(&Path, Place, Queued)> {
         let lock = self.lock(id)?;
         lock.queued(id).map(|(place, queued)| (&lock.path, place, queued))
     }
@@ -206,34 +206,11 @@ impl LockManager {
         edges
     }
 
-    /// The whole graph, by session and number of the waiter.
-    pub fn wait_graph(&self) -> Vec<WaitsFor> {
+    /// The whole graph, by session and number of the waiter. A crowd that waits for a crowd has as many edges as one times
+    /// the other.
+    pub fn wait_graph(&self) -> impl Iterator<Item = WaitsFor> {
         let pending = self.sessions.keys().flat_map(|session| self.pending_of(*session));
-        pending.flat_map(|lock| self.waits_for(lock)).collect()
-    }
-
-    /// A session that waits in a circle, if there is one.
-    pub(super) fn waits_in_a_circle(&self) -> Option<SessionId> {
-        let mut waits = BTreeMap::<SessionId, usize>::new();
-        let mut waited_for = BTreeMap::<SessionId, Vec<SessionId>>::new();
-        for WaitsFor { waiter, blocker, .. } in self.wait_graph() {
-            *waits.entry(waiter.session).or_default() += 1;
-            waited_for.entry(blocker.session).or_default().push(waiter.session);
-        }
-        // Who waits for nobody will be done, and then those who waited only for such.
-        let idle = waited_for.keys().filter(|session| !waits.contains_key(session));
-        let mut done: Vec<_> = idle.copied().collect();
-        while let Some(session) = done.pop() {
-            for waiter in waited_for.remove(&session).into_iter().flatten() {
-                let left = waits.entry(waiter).or_default();
-                *left -= 1;
-                if *left == 0 {
-                    waits.remove(&waiter);
-                    done.push(waiter);
-                }
-            }
-        }
-        waits.into_keys().next()
+        pending.flat_map(|lock| self.waits_for(lock))
     }
 }
 

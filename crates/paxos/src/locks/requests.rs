@@ -43,7 +43,7 @@ impl LockManager {
             session.answered(id.number, &answer);
         }
         self.settle(turn);
-        // A grant as well as a wait: a conversion that is granted past waiters may be in their way now.
+        // A grant as well as a wait: a conversion that is granted past others that wait may be in their way now.
         if answer == Answer::Waiting || !planted!("a circle that a grant closes") {
             self.break_deadlocks(turn, id.session);
         }

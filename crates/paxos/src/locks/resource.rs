@@ -24,7 +24,7 @@ pub(super) struct Queued {
 
 /// First come, first served.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
-pub(super) struct Queue {
+struct Queue {
     places: BTreeMap<Place, Queued>,
     /// The modes wanted, counted.
     modes: Modes,
@@ -59,7 +59,7 @@ impl Queue {
         }
     }
 
-    pub(super) fn iter(&self) -> impl DoubleEndedIterator<Item = Queued> {
+    fn iter(&self) -> impl Iterator<Item = Queued> {
         self.places.values().copied()
     }
 }
@@ -71,8 +71,8 @@ pub(super) struct Resource {
     pub(super) granted: BTreeMap<LockId, Mode>,
     /// The modes granted, counted.
     modes: Modes,
-    pub(super) converting: Queue,
-    pub(super) waiting: Queue,
+    converting: Queue,
+    waiting: Queue,
 }
 
 impl Resource {
@@ -83,11 +83,13 @@ impl Resource {
         mode == Mode::NL || !overtakes && self.fits(mode, None)
     }
 
-    /// Whether a conversion is granted at once: if it takes no more than it has, or if no other conversion is before it.
-    /// Waiters are not asked: most wait for the mode that the converting lock holds, and would wait for ever.
+    /// Whether a conversion is granted at once: if it takes no more than it has, or if it fits and no other conversion is
+    /// before it. One that waits for what is `held` here is not before it: to stand behind that one would be to wait for
+    /// itself. Waiters are not asked, for the same reason: most wait for what is held here.
     pub(super) fn admits_conversion(&self, held: Mode, mode: Mode) -> bool {
-        let first = self.converting.places.is_empty();
-        mode.at_most(held) || first && self.fits(mode, Some(held))
+        let before =
+            !self.converting.places.is_empty() && self.converting.modes.conflicts(held) == 0;
+        mode.at_most(held) || !before && self.fits(mode, Some(held))
     }
 
     /// Whether a mode goes together with all that are granted, but for the one that is `held` by who asks.
@@ -137,7 +139,7 @@ impl Resource {
     }
 
     /// Those that wait, the first one first.
-    pub(super) fn queue(&self) -> impl DoubleEndedIterator<Item = Queued> {
+    pub(super) fn queue(&self) -> impl Iterator<Item = Queued> {
         self.converting.iter().chain(self.waiting.iter())
     }
 

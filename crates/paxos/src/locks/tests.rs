@@ -1,6 +1,7 @@
 //! The lock manager, from the table of modes to every state of a small one.
 
 mod bounds;
+mod circles;
 mod explored;
 mod follow;
 mod golden;

@@ -135,8 +135,11 @@ impl Oracle {
                 let lock = of(lock);
                 let shape = self.on(lock)?;
                 shape.write(value.as_ref());
-                let first = shape.converting.is_empty() && shape.fits(lock, *mode);
-                let at_once = mode.at_most(shape.granted[&lock]) || first;
+                let held = shape.granted[&lock];
+                let waits_for_it = |each: &Asked| !each.mode.compatible(held);
+                let first =
+                    shape.converting.is_empty() || shape.converting.iter().any(waits_for_it);
+                let at_once = mode.at_most(held) || first && shape.fits(lock, *mode);
                 shape.ask(Asked { lock, mode: *mode, age }, at_once, *wait, answer)
             }
             Request::Unlock { lock, value } => {

@@ -116,6 +116,40 @@ fn conversions_go_before_waiters_and_in_their_order() {
 }
 
 #[test]
+fn a_conversion_does_not_wait_for_one_that_waits_for_it() {
+    run("
+    a open
+        a lives until 10s
+    b open
+        b lives until 10s
+    c open
+        c lives until 10s
+    a lock r NL
+        a#1 has NL token 1
+    b lock r PR
+        b#1 has PR token 2
+    a convert 1 EX
+        a#2 waits
+    # Behind a, it would wait for itself.
+    b convert 1 EX
+        b#2 has EX token 3
+    b convert 1 PR
+        b#3 has PR token 3
+    c lock r NL
+        c#1 has NL token 4
+    # What c holds keeps a from nothing: c waits behind a.
+    c convert 1 CR
+        c#2 waits
+    b unlock 1
+        b#4 unlocked
+        a#2 has EX token 5
+    a unlock 1
+        a#3 unlocked
+        c#2 has CR token 6
+");
+}
+
+#[test]
 fn a_conversion_down_waits_for_nobody() {
     run("
     a open
