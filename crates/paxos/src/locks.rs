@@ -93,10 +93,9 @@
 //! anything that it will rely on. From then on nothing of the first holder passes. Nothing was assumed of any clock. What a
 //! lease is for is progress: that a dead client does not keep others waiting for ever.
 //!
-//! Holders that share have different tokens, and none of them is late. A resource that is shared keeps two numbers: the largest
-//! token of those that keep writers out (PR, PW, EX), below which it refuses writes, and the largest of those that write (CW,
-//! PW, EX), below which it refuses reads in PR. Of two writers in CW no token says which is right: fences separate holders
-//! that exclude each other, not colleagues.
+//! Holders that share have different tokens, and none of them is late. A resource that is shared keeps a number for each mode,
+//! not one: [`Fence`] is these few lines, to be used as they are or written again in whatever guards the resource. Of two
+//! writers in CW no token says which is right: fences separate holders that exclude each other, not colleagues.
 //!
 //! A conversion that takes more than it had (from PR to EX, from CW to PR) gets a new token, because in between others may
 //! have held what it did not; one that takes no more keeps its token, for it has held that much without a break.
@@ -111,7 +110,7 @@
 //! # Files
 //!
 //! `mode` has the matrix, `resource` the three queues of one resource, `session` leases and answers. `requests` and `leases`
-//! are what commands do, `turn` what follows from it, `deadlock` the circles. `check` and `circles` are what must be true;
+//! are what commands do, `turn` what follows from it, `deadlock` the circles. `fence` is for what is locked. `check` and `circles` are what must be true;
 //! `snapshot` and `wire` are bytes.
 
 mod answer;
@@ -119,6 +118,7 @@ mod check;
 mod circles;
 mod command;
 mod deadlock;
+mod fence;
 mod ids;
 mod leases;
 pub mod limits;
@@ -136,6 +136,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub use answer::{Answer, Bound, Notice, Refused, SessionState};
 pub use command::{Command, Request, Wait};
 pub use deadlock::{WaitsFor, Why};
+pub use fence::{Fence, Late};
 pub use ids::{LockId, LogTime, SessionId, Token};
 pub use mode::Mode;
 pub use path::{BadPath, Path, TooLarge, Value, ValueBlock};

@@ -3,6 +3,7 @@
 mod bounds;
 mod circles;
 mod explored;
+mod fences;
 mod follow;
 mod golden;
 mod matrix;
