@@ -29,7 +29,8 @@ pub(super) const INVARIANTS: [Invariant; 7] = [
 ];
 
 impl LockManager {
-    /// Every invariant of the state; panics, or does what the host has decided, if one is broken.
+    /// Every invariant of the state; panics, or does what the host has decided, if one is broken. Looks at everything: after
+    /// each command in tests, now and then in production.
     pub fn check(&self) {
         for (name, holds) in INVARIANTS {
             if let Err(detail) = holds(self) {

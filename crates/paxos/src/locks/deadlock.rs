@@ -81,7 +81,8 @@ impl LockManager {
 
     /// A shortest circle through this session.
     fn cycle_through(&self, start: SessionId) -> Option<Vec<WaitsFor>> {
-        if !self.may_be_in_a_circle(start) {
+        let waits = self.pending_of(start).next().is_some();
+        if !waits || !self.may_be_in_a_circle(start) {
             return None;
         }
         let mut search = Search {
