@@ -126,6 +126,7 @@ mod mode;
 mod path;
 mod requests;
 mod resource;
+mod service;
 mod session;
 mod snapshot;
 mod turn;
@@ -140,6 +141,7 @@ pub use fence::{Fence, Late};
 pub use ids::{LockId, LogTime, SessionId, Token};
 pub use mode::Mode;
 pub use path::{BadPath, Path, TooLarge, Value, ValueBlock};
+pub use service::LockService;
 pub use session::{Held, Lock, Wanted};
 
 use resource::Resource;

@@ -10,6 +10,7 @@ mod matrix;
 mod oracle;
 mod planted;
 mod random;
+mod replicated;
 mod script;
 mod scripts;
 
