@@ -6,6 +6,7 @@ mod planted;
 mod scenarios;
 mod script;
 mod seeds;
+mod wire;
 
 use bytes::Bytes;
 use ombak_base::{DecodeError, Reader, put_varint};

@@ -1,0 +1,147 @@
+//! The bytes of messages and of what is stored: golden, and whatever arrives.
+
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+use ombak_base::{NodeId, Wire};
+use proptest::prelude::*;
+
+use crate::ballot::{Ballot, Voters};
+use crate::log::entry::Gathering;
+use crate::log::{Ask, Body, Change, Entry, Message, Outcome, Slot, Snapshot, Write};
+use crate::member::Telling;
+use crate::members::Members;
+use crate::synod::Accepted;
+
+const BALLOT: Ballot = Ballot { round: 300, proposer: NodeId(2) };
+
+fn commands() -> Entry {
+    let mut gathering = Gathering::default();
+    gathering.push(b"one");
+    gathering.push(b"");
+    Entry::Commands(gathering.take())
+}
+
+fn members() -> Members {
+    let voters = |ids: &[u32]| Voters::majority(ids.iter().copied().map(NodeId));
+    let learners = BTreeSet::from([NodeId(9)]);
+    Members { voters: voters(&[1, 2, 3]), next: Some(voters(&[4])), learners }
+}
+
+fn accepted(value: Entry) -> Accepted<Entry> {
+    Accepted { ballot: BALLOT, value }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn wire(what: &impl Wire) -> Vec<u8> {
+    let mut out = Vec::new();
+    what.encode(&mut out);
+    out
+}
+
+fn stored(write: &Write) -> Vec<u8> {
+    let mut out = Vec::new();
+    write.encode(&mut out);
+    out
+}
+
+fn bodies() -> Vec<(Body, &'static str)> {
+    let committed = Slot(7);
+    let change = Entry::Members(Change { after: Slot(5), members: members() });
+    let voters = BTreeSet::from([NodeId(1), NodeId(2)]);
+    let ask = |ask| Body::Forward { life: 1, ticket: 2, floor: 1, ask };
+    let answer = |outcome| Body::Answer { ticket: 2, outcome };
+    vec![
+        (Body::Canvass { committed }, "0101ac020207"),
+        (Body::Support, "0102ac0202"),
+        (Body::Prepare { committed }, "0103ac020207"),
+        (
+            Body::Promise { committed, tail: vec![(Slot(8), accepted(commands()))] },
+            "0104ac0202070108ac0202010205036f6e6500",
+        ),
+        (Body::Refuse { promised: BALLOT.next(NodeId(1)) }, "0105ac0202ad0201"),
+        (
+            Body::Accept { committed, first: Slot(8), entries: vec![Entry::Nothing], question: 3 },
+            "0106ac02020708030100",
+        ),
+        (Body::Accepted { through: Slot(8), question: 3 }, "0107ac02020803"),
+        (ask(Ask::Propose(Bytes::from_static(b"x"))), "0108ac0202010201010178"),
+        (ask(Ask::Read(Bytes::new())), "0108ac02020102010200"),
+        (ask(Ask::Members { voters, learners: BTreeSet::new() }), "0108ac02020102010302010200"),
+        (
+            answer(Outcome::Applied { slot: Slot(9), answer: Bytes::from_static(b"y") }),
+            "0109ac02020201090179",
+        ),
+        (answer(Outcome::Unknown), "0109ac02020204"),
+        (
+            Body::State { through: Slot(9), offset: 0, total: 1, piece: Bytes::from_static(b"z") },
+            "010aac0202090001017a",
+        ),
+        (Body::Resign { successor: true }, "010bac020201"),
+        (Body::Enquire { committed }, "010cac020207"),
+        (
+            Body::Chosen { first: Slot(8), entries: vec![accepted(change)] },
+            "010dac02020801ac02020205020203010203010101010401 09",
+        ),
+    ]
+}
+
+#[test]
+fn messages_have_these_bytes() {
+    for (body, golden) in bodies() {
+        let message = Message { ballot: BALLOT, body };
+        let bytes = wire(&message);
+        assert_eq!(hex(&bytes), golden.replace(' ', ""), "{message:?}");
+        assert_eq!(Message::decode(Bytes::from(bytes)), Ok(message));
+    }
+}
+
+#[test]
+fn what_is_stored_has_these_bytes() {
+    let snapshot = Snapshot {
+        through: Slot(9),
+        members: members(),
+        members_at: Slot(5),
+        state: Bytes::from_static(b"s"),
+    };
+    let entry = Write::Entry { slot: Slot(8), accepted: accepted(commands()), committed: Slot(7) };
+    for (write, golden) in [
+        (Write::Promise(BALLOT), "0101ac0202"),
+        (entry, "010208ac020207010205036f6e6500"),
+        (Write::Snapshot(snapshot), "0103090502020301020301010101040109 0173"),
+        (Write::Forget(Slot(4)), "010404"),
+    ] {
+        let bytes = stored(&write);
+        assert_eq!(hex(&bytes), golden.replace(' ', ""), "{write:?}");
+        assert_eq!(Write::decode(Bytes::from(bytes)), Ok(write));
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..80)) {
+        let bytes = Bytes::from(bytes);
+        if let Ok(message) = Telling::decode(bytes.clone()) {
+            prop_assert_eq!(wire(&message), bytes.to_vec());
+        }
+        if let Ok(write) = Write::decode(bytes.clone()) {
+            prop_assert_eq!(stored(&write), bytes.to_vec());
+        }
+    }
+
+    /// Whatever is read from a wounded message is written as it was read.
+    #[test]
+    fn wounded_messages_are_read_or_refused(which in 0..16usize, at in 0..64usize, byte: u8, cut in 0..64usize) {
+        let message = Message { ballot: BALLOT, body: bodies().swap_remove(which).0 };
+        let mut bytes = wire(&message);
+        let at = at % bytes.len();
+        bytes[at] = byte;
+        bytes.truncate(bytes.len().max(cut) - cut % 3);
+        if let Ok(read) = Message::decode(Bytes::from(bytes.clone())) {
+            prop_assert_eq!(wire(&read), bytes);
+        }
+    }
+}
