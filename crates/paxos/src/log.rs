@@ -53,6 +53,7 @@
 //! A group that has nothing to do says nothing and has no timer. That a leader's node lives is not each group's business, but
 //! the host's, who says so ([`Replica::peer_down`]). Lost messages are sent again after [`RESEND_MS`] while something is under way.
 
+mod clients;
 mod election;
 mod entries;
 mod entry;

@@ -42,8 +42,8 @@ pub struct Member<S> {
     setup: Setup,
     phase: Phase<S>,
     liveness: Liveness,
-    /// The first entry that is stored.
-    oldest: Slot,
+    /// The first and the last entry that are stored.
+    kept: Option<(Slot, Slot)>,
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -110,7 +110,7 @@ impl<S: StateMachine> Member<S> {
             setup,
             phase: Phase::Reading(log::Stored::default(), state),
             liveness: Liveness::default(),
-            oldest: Slot(1),
+            kept: None,
         }
     }
 
@@ -146,10 +146,8 @@ impl<S: StateMachine> Member<S> {
         for entry in chunk.entries {
             match Write::decode(entry.bytes.unwrap_or_default()) {
                 Ok(write) => {
-                    if let Write::Entry { slot, .. } = &write
-                        && self.oldest == Slot(1)
-                    {
-                        self.oldest = *slot;
+                    if let Write::Entry { slot, .. } = &write {
+                        self.kept = with(self.kept, *slot);
                     }
                     stored.found(write);
                 }
@@ -190,7 +188,7 @@ impl<S: StateMachine> Member<S> {
         f: impl FnOnce(&mut Replica<S>, &mut Adaptor<'_, S, E>),
     ) {
         if let Phase::Running(replica) = &mut self.phase {
-            f(replica, &mut Adaptor { fx, oldest: &mut self.oldest, state: Default::default() });
+            f(replica, &mut Adaptor { fx, kept: &mut self.kept, state: Default::default() });
         }
     }
 
@@ -305,8 +303,28 @@ impl<S: StateMachine> Machine for Member<S> {
 /// Gives a replica what it asks of its host.
 struct Adaptor<'a, S, E> {
     fx: &'a mut E,
-    oldest: &'a mut Slot,
+    kept: &'a mut Option<(Slot, Slot)>,
     state: std::marker::PhantomData<S>,
+}
+
+impl<S: StateMachine, E: Effects<Member<S>>> Adaptor<'_, S, E> {
+    fn forget(&mut self, through: Slot) -> Stamp {
+        let mut stamp = Stamp::NONE;
+        let Some((first, last)) = *self.kept else { return stamp };
+        let mut slot = first;
+        while slot <= through.min(last) {
+            stamp = self.fx.store(HOME, &key_of(slot), None);
+            slot = slot.next();
+        }
+        *self.kept = (slot <= last).then_some((slot, last));
+        stamp
+    }
+}
+
+/// The first and the last of some slots, and one more.
+fn with(kept: Option<(Slot, Slot)>, slot: Slot) -> Option<(Slot, Slot)> {
+    let (first, last) = kept.unwrap_or((slot, slot));
+    Some((first.min(slot), last.max(slot)))
 }
 
 fn key_of(slot: Slot) -> Bytes {
@@ -324,15 +342,11 @@ impl<S: StateMachine, E: Effects<Member<S>>> Host for Adaptor<'_, S, E> {
         let key = match &write {
             Write::Promise(_) => Bytes::from_static(b"p"),
             Write::Snapshot(_) => Bytes::from_static(b"s"),
-            Write::Entry { slot, .. } => key_of(*slot),
-            Write::Forget(through) => {
-                let mut stamp = Stamp::NONE;
-                while *self.oldest <= *through {
-                    stamp = self.fx.store(HOME, &key_of(*self.oldest), None);
-                    *self.oldest = self.oldest.next();
-                }
-                return stamp;
+            Write::Entry { slot, .. } => {
+                *self.kept = with(*self.kept, *slot);
+                key_of(*slot)
             }
+            Write::Forget(through) => return self.forget(*through),
         };
         let mut bytes = Vec::new();
         write.encode(&mut bytes);

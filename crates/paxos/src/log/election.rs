@@ -326,8 +326,9 @@ impl<S: StateMachine> Replica<S> {
             found.0.pop_last();
         }
         let peers = self.members.everybody();
-        let leading =
+        let mut leading =
             Leading::new(ballot, promised, found, self.committed, peers, self.id, &self.up);
+        leading.go_on_with_change(&self.members, self.members_at);
         self.role = Role::Leading(Box::new(leading));
         (self.followed, self.through, self.question) = (ballot, self.committed, 0);
         host.disarm(Timer::Election);

@@ -3,9 +3,10 @@
 use bytes::Bytes;
 use ombak_base::{NodeId, Reader, Stamp, Tick, always, planted};
 
+use super::clients::Asker;
 use super::entry::Entry;
 use super::message::{Body, Message};
-use super::replica::{Asker, Replica, Role};
+use super::replica::{Replica, Role};
 use super::stored::{Snapshot, Write};
 use super::{Host, Outcome, Slot, StateMachine, Timer};
 use crate::ballot::Ballot;

@@ -3,17 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
-use ombak_base::{ClientId, NodeId, Stamp, Tick, always, planted};
+use ombak_base::{NodeId, Stamp, Tick, always, planted};
 
+use super::clients::{Asker, Waiting};
 use super::election::Preparing;
 use super::entries::Entries;
 use super::entry::Entry;
 use super::leading::Leading;
-use super::message::{Ask, Body, Message};
+use super::message::{Body, Message};
 use super::stored::{Snapshot, Stored, Write};
-use super::{
-    COMMAND_BYTES_MAX, Host, Outcome, RESEND_MS, Slot, StateMachine, Timer, WAITING_MAX, WAITING_MS,
-};
+use super::{Host, Slot, StateMachine, Timer};
 use crate::ballot::Ballot;
 use crate::members::Members;
 use crate::synod::Promised;
@@ -50,12 +49,12 @@ pub struct Replica<S> {
     pub(super) written: Stamp,
     /// Nodes that can be reached, as the host says.
     pub(super) up: BTreeSet<NodeId>,
-    waiting: VecDeque<Waiting>,
+    pub(super) waiting: VecDeque<Waiting>,
     /// What was sent to the leader.
-    forwarded: BTreeMap<u64, Waiting>,
-    tickets: u64,
+    pub(super) forwarded: BTreeMap<u64, Waiting>,
+    pub(super) tickets: u64,
     /// Tells what it forwards from what it forwarded before it was started.
-    life: u64,
+    pub(super) life: u64,
 }
 
 /// What a replica does besides accepting.
@@ -69,21 +68,6 @@ pub(super) enum Role {
     Preparing(Preparing),
     /// Phase 2.
     Leading(Box<Leading>),
-}
-
-/// A request that waits for a leader.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-struct Waiting {
-    client: ClientId,
-    ask: Ask,
-    until: Tick,
-}
-
-/// Who asked.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub(super) enum Asker {
-    Client(ClientId),
-    Node { node: NodeId, life: u64, ticket: u64 },
 }
 
 /// How a replica is doing, for people.
@@ -304,98 +288,12 @@ impl<S: StateMachine> Replica<S> {
         self.step_down_if_alone(now, host);
     }
 
-    /// A client of this node asks. The answer comes by [`Host::answer`], once.
-    pub fn request(&mut self, now: Tick, client: ClientId, ask: Ask, host: &mut impl Host) {
-        if matches!(&ask, Ask::Propose(bytes) | Ask::Read(bytes) if bytes.len() > COMMAND_BYTES_MAX)
-        {
-            return host.answer(client, Outcome::TooLarge);
-        }
-        let waiting = Waiting { client, ask, until: now.plus_ms(WAITING_MS) };
-        self.enter(now, waiting, host);
-    }
-
-    /// To the leader with it, if there is one.
-    fn enter(&mut self, now: Tick, waiting: Waiting, host: &mut impl Host) {
-        let Waiting { client, .. } = waiting;
-        if matches!(self.role, Role::Leading(_)) {
-            return self.take(now, Asker::Client(client), waiting.ask, host);
-        }
-        if self.waiting.len() + self.forwarded.len() >= WAITING_MAX {
-            return host.answer(client, Outcome::Busy);
-        }
-        if !self.has_clients() {
-            host.arm(Timer::Clients, now.plus_ms(RESEND_MS));
-        }
-        match self.leader_ballot() {
-            Some(ballot) => {
-                self.tickets += 1;
-                self.forwarded.insert(self.tickets, waiting);
-                self.forward(ballot, self.tickets, host);
-            }
-            None => {
-                self.waiting.push_back(waiting);
-                if !self.members.is_voter(self.id) {
-                    self.await_leader(now, host); // Others are waiting for one already.
-                }
-            }
-        }
-    }
-
-    /// The client does not wait any more.
-    pub fn gone(&mut self, client: ClientId) {
-        self.waiting.retain(|waiting| waiting.client != client);
-    }
-
-    fn forward(&self, to: Ballot, ticket: u64, host: &mut impl Host) {
-        let Some(Waiting { ask, .. }) = self.forwarded.get(&ticket) else { return };
-        let floor = self.forwarded.first_key_value().map_or(0, |(ticket, _)| *ticket);
-        let body = Body::Forward { life: self.life, ticket, floor, ask: ask.clone() };
-        host.send(to.proposer, Message::new(to, body), Stamp::NONE);
-    }
-
-    /// There is a leader, maybe this one: to it with what waited.
-    pub(super) fn settle_waiting(&mut self, now: Tick, host: &mut impl Host) {
-        for waiting in std::mem::take(&mut self.waiting) {
-            self.enter(now, waiting, host);
-        }
-    }
-
-    /// Nobody waits for ever: what was not answered is asked again, and given up at its time.
-    fn look_after_clients(&mut self, now: Tick, host: &mut impl Host) {
-        while let Some(oldest) = self.waiting.pop_front_if(|oldest| oldest.until <= now) {
-            host.answer(oldest.client, Outcome::NoLeader);
-        }
-        let late = self.forwarded.iter().filter(|(_, waiting)| waiting.until <= now);
-        for ticket in late.map(|(ticket, _)| *ticket).collect::<Vec<_>>() {
-            if let Some(waiting) = self.forwarded.remove(&ticket) {
-                host.answer(waiting.client, Outcome::Unknown);
-            }
-        }
-        if let Some(ballot) = self.leader_ballot() {
-            self.forwarded.keys().for_each(|ticket| self.forward(ballot, *ticket, host));
-        }
-        if self.has_clients() {
-            host.arm(Timer::Clients, now.plus_ms(RESEND_MS));
-        }
-    }
-
-    /// The leader that had them is gone.
-    pub(super) fn lose_forwarded(&mut self, host: &mut impl Host) {
-        for waiting in std::mem::take(&mut self.forwarded).into_values() {
-            host.answer(waiting.client, Outcome::Unknown);
-        }
-    }
-
     /// The ballot of whom it follows.
     pub(super) fn leader_ballot(&self) -> Option<Ballot> {
         match &self.role {
             Role::Following { leader } => *leader,
             _ => None,
         }
-    }
-
-    pub(super) fn has_clients(&self) -> bool {
-        !(self.waiting.is_empty() && self.forwarded.is_empty())
     }
 
     /// The state, as of [`committed`](Status::committed).
@@ -445,7 +343,7 @@ impl<S: StateMachine> Replica<S> {
             "{highest:?} > {promised:?}"
         );
         if let Role::Leading(leading) = &self.role {
-            leading.check(promised);
+            leading.check(promised, self.through);
         }
     }
 }

@@ -138,7 +138,7 @@ fn one_writer_and_a_crash() {
 #[test]
 fn a_group_moves_while_it_writes_and_crashes() {
     let group = group(2, 1, Budget { timers: 1, crashes: 1, ..Budget::default() });
-    assert_eq!(complete(group.request(A, voters(&[1])).request(A, write(1))), 13_021);
+    assert_eq!(complete(group.request(A, voters(&[1])).request(A, write(1))), 13_254);
 }
 
 #[test]

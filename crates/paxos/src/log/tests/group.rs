@@ -136,6 +136,15 @@ impl Town {
         done(self)
     }
 
+    /// The same, looking after every event.
+    pub fn run_until_soon(&mut self, us_max: u64, mut done: impl FnMut(&Town) -> bool) -> bool {
+        let until = self.world.now() + us_max;
+        while self.world.now() < until && !done(self) && self.world.step() {
+            self.look();
+        }
+        done(self)
+    }
+
     fn look(&mut self) {
         for node in self.world.node_ids().collect::<Vec<_>>() {
             self.look_at(node);

@@ -84,6 +84,25 @@ fn a_leader_that_removes_itself_gives_way() {
     town.converge();
 }
 
+#[test]
+fn a_change_that_was_begun_is_ended_by_the_next_leader() {
+    let mut town = Town::new(6, 3, 12);
+    let leader = town.await_leader();
+    town.change(leader, &[3, 4, 5], &[]);
+    let begun = |town: &Town| {
+        let others = (0..3).map(node).filter(|id| *id != leader);
+        others.filter_map(|id| town.status(id)).any(|status| status.members.next.is_some())
+    };
+    assert!(town.run_until_soon(1_000_000, begun), "nobody heard of the change");
+    town.world.crash(leader);
+    let over = |town: &Town| {
+        let members = town.members();
+        members.next.is_none() && members.voters() == (3..6).map(node).collect()
+    };
+    assert!(town.run_until(5_000_000, over), "{:?}", town.members());
+    town.converge();
+}
+
 /// omnipaxos #151: the log of the new members does not go on where that of the old ones ended.
 #[test]
 fn all_members_are_replaced_at_once_and_the_log_goes_on() {

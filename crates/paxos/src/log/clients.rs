@@ -1,0 +1,113 @@
+//! What clients of this node ask: to the leader with it, and with the answer to them. Nobody waits for ever.
+
+use ombak_base::{ClientId, NodeId, Stamp, Tick};
+
+use super::message::{Ask, Body, Message};
+use super::replica::{Replica, Role};
+use super::{
+    COMMAND_BYTES_MAX, Host, Outcome, RESEND_MS, StateMachine, Timer, WAITING_MAX, WAITING_MS,
+};
+use crate::ballot::Ballot;
+
+/// A request that waits for a leader.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub(super) struct Waiting {
+    pub(super) client: ClientId,
+    pub(super) ask: Ask,
+    pub(super) until: Tick,
+}
+
+/// Who asked.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(super) enum Asker {
+    Client(ClientId),
+    Node { node: NodeId, life: u64, ticket: u64 },
+}
+
+impl<S: StateMachine> Replica<S> {
+    /// A client of this node asks. The answer comes by [`Host::answer`], once.
+    pub fn request(&mut self, now: Tick, client: ClientId, ask: Ask, host: &mut impl Host) {
+        if matches!(&ask, Ask::Propose(bytes) | Ask::Read(bytes) if bytes.len() > COMMAND_BYTES_MAX)
+        {
+            return host.answer(client, Outcome::TooLarge);
+        }
+        let waiting = Waiting { client, ask, until: now.plus_ms(WAITING_MS) };
+        self.enter(now, waiting, host);
+    }
+
+    /// The client does not wait any more.
+    pub fn gone(&mut self, client: ClientId) {
+        self.waiting.retain(|waiting| waiting.client != client);
+    }
+
+    /// To the leader with it, if there is one.
+    fn enter(&mut self, now: Tick, waiting: Waiting, host: &mut impl Host) {
+        let Waiting { client, .. } = waiting;
+        if matches!(self.role, Role::Leading(_)) {
+            return self.take(now, Asker::Client(client), waiting.ask, host);
+        }
+        if self.waiting.len() + self.forwarded.len() >= WAITING_MAX {
+            return host.answer(client, Outcome::Busy);
+        }
+        if !self.has_clients() {
+            host.arm(Timer::Clients, now.plus_ms(RESEND_MS));
+        }
+        match self.leader_ballot() {
+            Some(ballot) => {
+                self.tickets += 1;
+                self.forwarded.insert(self.tickets, waiting);
+                self.forward(ballot, self.tickets, host);
+            }
+            None => {
+                self.waiting.push_back(waiting);
+                if !self.members.is_voter(self.id) {
+                    self.await_leader(now, host); // Others are waiting for one already.
+                }
+            }
+        }
+    }
+
+    fn forward(&self, to: Ballot, ticket: u64, host: &mut impl Host) {
+        let Some(Waiting { ask, .. }) = self.forwarded.get(&ticket) else { return };
+        let floor = self.forwarded.first_key_value().map_or(0, |(ticket, _)| *ticket);
+        let body = Body::Forward { life: self.life, ticket, floor, ask: ask.clone() };
+        host.send(to.proposer, Message::new(to, body), Stamp::NONE);
+    }
+
+    /// There is a leader, maybe this one: to it with what waited.
+    pub(super) fn settle_waiting(&mut self, now: Tick, host: &mut impl Host) {
+        for waiting in std::mem::take(&mut self.waiting) {
+            self.enter(now, waiting, host);
+        }
+    }
+
+    /// Nobody waits for ever: what was not answered is asked again, and given up at its time.
+    pub(super) fn look_after_clients(&mut self, now: Tick, host: &mut impl Host) {
+        while let Some(oldest) = self.waiting.pop_front_if(|oldest| oldest.until <= now) {
+            host.answer(oldest.client, Outcome::NoLeader);
+        }
+        let late = self.forwarded.iter().filter(|(_, waiting)| waiting.until <= now);
+        for ticket in late.map(|(ticket, _)| *ticket).collect::<Vec<_>>() {
+            if let Some(waiting) = self.forwarded.remove(&ticket) {
+                host.answer(waiting.client, Outcome::Unknown);
+            }
+        }
+        if let Some(ballot) = self.leader_ballot() {
+            self.forwarded.keys().for_each(|ticket| self.forward(ballot, *ticket, host));
+        }
+        if self.has_clients() {
+            host.arm(Timer::Clients, now.plus_ms(RESEND_MS));
+        }
+    }
+
+    /// The leader that had them is gone.
+    pub(super) fn lose_forwarded(&mut self, host: &mut impl Host) {
+        for waiting in std::mem::take(&mut self.forwarded).into_values() {
+            host.answer(waiting.client, Outcome::Unknown);
+        }
+    }
+
+    pub(super) fn has_clients(&self) -> bool {
+        !(self.waiting.is_empty() && self.forwarded.is_empty())
+    }
+}

@@ -1,0 +1,135 @@
+//! Other members: from the wish to the farewell.
+
+use std::collections::BTreeSet;
+
+use ombak_base::{NodeId, Stamp, Tick};
+
+use super::super::clients::Asker;
+use super::super::entry::Change;
+use super::super::message::{Body, Message};
+use super::super::replica::{Replica, Role};
+use super::super::{Host, Outcome, Slot, StateMachine};
+use super::{Leading, Peer};
+use crate::ballot::Voters;
+use crate::members::{LEARNERS_MAX, Members, VOTERS_MAX};
+
+/// A farewell is due, or was proposed.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(super) enum Farewell {
+    Due,
+    Proposed,
+}
+
+impl Leading {
+    /// A change that has begun is ended by whoever leads.
+    pub(in crate::log) fn go_on_with_change(&mut self, members: &Members, at: Slot) {
+        self.wanted = members.settled().map(|members| Change { after: at, members });
+    }
+}
+
+impl<S: StateMachine> Replica<S> {
+    pub(super) fn change(
+        &mut self,
+        asker: Asker,
+        voters: BTreeSet<NodeId>,
+        learners: BTreeSet<NodeId>,
+    ) -> Option<Outcome> {
+        let bounded = (1..=VOTERS_MAX).contains(&voters.len()) && learners.len() <= LEARNERS_MAX;
+        let after = self.members_at;
+        let is_between = self.members.next.is_some();
+        let mut members = self.members.clone();
+        members.learners = learners.difference(&voters).copied().collect();
+        if members.voters.members() != &voters {
+            members = members.towards(Voters::majority(voters));
+        }
+        let Role::Leading(leading) = &mut self.role else { return Some(Outcome::NoLeader) };
+        let is_changing = leading.barrier.is_some() || leading.farewell.is_some();
+        if !bounded || is_between || leading.changer.is_some() || is_changing {
+            return Some(Outcome::Refused);
+        }
+        leading.wanted = Some(Change { after, members });
+        leading.changer = Some(asker);
+        None
+    }
+
+    /// After a change of members that was chosen: who is in is told, who is out is not, and a change that has begun goes on.
+    pub(super) fn members_may_have_changed(&mut self, now: Tick, slot: Slot, host: &mut impl Host) {
+        let Role::Leading(leading) = &mut self.role else { return };
+        if leading.barrier != Some(slot) {
+            return;
+        }
+        leading.barrier = None;
+        let everybody = self.members.everybody();
+        let up = &self.up;
+        for node in everybody.iter().filter(|node| **node != self.id) {
+            let fresh = || Peer::new(slot, up.contains(node));
+            leading.peers.entry(*node).or_insert_with(fresh);
+        }
+        leading.go_on_with_change(&self.members, self.members_at);
+        if leading.wanted.is_none() {
+            leading.farewell = Some((slot, Farewell::Due));
+        }
+        self.extend(now, host);
+    }
+
+    /// A quorum of the members has on its disks that they are that.
+    pub(super) fn take_farewell(&mut self, now: Tick, slot: Slot, host: &mut impl Host) {
+        let Role::Leading(leading) = &mut self.role else { return };
+        if leading.farewell != Some((slot, Farewell::Proposed)) {
+            return;
+        }
+        leading.farewell = None;
+        self.change_is_over(host);
+        if !self.members.is_voter(self.id) {
+            self.resign(now, host);
+        }
+    }
+
+    /// It does not vote any more. The others are told what is chosen, and the one that has most is told to lead.
+    pub(super) fn resign(&mut self, now: Tick, host: &mut impl Host) {
+        self.greet_all(now, host);
+        let Role::Leading(leading) = &self.role else { return };
+        let voters = leading.peers.iter().filter(|(node, _)| self.members.is_voter(**node));
+        if let Some((successor, _)) = voters.max_by_key(|(_, peer)| (peer.up, peer.acked)) {
+            let resign = Body::Resign { successor: true };
+            host.send(*successor, Message::new(leading.ballot, resign), Stamp::NONE);
+        }
+        host.probe("paxos: a leader that was removed resigns");
+        self.give_way(now, host);
+    }
+
+    pub(super) fn change_is_over(&mut self, host: &mut impl Host) {
+        let outcome = Outcome::Changed { slot: self.members_at };
+        let Role::Leading(leading) = &mut self.role else { return };
+        if let Some(changer) = leading.changer.take() {
+            self.tell(changer, outcome, host);
+        }
+    }
+
+    /// The members are others: those who vote now must have promised this ballot as well.
+    pub(super) fn extend(&mut self, now: Tick, host: &mut impl Host) {
+        let committed = self.committed;
+        let Role::Leading(leading) = &mut self.role else { return };
+        leading.extending = !self.members.can_propose(&leading.promised);
+        if !leading.extending {
+            return;
+        }
+        host.probe("paxos: a leader needs promises of new members");
+        let (ballot, promised) = (leading.ballot, leading.promised.clone());
+        let asked = self.members.voters().into_iter().filter(|voter| !promised.contains(voter));
+        for voter in asked.collect::<Vec<_>>() {
+            let prepare = Message::new(ballot, Body::Prepare { committed });
+            host.send(voter, prepare, Stamp::NONE);
+        }
+        self.arm_resend(now, host);
+    }
+
+    pub(in crate::log) fn extend_if_promised(&mut self, now: Tick, host: &mut impl Host) {
+        let Role::Leading(leading) = &mut self.role else { return };
+        if leading.extending && self.members.can_propose(&leading.promised) {
+            leading.extending = false;
+            leading.safe_from = leading.safe_from.max(leading.found.last().unwrap_or_default());
+            self.pump(now, host);
+        }
+    }
+}

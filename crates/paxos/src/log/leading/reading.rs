@@ -1,0 +1,66 @@
+//! Reads: answered once a quorum has said that nobody else leads.
+
+use bytes::Bytes;
+use ombak_base::planted;
+
+use super::super::clients::Asker;
+use super::super::replica::{Replica, Role};
+use super::super::{Host, Outcome, Slot, StateMachine};
+
+/// Reads that wait for an answer of a quorum.
+pub(super) const READS_MAX: usize = 64 * 1024;
+
+/// A read that waits.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub(super) struct Reading {
+    /// For answers to this question.
+    pub(super) question: u64,
+    /// And for this to be applied.
+    pub(super) at: Slot,
+    pub(super) asker: Asker,
+    pub(super) query: Bytes,
+}
+
+impl<S: StateMachine> Replica<S> {
+    pub(super) fn ask_for_read(&mut self, asker: Asker, query: Bytes) -> Option<Outcome> {
+        let committed = self.committed;
+        let Role::Leading(leading) = &mut self.role else { return Some(Outcome::NoLeader) };
+        if leading.reads.len() >= READS_MAX {
+            return Some(Outcome::Busy);
+        }
+        // The question must be asked after the read came: not the one that is under way.
+        let question = leading.question + 1;
+        let at = committed.max(leading.safe_from);
+        leading.reads.push_back(Reading { question, at, asker, query });
+        None
+    }
+
+    /// One question at a time, for all reads that came since the last.
+    pub(super) fn ask_question(&mut self) {
+        let Role::Leading(leading) = &mut self.role else { return };
+        let first = leading.reads.front().map(|read| read.question);
+        let last = leading.reads.back().map(|read| read.question);
+        if first == last && last > Some(leading.question) {
+            leading.question += 1;
+        }
+    }
+
+    /// Answers what a quorum has confirmed, and what it may be answered from is applied.
+    pub(super) fn answer_reads(&mut self, host: &mut impl Host) {
+        loop {
+            let committed = self.committed;
+            let id = self.id;
+            let Role::Leading(leading) = &mut self.role else { return };
+            let Some(read) = leading.reads.front() else { return };
+            let answered = leading.answered(id, read.question);
+            let confirmed =
+                self.members.have_chosen(&answered) || planted!("a read without a round");
+            if leading.extending || read.at > committed || !confirmed {
+                return;
+            }
+            let Some(Reading { asker, query, .. }) = leading.reads.pop_front() else { return };
+            let answer = self.state.read(&query);
+            self.tell(asker, Outcome::Read { answer }, host);
+        }
+    }
+}

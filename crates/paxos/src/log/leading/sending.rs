@@ -1,0 +1,167 @@
+//! What each member is sent, and sent again.
+
+use bytes::Bytes;
+use ombak_base::{NodeId, Stamp, Tick};
+
+use super::super::message::{Body, Message};
+use super::super::replica::{Replica, Role};
+use super::super::{Host, MESSAGE_BYTES_MAX, RESEND_MS, Slot, StateMachine, Timer, WINDOW};
+
+/// What is known of another member.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub(super) struct Peer {
+    /// Where it is taken to stand until it has said so.
+    pub(super) base: Slot,
+    /// Everything up to here is on its disk, as it said.
+    pub(super) acked: Option<Slot>,
+    /// It was sent everything up to here.
+    pub(super) sent: Slot,
+    /// It was told that everything up to here is chosen.
+    pub(super) told: Slot,
+    /// The last question that it has answered.
+    pub(super) answered: u64,
+    pub(super) up: bool,
+}
+
+impl Peer {
+    pub(super) fn new(known: Slot, up: bool) -> Peer {
+        Peer { base: known, acked: None, sent: known, told: Slot(0), answered: 0, up }
+    }
+
+    /// It is sent what comes after this.
+    pub(super) fn stands_at(&self) -> Slot {
+        self.acked.unwrap_or(self.base)
+    }
+}
+
+impl<S: StateMachine> Replica<S> {
+    /// Sends each member that can be reached what it was not sent.
+    pub(super) fn send_all(&mut self, now: Tick, host: &mut impl Host) {
+        let Role::Leading(leading) = &self.role else { return };
+        let nodes: Vec<NodeId> = leading.peers.keys().copied().collect();
+        for node in nodes {
+            self.send_next(node, false, host);
+        }
+        self.arm_resend(now, host);
+    }
+
+    pub(super) fn arm_resend(&self, now: Tick, host: &mut impl Host) {
+        let Role::Leading(leading) = &self.role else { return };
+        let waits = leading.peers.values().any(|peer| leading.is_waiting_for(peer));
+        match waits || leading.extending {
+            true => host.arm(Timer::Resend, now.plus_ms(RESEND_MS)),
+            false => host.disarm(Timer::Resend),
+        }
+    }
+
+    /// Sends a member what comes next, if there is anything, or if it must be.
+    pub(super) fn send_next(&mut self, node: NodeId, must: bool, host: &mut impl Host) {
+        let committed = self.committed;
+        let Role::Leading(leading) = &mut self.role else { return };
+        let question = leading.question;
+        let asks = leading.reads.iter().any(|read| read.question == question);
+        let idle = leading.next == committed.next();
+        let Some(peer) = leading.peers.get_mut(&node).filter(|peer| peer.up) else { return };
+        if peer.sent < self.entries.forgotten() {
+            return self.send_state(node, host);
+        }
+        let end = leading.next.min(Slot(peer.stands_at().0 + WINDOW).next());
+        let first = peer.sent.next();
+        let mut entries = Vec::new();
+        let mut bytes = 0;
+        for (slot, accepted) in self.entries.from(first).take_while(|(slot, _)| *slot < end) {
+            bytes += accepted.value.weight();
+            if bytes > MESSAGE_BYTES_MAX && !entries.is_empty() {
+                break;
+            }
+            entries.push(accepted.value.clone());
+            peer.sent = slot;
+        }
+        let is_news = peer.told < committed && idle;
+        let is_asked = asks && peer.answered < question;
+        if entries.is_empty() && !(must || is_news || is_asked) {
+            return;
+        }
+        peer.told = committed;
+        let body = Body::Accept { committed, first, entries, question };
+        host.send(node, Message::new(leading.ballot, body), Stamp::NONE);
+    }
+
+    /// The member lacks what was forgotten: the state instead, in pieces.
+    pub(super) fn send_state(&mut self, node: NodeId, host: &mut impl Host) {
+        let Some(snapshot) = &self.snapshot else { return };
+        let Role::Leading(leading) = &mut self.role else { return };
+        let Some(peer) = leading.peers.get_mut(&node) else { return };
+        let mut bytes = Vec::new();
+        snapshot.encode(&mut bytes);
+        let bytes = Bytes::from(bytes);
+        let total = bytes.len() as u64;
+        let mut offset = 0;
+        while offset < bytes.len() {
+            let piece = bytes.slice(offset..bytes.len().min(offset + MESSAGE_BYTES_MAX));
+            let body = Body::State {
+                through: snapshot.through,
+                offset: offset as u64,
+                total,
+                piece: piece.clone(),
+            };
+            host.send(node, Message::new(leading.ballot, body), Stamp::NONE);
+            offset += piece.len();
+        }
+        peer.sent = snapshot.through;
+        host.probe("paxos: a snapshot was sent");
+    }
+
+    /// A sign of life to all: there is a leader.
+    pub(in crate::log) fn greet_all(&mut self, now: Tick, host: &mut impl Host) {
+        let Role::Leading(leading) = &self.role else { return };
+        let nodes: Vec<NodeId> = leading.peers.keys().copied().collect();
+        nodes.into_iter().for_each(|node| self.send_next(node, true, host));
+        self.arm_resend(now, host);
+    }
+
+    /// The node can be reached again: it may not know who leads, or have missed something.
+    pub(in crate::log) fn greet(&mut self, now: Tick, node: NodeId, host: &mut impl Host) {
+        let committed = self.committed;
+        let Role::Leading(leading) = &mut self.role else { return };
+        let extending = leading.extending && !leading.promised.contains(&node);
+        let ballot = leading.ballot;
+        let Some(peer) = leading.peers.get_mut(&node) else { return };
+        peer.up = true;
+        peer.sent = peer.stands_at();
+        if extending {
+            let prepare = Message::new(ballot, Body::Prepare { committed });
+            host.send(node, prepare, Stamp::NONE);
+        }
+        self.send_next(node, true, host);
+        self.arm_resend(now, host);
+    }
+
+    /// Some were not heard of for a while.
+    pub(in crate::log) fn resend(&mut self, now: Tick, host: &mut impl Host) {
+        let Role::Leading(leading) = &mut self.role else { return };
+        let extending = leading.extending;
+        let promised = leading.promised.clone();
+        let ballot = leading.ballot;
+        let mut late = Vec::new();
+        for (node, peer) in &leading.peers {
+            if leading.is_waiting_for(peer) || (extending && !promised.contains(node)) {
+                late.push(*node);
+            }
+        }
+        let committed = self.committed;
+        for node in late {
+            if extending && !promised.contains(&node) {
+                let prepare = Message::new(ballot, Body::Prepare { committed });
+                host.send(node, prepare, Stamp::NONE);
+            }
+            if let Role::Leading(leading) = &mut self.role
+                && let Some(peer) = leading.peers.get_mut(&node)
+            {
+                peer.sent = peer.stands_at();
+            }
+            self.send_next(node, true, host);
+        }
+        self.arm_resend(now, host);
+    }
+}
