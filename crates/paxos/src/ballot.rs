@@ -137,6 +137,11 @@ impl Voters {
 
     /// Whether what these accepted is chosen.
     pub fn have_chosen(&self, accepted: &BTreeSet<NodeId>) -> bool {
-        accepted.intersection(&self.members).count() >= self.accept
+        self.have_chosen_if(|node| accepted.contains(&node))
+    }
+
+    /// The same, of those of whom it is true.
+    pub fn have_chosen_if(&self, accepted: impl Fn(NodeId) -> bool) -> bool {
+        self.members.iter().filter(|node| accepted(**node)).count() >= self.accept
     }
 }

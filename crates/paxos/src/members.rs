@@ -39,7 +39,12 @@ impl Members {
 
     /// Whether what these accepted is chosen.
     pub fn have_chosen(&self, accepted: &BTreeSet<NodeId>) -> bool {
-        self.all_voters().all(|voters| voters.have_chosen(accepted))
+        self.have_chosen_if(|node| accepted.contains(&node))
+    }
+
+    /// The same, of those of whom it is true.
+    pub fn have_chosen_if(&self, accepted: impl Fn(NodeId) -> bool) -> bool {
+        self.all_voters().all(|voters| voters.have_chosen_if(&accepted))
     }
 
     /// Whether the node votes.

@@ -56,6 +56,8 @@ pub(super) struct Leading {
     /// The last question that was asked.
     question: u64,
     reads: VecDeque<Reading>,
+    /// A timer runs, after which is looked who has not answered.
+    resends: bool,
     /// What was forwarded, by whom: a message that comes twice asks once.
     forwarded: BTreeMap<(NodeId, u64), Forwarded>,
 }
@@ -91,6 +93,7 @@ impl Leading {
             farewell: None,
             question: 0,
             reads: VecDeque::new(),
+            resends: false,
             forwarded: BTreeMap::new(),
         }
     }
@@ -123,16 +126,16 @@ impl Leading {
         }
     }
 
-    /// What each member has on its disk.
-    fn acked(&self, id: NodeId, slot: Slot) -> BTreeSet<NodeId> {
-        let peers =
-            self.peers.iter().filter(|(_, peer)| peer.acked >= Some(slot)).map(|(node, _)| *node);
-        peers.chain((self.synced >= slot).then_some(id)).collect()
+    /// Whether a member has everything up to a slot on its disk.
+    fn has(&self, id: NodeId, node: NodeId, slot: Slot) -> bool {
+        match node == id {
+            true => self.synced >= slot,
+            false => self.peers.get(&node).is_some_and(|peer| peer.acked >= Some(slot)),
+        }
     }
 
-    fn answered(&self, id: NodeId, question: u64) -> BTreeSet<NodeId> {
-        let peers = self.peers.iter().filter(|(_, peer)| peer.answered >= question);
-        peers.map(|(node, _)| *node).chain([id]).collect()
+    fn has_answered(&self, id: NodeId, node: NodeId, question: u64) -> bool {
+        node == id || self.peers.get(&node).is_some_and(|peer| peer.answered >= question)
     }
 
     fn is_waiting_for(&self, peer: &Peer) -> bool {
@@ -185,10 +188,12 @@ impl<S: StateMachine> Replica<S> {
         None
     }
 
-    /// Proposes what there is, and sends what was not sent.
-    pub(super) fn pump(&mut self, now: Tick, host: &mut impl Host) {
+    /// Proposes what there is, if anything may be proposed, and sends it. `false`: there was nothing.
+    pub(super) fn pump(&mut self, now: Tick, host: &mut impl Host) -> bool {
+        let mut is_new = false;
         while let Some(entry) = self.next_entry() {
-            let Role::Leading(leading) = &mut self.role else { return };
+            is_new = true;
+            let Role::Leading(leading) = &mut self.role else { return true };
             let slot = leading.next;
             if matches!(entry, Entry::Members(_)) {
                 leading.barrier = Some(slot);
@@ -196,11 +201,14 @@ impl<S: StateMachine> Replica<S> {
             leading.next = slot.next();
             let (ballot, committed) = (leading.ballot, self.committed);
             let stamp = self.accept_next(ballot, entry, committed, host);
-            let Role::Leading(leading) = &mut self.role else { return };
+            let Role::Leading(leading) = &mut self.role else { return true };
             leading.unsynced.push_back((stamp, slot));
         }
-        self.ask_question();
-        self.send_all(now, host);
+        is_new |= self.ask_question();
+        if is_new {
+            self.send_all(now, host);
+        }
+        is_new
     }
 
     /// What the next slot is to decide, if it may be proposed.
@@ -255,6 +263,7 @@ impl<S: StateMachine> Replica<S> {
         // It may know of more that is chosen than what was proposed again so far.
         let through = through.min(Slot(leading.next.0 - 1));
         let Some(peer) = leading.peers.get_mut(&from) else { return };
+        peer.is_moving |= Some(through) > peer.acked || question > peer.answered;
         peer.answered = peer.answered.max(question);
         let is_behind = peer.acked.is_none() || Some(through) < peer.acked;
         peer.acked = peer.acked.max(Some(through));
@@ -263,7 +272,10 @@ impl<S: StateMachine> Replica<S> {
         }
         self.commit_as_leader(now, host);
         self.answer_reads(host);
-        self.pump(now, host);
+        if !self.pump(now, host) {
+            self.send_next(from, false, host);
+            self.arm_resend(now, host);
+        }
     }
 
     /// Whatever a quorum has on its disks is chosen.
@@ -290,14 +302,17 @@ impl<S: StateMachine> Replica<S> {
         if self.committed > before {
             self.answer_reads(host);
             self.snapshot_if_due(host);
-            self.pump(now, host);
+            if !self.pump(now, host) {
+                self.send_all(now, host); // They have not heard that it is chosen.
+            }
         }
     }
 
     fn is_next_chosen(&self) -> bool {
         let slot = self.committed.next();
         let Role::Leading(leading) = &self.role else { return false };
-        slot < leading.next && self.members.have_chosen(&leading.acked(self.id, slot))
+        let has = |node| leading.has(self.id, node, slot);
+        slot < leading.next && self.members.have_chosen_if(has)
     }
 
     /// A leader that can't reach enough of the others leads nobody.

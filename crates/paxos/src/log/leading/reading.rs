@@ -35,14 +35,14 @@ impl<S: StateMachine> Replica<S> {
         None
     }
 
-    /// One question at a time, for all reads that came since the last.
-    pub(super) fn ask_question(&mut self) {
-        let Role::Leading(leading) = &mut self.role else { return };
+    /// One question at a time, for all reads that came since the last. Whether there is a new one.
+    pub(super) fn ask_question(&mut self) -> bool {
+        let Role::Leading(leading) = &mut self.role else { return false };
         let first = leading.reads.front().map(|read| read.question);
         let last = leading.reads.back().map(|read| read.question);
-        if first == last && last > Some(leading.question) {
-            leading.question += 1;
-        }
+        let is_due = first == last && last > Some(leading.question);
+        leading.question += u64::from(is_due);
+        is_due
     }
 
     /// Answers what a quorum has confirmed, and what it may be answered from is applied.
@@ -52,9 +52,9 @@ impl<S: StateMachine> Replica<S> {
             let id = self.id;
             let Role::Leading(leading) = &mut self.role else { return };
             let Some(read) = leading.reads.front() else { return };
-            let answered = leading.answered(id, read.question);
+            let answered = |node| leading.has_answered(id, node, read.question);
             let confirmed =
-                self.members.have_chosen(&answered) || planted!("a read without a round");
+                self.members.have_chosen_if(answered) || planted!("a read without a round");
             if leading.extending || read.at > committed || !confirmed {
                 return;
             }

@@ -21,11 +21,14 @@ pub(super) struct Peer {
     /// The last question that it has answered.
     pub(super) answered: u64,
     pub(super) up: bool,
+    /// It has come farther since the last look at who has not.
+    pub(super) is_moving: bool,
 }
 
 impl Peer {
     pub(super) fn new(known: Slot, up: bool) -> Peer {
-        Peer { base: known, acked: None, sent: known, told: Slot(0), answered: 0, up }
+        let (sent, told) = (known, Slot(0));
+        Peer { base: known, acked: None, sent, told, answered: 0, up, is_moving: false }
     }
 
     /// It is sent what comes after this.
@@ -45,12 +48,14 @@ impl<S: StateMachine> Replica<S> {
         self.arm_resend(now, host);
     }
 
-    pub(super) fn arm_resend(&self, now: Tick, host: &mut impl Host) {
-        let Role::Leading(leading) = &self.role else { return };
+    /// One timer at a time, and not moved by what comes meanwhile.
+    pub(super) fn arm_resend(&mut self, now: Tick, host: &mut impl Host) {
+        let Role::Leading(leading) = &mut self.role else { return };
         let waits = leading.peers.values().any(|peer| leading.is_waiting_for(peer));
-        match waits || leading.extending {
-            true => host.arm(Timer::Resend, now.plus_ms(RESEND_MS)),
-            false => host.disarm(Timer::Resend),
+        if !leading.resends && (waits || leading.extending) {
+            leading.resends = true;
+            leading.peers.values_mut().for_each(|peer| peer.is_moving = false);
+            host.arm(Timer::Resend, now.plus_ms(RESEND_MS));
         }
     }
 
@@ -137,31 +142,32 @@ impl<S: StateMachine> Replica<S> {
         self.arm_resend(now, host);
     }
 
-    /// Some were not heard of for a while.
+    /// Some may not have come farther for a while: they are sent again what they have not acknowledged.
     pub(in crate::log) fn resend(&mut self, now: Tick, host: &mut impl Host) {
-        let Role::Leading(leading) = &mut self.role else { return };
-        let extending = leading.extending;
-        let promised = leading.promised.clone();
-        let ballot = leading.ballot;
-        let mut late = Vec::new();
-        for (node, peer) in &leading.peers {
-            if leading.is_waiting_for(peer) || (extending && !promised.contains(node)) {
-                late.push(*node);
-            }
-        }
         let committed = self.committed;
-        for node in late {
-            if extending && !promised.contains(&node) {
+        let Role::Leading(leading) = &mut self.role else { return };
+        leading.resends = false;
+        let (ballot, extending) = (leading.ballot, leading.extending);
+        let silent = |node: &NodeId| extending && !leading.promised.contains(node);
+        let late = |(node, peer): &(&NodeId, &Peer)| {
+            silent(node) || (leading.is_waiting_for(peer) && !peer.is_moving)
+        };
+        let late = leading.peers.iter().filter(late).map(|(node, _)| (*node, silent(node)));
+        for (node, silent) in late.collect::<Vec<_>>() {
+            if silent {
                 let prepare = Message::new(ballot, Body::Prepare { committed });
                 host.send(node, prepare, Stamp::NONE);
             }
-            if let Role::Leading(leading) = &mut self.role
-                && let Some(peer) = leading.peers.get_mut(&node)
-            {
-                peer.sent = peer.stands_at();
-            }
+            self.send_again(node);
             self.send_next(node, true, host);
         }
         self.arm_resend(now, host);
+    }
+
+    fn send_again(&mut self, node: NodeId) {
+        let Role::Leading(leading) = &mut self.role else { return };
+        if let Some(peer) = leading.peers.get_mut(&node) {
+            peer.sent = peer.stands_at();
+        }
     }
 }
