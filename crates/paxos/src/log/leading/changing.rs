@@ -79,6 +79,9 @@ impl<S: StateMachine> Replica<S> {
             return;
         }
         leading.farewell = None;
+        // Who is out has been told by now, or asks.
+        let everybody = self.members.everybody();
+        leading.peers.retain(|node, _| everybody.contains(node));
         self.change_is_over(host);
         if !self.members.is_voter(self.id) {
             self.resign(now, host);

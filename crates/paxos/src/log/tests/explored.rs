@@ -144,5 +144,5 @@ fn a_group_moves_while_it_writes_and_crashes() {
 #[test]
 fn a_member_is_replaced_and_the_leader_changes() {
     let group = group(3, 2, Budget { timers: 2, ..Budget::default() });
-    assert_eq!(complete(group.request(A, voters(&[1, 2]))), 18_458);
+    assert_eq!(complete(group.request(A, voters(&[1, 2]))), 18_432);
 }
