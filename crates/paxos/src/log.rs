@@ -84,7 +84,7 @@ pub struct Slot(pub u64);
 impl Slot {
     /// The next one.
     pub fn next(self) -> Slot {
-        Slot(self.0 + 1)
+        Slot(self.0.saturating_add(1))
     }
 }
 
@@ -113,6 +113,11 @@ pub const WAITING_MS: u64 = 5_000;
 pub const ELECTION_MS: u64 = 150;
 /// What was not answered is sent again.
 pub const RESEND_MS: u64 = 200;
+
+/// A ballot that is by so many rounds above all that is known is none: to promise it would leave no room above.
+pub const ROUNDS_AHEAD_MAX: u64 = 1 << 32;
+/// No log comes so far: a slot above is a mistake or a lie.
+pub const SLOT_MAX: Slot = Slot(1 << 62);
 
 /// What is replicated. The same commands in the same order give the same state and the same answers, everywhere.
 pub trait StateMachine: Clone + Eq + std::hash::Hash + std::fmt::Debug {

@@ -127,8 +127,7 @@ impl<S: StateMachine> Replica<S> {
         if matches!(self.role, Role::Leading(_)) || self.leader_ballot().is_some() {
             return;
         }
-        for (accepted, slot) in entries.into_iter().zip(first.0..) {
-            let slot = Slot(slot);
+        for (accepted, slot) in entries.into_iter().zip((first.0..).map(Slot)) {
             if slot != self.committed.next() {
                 continue;
             }

@@ -231,6 +231,36 @@ impl Body {
         }
     }
 
+    /// The highest ballot that it names, beside the message's own.
+    pub(super) fn highest_ballot(&self) -> Ballot {
+        match self {
+            Body::Refuse { promised } => *promised,
+            Body::Chosen { entries, .. } => {
+                entries.iter().map(|entry| entry.ballot).max().unwrap_or_default()
+            }
+            Body::Promise { tail, .. } => {
+                tail.iter().map(|(_, entry)| entry.ballot).max().unwrap_or_default()
+            }
+            _ => Ballot::NONE,
+        }
+    }
+
+    /// The highest slot that it names, as far as slots are not counted on from it.
+    pub(super) fn highest_slot(&self) -> Slot {
+        match self {
+            Body::Canvass { committed }
+            | Body::Prepare { committed }
+            | Body::Enquire { committed } => *committed,
+            Body::Promise { committed, tail } => {
+                tail.last().map_or(*committed, |(slot, _)| *slot.max(committed))
+            }
+            Body::Accept { committed, first, .. } => *committed.max(first),
+            Body::Accepted { through, .. } | Body::State { through, .. } => *through,
+            Body::Chosen { first, .. } => *first,
+            _ => Slot(0),
+        }
+    }
+
     fn encode(&self, out: &mut Vec<u8>) {
         match self {
             Body::Canvass { committed }

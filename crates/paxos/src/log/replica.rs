@@ -12,7 +12,7 @@ use super::entry::Entry;
 use super::leading::Leading;
 use super::message::{Body, Message};
 use super::stored::{Snapshot, Stored, Write};
-use super::{Host, Slot, StateMachine, Timer};
+use super::{Host, ROUNDS_AHEAD_MAX, SLOT_MAX, Slot, StateMachine, Timer};
 use crate::ballot::Ballot;
 use crate::members::Members;
 use crate::synod::Promised;
@@ -209,6 +209,11 @@ impl<S: StateMachine> Replica<S> {
     /// A message from another member.
     pub fn receive(&mut self, now: Tick, from: NodeId, message: Message, host: &mut impl Host) {
         let Message { ballot, body } = message;
+        let rounds_max = self.promised.ballot().round.saturating_add(ROUNDS_AHEAD_MAX);
+        let highest = ballot.max(body.highest_ballot());
+        if highest.round > rounds_max || body.highest_slot() > SLOT_MAX {
+            return host.probe("paxos: a message that can't be was refused");
+        }
         match body {
             Body::Canvass { committed } => self.hear_canvass(now, from, ballot, committed, host),
             Body::Support => self.hear_support(now, from, ballot, host),

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use ombak_base::{ClientId, NodeId, Stamp, Tick};
 
 use super::{Journal, command};
-use crate::ballot::Voters;
-use crate::log::{Ask, Host, Message, Outcome, Replica, Stored, Timer, Write};
+use crate::ballot::{Ballot, Voters};
+use crate::log::{Ask, Body, Entry, Host, Message, Outcome, Replica, Slot, Stored, Timer, Write};
 use crate::members::Members;
+use crate::synod::Accepted;
 
 const A: NodeId = NodeId(0);
 const B: NodeId = NodeId(1);
@@ -151,6 +153,45 @@ pub fn the_power_goes_after_a_promise() {
     cast.sync(C);
     cast.pass(C, B);
     cast.check_journals();
+}
+
+/// A ballot or a slot from the end of all numbers: to take it up would leave no room for what comes.
+#[test]
+fn what_can_not_be_is_refused_and_changes_nothing() {
+    let far = Ballot { round: u64::MAX, proposer: A };
+    let near = Ballot { round: 1, proposer: A };
+    let most = Slot(u64::MAX);
+    let accept = |first, committed| Body::Accept {
+        committed,
+        first,
+        entries: vec![Entry::Nothing, Entry::Nothing],
+        question: 0,
+    };
+    let accepted = Accepted { ballot: near, value: Entry::Nothing };
+    for (ballot, body) in [
+        (far, Body::Canvass { committed: Slot(0) }),
+        (far, Body::Prepare { committed: Slot(0) }),
+        (far, accept(Slot(1), Slot(0))),
+        (near, Body::Canvass { committed: most }),
+        (near, Body::Prepare { committed: most }),
+        (near, Body::Enquire { committed: most }),
+        (near, accept(most, Slot(0))),
+        (near, accept(Slot(1), most)),
+        (near, Body::Chosen { first: most, entries: vec![accepted.clone(), accepted.clone()] }),
+        (far, Body::Refuse { promised: far }),
+        (
+            near,
+            Body::Chosen { first: Slot(1), entries: vec![Accepted { ballot: far, ..accepted }] },
+        ),
+        (near, Body::State { through: most, offset: 0, total: 0, piece: Bytes::new() }),
+    ] {
+        let mut cast = Cast::new();
+        let before = cast.0[&B].0.clone();
+        let message = Message { ballot, body };
+        cast.with(B, |replica, desk| replica.receive(NOW, A, message.clone(), desk));
+        assert_eq!(cast.0[&B].0, before, "{message:?}");
+        assert!(cast.0[&B].1.stored.is_empty() && cast.0[&B].1.sent.is_empty(), "{message:?}");
+    }
 }
 
 #[test]
