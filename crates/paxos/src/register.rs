@@ -212,6 +212,7 @@ impl Operation {
     /// Begins from what the last change of this proposer left: phase 1 is done.
     pub fn begin_from(&mut self, hold: Hold) -> Step {
         self.try_with(hold.ballot);
+        // All of them report the same: in which ballot is of no account.
         let last = Accepted { ballot: Ballot::NONE.next(self.me), value: hold.value };
         let mut step = None;
         for node in hold.promised {

@@ -64,7 +64,7 @@ impl<S: StateMachine> Replica<S> {
         let committed = self.committed;
         let Role::Leading(leading) = &mut self.role else { return };
         let question = leading.question;
-        let asks = leading.reads.iter().any(|read| read.question == question);
+        let asks = leading.reads.front().is_some_and(|read| read.question <= question);
         let idle = leading.next == committed.next();
         let Some(peer) = leading.peers.get_mut(&node).filter(|peer| peer.up) else { return };
         if peer.sent < self.entries.forgotten() {
