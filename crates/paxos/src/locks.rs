@@ -132,6 +132,7 @@ mod snapshot;
 mod turn;
 mod wire;
 
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use answer::{Answer, Bound, Notice, Refused, SessionState};
@@ -152,7 +153,7 @@ use turn::Turn;
 ///
 /// Call order: [`apply`](LockManager::apply) with each command of the log, in its order, once. Everything else only looks. A
 /// snapshot is its [`Wire`](ombak_base::Wire) encoding.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
 pub struct LockManager {
     now: LogTime,
     /// The last fencing token given. One counter for all resources, so that it outlives each of them.
@@ -168,7 +169,7 @@ pub struct LockManager {
 }
 
 /// What ends at a deadline.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 enum Due {
     Session(SessionId),
     /// What this lock waits for.

@@ -24,7 +24,7 @@ const SCAN_ENTRIES_MAX: u32 = 256;
 const SCAN_BYTES_MAX: u32 = 4 * 1024 * 1024;
 
 /// How a member is set up.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Setup {
     /// Who it is.
     pub id: NodeId,
@@ -37,7 +37,7 @@ pub struct Setup {
 }
 
 /// One group's replica on one node.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Member<S> {
     setup: Setup,
     phase: Phase<S>,
@@ -46,7 +46,7 @@ pub struct Member<S> {
     kept: Option<(Slot, Slot)>,
 }
 
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 enum Phase<S> {
     /// What is stored is being read.
     Reading(log::Stored, S),
@@ -57,7 +57,7 @@ enum Phase<S> {
 }
 
 /// Who is heard of.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
 struct Liveness {
     connected: BTreeSet<NodeId>,
     heard: BTreeMap<NodeId, Tick>,
@@ -65,7 +65,7 @@ struct Liveness {
 }
 
 /// What members say to each other.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub enum Telling {
     /// I live.
     Beat,

@@ -54,7 +54,9 @@ pub struct Accepted<V> {
 
 /// What an acceptor has promised: that it takes no part in lower ballots. All that makes Paxos safe on an acceptor's side
 /// is here; how many values hang on one promise is nobody's business: one ([`Acceptor`]), or a whole log.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize,
+)]
 pub struct Promised(Ballot);
 
 /// The acceptor has promised a higher ballot.
@@ -97,7 +99,7 @@ impl Promised {
 }
 
 /// One acceptor's memory. All of it must be on disk before anybody is told.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Acceptor<V> {
     promised: Promised,
     accepted: Option<Accepted<V>>,
@@ -155,7 +157,7 @@ impl<V: Clone + PartialEq> Acceptor<V> {
 }
 
 /// One ballot of a proposer: the value that it may propose, and who has agreed.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Proposer<V> {
     ballot: Ballot,
     promised: BTreeSet<NodeId>,

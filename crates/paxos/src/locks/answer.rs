@@ -1,5 +1,6 @@
 //! What sessions are told.
 
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 use super::limits::{
@@ -10,7 +11,7 @@ use super::{LockId, LogTime, Mode, SessionId, Token, ValueBlock, WaitsFor};
 
 /// What comes out of the machine. Every replica produces the same ones in the same order; the one that has the client
 /// sends it. A notice can get lost like any message: nothing rests on its arrival.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub enum Notice {
     /// What became of a request. One that was told to wait is answered a second time.
     Answer {
@@ -50,7 +51,7 @@ pub enum Notice {
 }
 
 /// What became of a session.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub enum SessionState {
     /// It lives at least until then.
     Live {
@@ -66,7 +67,7 @@ pub enum SessionState {
 }
 
 /// What became of a request.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub enum Answer {
     /// The lock is held.
     Granted {
@@ -89,7 +90,7 @@ pub enum Answer {
 }
 
 /// Something of which there is so much already that no more fits.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub enum Bound {
     /// [`SESSIONS_MAX`].
     Sessions,
@@ -102,7 +103,7 @@ pub enum Bound {
 }
 
 /// Why a request is not granted. Each variant is one that a caller does something else about.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub enum Refused {
     /// The session never was, was closed or has expired. Everything that it held is lost.
     NoSession,

@@ -1,9 +1,10 @@
 //! What is written into the log for the lock manager.
 
 use super::{Mode, Path, SessionId, Value};
+use serde::{Deserialize, Serialize};
 
 /// One entry of the log. Each says at which [`LogTime`](super::LogTime) it was proposed, beside the command.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub enum Command {
     /// Begins a session, or renews the one of that name with a new lease. No harm in sending it twice; but a copy that
     /// comes when the session is over begins one that nobody uses, and that ends with its lease.
@@ -45,7 +46,7 @@ pub enum Command {
 }
 
 /// What a session asks for.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub enum Request {
     /// A new lock; it is called by the number of this request.
     Lock {
@@ -86,7 +87,7 @@ pub enum Request {
 }
 
 /// What becomes of a request that cannot be granted at once.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub enum Wait {
     /// It is refused (`NOQUEUE`).
     No,

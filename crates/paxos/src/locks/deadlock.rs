@@ -23,6 +23,7 @@
 //! that closed the circle. It is refused; what its session holds, it keeps. Then the search begins again, for one request
 //! can close several circles.
 
+use serde::{Deserialize, Serialize};
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -36,7 +37,7 @@ use super::{LockId, LockManager, Mode, Notice, Path, Refused, SessionId};
 const LOOKS_MAX: usize = 64;
 
 /// An edge of the graph: a request that waits, and a lock that it waits for.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub struct WaitsFor {
     /// The lock that is not granted, or not converted.
     pub waiter: LockId,
@@ -47,7 +48,7 @@ pub struct WaitsFor {
 }
 
 /// Why one request waits for another lock.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub enum Why {
     /// That lock is held in a mode that does not go together with the one wanted.
     Held,

@@ -1,5 +1,6 @@
 //! What a resource keeps, to turn away whoever had a lock on it once.
 
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 use super::{Mode, Token};
@@ -10,14 +11,14 @@ use super::{Mode, Token};
 /// Who holds the lock always passes. Once it has passed, nobody does any more whose lock was granted before, in a mode that
 /// does not go together with that one. Where locks are taken in EX only, this is the one number of the textbook; with shared
 /// locks one would not do, for of two that hold PR neither is late.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
 pub struct Fence {
     /// The largest token that has passed in each mode, in the order of [`Mode::ALL`].
     pub passed: [Token; Mode::ALL.len()],
 }
 
 /// The lock is another's by now.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Late {
     /// Of the lock that was shown.
     pub shown: Token,

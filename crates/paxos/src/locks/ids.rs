@@ -1,9 +1,10 @@
 //! What sessions, locks, moments and grants are called.
 
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// A moment, in microseconds, as the log has it: whoever leads writes it into each command. It is nobody's clock.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub struct LogTime(pub u64);
 
 impl LogTime {
@@ -25,7 +26,7 @@ impl fmt::Debug for LogTime {
 }
 
 /// A client, for as long as it shows that it lives. Chosen by the client, at random, and never used again.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub struct SessionId(pub u128);
 
 impl fmt::Debug for SessionId {
@@ -42,7 +43,7 @@ impl fmt::Display for SessionId {
 
 /// A lock, by the number of the command that asked for it. A client thus knows what its lock is called before it is
 /// answered, and may send the next command without having heard of the last.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub struct LockId {
     /// Whose it is.
     pub session: SessionId,
@@ -63,7 +64,7 @@ impl fmt::Display for LockId {
 }
 
 /// A fencing token: of two grants, the later has the larger one.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub struct Token(pub u64);
 
 impl fmt::Debug for Token {

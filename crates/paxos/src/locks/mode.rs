@@ -1,9 +1,10 @@
 //! The six modes, and which of them go together.
 
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// What a holder may do with a resource, and what it lets others do at the same time.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub enum Mode {
     /// Null: nothing. Keeps a place, and keeps the resource and its value block alive.
     NL,
@@ -56,7 +57,7 @@ impl fmt::Display for Mode {
 
 /// How often each mode occurs: enough to know in six steps whether one more goes together with all of them, however many
 /// they are.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Modes([u32; 6]);
 
 impl Modes {

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 use super::limits::{PATH_BYTES_MAX, PATH_DEPTH_MAX, VALUE_BYTES_MAX};
 
@@ -10,7 +11,7 @@ use super::limits::{PATH_BYTES_MAX, PATH_DEPTH_MAX, VALUE_BYTES_MAX};
 /// contain it.
 ///
 /// Kept as each name with its length in front, so that a path is one small shared buffer.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Path(Bytes);
 
 /// A name that cannot be one.
@@ -115,7 +116,7 @@ impl fmt::Debug for Path {
 }
 
 /// What a value block holds: at most [`VALUE_BYTES_MAX`] bytes.
-#[derive(Clone, PartialEq, Eq, Hash, Default)]
+#[derive(Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub struct Value(Bytes);
 
 /// More than [`VALUE_BYTES_MAX`] bytes.
@@ -155,7 +156,7 @@ impl fmt::Debug for Value {
 
 /// A few bytes that travel with the locks of a resource: its holders tell each other by them, without a disk, what they
 /// would else have to look up (a version, a length, where the newest copy is).
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct ValueBlock {
     /// What was written last.
     pub value: Value,

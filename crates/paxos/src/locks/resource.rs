@@ -4,16 +4,19 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 
 use ombak_base::planted;
+use serde::{Deserialize, Serialize};
 
 use super::mode::Modes;
 use super::{LockId, Mode, ValueBlock};
 
 /// A place in a queue. One counter gives them out for all resources, so places also say which of two requests is younger.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize,
+)]
 pub(super) struct Place(pub(super) u64);
 
 /// A request in a queue.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub(super) struct Queued {
     pub(super) lock: LockId,
     /// Wanted.
@@ -23,7 +26,7 @@ pub(super) struct Queued {
 }
 
 /// First come, first served.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
 struct Queue {
     places: BTreeMap<Place, Queued>,
     /// The modes wanted, counted.
@@ -65,7 +68,7 @@ impl Queue {
 }
 
 /// The three queues of VMS: granted, which is not one; converting; waiting.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Resource {
     pub(super) value: ValueBlock,
     pub(super) granted: BTreeMap<LockId, Mode>,

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use ombak_base::{DecodeError, Reader, Wire, put_bytes, put_varint};
+use serde::{Deserialize, Serialize};
 
 use super::{Command, LockManager, LogTime, Notice};
 use crate::log::{Slot, StateMachine};
@@ -12,7 +13,7 @@ const BYTES_MAX: usize = 256 * 1024 * 1024;
 
 /// A lock manager as a [`StateMachine`]: each command comes with its time ([`LockService::command`]), and is answered with
 /// what is to be said of it ([`LockService::notices`]). A query is answered with the snapshot of the whole manager.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
 pub struct LockService {
     manager: LockManager,
 }

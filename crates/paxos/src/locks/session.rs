@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ombak_base::planted;
+use serde::{Deserialize, Serialize};
 
 use super::limits::ANSWERS_MAX;
 use super::resource::{Place, Queued};
 use super::{Answer, LockId, LogTime, Mode, Path, Refused, Token};
 
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub(super) struct Session {
     pub(super) lease_us: u64,
     /// The first tick from here on ends it.
@@ -73,7 +74,7 @@ impl Session {
 }
 
 /// A lock of a session: held, or waiting, or both, which is a conversion.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Lock {
     /// On what.
     pub path: Path,
@@ -90,7 +91,7 @@ pub struct Lock {
 }
 
 /// A mode that is held.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Held {
     /// How.
     pub mode: Mode,
@@ -101,7 +102,7 @@ pub struct Held {
 }
 
 /// A mode that is waited for.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Wanted {
     /// How.
     pub mode: Mode,

@@ -1,6 +1,7 @@
 //! What clients of this node ask: to the leader with it, and with the answer to them. Nobody waits for ever.
 
 use ombak_base::{ClientId, NodeId, Stamp, Tick};
+use serde::{Deserialize, Serialize};
 
 use super::message::{Ask, Body, Message};
 use super::replica::{Replica, Role};
@@ -10,7 +11,7 @@ use super::{
 use crate::ballot::Ballot;
 
 /// A request that waits for a leader.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub(super) struct Waiting {
     pub(super) client: ClientId,
     pub(super) ask: Ask,
@@ -18,7 +19,7 @@ pub(super) struct Waiting {
 }
 
 /// Who asked.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub(super) enum Asker {
     Client(ClientId),
     Node { node: NodeId, life: u64, ticket: u64 },

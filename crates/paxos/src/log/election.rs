@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ombak_base::{NodeId, Stamp, Tick, always, planted};
+use serde::{Deserialize, Serialize};
 
 use super::entry::Entry;
 use super::leading::Leading;
@@ -17,7 +18,7 @@ use crate::ballot::Ballot;
 use crate::synod::{Accepted, Outbid};
 
 /// Phase 1 under way.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub(super) struct Preparing {
     pub ballot: Ballot,
     pub promised: BTreeSet<NodeId>,
@@ -27,7 +28,7 @@ pub(super) struct Preparing {
 }
 
 /// What was reported of slots that are not known to be chosen: of each, what was accepted in the highest ballot.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Found(BTreeMap<Slot, Accepted<Entry>>);
 
 impl Found {

@@ -1,5 +1,6 @@
 //! The entries that a replica has accepted, from the first that it has not forgotten.
 
+use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 
 use super::Slot;
@@ -7,7 +8,7 @@ use super::entry::Entry;
 use crate::synod::Accepted;
 
 /// Entries of consecutive slots.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Entries {
     /// Everything up to here was forgotten: a snapshot has it.
     forgotten: Slot,

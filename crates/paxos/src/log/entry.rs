@@ -2,12 +2,13 @@
 
 use bytes::Bytes;
 use ombak_base::{DecodeError, Reader, put_bytes, put_varint};
+use serde::{Deserialize, Serialize};
 
 use super::Slot;
 use crate::members::Members;
 
 /// What a slot decides.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub enum Entry {
     /// Nothing: the slot had to be closed.
     Nothing,
@@ -18,7 +19,7 @@ pub enum Entry {
 }
 
 /// Commands that are decided together, in one piece of memory.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Batch {
     count: u32,
     /// Each with its length in front.
@@ -32,7 +33,7 @@ impl std::fmt::Debug for Batch {
 }
 
 /// A change of members.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Change {
     /// The entry that made the members that this one changes. If there has been another since, this one is void.
     pub after: Slot,
@@ -41,7 +42,7 @@ pub struct Change {
 }
 
 /// Gathers commands.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
 pub struct Gathering {
     count: u32,
     bytes: Vec<u8>,

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
 use ombak_base::{NodeId, Stamp, Tick, always, planted};
+use serde::{Deserialize, Serialize};
 
 use super::clients::Asker;
 use super::election::Found;
@@ -25,7 +26,7 @@ use reading::Reading;
 use sending::Peer;
 
 /// What a leader keeps.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub(super) struct Leading {
     pub ballot: Ballot,
     promised: BTreeSet<NodeId>,

@@ -21,6 +21,7 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use ombak_base::{DecodeError, NodeId, Reader, Wire, put_bytes, put_varint};
+use serde::{Deserialize, Serialize};
 
 use super::entry::Entry;
 use super::{Outcome, Slot};
@@ -31,7 +32,7 @@ use crate::synod::Accepted;
 const VERSION: u8 = 1;
 
 /// What replicas of a group say to each other. Each message names a ballot.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Message {
     /// Whose doing it is.
     pub ballot: Ballot,
@@ -40,7 +41,7 @@ pub struct Message {
 }
 
 /// See [`Message`].
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub enum Body {
     /// Would you promise this ballot? Nothing is promised yet.
     Canvass {
@@ -133,7 +134,7 @@ pub enum Body {
 }
 
 /// What can be asked of a group.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub enum Ask {
     /// Decide this command, apply it, and answer with what the state machine says.
     Propose(Bytes),

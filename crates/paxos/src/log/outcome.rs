@@ -2,11 +2,12 @@
 
 use bytes::Bytes;
 use ombak_base::{DecodeError, Reader, put_bytes, put_varint};
+use serde::{Deserialize, Serialize};
 
 use super::Slot;
 
 /// What became of a request.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub enum Outcome {
     /// It was decided and applied; this is what the state machine said.
     Applied {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
 use ombak_base::{NodeId, Stamp, Tick, always, planted};
+use serde::{Deserialize, Serialize};
 
 use super::clients::{Asker, Waiting};
 use super::election::Preparing;
@@ -20,7 +21,7 @@ use crate::synod::Promised;
 /// One member of a group: acceptor, learner, and proposer if it leads.
 ///
 /// Call order: [`new`](Replica::new) from what is [`Stored`], [`start`](Replica::start) once, then whatever happens.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Replica<S> {
     pub(super) id: NodeId,
     pub(super) promised: Promised,
@@ -58,7 +59,7 @@ pub struct Replica<S> {
 }
 
 /// What a replica does besides accepting.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub(super) enum Role {
     /// Somebody leads, or is to be found.
     Following { leader: Option<Ballot> },

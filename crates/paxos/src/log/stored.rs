@@ -5,6 +5,7 @@
 
 use bytes::Bytes;
 use ombak_base::{DecodeError, Reader, put_bytes, put_varint};
+use serde::{Deserialize, Serialize};
 
 use super::Slot;
 use super::entry::Entry;
@@ -15,7 +16,7 @@ use crate::synod::Accepted;
 const VERSION: u8 = 1;
 
 /// Something to keep.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub enum Write {
     /// Replaces the last one.
     Promise(Ballot),
@@ -35,7 +36,7 @@ pub enum Write {
 }
 
 /// The state after a slot.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Snapshot {
     /// After this one.
     pub through: Slot,
@@ -48,7 +49,7 @@ pub struct Snapshot {
 }
 
 /// What was kept, as it is found at a start. Give it everything, in any order, and make a replica of it.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
 pub struct Stored {
     pub(super) promised: Ballot,
     pub(super) entries: std::collections::BTreeMap<Slot, Accepted<Entry>>,

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use ombak_base::{NodeId, Stamp, Tick};
+use serde::{Deserialize, Serialize};
 
 use super::super::clients::Asker;
 use super::super::entry::Change;
@@ -14,7 +15,7 @@ use crate::ballot::Voters;
 use crate::members::{LEARNERS_MAX, Members, VOTERS_MAX};
 
 /// A farewell is due, or was proposed.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub(super) enum Farewell {
     Due,
     Proposed,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use ombak_base::{Stamp, Tick, planted};
+use serde::{Deserialize, Serialize};
 
 use super::super::clients::Asker;
 use super::super::message::{Ask, Body, Message};
@@ -14,7 +15,7 @@ use crate::ballot::Ballot;
 pub(super) const LIVES_MAX: usize = 4096;
 
 /// What a member forwarded since it was started, and was not answered, as far as it has said.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Forwarded {
     /// Everything below was answered.
     pub(super) floor: u64,

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use ombak_base::planted;
+use serde::{Deserialize, Serialize};
 
 use super::super::clients::Asker;
 use super::super::replica::{Replica, Role};
@@ -11,7 +12,7 @@ use super::super::{Host, Outcome, Slot, StateMachine};
 pub(super) const READS_MAX: usize = 64 * 1024;
 
 /// A read that waits.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub(super) struct Reading {
     /// For answers to this question.
     pub(super) question: u64,

@@ -2,13 +2,14 @@
 
 use bytes::Bytes;
 use ombak_base::{NodeId, Stamp, Tick};
+use serde::{Deserialize, Serialize};
 
 use super::super::message::{Body, Message};
 use super::super::replica::{Replica, Role};
 use super::super::{Host, MESSAGE_BYTES_MAX, RESEND_MS, Slot, StateMachine, Timer, WINDOW};
 
 /// What is known of another member.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub(super) struct Peer {
     /// Where it is taken to stand until it has said so.
     pub(super) base: Slot,
