@@ -17,8 +17,6 @@ pub const BEAT_MS: u64 = 100;
 /// A member that was silent for so long is suspected.
 pub const SUSPECT_MS: u64 = 400;
 
-/// Where a member keeps its things.
-const HOME: Partition = Partition(0);
 const SCAN: Ticket = Ticket(0);
 const SCAN_ENTRIES_MAX: u32 = 256;
 const SCAN_BYTES_MAX: u32 = 4 * 1024 * 1024;
@@ -28,6 +26,8 @@ const SCAN_BYTES_MAX: u32 = 4 * 1024 * 1024;
 pub struct Setup {
     /// Who it is.
     pub id: NodeId,
+    /// The partition of the device in which it keeps its things. It is for nothing else.
+    pub home: Partition,
     /// Of a group that begins, the same on all of them. For one that joins: none.
     pub members: Members,
     /// A snapshot is taken after so many bytes of entries.
@@ -130,9 +130,9 @@ impl<S: StateMachine> Member<S> {
         }
     }
 
-    fn scan(from: Bytes) -> Scan {
+    fn scan(&self, from: Bytes) -> Scan {
         Scan {
-            partition: HOME,
+            partition: self.setup.home,
             from,
             to: Bytes::new(),
             entries_max: SCAN_ENTRIES_MAX,
@@ -159,7 +159,7 @@ impl<S: StateMachine> Member<S> {
             }
         }
         match chunk.next {
-            Some(from) => fx.scan(SCAN, Self::scan(from)),
+            Some(from) => fx.scan(SCAN, self.scan(from)),
             None => self.begin(now, fx),
         }
     }
@@ -187,8 +187,9 @@ impl<S: StateMachine> Member<S> {
         fx: &mut E,
         f: impl FnOnce(&mut Replica<S>, &mut Adaptor<'_, S, E>),
     ) {
+        let home = self.setup.home;
         if let Phase::Running(replica) = &mut self.phase {
-            f(replica, &mut Adaptor { fx, kept: &mut self.kept, state: Default::default() });
+            f(replica, &mut Adaptor { fx, kept: &mut self.kept, home, state: Default::default() });
         }
     }
 
@@ -258,7 +259,7 @@ impl<S: StateMachine> Machine for Member<S> {
                 if self.setup.beats {
                     fx.arm(Timer::Beat, tick.plus_ms(BEAT_MS));
                 }
-                fx.scan(SCAN, Self::scan(Bytes::new()));
+                fx.scan(SCAN, self.scan(Bytes::new()));
             }
             Event::Scanned { chunk: Ok(chunk), .. } => self.read(now, chunk, fx),
             Event::Scanned { chunk: Err(error), .. } => {
@@ -304,6 +305,7 @@ impl<S: StateMachine> Machine for Member<S> {
 struct Adaptor<'a, S, E> {
     fx: &'a mut E,
     kept: &'a mut Option<(Slot, Slot)>,
+    home: Partition,
     state: std::marker::PhantomData<S>,
 }
 
@@ -313,7 +315,7 @@ impl<S: StateMachine, E: Effects<Member<S>>> Adaptor<'_, S, E> {
         let Some((first, last)) = *self.kept else { return stamp };
         let mut slot = first;
         while slot <= through.min(last) {
-            stamp = self.fx.store(HOME, &key_of(slot), None);
+            stamp = self.fx.store(self.home, &key_of(slot), None);
             slot = slot.next();
         }
         *self.kept = (slot <= last).then_some((slot, last));
@@ -351,7 +353,7 @@ impl<S: StateMachine, E: Effects<Member<S>>> Host for Adaptor<'_, S, E> {
         let mut bytes = Vec::new();
         write.encode(&mut bytes);
         let entry = Stored { tag: 0, bytes: Bytes::from(bytes) };
-        let stamp = self.fx.store(HOME, &key, Some(entry));
+        let stamp = self.fx.store(self.home, &key, Some(entry));
         self.fx.await_durable(stamp);
         stamp
     }

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use ombak_base::{ClientId, NodeId};
+use ombak_base::{ClientId, NodeId, Partition};
 use ombak_sim::explore::{Budget, Cluster, ClusterState, Explorer, History, Outcome as Ended};
 
 use super::{Journal, command, number};
@@ -46,7 +46,8 @@ fn group(nodes: u32, founders: u32, budget: Budget) -> Group {
             true => founders.clone(),
             false => Members::new(Voters::majority([])),
         };
-        let setup = Setup { id, members, snapshot_every: usize::MAX, beats: false };
+        let setup =
+            Setup { id, home: Partition(0), members, snapshot_every: usize::MAX, beats: false };
         Member::new(setup, Journal::default())
     };
     Cluster::new(nodes, boot)

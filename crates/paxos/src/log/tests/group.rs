@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use ombak_base::{ClientId, NodeId, ShardId, Tick};
+use ombak_base::{ClientId, NodeId, Partition, ShardId, Tick};
 use ombak_sim::{
     Booted, Faults, Heard, LogDevice, LogWriter, Rng, SimDisk, SimFile, System, World, open_log,
 };
@@ -39,7 +39,8 @@ impl System for Group {
         let (devices, writer) = open_log(disk, 1).map_err(|error| error.to_string())?;
         let founders = self.founders.contains(&id).then(|| self.founders.clone());
         let members = Members::new(Voters::majority(founders.unwrap_or_default()));
-        let setup = Setup { id, members, snapshot_every: SNAPSHOT_EVERY, beats: true };
+        let setup =
+            Setup { id, home: Partition(0), members, snapshot_every: SNAPSHOT_EVERY, beats: true };
         let shards = devices
             .into_iter()
             .map(|device| (Member::new(setup.clone(), Journal::default()), device));
