@@ -16,5 +16,5 @@ pub mod register;
 pub mod synod;
 
 pub use ballot::{Ballot, Disjoint, Voters};
-pub use member::{BEAT_MS, Member, SUSPECT_MS, Setup, Telling, Timer};
+pub use member::{APPLIED_BYTES_MAX, Applied, BEAT_MS, Member, SUSPECT_MS, Setup, Telling, Timer};
 pub use members::{LEARNERS_MAX, Members, VOTERS_MAX};

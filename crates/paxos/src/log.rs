@@ -150,6 +150,16 @@ pub trait Host {
     fn choose(&mut self, n: u64) -> u64;
     /// Tells a client of this node what became of a request. Once for each.
     fn answer(&mut self, client: ClientId, outcome: Outcome);
+    /// Tells what the state machine said to a command, whoever asked for it. Every replica tells it of every command, in the order of
+    /// the log; before [`answer`](Host::answer), if it was asked for here. One slot can have several.
+    fn applied(&mut self, slot: Slot, answer: &Bytes) {
+        let _ = (slot, answer);
+    }
+    /// Tells that the state is that after a slot, and that no more is told of the commands up to there: it came from the disk, or from
+    /// a snapshot that the leader sent.
+    fn restored(&mut self, slot: Slot) {
+        let _ = slot;
+    }
     /// Says that an interesting place in the code was reached.
     fn probe(&mut self, name: &'static str);
 }

@@ -34,6 +34,29 @@ pub struct Setup {
     pub snapshot_every: usize,
     /// Whether members listen for each other. Without it they go by what the host says of connections.
     pub beats: bool,
+    /// Whether it collects what was applied, for [`Member::take_applied`].
+    pub watch: bool,
+}
+
+/// Bytes of what was applied that wait to be taken, each answer with what it takes besides. A step that brings more brings too much to
+/// be told one by one.
+pub const APPLIED_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// What happened to a member's state.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub enum Applied {
+    /// A command was applied, whoever asked for it.
+    Command {
+        /// Where it stands in the log, maybe with others.
+        slot: Slot,
+        /// What the state machine said.
+        answer: Bytes,
+    },
+    /// The state is that after this slot, and more is not told of what led to it.
+    Restored {
+        /// After this one.
+        slot: Slot,
+    },
 }
 
 /// One group's replica on one node.
@@ -44,6 +67,30 @@ pub struct Member<S> {
     liveness: Liveness,
     /// The first and the last entry that are stored.
     kept: Option<(Slot, Slot)>,
+    watched: Watched,
+}
+
+/// What was applied and is not taken yet.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
+struct Watched {
+    applied: Vec<Applied>,
+    bytes: usize,
+}
+
+impl Watched {
+    fn command(&mut self, slot: Slot, answer: &Bytes) {
+        self.bytes = self.bytes.saturating_add(answer.len() + size_of::<Applied>());
+        match self.bytes > APPLIED_BYTES_MAX {
+            true => self.restored(slot),
+            false => self.applied.push(Applied::Command { slot, answer: answer.clone() }),
+        }
+    }
+
+    /// What was told before says nothing any more about a state that is another one.
+    fn restored(&mut self, slot: Slot) {
+        self.applied.clear();
+        self.applied.push(Applied::Restored { slot });
+    }
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
@@ -111,7 +158,14 @@ impl<S: StateMachine> Member<S> {
             phase: Phase::Reading(log::Stored::default(), state),
             liveness: Liveness::default(),
             kept: None,
+            watched: Watched::default(),
         }
+    }
+
+    /// What was applied since it was called last, in order, if the [`Setup`] says that somebody watches. It is to be called after
+    /// every step.
+    pub fn take_applied(&mut self) -> Vec<Applied> {
+        std::mem::take(&mut self.watched).applied
     }
 
     /// The replica, once what is stored was read.
@@ -128,6 +182,12 @@ impl<S: StateMachine> Member<S> {
             Phase::Failed(why) => Some(why),
             _ => None,
         }
+    }
+
+    /// What was applied and is not taken yet.
+    #[cfg(test)]
+    pub(crate) fn applied(&self) -> &[Applied] {
+        &self.watched.applied
     }
 
     fn scan(&self, from: Bytes) -> Scan {
@@ -189,7 +249,9 @@ impl<S: StateMachine> Member<S> {
     ) {
         let home = self.setup.home;
         if let Phase::Running(replica) = &mut self.phase {
-            f(replica, &mut Adaptor { fx, kept: &mut self.kept, home, state: Default::default() });
+            let watched = self.setup.watch.then_some(&mut self.watched);
+            let kept = &mut self.kept;
+            f(replica, &mut Adaptor { fx, kept, home, watched, state: Default::default() });
         }
     }
 
@@ -306,6 +368,7 @@ struct Adaptor<'a, S, E> {
     fx: &'a mut E,
     kept: &'a mut Option<(Slot, Slot)>,
     home: Partition,
+    watched: Option<&'a mut Watched>,
     state: std::marker::PhantomData<S>,
 }
 
@@ -372,6 +435,18 @@ impl<S: StateMachine, E: Effects<Member<S>>> Host for Adaptor<'_, S, E> {
 
     fn answer(&mut self, client: ClientId, outcome: Outcome) {
         self.fx.reply(client, outcome, Stamp::NONE);
+    }
+
+    fn applied(&mut self, slot: Slot, answer: &Bytes) {
+        if let Some(watched) = &mut self.watched {
+            watched.command(slot, answer);
+        }
+    }
+
+    fn restored(&mut self, slot: Slot) {
+        if let Some(watched) = &mut self.watched {
+            watched.restored(slot);
+        }
     }
 
     fn probe(&mut self, name: &'static str) {

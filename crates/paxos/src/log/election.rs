@@ -138,7 +138,7 @@ impl<S: StateMachine> Replica<S> {
             }
             self.entries.set(slot, accepted.clone());
             self.store(Write::Entry { slot, accepted, committed: slot }, host);
-            self.apply_next(|_, _| {});
+            self.apply_next(|slot, answer| host.applied(slot, &answer));
             self.through = self.through.max(self.committed);
         }
         self.snapshot_if_due(host);

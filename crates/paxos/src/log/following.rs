@@ -127,7 +127,7 @@ impl<S: StateMachine> Replica<S> {
     fn commit_as_follower(&mut self, committed: Slot, host: &mut impl Host) {
         let known = committed.min(self.through);
         while self.committed < known {
-            self.apply_next(|_, _| {});
+            self.apply_next(|slot, answer| host.applied(slot, &answer));
         }
         self.snapshot_if_due(host);
     }
@@ -174,6 +174,7 @@ impl<S: StateMachine> Replica<S> {
         self.install(snapshot.clone())?;
         self.store(Write::Snapshot(snapshot), host);
         self.store(Write::Forget(through), host);
+        host.restored(through);
         host.probe("paxos: a snapshot was taken over");
         Some(())
     }

@@ -291,7 +291,8 @@ impl<S: StateMachine> Replica<S> {
             };
             let mut askers = askers.map_or(Vec::new(), |(_, askers)| askers).into_iter();
             let mut answers = Vec::with_capacity(askers.len());
-            self.apply_next(|_, answer| {
+            self.apply_next(|slot, answer| {
+                host.applied(slot, &answer);
                 if let Some(asker) = askers.next() {
                     answers.push((asker, Outcome::Applied { slot, answer }));
                 }

@@ -149,16 +149,16 @@ impl<S: StateMachine> Replica<S> {
         Some(())
     }
 
-    /// Applies the next entry. `answer` gets the place of each command in it, and what the state machine said.
-    pub(super) fn apply_next(&mut self, mut answer: impl FnMut(usize, Bytes)) {
+    /// Applies the next entry. `answer` gets, for each command in it, in order, what the state machine said.
+    pub(super) fn apply_next(&mut self, mut answer: impl FnMut(Slot, Bytes)) {
         let slot = self.committed.next();
         let Some(accepted) = self.entries.get(slot) else { return };
         self.since_snapshot += accepted.value.weight();
         match &accepted.value {
             Entry::Nothing => {}
             Entry::Commands(batch) => {
-                for (place, command) in batch.commands().enumerate() {
-                    answer(place, self.state.apply(slot, &command));
+                for command in batch.commands() {
+                    answer(slot, self.state.apply(slot, &command));
                 }
             }
             Entry::Members(change) if change.after == self.members_at => {
@@ -200,6 +200,9 @@ impl<S: StateMachine> Replica<S> {
     /// The host is ready.
     pub fn start(&mut self, now: Tick, host: &mut impl Host) {
         self.life = host.choose(u64::MAX);
+        if self.committed > Slot(0) {
+            host.restored(self.committed);
+        }
         if self.members.voters() == BTreeSet::from([self.id]) {
             self.stand(now, host); // Nobody to ask.
         } else {

@@ -32,7 +32,14 @@ impl System for Three {
     ) -> Result<Booted<Three>, String> {
         let (devices, writer) = open_log(disk, 1).map_err(|error| error.to_string())?;
         let members = Members::new(Voters::majority((0..3).map(NodeId)));
-        let setup = Setup { id, home: Partition(0), members, snapshot_every: 1_000, beats: true };
+        let setup = Setup {
+            id,
+            home: Partition(0),
+            members,
+            snapshot_every: 1_000,
+            beats: true,
+            watch: false,
+        };
         let member = |device| (Member::new(setup.clone(), LockService::default()), device);
         Ok(Booted { shards: devices.into_iter().map(member).collect(), writer })
     }

@@ -46,8 +46,14 @@ fn group(nodes: u32, founders: u32, budget: Budget) -> Group {
             true => founders.clone(),
             false => Members::new(Voters::majority([])),
         };
-        let setup =
-            Setup { id, home: Partition(0), members, snapshot_every: usize::MAX, beats: false };
+        let setup = Setup {
+            id,
+            home: Partition(0),
+            members,
+            snapshot_every: usize::MAX,
+            beats: false,
+            watch: false,
+        };
         Member::new(setup, Journal::default())
     };
     Cluster::new(nodes, boot)

@@ -8,10 +8,10 @@ use ombak_sim::{
     Booted, Faults, Heard, LogDevice, LogWriter, Rng, SimDisk, SimFile, System, World, open_log,
 };
 
-use super::{Journal, StateMachine, command};
+use super::{Journal, StateMachine, command, number};
 use crate::ballot::Voters;
 use crate::log::{Ask, Outcome, Replica, Slot, Status};
-use crate::member::{Member, Setup};
+use crate::member::{Applied, Member, Setup};
 use crate::members::Members;
 
 const SHARD: ShardId = ShardId(0);
@@ -39,8 +39,14 @@ impl System for Group {
         let (devices, writer) = open_log(disk, 1).map_err(|error| error.to_string())?;
         let founders = self.founders.contains(&id).then(|| self.founders.clone());
         let members = Members::new(Voters::majority(founders.unwrap_or_default()));
-        let setup =
-            Setup { id, home: Partition(0), members, snapshot_every: SNAPSHOT_EVERY, beats: true };
+        let setup = Setup {
+            id,
+            home: Partition(0),
+            members,
+            snapshot_every: SNAPSHOT_EVERY,
+            beats: true,
+            watch: true,
+        };
         let shards = devices
             .into_iter()
             .map(|device| (Member::new(setup.clone(), Journal::default()), device));
@@ -176,6 +182,7 @@ impl Town {
 
     /// All journals are beginnings of one, and of a slot everybody knows the same.
     fn look_at(&mut self, node: NodeId) {
+        self.look_at_what_was_told(node);
         let Some(replica) = self.replica(node) else { return };
         let status = replica.status();
         let lines = replica.state().lines.clone();
@@ -194,6 +201,29 @@ impl Town {
             let known = self.decided.entry(slot).or_insert_with(|| entry.clone());
             assert_eq!(*known, entry, "{slot:?} at {node}");
         }
+    }
+
+    /// A member's host is told of each line once, in order: the answer to a line is its place.
+    fn look_at_what_was_told(&self, node: NodeId) {
+        let mut told = None;
+        let mut last = Slot(0);
+        for applied in self.applied(node) {
+            let (slot, place) = match applied {
+                Applied::Command { slot, answer } => (*slot, Some(number(answer))),
+                Applied::Restored { slot } => (*slot, None),
+            };
+            assert!(last <= slot, "{node} was told of {slot:?} after {last:?}");
+            let is_next = told.is_none() || place.is_none_or(|place| told == Some(place - 1));
+            assert!(is_next, "{node} was told of {place:?} after {told:?}");
+            (last, told) = (slot, place);
+        }
+        let lines = self.replica(node).map(|replica| replica.state().lines.len() as u64);
+        assert!(told.is_none() || told == lines, "{node} was told {told:?} of {lines:?}");
+    }
+
+    /// What the host of a member was told.
+    pub fn applied(&self, node: NodeId) -> &[Applied] {
+        self.world.machine(node, SHARD).map_or(&[], Member::applied)
     }
 
     pub fn replica(&self, node: NodeId) -> Option<&Replica<Journal>> {

@@ -3,6 +3,8 @@
 use ombak_base::NodeId;
 
 use super::group::{Town, node};
+use super::number;
+use crate::member::Applied;
 
 #[test]
 fn a_command_is_applied_everywhere() {
@@ -35,6 +37,31 @@ fn a_follower_passes_it_on() {
     assert!(town.run_until(1_000_000, |town| town.told.contains(&line)), "{:?}", town.outcomes);
     town.converge();
     assert_eq!(town.outcomes.get("read"), Some(&1));
+}
+
+/// Those who did not ask as well, and who gets the state instead of the entries is told that.
+#[test]
+fn everybody_is_told_what_was_applied() {
+    let mut town = Town::new(4, 3, 13);
+    let leader = town.await_leader();
+    town.change(leader, &[0, 1, 2], &[3]);
+    assert!(town.run_until(2_000_000, |town| town.changed == 1), "{:?}", town.outcomes);
+    let line = town.write(node((leader.0 + 1) % 3));
+    town.run_for(1_000_000);
+    for id in (0..4).map(node) {
+        let applied = town.applied(id);
+        let [Applied::Command { answer, .. }] = applied else { panic!("{applied:?}") };
+        assert_eq!(number(answer), line, "{id}");
+    }
+    town.world.crash(node(3));
+    for _ in 0..200 {
+        town.write(leader);
+        town.run_for(5_000);
+    }
+    town.world.restart(node(3)).unwrap();
+    town.converge();
+    let restored = |applied: &Applied| matches!(applied, Applied::Restored { .. });
+    assert!(town.applied(node(3)).iter().any(restored));
 }
 
 #[test]
