@@ -4,7 +4,7 @@
 //! - [`log`]: the synod once for each slot, with a leader: replicated state machines, and the members of a group.
 //! - [`register`]: compare-and-set on one key, without a leader.
 //! - [`locks`]: a lock manager in the manner of VMS, as a state machine for a replicated log.
-//! - [`Member`]: a replica of a log as a [`Machine`](ombak_base::Machine), with a disk and an eye on its peers.
+//! - [`Member`]: the replicas of a node, of many groups, as a [`Machine`](ombak_base::Machine), with a disk and an eye on its peers.
 //! - [`Ballot`], [`Voters`] and [`Members`]: the numbers of proposals, and how many must agree.
 
 mod ballot;
@@ -16,5 +16,7 @@ pub mod register;
 pub mod synod;
 
 pub use ballot::{Ballot, Disjoint, Voters};
-pub use member::{APPLIED_BYTES_MAX, Applied, BEAT_MS, Member, SUSPECT_MS, Setup, Telling, Timer};
+pub use member::{
+    APPLIED_BYTES_MAX, Applied, BEAT_MS, Group, Member, SUSPECT_MS, Setup, Telling, Timer,
+};
 pub use members::{LEARNERS_MAX, Members, VOTERS_MAX};

@@ -310,6 +310,16 @@ impl<S: StateMachine> Replica<S> {
         &self.state
     }
 
+    /// Who belongs to the group, as of [`committed`](Status::committed).
+    pub fn members(&self) -> &Members {
+        &self.members
+    }
+
+    /// The slot that made them so.
+    pub(crate) fn members_at(&self) -> Slot {
+        self.members_at
+    }
+
     /// Whether it leads, as far as it knows.
     pub fn leads(&self) -> bool {
         matches!(self.role, Role::Leading(_))

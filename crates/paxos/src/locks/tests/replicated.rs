@@ -13,8 +13,10 @@ use crate::locks::{
     Answer, Command, LogTime, Mode, Notice, Path, Request, SessionId, SessionState, Token, Wait,
 };
 use crate::log::{Ask, Outcome};
-use crate::member::{Member, Setup};
+use crate::member::{Group, Member, Setup};
 use crate::members::Members;
+
+const LOCKS: Group = Group(7);
 
 struct Three;
 
@@ -32,10 +34,11 @@ impl System for Three {
     ) -> Result<Booted<Three>, String> {
         let (devices, writer) = open_log(disk, 1).map_err(|error| error.to_string())?;
         let members = Members::new(Voters::majority((0..3).map(NodeId)));
+        let groups = vec![(LOCKS, members)];
         let setup = Setup {
             id,
             home: Partition(0),
-            members,
+            groups,
             snapshot_every: 1_000,
             beats: true,
             watch: false,
@@ -53,7 +56,7 @@ impl Service {
     fn leader(&mut self) -> NodeId {
         let leads = |world: &World<Three>, id: NodeId| {
             let member = world.machine(id, ShardId(0));
-            member.and_then(Member::replica).is_some_and(|replica| replica.leads())
+            member.and_then(|member| member.replica(LOCKS)).is_some_and(|replica| replica.leads())
         };
         let ids: Vec<NodeId> = self.world.node_ids().collect();
         let any = |world: &World<Three>| ids.iter().any(|id| leads(world, *id));
@@ -65,7 +68,7 @@ impl Service {
     fn apply(&mut self, command: &Command) -> Vec<Notice> {
         for _ in 0..100 {
             let at = LogTime(self.world.now().0);
-            let ask = Ask::Propose(LockService::command(at, command));
+            let ask = (LOCKS, Ask::Propose(LockService::command(at, command)));
             let node = self.leader();
             match self.world.ask(node, ShardId(0), ask, 1_000_000) {
                 Some(Heard::Reply(Outcome::Applied { answer, .. })) => {
@@ -131,7 +134,7 @@ fn a_holder_dies_with_its_leader_and_the_next_gets_a_higher_token() {
     let states: Vec<Bytes> = (0..3)
         .map(|id| {
             let member = service.world.machine(NodeId(id), ShardId(0)).unwrap();
-            crate::log::StateMachine::snapshot(member.replica().unwrap().state())
+            crate::log::StateMachine::snapshot(member.replica(LOCKS).unwrap().state())
         })
         .collect();
     assert_eq!(states[0], states[1]);

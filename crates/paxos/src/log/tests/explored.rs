@@ -10,8 +10,10 @@ use ombak_sim::explore::{Budget, Cluster, ClusterState, Explorer, History, Outco
 use super::{Journal, command, number};
 use crate::ballot::Voters;
 use crate::log::{Ask, Entry, Outcome, Replica, Slot};
-use crate::member::{Member, Setup};
+use crate::member::{Group as Id, Member, Setup};
 use crate::members::Members;
+
+const ID: Id = Id(0);
 
 /// Lines that clients were told of, and where in the log they are.
 #[derive(Clone, Hash, Debug, Default)]
@@ -21,7 +23,7 @@ struct Told {
 }
 
 impl History<Member<Journal>> for Told {
-    fn asked(&mut self, client: ClientId, ask: &Ask) {
+    fn asked(&mut self, client: ClientId, (_, ask): &(Id, Ask)) {
         if let Ask::Propose(bytes) = ask {
             self.asked.push((client, number(bytes)));
             self.asked.sort_unstable();
@@ -49,7 +51,7 @@ fn group(nodes: u32, founders: u32, budget: Budget) -> Group {
         let setup = Setup {
             id,
             home: Partition(0),
-            members,
+            groups: vec![(ID, members)],
             snapshot_every: usize::MAX,
             beats: false,
             watch: false,
@@ -64,13 +66,11 @@ fn group(nodes: u32, founders: u32, budget: Budget) -> Group {
         .always("one log", one_log)
         .always("what was told of stays", told_is_kept)
         .always("a line is written once", once)
-        .sometimes("somebody leads", |state| {
-            state.machines().any(|(_, member)| member.replica().is_some_and(|r| r.leads()))
-        })
+        .sometimes("somebody leads", |state| replicas(state).any(Replica::leads))
 }
 
 fn replicas(state: &State) -> impl Iterator<Item = &Replica<Journal>> {
-    state.machines().filter_map(|(_, member)| member.replica())
+    state.machines().filter_map(|(_, member)| member.replica(ID))
 }
 
 fn decided(replica: &Replica<Journal>) -> impl Iterator<Item = (Slot, &Entry)> {
@@ -113,13 +113,13 @@ fn complete(group: Group) -> u64 {
     report.states
 }
 
-fn write(line: u64) -> Ask {
-    Ask::Propose(command(line))
+fn write(line: u64) -> (Id, Ask) {
+    (ID, Ask::Propose(command(line)))
 }
 
-fn voters(ids: &[u32]) -> Ask {
+fn voters(ids: &[u32]) -> (Id, Ask) {
     let voters = ids.iter().copied().map(NodeId).collect();
-    Ask::Members { voters, learners: BTreeSet::new() }
+    (ID, Ask::Members { voters, learners: BTreeSet::new() })
 }
 
 const A: NodeId = NodeId(0);

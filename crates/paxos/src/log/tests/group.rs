@@ -1,4 +1,4 @@
-//! A group in a simulated world, and what must be true of it at every moment.
+//! Groups in a simulated world, and what must be true of it at every moment.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,8 +10,8 @@ use ombak_sim::{
 
 use super::{Journal, StateMachine, command, number};
 use crate::ballot::Voters;
-use crate::log::{Ask, Outcome, Replica, Slot, Status};
-use crate::member::{Applied, Member, Setup};
+use crate::log::{Ask, Entry, Outcome, Replica, Slot, Status};
+use crate::member::{Applied, Group as Id, Member, Setup};
 use crate::members::Members;
 
 const SHARD: ShardId = ShardId(0);
@@ -22,6 +22,7 @@ const SNAPSHOT_EVERY: usize = 600;
 pub struct Group {
     /// Those that the group begins with; others join.
     founders: BTreeSet<NodeId>,
+    groups: u32,
 }
 
 impl System for Group {
@@ -39,14 +40,10 @@ impl System for Group {
         let (devices, writer) = open_log(disk, 1).map_err(|error| error.to_string())?;
         let founders = self.founders.contains(&id).then(|| self.founders.clone());
         let members = Members::new(Voters::majority(founders.unwrap_or_default()));
-        let setup = Setup {
-            id,
-            home: Partition(0),
-            members,
-            snapshot_every: SNAPSHOT_EVERY,
-            beats: true,
-            watch: true,
-        };
+        let groups = (0..self.groups).map(|group| (Id(group), members.clone())).collect();
+        let home = Partition(0);
+        let setup =
+            Setup { id, home, groups, snapshot_every: SNAPSHOT_EVERY, beats: true, watch: true };
         let shards = devices
             .into_iter()
             .map(|device| (Member::new(setup.clone(), Journal::default()), device));
@@ -54,23 +51,34 @@ impl System for Group {
     }
 }
 
-/// A world with one group, and all that its clients know.
+/// A world with some groups, and all that its clients know.
 pub struct Town {
     pub world: World<Group>,
+    /// Of which group clients ask now.
+    pub group: Id,
     asked: BTreeMap<ClientId, Asked>,
+    /// The last line of any group.
     next: u64,
-    /// Lines whose clients were told that they are in the journal, in the order of being told.
+    /// Lines whose clients were told that they are in the group's journal.
     pub told: BTreeSet<u64>,
     pub outcomes: BTreeMap<&'static str, u64>,
-    /// The longest journal that was seen.
-    longest: Vec<u64>,
-    /// What was decided, as any member has it.
-    decided: BTreeMap<Slot, crate::log::Entry>,
+    known: BTreeMap<Id, Known>,
     pub changed: u64,
 }
 
+/// What is known of a group.
+#[derive(Default)]
+struct Known {
+    /// Its lines, as far as clients were told.
+    told: BTreeSet<u64>,
+    /// The longest journal that was seen.
+    longest: Vec<u64>,
+    /// What was decided, as any member has it.
+    decided: BTreeMap<Slot, Entry>,
+}
+
 enum Asked {
-    Line(u64),
+    Line(Id, u64),
     /// With what had been told of by then.
     Read(BTreeSet<u64>),
     Members,
@@ -83,21 +91,26 @@ pub fn node(id: u32) -> NodeId {
 impl Town {
     /// `founders` of so many nodes found the group.
     pub fn new(nodes: u32, founders: u32, seed: u64) -> Town {
+        Town::with_groups(1, nodes, founders, seed)
+    }
+
+    /// The same, of so many groups on the same nodes.
+    pub fn with_groups(groups: u32, nodes: u32, founders: u32, seed: u64) -> Town {
         let founders = (0..founders).map(NodeId).collect();
         Town {
-            world: World::new(Group { founders }, nodes, seed).unwrap(),
+            world: World::new(Group { founders, groups }, nodes, seed).unwrap(),
+            group: Id(0),
             asked: BTreeMap::new(),
             next: 0,
             told: BTreeSet::new(),
             outcomes: BTreeMap::new(),
-            longest: Vec::new(),
-            decided: BTreeMap::new(),
+            known: (0..groups).map(|group| (Id(group), Known::default())).collect(),
             changed: 0,
         }
     }
 
     fn ask(&mut self, at: NodeId, ask: Ask, what: Asked) -> ClientId {
-        let client = self.world.request(at, SHARD, ask);
+        let client = self.world.request(at, SHARD, (self.group, ask));
         self.asked.insert(client, what);
         client
     }
@@ -105,13 +118,13 @@ impl Town {
     /// A client asks for the next line to be written.
     pub fn write(&mut self, at: NodeId) -> u64 {
         self.next += 1;
-        self.ask(at, Ask::Propose(command(self.next)), Asked::Line(self.next));
+        self.ask(at, Ask::Propose(command(self.next)), Asked::Line(self.group, self.next));
         self.next
     }
 
     /// A client asks for the journal.
     pub fn read(&mut self, at: NodeId) {
-        let told = self.told.clone();
+        let told = self.known[&self.group].told.clone();
         self.ask(at, Ask::Read(Bytes::new()), Asked::Read(told));
     }
 
@@ -154,7 +167,9 @@ impl Town {
 
     fn look(&mut self) {
         for node in self.world.node_ids().collect::<Vec<_>>() {
-            self.look_at(node);
+            self.known.keys().copied().collect::<Vec<_>>().into_iter().for_each(|group| {
+                self.look_at(group, node);
+            });
         }
         for reply in self.world.take_replies() {
             let asked = self.asked.remove(&reply.client);
@@ -167,8 +182,9 @@ impl Town {
         let Heard::Reply(outcome) = heard else { return };
         *self.outcomes.entry(name(&outcome)).or_default() += 1;
         match (asked, outcome) {
-            (Some(Asked::Line(line)), Outcome::Applied { .. }) => {
+            (Some(Asked::Line(group, line)), Outcome::Applied { .. }) => {
                 self.told.insert(line);
+                self.known.get_mut(&group).unwrap().told.insert(line);
             }
             (Some(Asked::Read(told)), Outcome::Read { answer }) => {
                 let read = Journal::restore(answer).unwrap().lines;
@@ -180,34 +196,33 @@ impl Town {
         }
     }
 
-    /// All journals are beginnings of one, and of a slot everybody knows the same.
-    fn look_at(&mut self, node: NodeId) {
-        self.look_at_what_was_told(node);
-        let Some(replica) = self.replica(node) else { return };
+    /// All journals of a group are beginnings of one, and of a slot everybody knows the same.
+    fn look_at(&mut self, group: Id, node: NodeId) {
+        let member = self.world.machine(node, SHARD);
+        let Some(replica) = member.and_then(|member| member.replica(group)) else { return };
+        self.look_at_what_was_told(group, node, replica.state().lines.len() as u64);
+        let known = self.known.get_mut(&group).unwrap();
         let status = replica.status();
-        let lines = replica.state().lines.clone();
-        let from = Slot(status.forgotten.0 + 1);
-        let entries: Vec<_> = (from.0..=status.committed.0)
-            .filter_map(|slot| Some((Slot(slot), replica.decided(Slot(slot))?.clone())))
-            .collect();
-        let common = lines.len().min(self.longest.len());
-        assert_eq!(lines[..common], self.longest[..common], "the journal of {node}");
+        let lines = &replica.state().lines;
+        let common = lines.len().min(known.longest.len());
+        assert_eq!(lines[..common], known.longest[..common], "the journal of {group:?} at {node}");
         if lines.len() > common {
-            let distinct = BTreeSet::from_iter(&lines);
+            let distinct = BTreeSet::from_iter(lines);
             assert_eq!(distinct.len(), lines.len(), "a line was written twice");
-            self.longest = lines;
+            known.longest = lines.clone();
         }
-        for (slot, entry) in entries {
-            let known = self.decided.entry(slot).or_insert_with(|| entry.clone());
-            assert_eq!(*known, entry, "{slot:?} at {node}");
+        for slot in (status.forgotten.0 + 1..=status.committed.0).map(Slot) {
+            let Some(entry) = replica.decided(slot) else { continue };
+            let first = known.decided.entry(slot).or_insert_with(|| entry.clone());
+            assert_eq!(first, entry, "{slot:?} of {group:?} at {node}");
         }
     }
 
     /// A member's host is told of each line once, in order: the answer to a line is its place.
-    fn look_at_what_was_told(&self, node: NodeId) {
+    fn look_at_what_was_told(&self, group: Id, node: NodeId, lines: u64) {
         let mut told = None;
         let mut last = Slot(0);
-        for applied in self.applied(node) {
+        for applied in self.applied(group, node) {
             let (slot, place) = match applied {
                 Applied::Command { slot, answer } => (*slot, Some(number(answer))),
                 Applied::Restored { slot } => (*slot, None),
@@ -217,17 +232,17 @@ impl Town {
             assert!(is_next, "{node} was told of {place:?} after {told:?}");
             (last, told) = (slot, place);
         }
-        let lines = self.replica(node).map(|replica| replica.state().lines.len() as u64);
-        assert!(told.is_none() || told == lines, "{node} was told {told:?} of {lines:?}");
+        assert!(told.is_none_or(|told| told == lines), "{node} was told {told:?} of {lines}");
     }
 
-    /// What the host of a member was told.
-    pub fn applied(&self, node: NodeId) -> &[Applied] {
-        self.world.machine(node, SHARD).map_or(&[], Member::applied)
+    /// What the host of a member was told of a group.
+    pub fn applied(&self, group: Id, node: NodeId) -> Vec<&Applied> {
+        let applied = self.world.machine(node, SHARD).map_or(&[][..], Member::applied);
+        applied.iter().filter(|(of, _)| *of == group).map(|(_, applied)| applied).collect()
     }
 
     pub fn replica(&self, node: NodeId) -> Option<&Replica<Journal>> {
-        self.world.machine(node, SHARD)?.replica()
+        self.world.machine(node, SHARD)?.replica(self.group)
     }
 
     pub fn status(&self, node: NodeId) -> Option<Status> {
@@ -261,19 +276,29 @@ impl Town {
         self.run_for(15_000_000);
         let open = self.asked.len();
         assert_eq!(open, 0, "requests without an answer: {}", self.describe());
+        for group in self.known.keys().copied().collect::<Vec<_>>() {
+            self.group = group;
+            self.everybody_knows_everything();
+        }
+        self.group = Id(0);
+    }
+
+    fn everybody_knows_everything(&mut self) {
         let members = self.members();
         let at = *members.voters().first().unwrap();
+        let mut line = self.write(at);
         for _ in 0..20 {
-            let line = self.write(at);
             self.run_for(2_000_000);
             if self.told.contains(&line) {
                 break;
             }
+            line = self.write(at);
         }
         self.run_for(2_000_000);
-        let last = self.longest.clone();
-        assert!(last.contains(&self.next), "nothing can be written: {}", self.describe());
-        let lost = &self.told - &last.iter().copied().collect();
+        let known = &self.known[&self.group];
+        let last = &known.longest;
+        assert!(last.contains(&line), "nothing can be written: {}", self.describe());
+        let lost = &known.told - &last.iter().copied().collect();
         assert!(lost.is_empty(), "told of, and lost: {lost:?}");
         for node in self.members().everybody() {
             let lines = self.replica(node).map(|replica| replica.state().lines.len());

@@ -4,7 +4,7 @@ use ombak_base::NodeId;
 
 use super::group::{Town, node};
 use super::number;
-use crate::member::Applied;
+use crate::member::{Applied, Group};
 
 #[test]
 fn a_command_is_applied_everywhere() {
@@ -25,6 +25,44 @@ fn a_group_of_one_decides_alone() {
     town.world.crash(node(0));
     town.world.restart(node(0)).unwrap();
     town.converge();
+}
+
+/// Each has a log of its own, and members of its own.
+#[test]
+fn groups_on_the_same_members_do_not_mix() {
+    let mut town = Town::with_groups(3, 4, 3, 13);
+    town.await_leader();
+    let away = node(3);
+    for (group, voters) in [(0, [0, 1, 2]), (1, [1, 2, 3]), (2, [0, 2, 3])] {
+        town.group = Group(group);
+        let leader = town.await_leader();
+        let (line, changed) = (town.write(leader), town.changed);
+        if voters.contains(&3) {
+            town.change(leader, &voters, &[]);
+            assert!(
+                town.run_until(2_000_000, |town| town.changed > changed),
+                "{:?}",
+                town.outcomes
+            );
+        }
+        assert!(town.run_until(1_000_000, |town| town.told.contains(&line)), "{:?}", town.outcomes);
+        town.run_for(1_000_000);
+        let lines = |id| town.replica(node(id)).unwrap().state().lines.clone();
+        assert!(voters.iter().all(|id| lines(*id) == [line]), "{group}");
+    }
+    town.world.crash(away);
+    town.world.restart(away).unwrap();
+    town.converge();
+}
+
+#[test]
+fn of_a_group_that_is_not_here_nobody_leads() {
+    let mut town = Town::new(1, 1, 1);
+    town.await_leader();
+    town.group = Group(9);
+    town.write(node(0));
+    town.run_for(10_000);
+    assert_eq!(town.outcomes.get("no leader"), Some(&1));
 }
 
 #[test]
@@ -49,8 +87,8 @@ fn everybody_is_told_what_was_applied() {
     let line = town.write(node((leader.0 + 1) % 3));
     town.run_for(1_000_000);
     for id in (0..4).map(node) {
-        let applied = town.applied(id);
-        let [Applied::Command { answer, .. }] = applied else { panic!("{applied:?}") };
+        let applied = town.applied(Group(0), id);
+        let [Applied::Command { answer, .. }] = applied[..] else { panic!("{applied:?}") };
         assert_eq!(number(answer), line, "{id}");
     }
     town.world.crash(node(3));
@@ -60,8 +98,8 @@ fn everybody_is_told_what_was_applied() {
     }
     town.world.restart(node(3)).unwrap();
     town.converge();
-    let restored = |applied: &Applied| matches!(applied, Applied::Restored { .. });
-    assert!(town.applied(node(3)).iter().any(restored));
+    let restored = |applied: &&Applied| matches!(applied, Applied::Restored { .. });
+    assert!(town.applied(Group(0), node(3)).iter().any(restored));
 }
 
 #[test]

@@ -3,13 +3,15 @@
 use ombak_sim::{Faults, Rng};
 
 use super::group::{Town, node};
+use crate::member::Group;
 
 /// One run. A swarm: what can go wrong is drawn first, and then goes wrong.
 pub fn run(seed: u64) -> Town {
     let mut rng = Rng::new(seed ^ 0x9e37_79b9_7f4a_7c15);
     let nodes = rng.between(1, 7) as u32;
     let founders = rng.between(1, u64::from(nodes)) as u32;
-    let mut town = Town::new(nodes, founders, seed);
+    let groups = if rng.chance(1, 4) { rng.between(2, 4) as u32 } else { 1 };
+    let mut town = Town::with_groups(groups, nodes, founders, seed);
     if rng.chance(3, 4) {
         town.world.set_faults(Faults::random(&mut rng));
     }
@@ -20,6 +22,7 @@ pub fn run(seed: u64) -> Town {
     let changes = rng.chance(1, 2);
     for _ in 0..rng.between(20, 120) {
         let at = node(rng.below(nodes.into()) as u32);
+        town.group = Group(rng.below(groups.into()) as u32);
         match rng.below(22) {
             20 | 21 if power_cuts => match town.world.is_up(at) {
                 // In the middle of what the disk is doing: what is not synced is gone.

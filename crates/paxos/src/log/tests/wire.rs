@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use crate::ballot::{Ballot, Voters};
 use crate::log::entry::Gathering;
 use crate::log::{Ask, Body, Change, Entry, Message, Outcome, Slot, Snapshot, Write};
-use crate::member::Telling;
+use crate::member::{Group, Telling};
 use crate::members::Members;
 use crate::synod::Accepted;
 
@@ -96,6 +96,18 @@ fn messages_have_these_bytes() {
         let bytes = wire(&message);
         assert_eq!(hex(&bytes), golden.replace(' ', ""), "{message:?}");
         assert_eq!(Message::decode(Bytes::from(bytes)), Ok(message));
+    }
+}
+
+#[test]
+fn tellings_have_these_bytes() {
+    let message = Message { ballot: BALLOT, body: Body::Support };
+    for (telling, golden) in
+        [(Telling::Beat, "00"), (Telling::Log(Group(300), message), "01ac02 0102ac0202")]
+    {
+        let bytes = wire(&telling);
+        assert_eq!(hex(&bytes), golden.replace(' ', ""), "{telling:?}");
+        assert_eq!(Telling::decode(Bytes::from(bytes)), Ok(telling));
     }
 }
 
