@@ -14,6 +14,8 @@ pub enum Command {
         /// How long it lives after each of its commands, from [`LEASE_US_MIN`](super::limits::LEASE_US_MIN) to
         /// [`LEASE_US_MAX`](super::limits::LEASE_US_MAX).
         lease_us: u64,
+        /// Who that is, for people who ask who holds a lock.
+        about: Value,
     },
     /// Renews a session's lease. Every other command of it does so too.
     KeepAlive {

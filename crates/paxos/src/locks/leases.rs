@@ -3,13 +3,13 @@
 use super::limits::{LEASE_US_MAX, LEASE_US_MIN, SESSIONS_MAX};
 use super::session::Session;
 use super::turn::Turn;
-use super::{Bound, Due, LockId, LockManager, Notice, Refused, SessionId, SessionState};
+use super::{Bound, Due, LockId, LockManager, Notice, Refused, SessionId, SessionState, Value};
 
 impl LockManager {
-    pub(super) fn open(&mut self, turn: &mut Turn, id: SessionId, lease_us: u64) {
+    pub(super) fn open(&mut self, turn: &mut Turn, id: SessionId, lease_us: u64, about: &Value) {
         let state = match self.may_open(id, lease_us) {
             Ok(()) => {
-                let new = Session::new(lease_us, self.now);
+                let new = Session::new(lease_us, about.clone(), self.now);
                 self.sessions.entry(id).or_insert(new).lease_us = lease_us;
                 self.renewed(id)
             }

@@ -7,11 +7,13 @@ use serde::{Deserialize, Serialize};
 
 use super::limits::ANSWERS_MAX;
 use super::resource::{Place, Queued};
-use super::{Answer, LockId, LogTime, Mode, Path, Refused, Token};
+use super::{Answer, LockId, LogTime, Mode, Path, Refused, Token, Value};
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub(super) struct Session {
     pub(super) lease_us: u64,
+    /// Who the client is, for people.
+    pub(super) about: Value,
     /// The first tick from here on ends it.
     pub(super) until: LogTime,
     /// The client has the answers up to this number.
@@ -32,9 +34,10 @@ pub(super) enum Seen {
 }
 
 impl Session {
-    pub(super) fn new(lease_us: u64, until: LogTime) -> Session {
+    pub(super) fn new(lease_us: u64, about: Value, until: LogTime) -> Session {
         Session {
             lease_us,
+            about,
             until,
             have: 0,
             answers: BTreeMap::new(),

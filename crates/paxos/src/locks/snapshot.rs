@@ -44,8 +44,9 @@ impl Part for Lock {
 
 impl Part for Session {
     fn put(&self, out: &mut Vec<u8>) {
-        let Session { lease_us, until, have, answers, locks, pending: _ } = self;
+        let Session { lease_us, about, until, have, answers, locks, pending: _ } = self;
         lease_us.put(out);
+        about.put(out);
         until.put(out);
         have.put(out);
         answers.put(out);
@@ -53,7 +54,7 @@ impl Part for Session {
     }
 
     fn take(from: &mut Reader) -> Result<Session, DecodeError> {
-        let mut session = Session::new(Part::take(from)?, Part::take(from)?);
+        let mut session = Session::new(Part::take(from)?, Part::take(from)?, Part::take(from)?);
         session.have = Part::take(from)?;
         session.answers = Part::take(from)?;
         session.locks = Part::take(from)?;

@@ -130,7 +130,7 @@ variants!(Request, "request",
 );
 
 variants!(Command, "command",
-    0 => Open { session, lease_us },
+    0 => Open { session, lease_us, about },
     1 => KeepAlive { session },
     2 => Close { session },
     3 => Call { session, number, have, request },

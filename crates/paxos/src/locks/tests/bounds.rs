@@ -12,7 +12,7 @@ struct Client<'a> {
 impl Client<'_> {
     fn open(manager: &mut LockManager, id: u128) -> (Client<'_>, SessionState) {
         let session = SessionId(id);
-        let open = Command::Open { session, lease_us: 1_000_000 };
+        let open = Command::Open { session, lease_us: 1_000_000, about: Value::default() };
         let state = match apply(manager, LogTime(0), &open).pop() {
             Some(Notice::Session { state, .. }) => state,
             other => panic!("{other:?}"),

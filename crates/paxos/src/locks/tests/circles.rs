@@ -13,7 +13,7 @@ fn put_together(locks: Locks<'_>) -> LockManager {
     let mut sessions = BTreeMap::<SessionId, Session>::new();
     let mut tokens = 0;
     for (name, on, held, wanted) in locks {
-        let new = Session::new(limits::LEASE_US_MIN, LogTime(0));
+        let new = Session::new(limits::LEASE_US_MIN, Value::default(), LogTime(0));
         let session = sessions.entry(session(*name)).or_insert(new);
         let number = session.locks.len() as u64 + 1;
         let mut lock = Lock::new(path(on), None, false);

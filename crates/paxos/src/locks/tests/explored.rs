@@ -83,7 +83,11 @@ impl State {
         let mut commands: Vec<_> =
             others.map(|other| Command::KeepAlive { session: session(other) }).collect();
         commands.push(Command::Tick);
-        commands.push(Command::Open { session: session(name), lease_us: LEASE_US });
+        commands.push(Command::Open {
+            session: session(name),
+            lease_us: LEASE_US,
+            about: Value::default(),
+        });
         (None, format!("{name} expires"), commands)
     }
 
@@ -148,7 +152,11 @@ impl Model for Small {
     fn initial(&self) -> Vec<State> {
         let mut manager = LockManager::default();
         for name in SESSIONS {
-            let open = Command::Open { session: session(name), lease_us: LEASE_US };
+            let open = Command::Open {
+                session: session(name),
+                lease_us: LEASE_US,
+                about: Value::default(),
+            };
             apply(&mut manager, LogTime(0), &open);
         }
         vec![State { manager, asked: SESSIONS.map(|name| (name, 0)).into() }]

@@ -57,7 +57,11 @@ fn commands() -> Vec<Command> {
     let calls =
         calls.map(|(request, number)| Command::Call { session, number, have: 300, request });
     let others = [
-        Command::Open { session, lease_us: 10_000_000 },
+        Command::Open {
+            session,
+            lease_us: 10_000_000,
+            about: Value::new(b"db1:4711 backup").unwrap(),
+        },
         Command::KeepAlive { session },
         Command::Close { session },
         Command::Tick,
@@ -104,7 +108,11 @@ fn busy() -> LockManager {
         manager.apply(now, &command, &mut |_| ());
     };
     for name in ['a', 'b', 'c', 'd'] {
-        apply(Command::Open { session: session(name), lease_us: 60_000_000 });
+        apply(Command::Open {
+            session: session(name),
+            lease_us: 60_000_000,
+            about: Value::default(),
+        });
     }
     let lock = |on: &str, under, mode| Request::Lock {
         path: path(on),

@@ -91,7 +91,9 @@ impl World {
         };
         let block = |value: Option<u8>| value.map(|byte| Value::new(&[byte]).unwrap());
         let request = match what {
-            Try::Open(lease_us) => return Some(Command::Open { session, lease_us }),
+            Try::Open(lease_us) => {
+                return Some(Command::Open { session, lease_us, about: Value::default() });
+            }
             Try::KeepAlive => return Some(Command::KeepAlive { session }),
             Try::Close => return Some(Command::Close { session }),
             Try::Tick => return Some(Command::Tick),

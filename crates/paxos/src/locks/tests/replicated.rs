@@ -10,7 +10,8 @@ use crate::ballot::Voters;
 use crate::locks::limits::LEASE_US_MIN;
 use crate::locks::service::LockService;
 use crate::locks::{
-    Answer, Command, LogTime, Mode, Notice, Path, Request, SessionId, SessionState, Token, Wait,
+    Answer, Command, LogTime, Mode, Notice, Path, Request, SessionId, SessionState, Token, Value,
+    Wait,
 };
 use crate::log::{Ask, Outcome};
 use crate::member::{Group, Member, Setup};
@@ -107,7 +108,11 @@ fn a_holder_dies_with_its_leader_and_the_next_gets_a_higher_token() {
     let mut service = Service { world: World::new(Three, 3, 1).unwrap() };
     for session in [1, 2] {
         let session = SessionId(session);
-        let opened = service.apply(&Command::Open { session, lease_us: 10 * LEASE_US_MIN });
+        let opened = service.apply(&Command::Open {
+            session,
+            lease_us: 10 * LEASE_US_MIN,
+            about: Value::default(),
+        });
         assert!(matches!(opened[..], [Notice::Session { state: SessionState::Live { .. }, .. }]));
     }
     let first = granted(&service.call(1, 1, exclusive()), 1).expect("nobody has it");

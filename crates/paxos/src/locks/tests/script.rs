@@ -85,7 +85,11 @@ impl Script {
     fn command(&mut self, name: char, words: &mut Words<'_>) -> Option<Command> {
         let session = session(name);
         Some(match words.next().unwrap() {
-            "open" => Command::Open { session, lease_us: words.next().map_or(10_000_000, us) },
+            "open" => Command::Open {
+                session,
+                lease_us: words.next().map_or(10_000_000, us),
+                about: Value::default(),
+            },
             "alive" => Command::KeepAlive { session },
             "close" => Command::Close { session },
             "has" => {
