@@ -110,7 +110,7 @@
 //! # Files
 //!
 //! `mode` has the matrix, `resource` the three queues of one resource, `session` leases and answers. `requests` and `leases`
-//! are what commands do, `turn` what follows from it, `deadlock` the circles. `fence` is for what is locked. `check` and `circles` are what must be true;
+//! are what commands do, `turn` what follows from it, `deadlock` the circles. `fence` is for what is locked. `service` puts the manager behind a log, `server` gives that clients and time. `check` and `circles` are what must be true;
 //! `snapshot` and `wire` are bytes.
 
 mod answer;
@@ -126,6 +126,7 @@ mod mode;
 mod path;
 mod requests;
 mod resource;
+mod server;
 mod service;
 mod session;
 mod snapshot;
@@ -142,6 +143,7 @@ pub use fence::{Fence, Late};
 pub use ids::{LockId, LogTime, SessionId, Token};
 pub use mode::Mode;
 pub use path::{BadPath, Path, TooLarge, Value, ValueBlock};
+pub use server::{CLIENTS_MAX, LOCKS, LockAsk, LockFailure, LockReply, LockServer, LockTimer};
 pub use service::LockService;
 pub use session::{Held, Lock, Wanted};
 
@@ -183,7 +185,9 @@ impl LockManager {
         self.now = self.now.max(at);
         let mut turn = Turn::default();
         match command {
-            Command::Open { session, lease_us } => self.open(&mut turn, *session, *lease_us),
+            Command::Open { session, lease_us, about } => {
+                self.open(&mut turn, *session, *lease_us, about);
+            }
             Command::KeepAlive { session } => self.keep_alive(&mut turn, *session),
             Command::Close { session } => self.close(&mut turn, *session),
             Command::Call { session, number, have, request } => {
@@ -228,6 +232,11 @@ impl LockManager {
         self.sessions.iter().map(|(id, session)| (*id, session.until))
     }
 
+    /// Who a session's client said that it is.
+    pub fn about(&self, session: SessionId) -> Option<&Value> {
+        self.sessions.get(&session).map(|session| &session.about)
+    }
+
     /// All resources that anybody holds or waits for, and their value blocks.
     pub fn resources(&self) -> impl Iterator<Item = (&Path, &ValueBlock)> {
         self.resources.iter().map(|(path, resource)| (path, &resource.value))
@@ -244,6 +253,12 @@ impl LockManager {
     pub fn waiters(&self, path: &Path) -> impl Iterator<Item = (LockId, &Lock)> {
         let waiters = self.resources.get(path).into_iter().flat_map(|each| each.queue());
         waiters.filter_map(|queued| Some((queued.lock, self.lock(queued.lock)?)))
+    }
+
+    /// Who waits for a lock, the first of them, and how it wants the resource.
+    pub fn first_blocked_by(&self, id: LockId) -> Option<(LockId, Mode)> {
+        let queued = self.resources.get(&self.lock(id)?.path)?.first_blocked_by(id)?;
+        Some((queued.lock, queued.mode))
     }
 
     /// What has to be remembered and is counted.
