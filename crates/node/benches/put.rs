@@ -106,6 +106,7 @@ impl Cluster {
                 boot: 1,
                 directory: DirectoryId(1),
                 delete_mode: DeleteMode::Immediate,
+                root: None,
             };
             let mut device = Memory::new();
             let boot = Boot::read(&mut device, &config, &Default::default());

@@ -14,6 +14,7 @@ use ombak_base::{
 };
 use ombak_cluster::{Claim, Fence, Fencing, Greeting, Header, Lineage, Verdict};
 use ombak_kv::{Answer, Operation};
+use ombak_paxos::Telling;
 use serde::{Deserialize, Serialize};
 
 /// Which acknowledgements a coordinator waits for.
@@ -127,7 +128,12 @@ pub enum Message {
     Props(u64, Vec<Bytes>),
     /// The properties are taken.
     PropsTaken(u64),
+    /// From member to member of the root group.
+    Root(Telling),
 }
+
+/// Names the root group's messages, which name themselves.
+const ROOT: u8 = 12;
 
 impl Wire for Message {
     fn encode(&self, out: &mut Vec<u8>) {
@@ -198,19 +204,27 @@ impl Wire for Message {
                 out.push(9);
                 put_u64s(out, &[*id]);
             }
+            Message::Root(telling) => {
+                out.push(ROOT);
+                telling.encode(out);
+            }
         }
     }
 
     fn decode(bytes: Bytes) -> Result<Message, DecodeError> {
         let mut reader = Reader::new(bytes);
-        let message = decode_message(&mut reader)?;
+        let kind = reader.u8()?;
+        if kind == ROOT {
+            return Telling::decode(reader.rest()).map(Message::Root);
+        }
+        let message = decode_message(kind, &mut reader)?;
         reader.finish()?;
         Ok(message)
     }
 }
 
-fn decode_message(reader: &mut Reader) -> Result<Message, DecodeError> {
-    Ok(match reader.u8()? {
+fn decode_message(kind: u8, reader: &mut Reader) -> Result<Message, DecodeError> {
+    Ok(match kind {
         1 => {
             let (boot, tick) = (reader.u64()?, Tick(reader.u64()?));
             Message::Greeting(Greeting { boot, tick, link: reader.u64()? }, reader.u64()?)

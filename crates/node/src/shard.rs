@@ -11,6 +11,8 @@ use ombak_base::{
 use ombak_cluster::{Peers, Topology, Verdict, Vnode, VnodeMap, WAITING_MAX};
 use ombak_kv::props::{BucketMap, BucketProps};
 use ombak_kv::{Answer, BucketId, Kv, RequestError};
+use ombak_paxos::Members;
+use ombak_paxos::locks::{LockAsk, LockReply, LockServer, LockTimer};
 use serde::{Deserialize, Serialize};
 
 use crate::boot::Boot;
@@ -65,6 +67,8 @@ pub struct Config {
     pub directory: DirectoryId,
     /// What becomes of tombstones.
     pub delete_mode: DeleteMode,
+    /// Who founds the root group, the same on all nodes; `None`: there is none.
+    pub root: Option<Members>,
 }
 
 /// What clients and operators ask of a shard.
@@ -77,6 +81,8 @@ pub enum Request {
     Status,
     /// Make this shard's incomplete vnodes complete.
     Repair,
+    /// Something about locks, of shard 0.
+    Locks(LockAsk),
 }
 
 /// What a shard answers.
@@ -88,6 +94,8 @@ pub enum Reply {
     Status(Box<ShardStatus>),
     /// What the repair came to.
     Repaired(RepairReport),
+    /// About locks.
+    Locks(LockReply),
 }
 
 /// A shard's timers.
@@ -99,6 +107,8 @@ pub enum Timer {
     Sweep,
     /// Stop waiting for peers to judge this node's claims.
     Settle,
+    /// The root group's.
+    Root(LockTimer),
 }
 
 /// One core's share of a node.
@@ -142,6 +152,8 @@ pub struct Shard {
     pub(crate) full: bool,
     pub(crate) sweeping: bool,
     pub(crate) bounds: Bounds,
+    /// This node's part in the root group, on shard 0.
+    pub(crate) root: Option<Box<LockServer>>,
     next_id: u64,
 }
 
@@ -175,6 +187,7 @@ impl Shard {
             full: false,
             sweeping: false,
             bounds: Bounds::default(),
+            root: Shard::new_root(&config),
             next_id: (config.boot & 0x3fff_ffff) << 32,
             config,
         }
@@ -280,6 +293,7 @@ impl Shard {
                 fx.reply(client, Reply::Status(status), Stamp::NONE);
             }
             Request::Repair => self.start_repair(now, client, fx),
+            Request::Locks(ask) => self.ask_locks(now, client, ask, fx),
         }
     }
 
@@ -304,6 +318,9 @@ impl Shard {
             Message::Forwarded(id, answer) => self.forward_answered(now, from, id, answer, fx),
             Message::Props(id, exports) => self.take_props(now, from, id, &exports, fx),
             Message::PropsTaken(id) => self.props_taken(from, id, fx),
+            Message::Root(message) => {
+                self.tell_root(now, Event::Message { from, message }, fx);
+            }
         }
     }
 
@@ -400,25 +417,46 @@ impl Machine for Shard {
             Event::Start => {
                 self.start(now, fx);
                 fx.arm(Timer::Heartbeat, now.tick + HEARTBEAT_US);
+                self.tell_root(now, Event::Start, fx);
             }
             Event::Request { client, request } => self.request(now, client, request, fx),
             Event::More(client) => self.more(now, client, fx),
-            Event::Gone(client) => self.gone(client),
+            Event::Gone(client) => {
+                self.gone(client);
+                self.tell_root(now, Event::Gone(client), fx);
+            }
             Event::Message { from, message } => self.message(now, from, message, fx),
-            Event::PeerUp { node, shards, .. } => self.peer_up(now, node, shards, fx),
+            Event::PeerUp { node, shards, hello } => {
+                self.peer_up(now, node, shards, fx);
+                self.tell_root(now, Event::PeerUp { node, shards, hello }, fx);
+            }
             Event::PeerDown(node) => {
                 self.peers.disconnected(node);
                 self.lost(now, node, fx);
+                self.tell_root(now, Event::PeerDown(node), fx);
             }
             Event::Timer(Timer::Heartbeat) => self.heartbeat(now, fx),
             Event::Timer(Timer::Sweep) => self.sweep(now, fx),
             Event::Timer(Timer::Settle) => self.settle_silent(fx),
+            Event::Timer(Timer::Root(timer)) => self.tell_root(now, Event::Timer(timer), fx),
             Event::Loaded { ticket, entry } => self.loaded(now, ticket, entry, fx),
-            Event::Scanned { ticket, chunk } => self.scanned(ticket, chunk, fx),
-            Event::Durable(stamp) => self.synced(stamp, fx),
+            Event::Scanned { ticket, chunk } => match Shard::root_ticket(ticket) {
+                Some(ticket) => self.tell_root(now, Event::Scanned { ticket, chunk }, fx),
+                None => self.scanned(ticket, chunk, fx),
+            },
+            Event::Durable(stamp) => {
+                self.synced(stamp, fx);
+                self.tell_root(now, Event::Durable(stamp), fx);
+            }
             Event::Damaged(partition) => self.damaged(partition, fx),
-            Event::DeviceFull(full) => self.device_full(full, fx),
-            Event::DeviceFailed => self.device_failed(now, fx),
+            Event::DeviceFull(full) => {
+                self.device_full(full, fx);
+                self.tell_root(now, Event::DeviceFull(full), fx);
+            }
+            Event::DeviceFailed => {
+                self.device_failed(now, fx);
+                self.tell_root(now, Event::DeviceFailed, fx);
+            }
             Event::Broken(partition) => self.property_broke(now, partition, fx),
         }
         while let Some((node, id, told)) = self.inbox.pop_front() {
@@ -428,6 +466,9 @@ impl Machine for Shard {
 
     fn check(&self) {
         self.vnodes.check();
+        if let Some(root) = &self.root {
+            root.check();
+        }
         always!(self.inbox.is_empty(), "what vnodes told is heard within the step");
         let running = self.ops.len() + self.forwards.len() + self.lists.len() + self.spreads.len();
         always!(running <= 2 * self.bounds.ops_max, "requests under way are bounded", "{running}");

@@ -3,6 +3,7 @@
 use ombak_base::{ActorId, Epoch, NodeId, Partition};
 use serde::{Deserialize, Serialize};
 
+use crate::root::RootStatus;
 use crate::shard::Shard;
 
 /// One vnode.
@@ -54,6 +55,8 @@ pub struct ShardStatus {
     pub failed: bool,
     /// Whether the disk is full, so that writes are refused until there is room.
     pub full: bool,
+    /// The root group, on shard 0.
+    pub root: Option<RootStatus>,
 }
 
 /// What a repair came to.
@@ -94,6 +97,7 @@ impl Shard {
             unsynced: self.stored.0.saturating_sub(self.durable.0),
             failed: self.failed,
             full: self.full,
+            root: self.root_status(),
         }
     }
 }

@@ -12,6 +12,7 @@
 //! | `walk` | from one key to others, along links |
 //! | `buckets`, `props` | listings and bucket properties |
 //! | `about`, `admin` | ping, the list of resources; status, ring, repair, snapshot, recording |
+//! | `locks` | sessions, what they lock, and who holds what |
 //! | `measured` | stats, metrics, numbers |
 //! | `named` | the request's id, for the answer |
 //! | `query`, `accept`, `body`, `reply` | what all of them need |
@@ -26,6 +27,7 @@ mod conditions;
 pub mod fuzz;
 mod headers;
 mod links;
+mod locks;
 mod measured;
 mod named;
 mod object;
@@ -121,6 +123,10 @@ impl Site {
             Resource::Repair => self.repair().await,
             Resource::Snapshot => self.snapshot(&request).await,
             Resource::Recording => self.recording().await,
+            Resource::Locks => self.all_locks().await,
+            Resource::Session => self.session(&route, &request).await,
+            Resource::LockRequest => self.lock_request(&route, request).await,
+            Resource::SessionEvents => self.session_events(&route, &request).await,
         }
     }
 }

@@ -19,6 +19,7 @@ pub(crate) mod window;
 
 use ombak_kv::{Answer, Operation, Request as KvRequest};
 use ombak_node::{Reply, Request, ShardStatus};
+use ombak_paxos::locks::LockReply;
 use ombak_runtime::{Counters, Meters, Outcome};
 
 use process::Process;
@@ -30,9 +31,11 @@ pub(crate) const DELETE: u8 = 2;
 pub(crate) const LIST: u8 = 3;
 pub(crate) const PROPS: u8 = 4;
 pub(crate) const ADMIN: u8 = 5;
+/// The time that a lock is waited for is in it.
+pub(crate) const LOCK: u8 = 6;
 
 /// Their names, in order.
-pub(crate) const OPERATIONS: [&str; 6] = ["get", "put", "delete", "list", "props", "admin"];
+pub(crate) const OPERATIONS: [&str; 7] = ["get", "put", "delete", "list", "props", "admin", "lock"];
 
 /// The kind of operation that a request is.
 pub(crate) fn operation(request: &Request) -> u8 {
@@ -43,6 +46,7 @@ pub(crate) fn operation(request: &Request) -> u8 {
         Request::Kv(KvRequest::List { .. }) => LIST,
         Request::Kv(_) => PROPS,
         Request::Status | Request::Repair => ADMIN,
+        Request::Locks(_) => LOCK,
     }
 }
 
@@ -58,7 +62,9 @@ pub(crate) fn outcome(reply: &Reply) -> Outcome {
             let object = Some((bytes.sum(), object.siblings.len() as u64));
             Outcome { failed: false, object }
         }
-        Reply::Kv(Answer::Failed(_)) => Outcome { failed: true, object: None },
+        Reply::Kv(Answer::Failed(_)) | Reply::Locks(LockReply::Failed(_)) => {
+            Outcome { failed: true, object: None }
+        }
         _ => Outcome::default(),
     }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use ombak_aries::OsDisk;
 use ombak_base::{Address, DirectoryId, NodeId, Partition, ShardId};
 use ombak_cluster::Topology;
-use ombak_node::{DeleteMode, Reply, Request, Shard};
+use ombak_node::{DeleteMode, Reply, Request, Shard, founders};
 use ombak_runtime::{Boot, Config, ErrandList, Running, RuntimeError, Stopper};
 use ombak_store::StoreWriter;
 use ombak_store::log::Recovered;
@@ -168,6 +168,7 @@ impl Place {
             boot: self.boot,
             directory: self.id,
             delete_mode: self.delete_mode,
+            root: Some(founders(&self.topology)),
         }
     }
 

@@ -79,10 +79,13 @@ pub use writer::LogWriter;
 /// The partition that stands for the node itself, for small state of its own.
 pub const NODE_PARTITION: Partition = Partition(u32::MAX);
 
-/// The shard whose device holds a partition. [`NODE_PARTITION`] is on shard 0.
+/// The partition of the log that the whole cluster shares.
+pub const ROOT_PARTITION: Partition = Partition(u32::MAX - 1);
+
+/// The shard whose device holds a partition. Those that belong to no vnode are on shard 0.
 pub fn shard_of(partition: Partition, shards: u16) -> ShardId {
     match partition {
-        NODE_PARTITION => ShardId(0),
+        NODE_PARTITION | ROOT_PARTITION => ShardId(0),
         Partition(number) => ShardId((number % u32::from(shards.max(1))) as u16),
     }
 }

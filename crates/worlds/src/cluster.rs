@@ -124,6 +124,7 @@ impl System for Cluster {
                 boot,
                 directory: DirectoryId(u64::from(node.0)),
                 delete_mode: self.delete_mode,
+                root: None,
             };
             let mut found = Boot::read(&mut device, &config, &damaged);
             found.props.clone_from(&props);

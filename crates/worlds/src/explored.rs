@@ -301,6 +301,7 @@ fn shard(topology: &Topology, node: NodeId, storage: &Storage) -> Shard {
         boot: u64::from(node.0),
         directory: DirectoryId(u64::from(node.0)),
         delete_mode: DeleteMode::Immediate,
+        root: None,
     };
     let mut boot = Boot::read(&mut device, &config, &Default::default());
     let mut buckets = BucketMap::default();

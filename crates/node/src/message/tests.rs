@@ -153,6 +153,7 @@ fn messages() -> Vec<Message> {
             (Partition(1), claim, Verdict::Fits),
             (Partition(300), claim, Verdict::Older(0)),
         ]),
+        Message::Root(Telling::Beat),
     ]
 }
 

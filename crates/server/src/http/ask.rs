@@ -1,6 +1,7 @@
 //! Questions to the shards.
 
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::StatusCode;
@@ -11,6 +12,7 @@ use ombak_node::{Reply, Request, Shard};
 use ombak_runtime::{AskError, Asked, Flow, Handle};
 use tokio::sync::mpsc;
 use tokio::sync::oneshot::{self, Receiver};
+use tokio::time::timeout;
 
 use super::reply::{Refusal, failed, text};
 use super::{Site, named};
@@ -21,9 +23,25 @@ type Answered = (Reply, RequestId);
 impl Site {
     /// Asks one shard for an answer of one part.
     pub async fn ask(&self, shard: ShardId, request: Request) -> Result<Reply, AskError> {
-        let (reply, request) = self.send(shard, request)?.await.map_err(|_| AskError::Stopped)?;
+        let (reply, request) = self.send(shard, request)?.0.await.map_err(|_| AskError::Stopped)?;
         named::note(request);
         Ok(reply)
+    }
+
+    /// The same, for as long as `within`; then, or when the client is gone, the question is taken back.
+    pub async fn ask_within(
+        &self,
+        shard: ShardId,
+        request: Request,
+        within: Duration,
+    ) -> Result<Option<Reply>, AskError> {
+        let (receiver, asked) = self.send(shard, request)?;
+        let mut asked = TakenBack { handle: &self.handle, asked: Some(asked) };
+        let Ok(answered) = timeout(within, receiver).await else { return Ok(None) };
+        asked.asked = None;
+        let (reply, request) = answered.map_err(|_| AskError::Stopped)?;
+        named::note(request);
+        Ok(Some(reply))
     }
 
     /// Asks all shards at once.
@@ -32,12 +50,16 @@ impl Site {
         let asked = shards.map(|shard| self.send(shard, request.clone()));
         let mut answers = Vec::new();
         for answer in asked.collect::<Result<Vec<_>, AskError>>()? {
-            answers.push(answer.await.map_err(|_| AskError::Stopped)?.0);
+            answers.push(answer.0.await.map_err(|_| AskError::Stopped)?.0);
         }
         Ok(answers)
     }
 
-    fn send(&self, shard: ShardId, request: Request) -> Result<Receiver<Answered>, AskError> {
+    fn send(
+        &self,
+        shard: ShardId,
+        request: Request,
+    ) -> Result<(Receiver<Answered>, Asked), AskError> {
         let (sender, receiver) = oneshot::channel();
         let mut sender = Some(sender);
         let sink = move |reply, request| {
@@ -47,8 +69,8 @@ impl Site {
             }
             Flow::Last
         };
-        self.handle.send(shard, request, Box::new(sink))?;
-        Ok(receiver)
+        let asked = self.handle.send(shard, request, Box::new(sink))?;
+        Ok((receiver, asked))
     }
 
     /// Asks about data. A failure is a refusal already.
@@ -86,6 +108,20 @@ impl Site {
         let request = Request::Kv(KvRequest::List { listing, timeout_ms });
         let asked = self.handle.send(ShardId(0), request, Box::new(sink))?;
         Ok(Parts { receiver, handle: self.handle.clone(), asked, over: false })
+    }
+}
+
+/// A question that nobody waits for any more once this is dropped.
+struct TakenBack<'a> {
+    handle: &'a Handle<Shard>,
+    asked: Option<Asked>,
+}
+
+impl Drop for TakenBack<'_> {
+    fn drop(&mut self) {
+        if let Some(asked) = self.asked {
+            self.handle.gone(asked);
+        }
     }
 }
 

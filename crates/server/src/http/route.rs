@@ -33,6 +33,13 @@ pub(crate) enum Resource {
     Repair,
     Snapshot,
     Recording,
+    /// Who holds and who waits.
+    Locks,
+    /// One that locks; its name stands for the bucket.
+    Session,
+    /// What a session asks for; the number stands for the key.
+    LockRequest,
+    SessionEvents,
 }
 
 /// The two shapes of Riak's paths, which answers keep.
@@ -82,6 +89,10 @@ impl Route {
             ["ombak", "repair"] => new(Resource::Repair),
             ["ombak", "snapshot"] => new(Resource::Snapshot),
             ["ombak", "recording"] => new(Resource::Recording),
+            ["ombak", "locks"] => new(Resource::Locks),
+            ["ombak", "sessions", ref rest @ ..] => {
+                return in_sessions(new(Resource::Session), rest);
+            }
             ["riak", ref rest @ ..] => return old(new(Resource::Buckets), rest),
             ["types", bucket_type, ref rest @ ..] => {
                 check_type(bucket_type)?;
@@ -109,6 +120,9 @@ impl Route {
             Resource::Object => "HEAD, GET, POST, PUT, DELETE",
             Resource::Walk => "GET, HEAD, POST",
             Resource::Repair | Resource::Snapshot => "POST",
+            Resource::Locks | Resource::SessionEvents => "GET, HEAD",
+            Resource::Session => "PUT, POST, DELETE",
+            Resource::LockRequest => "PUT",
         };
         if allowed.split(", ").any(|allowed| allowed == method.as_str()) {
             return Ok(());
@@ -144,6 +158,21 @@ fn in_buckets(route: Route, rest: &[&str]) -> Result<Option<Route>, Refusal> {
         [bucket, "keys", key, steps @ ..] => {
             route.with_bucket(bucket)?.with_key(key)?.with_steps(steps)?
         }
+        _ => return Ok(None),
+    }))
+}
+
+/// Behind `/ombak/sessions`.
+fn in_sessions(route: Route, rest: &[&str]) -> Result<Option<Route>, Refusal> {
+    Ok(Some(match rest {
+        [session] => route.with_bucket(session)?,
+        [session, "events"] => {
+            Route { resource: Resource::SessionEvents, ..route.with_bucket(session)? }
+        }
+        [session, "requests", number] => Route {
+            resource: Resource::LockRequest,
+            ..route.with_bucket(session)?.with_key(number)?
+        },
         _ => return Ok(None),
     }))
 }

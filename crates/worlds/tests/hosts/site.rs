@@ -77,6 +77,7 @@ impl Site {
             boot,
             directory: DirectoryId(u64::from(self.me.0)),
             delete_mode: DeleteMode::Immediate,
+            root: None,
         }
     }
 }

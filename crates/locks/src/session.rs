@@ -1,0 +1,273 @@
+//! A session: locks, and the thread that keeps them.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::Read;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use ombak_paxos::locks::SessionId;
+use ureq::http::Method;
+
+use crate::error::LockError;
+use crate::lock::{How, Lock};
+use crate::nodes::Nodes;
+use crate::wire::{Answer, Ask, Event, SessionAnswer, session_text};
+
+/// How long a node may take to answer a request that waits; then it is sent again.
+const POLL: Duration = Duration::from_secs(10);
+/// Beyond what a node says that it will take.
+const GRACE: Duration = Duration::from_secs(2);
+/// So long after its time a request is given up that nobody answers.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How often a lease is renewed within its time.
+const RENEWALS: u32 = 3;
+
+/// A client that lives. Locks are its, and others get them when it does not keep its lease.
+///
+/// A thread renews the lease. [`is_over`](Session::is_over) and [`wait_over`](Session::wait_over) say when that failed: by this
+/// machine's clock, and not later than the cluster gives the locks to others if clocks run alike. That a process can be stopped
+/// between asking and acting is what [tokens](Lock::token) are for.
+#[derive(Debug)]
+pub struct Session {
+    shared: Arc<Shared>,
+    keeper: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Shared {
+    nodes: Nodes,
+    path: String,
+    lease: Duration,
+    numbers: Mutex<Numbers>,
+    life: Mutex<Life>,
+    changed: Condvar,
+}
+
+/// What requests are called.
+#[derive(Debug, Default)]
+struct Numbers {
+    last: u64,
+    /// Those without an answer.
+    open: BTreeSet<u64>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Life {
+    /// Nobody else gets the locks before that.
+    good_until: Instant,
+    over: bool,
+    closing: bool,
+}
+
+impl Session {
+    /// Opens a session. `about` says to people who it is, in 64 bytes at most; `lease` is from 100 ms to an hour.
+    pub fn open(nodes: Nodes, about: &str, lease: Duration) -> Result<Session, LockError> {
+        let id = random_session()?;
+        let asked = Instant::now();
+        let path = format!("/ombak/sessions/{}", session_text(id));
+        let open = format!("{path}?lease_ms={}&about={}", lease.as_millis(), percent(about));
+        let nobody = None::<&()>;
+        match nodes.ask(&Method::PUT, &open, nobody, GRACE, asked + PATIENCE)? {
+            SessionAnswer::Live => {}
+            SessionAnswer::Refused { why, message } => {
+                return Err(LockError::refused(why, message));
+            }
+            SessionAnswer::Closed | SessionAnswer::Expired => return Err(LockError::Lost),
+        }
+        let life = Life { good_until: asked + lease, over: false, closing: false };
+        let (numbers, life) = (Mutex::default(), Mutex::new(life));
+        let shared =
+            Arc::new(Shared { nodes, path, lease, numbers, life, changed: Condvar::new() });
+        let kept = shared.clone();
+        let keeper = std::thread::Builder::new()
+            .name("ombak-lease".into())
+            .spawn(move || kept.keep())
+            .map_err(|source| LockError::System { what: "starting a thread", source })?;
+        Ok(Session { shared, keeper: Some(keeper) })
+    }
+
+    /// Locks a resource, and waits for it as long as `how` says.
+    pub fn lock(&self, path: &[&str], how: How) -> Result<Lock, LockError> {
+        let ask = Ask::Lock {
+            path: path.iter().map(ToString::to_string).collect(),
+            mode: how.mode,
+            wait_ms: how.wait.map(|wait| wait.as_millis() as u64),
+            under: how.under,
+            notify: how.notify,
+        };
+        let (number, answer) = self.shared.call(&ask, how.wait)?;
+        Lock::granted(self.shared.clone(), number, answer)
+    }
+
+    /// Waits until a lock that asked for it is in somebody's way, or the session is over. `None`: neither, within the time.
+    pub fn next_event(&self, within: Duration) -> Result<Option<Event>, LockError> {
+        let path = format!("{}/events?poll_ms={}", self.shared.path, within.as_millis());
+        let deadline = Instant::now() + within + GRACE;
+        self.shared.nodes.ask(&Method::GET, &path, None::<&()>, within + GRACE, deadline)
+    }
+
+    /// Whether its locks are lost.
+    pub fn is_over(&self) -> bool {
+        self.shared.is_over()
+    }
+
+    /// Until when nobody else gets its locks, as things stand. It moves with each renewal.
+    pub fn good_until(&self) -> Instant {
+        self.shared.life().good_until
+    }
+
+    /// Waits until its locks are lost. `false`: they are not, within the time.
+    pub fn wait_over(&self, within: Duration) -> bool {
+        let deadline = Instant::now() + within;
+        let mut life = self.shared.life();
+        while !life.over {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            life = self.shared.wait(life, left);
+        }
+        true
+    }
+
+    /// Ends it. Its locks are given up; those that could write a value block leave it marked as not valid, so unlock first.
+    pub fn close(mut self) -> Result<(), LockError> {
+        self.end()
+    }
+
+    fn end(&mut self) -> Result<(), LockError> {
+        let Some(keeper) = self.keeper.take() else { return Ok(()) };
+        self.shared.life().closing = true;
+        self.shared.changed.notify_all();
+        // A panic there was told when it happened.
+        let _ = keeper.join();
+        if self.shared.is_over() {
+            return Err(LockError::Lost);
+        }
+        let deadline = Instant::now() + GRACE;
+        let path = &self.shared.path;
+        let answer: Result<SessionAnswer, LockError> =
+            self.shared.nodes.ask(&Method::DELETE, path, None::<&()>, GRACE, deadline);
+        answer.map(drop)
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        // Not told of, it ends with its lease.
+        let _ = self.end();
+    }
+}
+
+impl Shared {
+    fn life(&self) -> MutexGuard<'_, Life> {
+        self.life.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wait<'a>(&self, life: MutexGuard<'a, Life>, within: Duration) -> MutexGuard<'a, Life> {
+        let waited = self.changed.wait_timeout(life, within);
+        waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+
+    fn is_over(&self) -> bool {
+        let life = self.life();
+        life.over || Instant::now() >= life.good_until
+    }
+
+    /// Renews the lease until the session ends.
+    fn keep(&self) {
+        let pause = self.lease / RENEWALS;
+        let mut next = Instant::now() + pause;
+        loop {
+            let mut life = self.life();
+            while !life.closing && Instant::now() < next.min(life.good_until) {
+                let left = next.min(life.good_until).saturating_duration_since(Instant::now());
+                life = self.wait(life, left);
+            }
+            if life.closing {
+                return;
+            }
+            let good_until = life.good_until;
+            drop(life);
+            let asked = Instant::now();
+            match self.renew(pause, good_until) {
+                Ok(SessionAnswer::Live) => self.life().good_until = asked + self.lease,
+                // Nobody answered, and there is time left to try again.
+                Err(_) if Instant::now() < good_until => {}
+                _ => {
+                    self.life().over = true;
+                    self.changed.notify_all();
+                    return;
+                }
+            }
+            next = asked + pause;
+        }
+    }
+
+    fn renew(&self, pause: Duration, good_until: Instant) -> Result<SessionAnswer, LockError> {
+        self.nodes.ask(&Method::POST, &self.path, None::<&()>, pause, good_until)
+    }
+
+    /// Sends a request until it is answered with more than that it waits. Gives its number as well.
+    pub fn call(&self, ask: &Ask, wait: Option<Duration>) -> Result<(u64, Answer), LockError> {
+        let (number, have) = self.next_number();
+        let path =
+            format!("{}/requests/{number}?have={have}&poll_ms={}", self.path, POLL.as_millis());
+        // Who waits for ever is told by the session's end.
+        let deadline = wait.map(|wait| Instant::now() + wait + PATIENCE);
+        loop {
+            if self.is_over() {
+                return Err(LockError::Lost);
+            }
+            let soon = Instant::now() + POLL + GRACE;
+            let until = deadline.map_or(soon, |deadline| deadline.min(soon));
+            let asked = self.nodes.ask(&Method::PUT, &path, Some(ask), POLL + GRACE, until);
+            let late = deadline.is_some_and(|deadline| Instant::now() >= deadline);
+            match asked {
+                Ok(Answer::Waiting) | Err(LockError::Unreachable(_)) if !late => {}
+                Ok(Answer::Waiting) => return Err(LockError::Unreachable("it waits".into())),
+                Ok(answer) => {
+                    self.answered(number);
+                    return match answer {
+                        Answer::Refused { why, message } => Err(LockError::refused(why, message)),
+                        answer => Ok((number, answer)),
+                    };
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// The next number, and the last up to which all have been answered.
+    fn next_number(&self) -> (u64, u64) {
+        let mut numbers = self.numbers.lock().unwrap_or_else(PoisonError::into_inner);
+        numbers.last += 1;
+        let number = numbers.last;
+        numbers.open.insert(number);
+        (number, numbers.open.first().map_or(0, |first| first - 1))
+    }
+
+    fn answered(&self, number: u64) {
+        let mut numbers = self.numbers.lock().unwrap_or_else(PoisonError::into_inner);
+        numbers.open.remove(&number);
+    }
+}
+
+fn random_session() -> Result<SessionId, LockError> {
+    let mut bytes = [0; 16];
+    let read = File::open("/dev/urandom").and_then(|mut source| source.read_exact(&mut bytes));
+    read.map_err(|source| LockError::System { what: "drawing a random number", source })?;
+    Ok(SessionId(u128::from_le_bytes(bytes)))
+}
+
+/// As it may stand behind a question mark.
+fn percent(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    let each = |byte: u8| match plain(byte) {
+        true => char::from(byte).to_string(),
+        false => format!("%{byte:02X}"),
+    };
+    text.bytes().map(each).collect()
+}

@@ -1,0 +1,170 @@
+//! This node's part in the root group: the replicated log that belongs to the whole cluster.
+//!
+//! Its members are chosen when a cluster begins ([`founders`]): up to seven nodes vote, the others learn. It carries the lock
+//! manager. It runs on shard 0, in a partition of the device that is its own, and shares the node's log and its syncs.
+
+use bytes::Bytes;
+use ombak_base::{
+    Address, ClientId, Effects, Entry, Event, Machine, Now, Partition, Peek, Refused, Scan,
+    ShardId, Stamp, Tick, Ticket,
+};
+use ombak_cluster::Topology;
+use ombak_paxos::locks::{LOCKS, LockAsk, LockFailure, LockReply, LockServer, LockTimer};
+use ombak_paxos::{Members, Setup, Telling, Voters};
+use serde::{Deserialize, Serialize};
+
+use crate::message::Message;
+use crate::shard::{Config, Reply, Shard, Timer};
+
+/// Where the root group keeps its things. It lies on shard 0.
+pub const ROOT_PARTITION: Partition = Partition(u32::MAX - 1);
+/// Nodes that vote. More would make each decision slower, and survive no accident that seven do not.
+pub const ROOT_VOTERS_MAX: usize = 7;
+/// A snapshot is taken after so many bytes of log.
+const SNAPSHOT_EVERY: usize = 4 * 1024 * 1024;
+/// Tickets of the root group, apart from those of vnodes.
+const TICKETS: u64 = 1 << 62;
+
+/// Who founds the root group of a cluster: its first nodes vote, the others learn. An odd number, for an even one survives the loss
+/// of no more.
+pub fn founders(topology: &Topology) -> Members {
+    let nodes: Vec<_> = topology.nodes().collect();
+    let most = nodes.len().min(ROOT_VOTERS_MAX);
+    let voters = if most > 2 { most - (most + 1) % 2 } else { most };
+    let (voters, learners) = nodes.split_at(voters);
+    let mut members = Members::new(Voters::majority(voters.iter().copied()));
+    members.learners = learners.iter().copied().collect();
+    members
+}
+
+/// How the root group is, seen from this node.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct RootStatus {
+    /// Who leads, as far as this node knows.
+    pub leader: Option<ombak_base::NodeId>,
+    /// Who votes.
+    pub voters: Vec<ombak_base::NodeId>,
+    /// What is decided, as far as this node knows.
+    pub decided: u64,
+    /// Clients of this node that wait for an answer.
+    pub clients: usize,
+    /// Why this node takes no part, if so.
+    pub failure: Option<String>,
+}
+
+impl Shard {
+    /// This shard's part in the root group, if it has one.
+    pub(crate) fn new_root(config: &Config) -> Option<Box<LockServer>> {
+        let members = config.root.clone().filter(|_| config.me.shard == ShardId(0))?;
+        let setup = Setup {
+            id: config.me.node,
+            home: ROOT_PARTITION,
+            groups: vec![(LOCKS, members)],
+            snapshot_every: SNAPSHOT_EVERY,
+            beats: true,
+            watch: true,
+        };
+        Some(Box::new(LockServer::new(setup)))
+    }
+
+    /// A client asks something about locks.
+    pub(crate) fn ask_locks<E: Effects<Shard>>(
+        &mut self,
+        now: Now,
+        client: ClientId,
+        request: LockAsk,
+        fx: &mut E,
+    ) {
+        if self.root.is_none() {
+            let elsewhere = LockReply::Failed(LockFailure::Elsewhere);
+            return fx.reply(client, Reply::Locks(elsewhere), Stamp::NONE);
+        }
+        self.tell_root(now, Event::Request { client, request }, fx);
+    }
+
+    /// Tells the root group of something.
+    pub(crate) fn tell_root<E: Effects<Shard>>(
+        &mut self,
+        now: Now,
+        event: Event<LockServer>,
+        fx: &mut E,
+    ) {
+        if let Some(root) = &mut self.root {
+            root.step(now, event, &mut ForRoot { fx, stored: &mut self.stored });
+        }
+    }
+
+    /// Whether a ticket is the root group's: then that is its own name for it.
+    pub(crate) fn root_ticket(ticket: Ticket) -> Option<Ticket> {
+        (ticket.0 & !(TICKETS - 1) == TICKETS).then_some(Ticket(ticket.0 & (TICKETS - 1)))
+    }
+
+    pub(crate) fn root_status(&self) -> Option<RootStatus> {
+        let server = self.root.as_ref()?;
+        let status = server.replica().map(|replica| replica.status());
+        Some(RootStatus {
+            leader: status.as_ref().and_then(|status| status.leader),
+            voters: status.iter().flat_map(|status| status.members.voters()).collect(),
+            decided: status.map_or(0, |status| status.committed.0),
+            clients: server.clients(),
+            failure: server.member().failure().map(|failure| failure.to_string()),
+        })
+    }
+}
+
+/// What the root group asks of its host, as the shard asks it.
+struct ForRoot<'a, E> {
+    fx: &'a mut E,
+    stored: &'a mut Stamp,
+}
+
+impl<E: Effects<Shard>> Effects<LockServer> for ForRoot<'_, E> {
+    fn send(&mut self, to: Address, message: Telling, after: Stamp) -> Result<(), Refused> {
+        self.fx.send(to, Message::Root(message), after)
+    }
+
+    fn reply(&mut self, to: ClientId, reply: LockReply, after: Stamp) {
+        self.fx.reply(to, Reply::Locks(reply), after);
+    }
+
+    fn arm(&mut self, timer: LockTimer, at: Tick) {
+        self.fx.arm(Timer::Root(timer), at);
+    }
+
+    fn disarm(&mut self, timer: LockTimer) {
+        self.fx.disarm(Timer::Root(timer));
+    }
+
+    fn choose(&mut self, n: u64) -> u64 {
+        self.fx.choose(n)
+    }
+
+    fn load(&mut self, ticket: Ticket, partition: Partition, key: &Bytes) {
+        self.fx.load(Ticket(TICKETS | ticket.0), partition, key);
+    }
+
+    fn peek(&mut self, partition: Partition, key: &Bytes) -> Peek {
+        self.fx.peek(partition, key)
+    }
+
+    fn store(&mut self, partition: Partition, key: &Bytes, entry: Option<Entry>) -> Stamp {
+        let stamp = self.fx.store(partition, key, entry);
+        *self.stored = (*self.stored).max(stamp);
+        stamp
+    }
+
+    fn await_durable(&mut self, stamp: Stamp) {
+        self.fx.await_durable(stamp);
+    }
+
+    fn scan(&mut self, ticket: Ticket, scan: Scan) {
+        self.fx.scan(Ticket(TICKETS | ticket.0), scan);
+    }
+
+    fn probe(&mut self, name: &'static str) {
+        self.fx.probe(name);
+    }
+}
+
+#[cfg(test)]
+mod tests;
