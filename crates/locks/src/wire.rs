@@ -145,6 +145,18 @@ pub struct Locks {
     pub sessions: Vec<SessionReport>,
     /// Resources that anybody holds or waits for.
     pub resources: Vec<ResourceReport>,
+    /// Who waits for whom; of a crowd that waits for a crowd not all.
+    #[serde(default)]
+    pub waits_for: Vec<WaitReport>,
+}
+
+/// One session waits for another.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct WaitReport {
+    /// Who waits.
+    pub waiter: String,
+    /// For whom.
+    pub blocker: String,
 }
 
 /// A session.

@@ -75,6 +75,9 @@ pub struct NodeOptions {
     /// Where HTTP clients connect, and `ombak status` [default: 127.0.0.1:8098]
     #[arg(long, value_name = "HOST:PORT")]
     pub http: Option<String>,
+    /// The Unix socket for programs of the same user, which `ombak lock` finds [default: `socket` in the data directory]
+    #[arg(long, value_name = "PATH")]
+    pub socket: Option<PathBuf>,
     /// Where other nodes connect [default: 127.0.0.1:8099]
     #[arg(long, value_name = "HOST:PORT")]
     pub peer: Option<String>,
@@ -119,6 +122,8 @@ pub struct Settings {
     pub pb: SocketAddr,
     /// HTTP.
     pub http: SocketAddr,
+    /// The Unix socket; in the data directory if absent.
+    pub socket: Option<PathBuf>,
     /// Other nodes.
     pub peer: SocketAddr,
     /// All nodes and their peer addresses.
@@ -168,6 +173,7 @@ impl NodeOptions {
             name: self.name.or(other.name),
             pb: self.pb.or(other.pb),
             http: self.http.or(other.http),
+            socket: self.socket.or(other.socket),
             peer: self.peer.or(other.peer),
             members: self.members.or(other.members),
             cluster: self.cluster.or(other.cluster),
@@ -198,10 +204,13 @@ impl NodeOptions {
                 "where shall the data live? Give --dir DIR, such as --dir ./data, or --backend memory",
             ));
         }
+        // Where it would be anyway, the node can do without it.
+        let in_dir = self.dir.as_ref().map(|dir| dir.join("socket"));
         Ok(Settings {
             dir: self.dir,
             pb,
             http,
+            socket: self.socket.filter(|path| Some(path) != in_dir.as_ref()),
             peer,
             members: members(&name, peer, self.members, insecure)?,
             name,

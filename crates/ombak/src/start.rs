@@ -80,6 +80,7 @@ fn node_options(settings: Settings) -> Options {
         peer_addr: settings.peer,
         pb_addr: settings.pb,
         http_addr: settings.http,
+        socket: settings.socket,
         ring_size: settings.ring_size,
         delete_mode: settings.delete_mode,
         backend: match settings.backend {

@@ -32,6 +32,14 @@ pub enum StartError {
         /// What the system said.
         source: io::Error,
     },
+    /// The Unix socket cannot be bound.
+    #[error("cannot listen on the socket {}: {source} (--socket chooses another path)", path.display())]
+    Socket {
+        /// Where.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
     /// A backend that keeps its data, without a directory.
     #[error("this backend needs a data directory: give --dir, or --backend memory")]
     NoDirectory,

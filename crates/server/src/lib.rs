@@ -46,6 +46,7 @@ mod preflist;
 mod random;
 pub mod report;
 mod snapshots;
+mod socket;
 mod storage;
 mod tapes;
 

@@ -21,6 +21,7 @@ use crate::pb::PbFace;
 use crate::peer::PeerHandshake;
 use crate::random::random_u64;
 use crate::snapshots::Snapshots;
+use crate::socket::Socket;
 use crate::storage::Storage;
 use crate::tapes::Tapes;
 use crate::{Backend, Listeners, Options, StartError};
@@ -56,6 +57,7 @@ impl Node {
         let me = topology.node(&options.name).ok_or(StartError::Name(options.name.clone()))?;
         let directory = options.dir.as_deref().map(Directory::open).transpose()?;
         let id = directory_id(&options, &topology, directory.as_ref())?;
+        let socket = Socket::bind(&options)?;
         let shards = options.shard_count();
         let storage = Storage::open(&options, directory.as_ref(), shards)?;
         let boot = random_u64()?;
@@ -72,7 +74,8 @@ impl Node {
         let disk = directory.as_ref().map(Directory::disk);
         let kept = Kept { disk, recovered, snapshots, tapes };
         let site = site(&options, &place, &running, kept);
-        let http = HttpThread::start(http, site, running.stopper()).map_err(StartError::Http)?;
+        let http =
+            HttpThread::start(http, socket, site, running.stopper()).map_err(StartError::Http)?;
         tracing::info!(node = options.name, pb = %addresses.pb, http = %addresses.http, shards, "the node is up");
         let node = Node { http, running, addresses, shards, _directory: directory };
         // Others may have to be started first, and by the same caller.

@@ -43,6 +43,8 @@ pub struct Options {
     pub pb_addr: SocketAddr,
     /// Where HTTP clients connect.
     pub http_addr: SocketAddr,
+    /// The Unix socket for programs of the same user; `None`: in `dir`, if there is one.
+    pub socket: Option<PathBuf>,
     /// Partitions: a power of two, the same on all members, for the life of the data.
     pub ring_size: u32,
     /// What becomes of tombstones; the same on all members.
@@ -73,6 +75,7 @@ impl Default for Options {
             peer_addr: local(8099),
             pb_addr: local(8087),
             http_addr: local(8098),
+            socket: None,
             ring_size: DEFAULT_RING_SIZE,
             delete_mode: DeleteMode::default(),
             backend: Backend::default(),

@@ -25,6 +25,8 @@ pub fn template(given: &NodeOptions) -> String {
     file.option("name", NAME, text(&given.name), DEFAULT_NAME.into());
     file.option("pb", PB, text(&given.pb), DEFAULT_PB.into());
     file.option("http", HTTP, text(&given.http), DEFAULT_HTTP.into());
+    let socket = given.socket.as_ref().map(|path| Value::from(path.to_string_lossy().into_owned()));
+    file.option("socket", SOCKET, socket, "data/socket".into());
     file.option("peer", PEER, text(&given.peer), DEFAULT_PEER.into());
     let alone = Value::from(vec![format!("{DEFAULT_NAME}={DEFAULT_PEER}")]);
     file.option("members", MEMBERS, given.members.clone().map(Value::from), alone);
@@ -51,6 +53,8 @@ This node's name, as it stands in members. Clients see it; Riak's expect this on
 const PB: &str = "Where clients of Riak's Protocol Buffers connect.";
 const HTTP: &str =
     "Where HTTP clients connect: applications, curl, and `ombak status`, `get`, `put`, `del`.";
+const SOCKET: &str = "\
+The Unix socket for programs of the same user: HTTP as well, and where `ombak lock` finds the node of its machine.";
 const PEER: &str = "Where other nodes connect. Nobody else should be able to.";
 const MEMBERS: &str = "\
 All nodes of the cluster, this one too, each with the address at which the others reach it: its peer address,

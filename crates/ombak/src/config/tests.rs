@@ -50,6 +50,7 @@ fn the_written_file_has_every_option_and_says_the_defaults() {
         name,
         pb,
         http,
+        socket,
         peer,
         members,
         cluster,
@@ -64,7 +65,7 @@ fn the_written_file_has_every_option_and_says_the_defaults() {
     assert!(dir.is_some() && name.is_some() && pb.is_some() && http.is_some() && peer.is_some());
     assert!(members.is_some() && ring_size.is_some() && backend.is_some() && shards.is_some());
     assert!(insecure.is_some() && log.is_some() && cluster.is_some());
-    assert!(delete_mode.is_some() && record_mib.is_some());
+    assert!(delete_mode.is_some() && record_mib.is_some() && socket.is_some());
     let plain = NodeOptions { dir, shards, ..NodeOptions::default() };
     assert_eq!(all.settle().unwrap(), plain.settle().unwrap(), "the comments are the defaults");
 }

@@ -6,13 +6,13 @@ use hyper::body::Incoming;
 use hyper::{Method, Request, Response, StatusCode};
 use ombak_base::ShardId;
 use ombak_locks::wire::{
-    Answer, Ask, Event, LockReport, Locks, ResourceReport, SessionAnswer, SessionReport, base64,
-    read_session, session_text,
+    Answer, Ask, Event, LockReport, Locks, ResourceReport, SessionAnswer, SessionReport,
+    WaitReport, base64, read_session, session_text,
 };
 use ombak_node::{Reply, Request as Question};
 use ombak_paxos::locks::{
     Answer as Answered, Command, Lock, LockAsk, LockId, LockManager, LockReply, LogTime, Path,
-    Refused, SessionId, SessionState, Value, ValueBlock,
+    Refused, SessionId, SessionState, Value, ValueBlock, WaitsFor,
 };
 
 use super::Site;
@@ -26,6 +26,8 @@ use super::route::Route;
 const POLL: Duration = Duration::from_secs(10);
 /// How long it may say.
 const POLL_MAX: Duration = Duration::from_secs(60);
+/// Of who waits for whom, so much is told: a crowd that waits for a crowd has as many pairs as one times the other.
+const WAITS_MAX: usize = 10_000;
 /// The lease of a session whose client names none.
 const LEASE_MS: u64 = 10_000;
 
@@ -179,10 +181,15 @@ fn shown_locks(manager: &LockManager, leader: Option<String>) -> Locks {
         holders: manager.holders(path).filter_map(|each| holder(manager, each)).collect(),
         waiters: manager.waiters(path).filter_map(|each| waiter(manager, each)).collect(),
     };
+    let wait = |edge: WaitsFor| WaitReport {
+        waiter: session_text(edge.waiter.session),
+        blocker: session_text(edge.blocker.session),
+    };
     Locks {
         leader,
         sessions: manager.sessions().map(session).collect(),
         resources: manager.resources().map(resource).collect(),
+        waits_for: manager.wait_graph().map(wait).take(WAITS_MAX).collect(),
     }
 }
 

@@ -12,11 +12,13 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use ombak_runtime::{RuntimeError, Stopper};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 
 use super::Site;
+use crate::socket::{self, Socket};
 
 const THREAD: &str = "ombak-http";
 /// Connections; more wait in the system's queue.
@@ -38,12 +40,21 @@ pub(crate) struct HttpThread {
 
 impl HttpThread {
     /// Serves on a bound port. If the thread panics, the whole node is stopped: half a node would confuse everyone.
-    pub fn start(listener: StdListener, site: Site, node: Stopper) -> io::Result<HttpThread> {
+    pub fn start(
+        listener: StdListener,
+        socket: Option<Socket>,
+        site: Site,
+        node: Stopper,
+    ) -> io::Result<HttpThread> {
         listener.set_nonblocking(true)?;
+        if let Some(socket) = &socket {
+            socket.listener.set_nonblocking(true)?;
+        }
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (stop, stopped) = watch::channel(false);
         let body = move || {
-            let serving = AssertUnwindSafe(|| runtime.block_on(run(listener, site, stopped)));
+            let serving =
+                AssertUnwindSafe(|| runtime.block_on(run(listener, socket, site, stopped)));
             let ended = catch_unwind(serving).unwrap_or_else(|panic| Err(panicked(&panic)));
             if let Err(error) = &ended {
                 tracing::error!(%error, "the node goes down");
@@ -83,18 +94,19 @@ fn panicked(panic: &(dyn std::any::Any + Send)) -> RuntimeError {
 
 async fn run(
     listener: StdListener,
+    socket: Option<Socket>,
     site: Site,
     mut stopped: watch::Receiver<bool>,
 ) -> Result<(), RuntimeError> {
-    let listener = TcpListener::from_std(listener)
-        .map_err(|source| RuntimeError::Io { what: "listening for HTTP", source })?;
+    let listening = |source| RuntimeError::Io { what: "listening for HTTP", source };
+    let doors = Doors::new(listener, socket).map_err(listening)?;
     let (site, room) = (Arc::new(site), Arc::new(Semaphore::new(CONNECTIONS_MAX)));
     let mut connections = JoinSet::new();
     let mut seconds = tokio::time::interval(READING_EVERY);
     seconds.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         let accepted = tokio::select! {
-            accepted = accept(&listener, &room) => accepted,
+            accepted = doors.accept(&room) => accepted,
             () = told(&mut stopped) => break,
             Some(_) = connections.join_next() => continue,
             _ = seconds.tick() => {
@@ -105,7 +117,10 @@ async fn run(
         if let Some((stream, permit)) = accepted {
             let (site, stopped) = (site.clone(), stopped.clone());
             connections.spawn(async move {
-                connection(stream, site, stopped).await;
+                match stream {
+                    Stream::Tcp(stream) => connection(stream, site, stopped).await,
+                    Stream::Unix(stream) => connection(stream, site, stopped).await,
+                }
                 drop(permit);
             });
         }
@@ -121,24 +136,68 @@ async fn told(stopped: &mut watch::Receiver<bool>) {
     drop(stopped.wait_for(|stopped| *stopped).await);
 }
 
-async fn accept(
-    listener: &TcpListener,
-    room: &Arc<Semaphore>,
-) -> Option<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
-    let permit = room.clone().acquire_owned().await.ok()?;
-    match listener.accept().await {
-        Ok((stream, _)) => Some((stream, permit)),
-        Err(error) => {
-            tracing::warn!(%error, "an HTTP connection could not be accepted");
-            tokio::time::sleep(ACCEPT_PAUSE).await;
-            None
+/// Where clients come in.
+struct Doors {
+    tcp: TcpListener,
+    unix: Option<UnixListener>,
+    /// Its file is taken away when nobody listens any more.
+    _socket: Option<Socket>,
+}
+
+enum Stream {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+impl Doors {
+    fn new(tcp: StdListener, socket: Option<Socket>) -> io::Result<Doors> {
+        let unix = socket.as_ref().map(|socket| socket.listener.try_clone()).transpose()?;
+        Ok(Doors {
+            tcp: TcpListener::from_std(tcp)?,
+            unix: unix.map(UnixListener::from_std).transpose()?,
+            _socket: socket,
+        })
+    }
+
+    async fn accept(&self, room: &Arc<Semaphore>) -> Option<(Stream, OwnedSemaphorePermit)> {
+        let permit = room.clone().acquire_owned().await.ok()?;
+        let accepted = tokio::select! {
+            accepted = self.tcp.accept() => accepted.map(|(stream, _)| {
+                // Without it, small answers wait for the client's acknowledgement of the one before.
+                let _ = stream.set_nodelay(true);
+                Stream::Tcp(stream)
+            }),
+            accepted = accept_unix(self.unix.as_ref()) => accepted.map(Stream::Unix),
+        };
+        match accepted {
+            Ok(stream) => Some((stream, permit)),
+            Err(error) => {
+                tracing::warn!(%error, "an HTTP connection could not be accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                None
+            }
         }
     }
 }
 
-async fn connection(stream: TcpStream, site: Arc<Site>, mut stopped: watch::Receiver<bool>) {
-    // Without it, small answers wait for the client's acknowledgement of the one before.
-    let _ = stream.set_nodelay(true);
+/// Somebody who may speak. Without a socket: never.
+async fn accept_unix(listener: Option<&UnixListener>) -> io::Result<UnixStream> {
+    let Some(listener) = listener else { return std::future::pending().await };
+    loop {
+        let (stream, _) = listener.accept().await?;
+        let uid = stream.peer_cred()?.uid();
+        if socket::may_speak(uid) {
+            return Ok(stream);
+        }
+        tracing::warn!(uid, "another user was refused at the socket");
+    }
+}
+
+async fn connection(
+    stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
+    site: Arc<Site>,
+    mut stopped: watch::Receiver<bool>,
+) {
     let service = service_fn(|request| {
         let site = site.clone();
         async move { Ok::<_, Infallible>(site.serve(request).await) }
