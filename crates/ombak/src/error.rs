@@ -16,6 +16,10 @@ pub enum CliError {
     Usage(String),
     /// Anything else.
     Failed(String),
+    /// As a command documents for itself.
+    Coded(u8, String),
+    /// A command that was run ended so, and has said why.
+    Ended(u8),
     /// Nobody reads our output any more: no fault, and nothing to say.
     StdoutClosed,
 }
@@ -38,6 +42,7 @@ impl CliError {
             CliError::NotFound(_) | CliError::Damaged(_) => ExitCode::from(1),
             CliError::Usage(_) => ExitCode::from(2),
             CliError::Failed(_) => ExitCode::from(3),
+            CliError::Coded(code, _) | CliError::Ended(code) => ExitCode::from(*code),
         }
     }
 }
@@ -48,7 +53,9 @@ impl fmt::Display for CliError {
             CliError::NotFound(what)
             | CliError::Damaged(what)
             | CliError::Usage(what)
-            | CliError::Failed(what) => f.write_str(what),
+            | CliError::Failed(what)
+            | CliError::Coded(_, what) => f.write_str(what),
+            CliError::Ended(code) => write!(f, "the command ended with {code}"),
             CliError::StdoutClosed => f.write_str("the output is closed"),
         }
     }

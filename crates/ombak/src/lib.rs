@@ -9,6 +9,7 @@
 //! | `object` | get, put and delete one key over HTTP |
 //! | `bucket` | which buckets there are, their keys and properties |
 //! | `bench` | how fast a server is |
+//! | `lock`, `locks` | run a command while a lock is held; who holds what |
 //! | `snapshot` | a copy of a running node's data |
 //! | `record` | what a running node's shards were given and did last |
 //! | `store` | what a data directory holds, without its node |
@@ -22,10 +23,13 @@ mod bench;
 mod bucket;
 mod config;
 mod demo;
+mod duration;
 mod error;
 #[doc(hidden)]
 pub mod fuzz;
 mod http_client;
+mod lock;
+mod locks;
 mod object;
 mod output;
 mod record;
@@ -56,8 +60,9 @@ First steps:
   curl http://127.0.0.1:8098/buckets/users/keys/alice
   ombak status                            who is up, and how the vnodes are
   ombak top                               what the node is doing, each second
+  ombak lock backup -- ./backup.sh        one machine at a time
 
-Exit codes: 0 done, 1 not found, 2 wrong usage, 3 error.";
+Exit codes: 0 done, 1 not found, 2 wrong usage, 3 error (`ombak lock` has its own).";
 
 /// A masterless, replicated key-value database that Riak's clients use unmodified.
 #[derive(Parser)]
@@ -83,6 +88,10 @@ enum Command {
     #[command(subcommand)]
     Bucket(bucket::BucketCommand),
     Bench(Box<bench::BenchArgs>),
+    Lock(lock::LockArgs),
+    #[command(hide = true)]
+    LockRun(lock::RunArgs),
+    Locks(locks::LocksArgs),
     #[command(subcommand)]
     Store(store::StoreCommand),
     #[command(subcommand)]
@@ -95,7 +104,7 @@ pub fn main() -> ExitCode {
     match run(Cli::parse().command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            if error != CliError::StdoutClosed {
+            if !matches!(error, CliError::StdoutClosed | CliError::Ended(_)) {
                 eprintln!("ombak: {error}");
             }
             error.exit_code()
@@ -118,6 +127,9 @@ fn run(command: Command) -> Result<(), CliError> {
         Command::Del(args) => object::del(&args),
         Command::Bucket(command) => bucket::run(&command),
         Command::Bench(args) => bench::run(*args).map_err(bench_error),
+        Command::Lock(args) => lock::run(&args),
+        Command::LockRun(args) => lock::run_command(&args),
+        Command::Locks(args) => locks::run(&args),
         Command::Store(command) => store::run(&command),
         Command::Wal(command) => wal::run(&command),
         Command::Sim(args) => sim::run(&args),

@@ -11,6 +11,7 @@ use super::BenchError;
 use super::compare::CompareArgs;
 use super::floor::FloorNodeArgs;
 use super::frames::Kind;
+use crate::duration::duration;
 
 /// Keys are `key` and eight digits.
 pub(super) const KEYS_MAX: u32 = 100_000_000;
@@ -126,11 +127,11 @@ pub struct BenchArgs {
     #[arg(long, value_name = "QUORUM", value_parser = parse_quorum)]
     pub dw: Option<u32>,
     /// Length of the measured window, such as 10s, 500ms or 2m.
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_duration)]
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
     #[serde(serialize_with = "as_seconds")]
     pub duration: Duration,
     /// Time under load before it.
-    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = parse_duration)]
+    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = duration)]
     #[serde(serialize_with = "as_seconds")]
     pub warmup: Duration,
     /// First put every key once.
@@ -261,20 +262,6 @@ fn parse_quorum(text: &str) -> Result<u32, String> {
             _ => Err("a quorum is a number, one, quorum, all or default".into()),
         },
     }
-}
-
-fn parse_duration(text: &str) -> Result<Duration, String> {
-    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let unit_seconds = match unit {
-        "ms" => 0.001,
-        "s" | "" => 1.0,
-        "m" => 60.0,
-        "h" => 3600.0,
-        _ => return Err("units of time are ms, s, m and h".into()),
-    };
-    let number: f64 = number.parse().map_err(|_| "a time is a number and a unit, such as 10s")?;
-    Duration::try_from_secs_f64(number * unit_seconds).map_err(|error| error.to_string())
 }
 
 fn as_seconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
