@@ -32,5 +32,6 @@ pub mod wire;
 pub use error::LockError;
 pub use lock::{How, Lock};
 pub use nodes::Nodes;
+pub use ombak_paxos::locks::{Fence, Late, Token};
 pub use session::Session;
 pub use wire::Mode;

@@ -6,6 +6,7 @@
 pub mod alone;
 pub mod cluster;
 pub mod demo;
+pub mod hosts;
 pub mod load;
 pub mod many;
 pub mod pb;
