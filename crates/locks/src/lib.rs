@@ -35,3 +35,7 @@ pub use nodes::Nodes;
 pub use ombak_paxos::locks::{Fence, Late, Token};
 pub use session::Session;
 pub use wire::Mode;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -2,7 +2,7 @@
 
 use clap::Args;
 use comfy_table::Table;
-use ombak_server::report::{Status, VnodeReport};
+use ombak_server::report::{RootReport, Status, VnodeReport};
 use serde_json::Value;
 use ureq::http::Method;
 
@@ -60,6 +60,9 @@ fn show(status: &Status, at: &str) -> Result<(), CliError> {
     print_table(&node_table(status))?;
     print_table(&member_table(status))?;
     print_table(&vnode_table(status))?;
+    if let Some(root) = &status.root {
+        print_line(&root_line(root))?;
+    }
     for damage in &status.storage.damage {
         print_line(&format!("damaged: {}", damage.text))?;
     }
@@ -97,6 +100,17 @@ fn member_table(status: &Status) -> Table {
         list.add_row([member.name.as_str(), state]);
     }
     list
+}
+
+fn root_line(root: &RootReport) -> String {
+    let voters = root.voters.join(", ");
+    match (&root.failure, &root.leader) {
+        (Some(why), _) => format!("locks: this node takes no part in managing them: {why}"),
+        (None, Some(leader)) => format!("locks: led by {leader}; {voters} vote"),
+        (None, None) => format!(
+            "locks: nobody leads, as far as this node knows: a majority of {voters} must be up"
+        ),
+    }
 }
 
 fn vnode_table(status: &Status) -> Table {
@@ -193,6 +207,7 @@ mod tests {
             members: vec![member("n1", true), member("n2", false)],
             shards: Vec::new(),
             vnodes: vec![vnode(0), vnode(1)],
+            root: None,
             storage: StorageReport::default(),
         }
     }

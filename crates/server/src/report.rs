@@ -36,8 +36,26 @@ pub struct Status {
     pub shards: Vec<ShardReport>,
     /// This node's vnodes, by partition.
     pub vnodes: Vec<VnodeReport>,
+    /// The group that manages the cluster's locks.
+    #[serde(default)]
+    pub root: Option<RootReport>,
     /// What the start found in storage.
     pub storage: StorageReport,
+}
+
+/// The root group, as one node sees it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct RootReport {
+    /// Who leads, if the node knows.
+    pub leader: Option<String>,
+    /// Who votes. A majority of them is needed for any decision.
+    pub voters: Vec<String>,
+    /// Entries of the log that are decided, as far as the node knows.
+    pub decided: u64,
+    /// Clients of the node that wait for an answer about locks.
+    pub clients: u64,
+    /// Why the node takes no part, if so.
+    pub failure: Option<String>,
 }
 
 /// One member.

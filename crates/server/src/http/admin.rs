@@ -3,7 +3,7 @@
 use hyper::body::Incoming;
 use hyper::{Request, StatusCode};
 use ombak_base::{Disk, NodeId, Partition};
-use ombak_node::{Reply, Request as Question, ShardStatus};
+use ombak_node::{Reply, Request as Question, RootStatus, ShardStatus};
 use ombak_store::log::SnapshotError;
 
 use super::Site;
@@ -12,8 +12,8 @@ use super::query::Params;
 use super::reply::{Outcome, json, reply, text};
 use crate::Backend;
 use crate::report::{
-    DamageReport, MemberReport, RepairReport, RingReport, ShardReport, Status, StorageReport,
-    VnodeReport,
+    DamageReport, MemberReport, RepairReport, RingReport, RootReport, ShardReport, Status,
+    StorageReport, VnodeReport,
 };
 use crate::snapshots::MakeError;
 
@@ -104,12 +104,24 @@ impl Site {
             members: members.collect(),
             shards: numbered(shards).map(shard_report).collect(),
             vnodes,
+            root: shards.iter().find_map(|shard| shard.root.as_ref()).map(|root| self.root(root)),
             storage: StorageReport {
                 keys_at_start: self.recovered.keys,
                 replayed_records: self.recovered.replayed_records,
                 replayed_bytes: self.recovered.replayed_bytes,
                 damage: self.recovered.damage.iter().map(DamageReport::from).collect(),
             },
+        }
+    }
+
+    fn root(&self, root: &RootStatus) -> RootReport {
+        let name = |node: &NodeId| self.topology.name(*node).to_string();
+        RootReport {
+            leader: root.leader.as_ref().map(name),
+            voters: root.voters.iter().map(name).collect(),
+            decided: root.decided,
+            clients: root.clients as u64,
+            failure: root.failure.clone(),
         }
     }
 

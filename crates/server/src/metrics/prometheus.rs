@@ -3,7 +3,7 @@
 use std::fmt;
 
 use ombak_base::NodeId;
-use ombak_node::{ShardStatus, places};
+use ombak_node::{RootStatus, ShardStatus, places};
 use ombak_runtime::{Histogram, ShardCounters};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder, NoLabelSet};
@@ -96,7 +96,23 @@ impl Page<'_> {
         self.gauge("ombak_graves", "Deleted keys that are remembered.", None, graves)?;
         let failed = shards.iter().any(|shard| shard.failed);
         let help = "Whether storage has failed, so that no writes are taken.";
-        self.gauge("ombak_storage_failed", help, None, u64::from(failed))
+        self.gauge("ombak_storage_failed", help, None, u64::from(failed))?;
+        match shards.iter().find_map(|shard| shard.root.as_ref()) {
+            Some(root) => self.root(root),
+            None => Ok(()),
+        }
+    }
+
+    /// The group that manages the cluster's locks.
+    fn root(&mut self, root: &RootStatus) -> fmt::Result {
+        let help = "Whether this node knows who leads the root group.";
+        self.gauge("ombak_root_led", help, None, u64::from(root.leader.is_some()))?;
+        let help = "Whether this node cannot take part in the root group.";
+        self.gauge("ombak_root_failed", help, None, u64::from(root.failure.is_some()))?;
+        let help = "Entries of the root group's log that are decided, as far as this node knows.";
+        self.counter("ombak_root_decided", help, None, root.decided)?;
+        let help = "Clients of this node that wait for an answer about locks.";
+        self.gauge("ombak_root_clients", help, None, root.clients as u64)
     }
 
     fn operations(&mut self, reading: &Reading) -> fmt::Result {

@@ -6,6 +6,7 @@ mod golden;
 mod http;
 mod http_walk;
 mod http_wire;
+mod locks;
 mod measured;
 mod pb;
 mod start;

@@ -1,0 +1,134 @@
+//! Locks over HTTP, on the port and on the socket.
+
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+
+use ombak_locks::{How, LockError, Mode, Nodes, Session};
+use ombak_server::{Node, Options};
+
+use crate::world::{Http, PATIENCE, node, options};
+
+const SESSION: &str = "/ombak/sessions/000102030405060708090a0b0c0d0e0f";
+
+/// A node whose root group leads, so that the answers of these tests do not depend on when it began to.
+fn locking() -> Node {
+    let node = node();
+    let deadline = Instant::now() + PATIENCE;
+    while Http::of(&node).get("/ombak/locks").status != 200 {
+        assert!(Instant::now() < deadline, "nobody leads");
+    }
+    node
+}
+
+fn text(http: &mut Http, method: &str, path: &str, body: &str) -> (u16, String) {
+    let answer = http.ask(method, path, &[], body.as_bytes());
+    (answer.status, String::from_utf8(answer.body.to_vec()).unwrap())
+}
+
+/// What a client in any language sees.
+#[test]
+fn a_session_locks_once_however_often_it_asks() {
+    let node = locking();
+    let mut http = Http::of(&node);
+    let open = format!("{SESSION}?lease_ms=60000&about=a%20test");
+    assert_eq!(text(&mut http, "PUT", &open, ""), (200, r#"{"session":"live"}"#.into()));
+    let lock = r#"{"do":"lock","path":["printer"],"mode":"EX","wait_ms":0}"#;
+    let first = format!("{SESSION}/requests/1");
+    let granted = (
+        200,
+        r#"{"answer":"granted","mode":"EX","token":1,"value":"","value_valid":true}"#.to_string(),
+    );
+    assert_eq!(text(&mut http, "PUT", &first, lock), granted);
+    assert_eq!(text(&mut http, "PUT", &first, lock), granted, "the same, not a second one");
+    let again = text(&mut http, "PUT", &format!("{SESSION}/requests/2"), lock);
+    assert_eq!(again.0, 409, "{}", again.1);
+    assert!(again.1.contains("would-wait"), "{}", again.1);
+
+    let locks = text(&mut http, "GET", "/ombak/locks", "").1;
+    assert!(locks.contains(r#""about":"a test""#) && locks.contains(r#""token":1"#), "{locks}");
+    assert_eq!(text(&mut http, "DELETE", SESSION, "").0, 200);
+    let gone = text(&mut http, "POST", SESSION, "");
+    assert_eq!(gone.0, 410, "{}", gone.1);
+    node.stop().unwrap();
+}
+
+#[test]
+fn what_cannot_be_meant_is_refused_and_says_why() {
+    let node = locking();
+    let mut http = Http::of(&node);
+    let first = format!("{SESSION}/requests/1");
+    for (method, path, body, status, says) in [
+        ("PUT", "/ombak/sessions/me", "", 400, "32 hexadecimal digits"),
+        ("PUT", &format!("{SESSION}?lease_ms=soon"), "", 400, "lease_ms"),
+        ("PUT", &format!("{SESSION}?lease_ms=1"), "", 409, "a lease lasts from"),
+        ("PUT", &format!("{SESSION}?about={}", "x".repeat(65)), "", 400, "64 bytes"),
+        ("PUT", &first, "lock it", 400, "the body is no request"),
+        ("PUT", &first, r#"{"do":"lock","path":[],"mode":"EX"}"#, 400, "the path is none"),
+        ("PUT", &format!("{SESSION}/requests/x"), "", 400, "decimal"),
+        ("PUT", &first, r#"{"do":"lock","path":["a"],"mode":"EX"}"#, 410, "the session is over"),
+        ("POST", "/ombak/locks", "", 405, ""),
+        ("GET", "/ombak/sessions", "", 404, ""),
+    ] {
+        let (got, said) = text(&mut http, method, path, body);
+        assert_eq!(got, status, "{method} {path}: {said}");
+        assert!(said.contains(says), "{method} {path}: {said}");
+    }
+    node.stop().unwrap();
+}
+
+#[test]
+fn who_waits_is_answered_when_it_waits_no_more() {
+    let node = locking();
+    let nodes = || Nodes::new([node.addresses().http.to_string()]).unwrap();
+    let (one, two) = (open(nodes()), open(nodes()));
+    let held = one.lock(&["printer"], How { notify: true, ..How::default() }).unwrap();
+    let now = How { wait: Some(Duration::ZERO), ..How::default() };
+    assert!(matches!(two.lock(&["printer"], now), Err(LockError::NotGranted(_))));
+    std::thread::scope(|scope| {
+        let waiter = scope.spawn(|| two.lock(&["printer"], How::default()).unwrap());
+        let told = one.next_event(PATIENCE).unwrap();
+        let lock = held.number();
+        assert_eq!(
+            told,
+            Some(ombak_locks::wire::Event::Blocking { lock, wanted: Mode::EX }),
+            "it is in the way"
+        );
+        let first = held.token();
+        held.unlock(Some(b"page 7")).unwrap();
+        let mut lock = waiter.join().unwrap();
+        assert!(lock.token() > first);
+        assert_eq!(lock.value(), Some(&b"page 7"[..]));
+        lock.convert(Mode::PR, None, Some(b"page 8")).unwrap();
+        assert_eq!(lock.mode(), Mode::PR);
+    });
+    one.close().unwrap();
+    node.stop().unwrap();
+}
+
+fn open(nodes: Nodes) -> Session {
+    Session::open(nodes, "a test", Duration::from_secs(60)).unwrap()
+}
+
+#[test]
+fn the_same_is_served_on_a_socket_which_goes_with_the_node() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("socket");
+    let node = Node::start(Options { socket: Some(path.clone()), ..options() }).unwrap();
+    let mut stream = UnixStream::connect(&path).unwrap();
+    stream.write_all(b"GET /ping HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+    let mut said = String::new();
+    stream.read_to_string(&mut said).unwrap();
+    assert!(said.starts_with("HTTP/1.1 200") && said.ends_with("OK"), "{said}");
+    let session = open(Nodes::new([path.to_str().unwrap()]).unwrap());
+    let lock = session.lock(&["printer"], How::default()).unwrap();
+    assert_eq!(lock.token(), 1);
+    drop(lock);
+    session.close().unwrap();
+
+    let other = Node::start(Options { socket: Some(path.clone()), ..options() });
+    let error = other.err().expect("the socket is taken").to_string();
+    assert!(error.contains("--socket") && error.contains("another process"), "{error}");
+    node.stop().unwrap();
+    assert!(!path.exists());
+}
