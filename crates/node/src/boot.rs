@@ -9,6 +9,7 @@ use ombak_kv::BucketId;
 use serde::{Deserialize, Serialize};
 
 use crate::Config;
+use crate::root::ROOT_PARTITION;
 
 /// Where a node keeps what belongs to no partition. It lies on shard 0.
 pub const NODE_PARTITION: Partition = Partition(u32::MAX);
@@ -33,6 +34,8 @@ pub struct Boot {
     pub vnodes: BTreeMap<Partition, VnodeState>,
     /// Bucket properties, as exported.
     pub props: Vec<Bytes>,
+    /// Something of the root group's data is damaged, so that what it lacks is unknown.
+    pub root_damaged: bool,
 }
 
 impl Boot {
@@ -51,7 +54,11 @@ impl Boot {
             state.damage = state.damage.max(damage);
             (partition, state)
         };
-        Boot { vnodes: partitions.map(state).collect(), props: Vec::new() }
+        Boot {
+            vnodes: partitions.map(state).collect(),
+            props: Vec::new(),
+            root_damaged: damaged.contains_key(&ROOT_PARTITION),
+        }
     }
 
     /// Reads the bucket properties from shard 0's device; they go into the boot of every shard.

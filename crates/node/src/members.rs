@@ -18,7 +18,7 @@ const SETTLE_MS: u64 = 2 * SUSPECT_MS;
 
 impl Shard {
     pub(crate) fn start<E: Effects<Shard>>(&mut self, now: Now, fx: &mut E) {
-        let Boot { vnodes, props } = self.boot.take().unwrap_or_default();
+        let Boot { vnodes, props, .. } = self.boot.take().unwrap_or_default();
         for export in &props {
             // What cannot be read is learned again from a peer: its digest differs.
             let _ = self.buckets.import(export);

@@ -53,11 +53,14 @@ pub struct RootStatus {
 }
 
 impl Shard {
-    /// This shard's part in the root group, if it has one.
-    pub(crate) fn new_root(config: &Config) -> Option<Box<LockServer>> {
+    /// This shard's part in the root group, if it has one. `damaged`: it may have forgotten what it promised.
+    pub(crate) fn new_root(config: &Config, damaged: bool) -> Option<Box<LockServer>> {
         let members = config.root.clone().filter(|_| config.me.shard == ShardId(0))?;
         let setup = Setup {
             id: config.me.node,
+            cluster: config.topology.cluster,
+            disk: config.directory,
+            damaged,
             home: ROOT_PARTITION,
             groups: vec![(LOCKS, members)],
             snapshot_every: SNAPSHOT_EVERY,

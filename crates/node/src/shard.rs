@@ -165,7 +165,6 @@ impl Shard {
             peers: Peers::new(config.me, config.shards, config.boot, members),
             vnodes: VnodeMap::new(std::iter::empty::<Vnode>()),
             buckets: BucketMap::default(),
-            boot: Some(boot),
             ops: BTreeMap::new(),
             waiting: VecDeque::new(),
             forwards: BTreeMap::new(),
@@ -187,7 +186,8 @@ impl Shard {
             full: false,
             sweeping: false,
             bounds: Bounds::default(),
-            root: Shard::new_root(&config),
+            root: Shard::new_root(&config, boot.root_damaged),
+            boot: Some(boot),
             next_id: (config.boot & 0x3fff_ffff) << 32,
             config,
         }

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use ombak_base::{
-    Address, Chunk, ClientId, DecodeError, Effects, Entry, Event, Machine, NodeId, Now, Partition,
-    Peek, Refused, Scan, ShardId, Stamp, Tick, Ticket, Wire,
+    Address, Chunk, ClientId, ClusterId, DecodeError, DirectoryId, Effects, Entry, Event, Machine,
+    NodeId, Now, Partition, Peek, Refused, Scan, ShardId, Stamp, Tick, Ticket, Wire,
 };
 use ombak_paxos::log::{Outcome, Slot, StateMachine};
 use ombak_paxos::{Group, Member, Members, Setup, Telling, Timer, Voters};
@@ -112,9 +112,19 @@ impl Town {
         let groups: Vec<_> = (0..groups).map(|group| (Group(group), founders.clone())).collect();
         let member = |id| {
             let (id, groups) = (NodeId(id), groups.clone());
-            let home = Partition(0);
-            let setup =
-                Setup { id, home, groups, snapshot_every: 1 << 20, beats: true, watch: false };
+            let (cluster, disk) = (ClusterId(1), DirectoryId(id.0.into()));
+            let (home, snapshot_every, beats) = (Partition(0), 1 << 20, true);
+            let setup = Setup {
+                id,
+                cluster,
+                disk,
+                home,
+                groups,
+                damaged: false,
+                snapshot_every,
+                beats,
+                watch: false,
+            };
             let drawn = u64::from(id.0);
             (Member::new(setup, Nothing), Desk { id, drawn, ..Desk::default() })
         };

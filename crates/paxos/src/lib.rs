@@ -17,6 +17,7 @@ pub mod synod;
 
 pub use ballot::{Ballot, Disjoint, Voters};
 pub use member::{
-    APPLIED_BYTES_MAX, Applied, BEAT_MS, Group, Member, SUSPECT_MS, Setup, Telling, Timer,
+    APPLIED_BYTES_MAX, Applied, BEAT_MS, Failure, Greeting, Group, Life, Member, Refusal,
+    SUSPECT_MS, Setup, Telling, Timer,
 };
-pub use members::{LEARNERS_MAX, Members, VOTERS_MAX};
+pub use members::{Disks, LEARNERS_MAX, Members, VOTERS_MAX};

@@ -65,7 +65,7 @@ mod replica;
 mod stored;
 
 use bytes::Bytes;
-use ombak_base::{ClientId, DecodeError, NodeId, Stamp, Tick};
+use ombak_base::{ClientId, DecodeError, DirectoryId, NodeId, Stamp, Tick};
 use serde::{Deserialize, Serialize};
 
 pub use entry::{Batch, Change, Entry};
@@ -162,6 +162,12 @@ pub trait Host {
     }
     /// Says that an interesting place in the code was reached.
     fn probe(&mut self, name: &'static str);
+    /// The disk with which a node lives now, if it has said so. Who is taken in is a member with this one. A host that does not
+    /// look at disks knows none.
+    fn disk(&self, node: NodeId) -> Option<DirectoryId> {
+        let _ = node;
+        None
+    }
 }
 
 /// A replica's timers.
@@ -176,4 +182,4 @@ pub enum Timer {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

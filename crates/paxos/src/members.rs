@@ -1,8 +1,8 @@
 //! Who belongs to a group, and what a quorum of it is while it changes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use ombak_base::{DecodeError, NodeId, Reader, planted, put_varint};
+use ombak_base::{DecodeError, DirectoryId, NodeId, Reader, planted, put_varint};
 use serde::{Deserialize, Serialize};
 
 use crate::ballot::{Disjoint, Voters};
@@ -11,6 +11,9 @@ use crate::ballot::{Disjoint, Voters};
 pub const VOTERS_MAX: usize = 31;
 /// Members of a group that do not vote.
 pub const LEARNERS_MAX: usize = 1024;
+
+/// On which disk each member keeps what it has promised.
+pub type Disks = BTreeMap<NodeId, DirectoryId>;
 
 /// The members of a group.
 ///
@@ -24,12 +27,35 @@ pub struct Members {
     pub next: Option<Voters>,
     /// Who is told, and does not vote.
     pub learners: BTreeSet<NodeId>,
+    /// On which disk each of them is a member: on another it is somebody else. Who is not in it may have any.
+    pub disks: Disks,
+    /// Who has voted on a disk that is lost, and on which it is now: a learner as soon as it does not vote, and a voter again when it
+    /// has everything.
+    pub returning: Disks,
 }
 
 impl Members {
     /// These voters, and no others.
     pub fn new(voters: Voters) -> Members {
-        Members { voters, next: None, learners: BTreeSet::new() }
+        let (learners, disks, returning) = Default::default();
+        Members { voters, next: None, learners, disks, returning }
+    }
+
+    /// Of a group that nobody here knows anything of.
+    pub fn nobody() -> Members {
+        Members::new(Voters::majority([]))
+    }
+
+    /// Whether the node, if it is a member, is one with this disk.
+    pub fn is_on(&self, node: NodeId, disk: DirectoryId) -> bool {
+        let known = self.disks.get(&node).copied();
+        known.is_none_or(|known| known == disk) || planted!("a lost disk votes")
+    }
+
+    /// Whether the node is to be taken in again: it is a member, and not on the disk that it was one on, or not yet what it was.
+    pub fn is_lost(&self, node: NodeId, disk: DirectoryId) -> bool {
+        let is_other = self.disks.get(&node).is_some_and(|known| *known != disk);
+        is_other || self.returning.contains_key(&node)
     }
 
     /// Whether these are enough to have heard of everything that may be chosen.
@@ -73,13 +99,25 @@ impl Members {
     /// On the way to these voters: both agree. Who no longer votes is no learner by that.
     pub(crate) fn towards(&self, next: Voters) -> Members {
         let learners = self.learners.difference(next.members()).copied().collect();
-        Members { voters: self.voters.clone(), next: Some(next), learners }
+        Members { next: Some(next), learners, ..self.clone() }
     }
 
     /// The change is over: the new ones vote alone.
     pub(crate) fn settled(&self) -> Option<Members> {
         let voters = self.next.clone()?;
-        Some(Members { voters, next: None, learners: self.learners.clone() })
+        let mut members = Members { voters, next: None, ..self.clone() };
+        for (node, disk) in &self.returning {
+            members.learners.insert(*node);
+            members.disks.insert(*node, *disk);
+        }
+        Some(members.without_others())
+    }
+
+    /// Who is no member has no disk.
+    pub(crate) fn without_others(mut self) -> Members {
+        let everybody = self.everybody();
+        self.disks.retain(|node, _| everybody.contains(node));
+        self
     }
 
     /// Appends the encoding.
@@ -90,6 +128,8 @@ impl Members {
             encode_voters(next, out);
         }
         encode_nodes(&self.learners, out);
+        encode_disks(&self.disks, out);
+        encode_disks(&self.returning, out);
     }
 
     /// Reads what [`encode`](Members::encode) wrote.
@@ -101,7 +141,8 @@ impl Members {
             _ => return Err(DecodeError::Invalid("members")),
         };
         let learners = decode_nodes(reader, LEARNERS_MAX)?;
-        Ok(Members { voters, next, learners })
+        let (disks, returning) = (decode_disks(reader)?, decode_disks(reader)?);
+        Ok(Members { voters, next, learners, disks, returning })
     }
 }
 
@@ -116,6 +157,30 @@ fn decode_voters(reader: &mut Reader) -> Result<Voters, DecodeError> {
     let members = decode_nodes(reader, VOTERS_MAX)?;
     Voters::with(members, prepare, accept)
         .map_err(|Disjoint { .. }| DecodeError::Invalid("quorums"))
+}
+
+pub(crate) fn encode_disks(disks: &Disks, out: &mut Vec<u8>) {
+    put_varint(out, disks.len() as u64);
+    for (node, disk) in disks {
+        put_varint(out, node.0.into());
+        out.extend_from_slice(&disk.0.to_le_bytes());
+    }
+}
+
+pub(crate) fn decode_disks(reader: &mut Reader) -> Result<Disks, DecodeError> {
+    let count = reader.varint()? as usize;
+    if count > 2 * VOTERS_MAX + LEARNERS_MAX {
+        return Err(DecodeError::Invalid("number of disks"));
+    }
+    let mut disks = Disks::new();
+    for _ in 0..count {
+        let node = u32::try_from(reader.varint()?).map_err(|_| DecodeError::Invalid("node"))?;
+        if disks.last_key_value().is_some_and(|(last, _)| *last >= NodeId(node)) {
+            return Err(DecodeError::Invalid("order of disks"));
+        }
+        disks.insert(NodeId(node), DirectoryId(reader.u64()?));
+    }
+    Ok(disks)
 }
 
 pub(crate) fn encode_nodes(nodes: &BTreeSet<NodeId>, out: &mut Vec<u8>) {

@@ -1,8 +1,9 @@
-use ombak_base::ActorId;
+use ombak_base::{ActorId, DirectoryId};
 use ombak_cluster::Role;
 use ombak_kv::{
     BucketId, Content, DeleteOp, GetOp, ObjectAnswer, PutOp, Quorum, Quorums, RequestError, Return,
 };
+use ombak_paxos::Group;
 use proptest::prelude::*;
 
 use super::*;
@@ -153,7 +154,7 @@ fn messages() -> Vec<Message> {
             (Partition(1), claim, Verdict::Fits),
             (Partition(300), claim, Verdict::Older(0)),
         ]),
-        Message::Root(Telling::Beat),
+        Message::Root(Telling::Return { group: Group(0), disk: DirectoryId(7) }),
     ]
 }
 

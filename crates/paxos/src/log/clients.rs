@@ -61,7 +61,7 @@ impl<S: StateMachine> Replica<S> {
             }
             None => {
                 self.waiting.push_back(waiting);
-                if !self.members.is_voter(self.id) {
+                if !self.votes() {
                     self.await_leader(now, host); // Others are waiting for one already.
                 }
             }

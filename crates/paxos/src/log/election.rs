@@ -62,7 +62,7 @@ impl<S: StateMachine> Replica<S> {
     pub(super) fn await_leader(&mut self, now: Tick, host: &mut impl Host) {
         host.disarm(Timer::Resend);
         let is_curious = self.entries.last() > self.committed || self.has_clients();
-        if self.members.is_voter(self.id) || is_curious {
+        if self.votes() || is_curious {
             let ms = ELECTION_MS + host.choose(ELECTION_MS);
             host.arm(Timer::Election, now.plus_ms(ms));
         }
@@ -154,7 +154,7 @@ impl<S: StateMachine> Replica<S> {
     /// Asks the voters whether they would promise the next ballot.
     pub(super) fn canvass(&mut self, now: Tick, host: &mut impl Host) {
         let is_settled = matches!(self.role, Role::Leading(_)) || self.leader_ballot().is_some();
-        if is_settled || !self.members.is_voter(self.id) {
+        if is_settled || !self.votes() {
             return;
         }
         let ballot = self.promised.ballot().next(self.id);
@@ -195,7 +195,7 @@ impl<S: StateMachine> Replica<S> {
             let refusal = Message::new(ballot, Body::Refuse { promised });
             return host.send(from, refusal, Stamp::NONE);
         }
-        if content.is_none() && committed >= self.entries.forgotten() {
+        if content.is_none() && self.is_itself() && committed >= self.entries.forgotten() {
             host.send(from, Message::new(ballot, Body::Support), Stamp::NONE);
         }
     }
@@ -219,7 +219,7 @@ impl<S: StateMachine> Replica<S> {
 
     /// Begins a ballot: phase 1.
     pub(super) fn stand(&mut self, now: Tick, host: &mut impl Host) {
-        if !self.members.is_voter(self.id) {
+        if !self.votes() {
             return;
         }
         // Never used before: the promise of it is on the disk before anybody hears of it.
@@ -252,8 +252,8 @@ impl<S: StateMachine> Replica<S> {
         committed: Slot,
         host: &mut impl Host,
     ) {
-        // Who lacks what was forgotten can't be told what was accepted there.
-        if ballot.proposer != from || committed < self.entries.forgotten() {
+        // Who lacks what was forgotten can't be told what was accepted there. And who has lost its disk has lost its promises.
+        if ballot.proposer != from || committed < self.entries.forgotten() || !self.is_itself() {
             return;
         }
         let before = self.promised.ballot();

@@ -183,9 +183,9 @@ impl<S: StateMachine> Replica<S> {
     pub(super) fn tell(&mut self, asker: Asker, outcome: Outcome, host: &mut impl Host) {
         match asker {
             Asker::Client(client) => host.answer(client, outcome),
-            Asker::Node { node, ticket, .. } => {
+            Asker::Node { node, life, ticket } => {
                 self.note_answer(asker, &outcome);
-                let answer = Body::Answer { ticket, outcome };
+                let answer = Body::Answer { life, ticket, outcome };
                 host.send(node, Message::new(self.promised.ballot(), answer), Stamp::NONE);
             }
         }

@@ -168,7 +168,7 @@ impl<S: StateMachine> Replica<S> {
         let refused = match ask {
             Ask::Propose(command) => self.gather(asker, &command),
             Ask::Read(query) => self.ask_for_read(asker, query),
-            Ask::Members { voters, learners } => self.change(asker, voters, learners),
+            Ask::Members { voters, learners } => self.change(asker, voters, learners, host),
         };
         match refused {
             Some(outcome) => self.tell(asker, outcome, host),

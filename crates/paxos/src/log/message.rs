@@ -10,7 +10,7 @@
 //! accept   6  committed first question count entry*
 //! accepted 7  through question
 //! forward  8  life ticket floor ask                             ballot: of the leader that is asked
-//! answer   9  ticket outcome
+//! answer   9  life ticket outcome
 //! state   10  through offset total length-and-bytes             a piece of a snapshot
 //! resign   11 successor:u8
 //! enquire  12 committed
@@ -98,6 +98,8 @@ pub enum Body {
     },
     /// What became of it.
     Answer {
+        /// See `Forward`. Who was started again has given out the same tickets before.
+        life: u64,
         /// See `Forward`.
         ticket: u64,
         /// What.
@@ -232,6 +234,11 @@ impl Body {
         }
     }
 
+    /// Whether it counts towards a quorum.
+    pub(crate) fn is_vote(&self) -> bool {
+        matches!(self, Body::Support | Body::Promise { .. } | Body::Accepted { .. })
+    }
+
     /// The highest ballot that it names, beside the message's own.
     pub(super) fn highest_ballot(&self) -> Ballot {
         match self {
@@ -295,7 +302,8 @@ impl Body {
                 put_varint(out, *floor);
                 ask.encode(out);
             }
-            Body::Answer { ticket, outcome } => {
+            Body::Answer { life, ticket, outcome } => {
+                put_varint(out, *life);
                 put_varint(out, *ticket);
                 outcome.encode(out);
             }
@@ -333,7 +341,11 @@ impl Body {
                 floor: reader.varint()?,
                 ask: Ask::decode(reader)?,
             },
-            9 => Body::Answer { ticket: reader.varint()?, outcome: Outcome::decode(reader)? },
+            9 => Body::Answer {
+                life: reader.varint()?,
+                ticket: reader.varint()?,
+                outcome: Outcome::decode(reader)?,
+            },
             10 => Body::State {
                 through: read_slot(reader)?,
                 offset: reader.varint()?,

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
-use ombak_base::{NodeId, Stamp, Tick, always, planted};
+use ombak_base::{DirectoryId, NodeId, Stamp, Tick, always, planted};
 use serde::{Deserialize, Serialize};
 
 use super::clients::{Asker, Waiting};
@@ -24,6 +24,8 @@ use crate::synod::Promised;
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Replica<S> {
     pub(super) id: NodeId,
+    /// The disk that it is on, if its host looks at that.
+    disk: Option<DirectoryId>,
     pub(super) promised: Promised,
     pub(super) entries: Entries,
     /// Everything up to here is known to be chosen, and applied.
@@ -100,6 +102,7 @@ impl<S: StateMachine> Replica<S> {
     ) -> Option<Replica<S>> {
         let mut replica = Replica {
             id,
+            disk: None,
             promised: Promised::restored(stored.promised),
             entries: Entries::after(Slot(0)),
             committed: Slot(0),
@@ -135,6 +138,31 @@ impl<S: StateMachine> Replica<S> {
         }
         replica.through = replica.committed;
         Some(replica)
+    }
+
+    /// It is on this disk. If that is another than its group knows it on, it does not vote, and gives way if it leads.
+    pub fn set_disk(&mut self, now: Tick, disk: DirectoryId, host: &mut impl Host) {
+        self.disk = Some(disk);
+        if !self.votes() && !matches!(self.role, Role::Following { .. }) {
+            self.give_way(now, host);
+        }
+    }
+
+    /// The group begins, with these members.
+    pub fn found(&mut self, members: Members, host: &mut impl Host) {
+        self.members = members;
+        self.take_snapshot(self.committed, host);
+        host.probe("paxos: a group begins");
+    }
+
+    /// Whether it votes: it is a voter, and on the disk that it was one on.
+    pub fn votes(&self) -> bool {
+        self.members.is_voter(self.id) && self.is_itself()
+    }
+
+    /// It is not on another disk than the member of its name.
+    pub(super) fn is_itself(&self) -> bool {
+        self.disk.is_none_or(|disk| self.members.is_on(self.id, disk))
     }
 
     /// The state is what a snapshot says.
@@ -175,20 +203,26 @@ impl<S: StateMachine> Replica<S> {
             return;
         }
         let skips = planted!("a snapshot skips a slot");
+        let through = if skips { self.committed.next() } else { self.committed };
+        // Who is a little behind is told the entries since the snapshot before, and not all of the state.
+        if let Some(before) = self.take_snapshot(through, host) {
+            self.store(Write::Forget(before.through), host);
+            self.entries.forget(before.through);
+        }
+        host.probe("paxos: a snapshot was taken");
+    }
+
+    /// Gives the one before.
+    fn take_snapshot(&mut self, through: Slot, host: &mut impl Host) -> Option<Snapshot> {
         let snapshot = Snapshot {
-            through: if skips { self.committed.next() } else { self.committed },
+            through,
             members: self.members.clone(),
             members_at: self.members_at,
             state: self.state.snapshot(),
         };
         self.store(Write::Snapshot(snapshot.clone()), host);
-        // Who is a little behind is told the entries since the snapshot before, and not all of the state.
-        if let Some(before) = self.snapshot.replace(snapshot) {
-            self.store(Write::Forget(before.through), host);
-            self.entries.forget(before.through);
-        }
         self.since_snapshot = 0;
-        host.probe("paxos: a snapshot was taken");
+        self.snapshot.replace(snapshot)
     }
 
     pub(super) fn store(&mut self, write: Write, host: &mut impl Host) -> Stamp {
@@ -240,8 +274,10 @@ impl<S: StateMachine> Replica<S> {
                 let asker = Asker::Node { node: from, life, ticket };
                 self.hear_forward(now, asker, floor, ballot, ask, host);
             }
-            Body::Answer { ticket, outcome } => {
-                if let Some(waiting) = self.forwarded.remove(&ticket) {
+            Body::Answer { life, ticket, outcome } => {
+                // Before a restart it gave out the same tickets.
+                let waiting = (life == self.life).then(|| self.forwarded.remove(&ticket));
+                if let Some(waiting) = waiting.flatten() {
                     host.answer(waiting.client, outcome);
                 }
             }
@@ -261,7 +297,7 @@ impl<S: StateMachine> Replica<S> {
     /// A timer has come due.
     pub fn timer(&mut self, now: Tick, timer: Timer, host: &mut impl Host) {
         match timer {
-            Timer::Election if self.members.is_voter(self.id) => self.canvass(now, host),
+            Timer::Election if self.votes() => self.canvass(now, host),
             Timer::Election => self.enquire(now, host),
             Timer::Resend => self.resend(now, host),
             Timer::Clients => self.look_after_clients(now, host),

@@ -1,5 +1,6 @@
 //! Groups under the simulator and the explorer, with a state machine that shows whatever goes wrong.
 
+mod disks;
 mod explored;
 mod group;
 mod planted;

@@ -4,8 +4,12 @@
 //! a node that comes or goes.
 //!
 //! ```text
-//! key = group:u32 rest                                          big-endian: the things of a group lie together
-//! rest: 'p' a promise, 's' a snapshot, 'e' slot:u64 an entry
+//! key  = 0                     who the member is                (numbers are big-endian: what belongs together lies together)
+//!      | 1 node:u32 disk:u64   the last life of a node's disk that was heard of
+//!      | 2 group:u32 rest
+//! rest = 'p'                   a promise
+//!      | 's'                   a snapshot
+//!      | 'e' slot:u64          an entry
 //! ```
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,14 +17,17 @@ use std::marker::PhantomData;
 
 use bytes::Bytes;
 use ombak_base::{
-    Address, ClientId, Effects, Entry as Stored, NodeId, Partition, ShardId, Stamp, Tick,
+    Address, ClientId, DirectoryId, Effects, Entry as Stored, NodeId, Partition, ShardId, Stamp,
+    Tick,
 };
 use serde::{Deserialize, Serialize};
 
 use super::telling::Telling;
 use super::watched::{Applied, Watched};
+use super::who::Who;
 use super::{Group, Member, Timer};
 use crate::log::{self, Host, Message, Outcome, Replica, Slot, StateMachine, Write};
+use crate::members::{Disks, Members};
 
 /// The first and the last entry of a group that are stored.
 pub(super) type Kept = Option<(Slot, Slot)>;
@@ -51,28 +58,171 @@ struct Hosted<S> {
     counted_at: Option<Slot>,
 }
 
+/// A group that has not begun, as far as is known here.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub(super) struct Founding {
+    /// Those who begin it.
+    pub founders: Members,
+    /// Those of them who have said that they have not begun it, and on which disks they are.
+    pub met: Disks,
+}
+
+/// What a group is waiting for before this member votes in it.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub(super) enum Standing {
+    /// All founders have to meet.
+    Founding(Founding),
+    /// It has voted, and others have to say that they know of this life.
+    Waiting,
+    /// Nothing.
+    Ready,
+}
+
 /// All groups here.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub(super) struct Groups<S> {
     home: Partition,
+    /// What was applied, if somebody wants to know.
+    watched: Option<Watched>,
     all: BTreeMap<Group, Hosted<S>>,
     /// Those that have stored something that is not known to be durable, and its stamp.
     unsynced: BTreeMap<Group, Stamp>,
     /// Who belongs to how many of the groups.
     peers: BTreeMap<NodeId, u32>,
-    /// What was applied, if somebody wants to know.
-    watched: Option<Watched>,
+    pub founding: BTreeMap<Group, Founding>,
+    waiting: BTreeSet<Group>,
+    /// Those in which the member has lost its disk, and wants to be what it was.
+    pub returning: BTreeSet<Group>,
 }
 
 impl<S: StateMachine> Groups<S> {
     pub fn new(home: Partition, watch: bool) -> Groups<S> {
-        let (all, unsynced, peers) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        Groups { home, all, unsynced, peers, watched: watch.then(Watched::default) }
+        Groups {
+            home,
+            watched: watch.then(Watched::default),
+            all: BTreeMap::new(),
+            unsynced: BTreeMap::new(),
+            peers: BTreeMap::new(),
+            founding: BTreeMap::new(),
+            waiting: BTreeSet::new(),
+            returning: BTreeSet::new(),
+        }
     }
 
-    pub fn add(&mut self, group: Group, replica: Replica<S>, kept: Kept) {
+    pub fn add(&mut self, group: Group, replica: Replica<S>, kept: Kept, standing: Standing) {
         let (counted, counted_at) = (BTreeSet::new(), None);
-        self.all.insert(group, Hosted { replica, kept, counted, counted_at });
+        let mut hosted = Hosted { replica, kept, counted, counted_at };
+        hosted.count(&mut self.peers);
+        self.all.insert(group, hosted);
+        match standing {
+            Standing::Founding(founding) => drop(self.founding.insert(group, founding)),
+            Standing::Waiting => drop(self.waiting.insert(group)),
+            Standing::Ready => {}
+        }
+    }
+
+    /// Whether the group has begun, and this member may vote in it if it is a voter.
+    pub fn is_ready(&self, group: Group) -> bool {
+        !(self.waiting.contains(&group) || self.founding.contains_key(&group))
+    }
+
+    /// Those that wait for nothing begin.
+    pub fn start<E: Effects<Member<S>>>(&mut self, now: Tick, who: &Who, fx: &mut E) {
+        let ready: Vec<Group> =
+            self.all.keys().copied().filter(|group| self.is_ready(*group)).collect();
+        for group in ready {
+            self.with(group, who, fx, |replica, host| replica.start(now, host));
+        }
+        self.founded(now, who, fx);
+        self.reconsider(now, who, fx);
+    }
+
+    /// Groups whose founders have all met begin.
+    pub fn founded<E: Effects<Member<S>>>(&mut self, now: Tick, who: &Who, fx: &mut E) {
+        let me = who.me;
+        let have_met = |founding: &Founding| {
+            let mut others = founding.founders.voters().into_iter();
+            others.all(|node| node == me.node || founding.met.contains_key(&node))
+        };
+        let met = self.founding.iter().filter(|(_, founding)| have_met(founding));
+        let met: Vec<(Group, Disks)> = met.map(|(group, f)| (*group, f.met.clone())).collect();
+        for (group, mut disks) in met {
+            disks.insert(me.node, me.life.disk);
+            self.found(now, group, disks, who, fx);
+        }
+    }
+
+    /// A group begins, with its founders on these disks.
+    pub fn found<E: Effects<Member<S>>>(
+        &mut self,
+        now: Tick,
+        group: Group,
+        disks: Disks,
+        who: &Who,
+        fx: &mut E,
+    ) {
+        let Some(Founding { founders, .. }) = self.founding.remove(&group) else { return };
+        let members = Members { disks, ..founders }.without_others();
+        self.with(group, who, fx, |replica, host| replica.found(members, host));
+        self.waiting.insert(group);
+        self.reconsider(now, who, fx);
+    }
+
+    /// It takes part in a group that has begun without it.
+    pub fn join<E: Effects<Member<S>>>(&mut self, now: Tick, group: Group, who: &Who, fx: &mut E) {
+        if self.founding.remove(&group).is_some() {
+            self.with(group, who, fx, |replica, host| replica.start(now, host));
+        }
+    }
+
+    /// Those begin to vote that can with those who know of this life.
+    pub fn reconsider<E: Effects<Member<S>>>(&mut self, now: Tick, who: &Who, fx: &mut E) {
+        let company = who.company();
+        let may_vote = |group: &Group| {
+            self.get(*group).is_none_or(|replica| {
+                let members = replica.members();
+                let enough = members.can_propose(&company) || members.have_chosen(&company);
+                enough || !replica.votes()
+            })
+        };
+        let ready: Vec<Group> = self.waiting.iter().copied().filter(may_vote).collect();
+        for group in ready {
+            self.waiting.remove(&group);
+            self.with(group, who, fx, |replica, host| replica.start(now, host));
+        }
+    }
+
+    /// It was a member of a group, on a disk that it has lost.
+    pub fn lost<E: Effects<Member<S>>>(&mut self, group: Group, fx: &mut E) {
+        if self.returning.insert(group) {
+            fx.probe("paxos: a member has lost its disk");
+        }
+    }
+
+    /// Some of those in which it still has to ask.
+    pub fn asking(&mut self, who: &Who, max: usize) -> Vec<Group> {
+        let (node, disk) = (who.me.node, who.me.life.disk);
+        let Groups { all, returning, .. } = self;
+        let is_back = |replica: &Replica<S>| {
+            let members = replica.members();
+            members.disks.get(&node) == Some(&disk) && !members.is_lost(node, disk)
+        };
+        returning.retain(|group| all.get(group).is_some_and(|hosted| !is_back(&hosted.replica)));
+        returning.iter().copied().take(max).collect()
+    }
+
+    /// Finds those in which it was on another disk.
+    pub fn find_lost<E: Effects<Member<S>>>(&mut self, who: &Who, fx: &mut E) {
+        let lost = self.all.iter().filter(|(_, hosted)| hosted.is_lost(who));
+        let lost: Vec<Group> = lost.map(|(group, _)| *group).collect();
+        lost.into_iter().for_each(|group| self.lost(group, fx));
+    }
+
+    /// The member is on another disk from now on.
+    pub fn change_disk<E: Effects<Member<S>>>(&mut self, now: Tick, who: &Who, fx: &mut E) {
+        self.each(who, fx, |replica, host| replica.set_disk(now, who.me.life.disk, host));
+        self.find_lost(who, fx);
+        self.reconsider(now, who, fx);
     }
 
     pub fn get(&self, group: Group) -> Option<&Replica<S>> {
@@ -101,44 +251,54 @@ impl<S: StateMachine> Groups<S> {
     pub fn with<E: Effects<Member<S>>>(
         &mut self,
         group: Group,
+        who: &Who,
         fx: &mut E,
         f: impl FnOnce(&mut Replica<S>, &mut Adaptor<'_, S, E>),
     ) -> bool {
         let Some(hosted) = self.all.get_mut(&group) else { return false };
-        let mut host = Adaptor::new(group, self.home, &mut hosted.kept, self.watched.as_mut(), fx);
-        f(&mut hosted.replica, &mut host);
-        if host.stored > Stamp::NONE {
-            self.unsynced.insert(group, host.stored);
+        let stored = hosted.act(group, self.home, who, self.watched.as_mut(), fx, f);
+        if stored > Stamp::NONE {
+            self.unsynced.insert(group, stored);
         }
-        hosted.count(&mut self.peers);
+        if hosted.count(&mut self.peers) && hosted.is_lost(who) {
+            self.returning.insert(group);
+        }
         true
     }
 
     /// Something happens to all of them.
     pub fn each<E: Effects<Member<S>>>(
         &mut self,
+        who: &Who,
         fx: &mut E,
         mut f: impl FnMut(&mut Replica<S>, &mut Adaptor<'_, S, E>),
     ) {
-        let Groups { home, all, unsynced, peers, watched } = self;
+        let Groups { home, all, unsynced, peers, returning, watched, .. } = self;
         for (group, hosted) in all {
-            let mut host = Adaptor::new(*group, *home, &mut hosted.kept, watched.as_mut(), fx);
-            f(&mut hosted.replica, &mut host);
-            if host.stored > Stamp::NONE {
-                unsynced.insert(*group, host.stored);
+            let stored = hosted.act(*group, *home, who, watched.as_mut(), fx, &mut f);
+            if stored > Stamp::NONE {
+                unsynced.insert(*group, stored);
             }
-            hosted.count(peers);
+            if hosted.count(peers) && hosted.is_lost(who) {
+                returning.insert(*group);
+            }
         }
     }
 
     /// Everything stored up to here is durable: those are told that wait for something.
-    pub fn durable<E: Effects<Member<S>>>(&mut self, now: Tick, stamp: Stamp, fx: &mut E) {
+    pub fn durable<E: Effects<Member<S>>>(
+        &mut self,
+        now: Tick,
+        stamp: Stamp,
+        who: &Who,
+        fx: &mut E,
+    ) {
         let waiting: Vec<(Group, Stamp)> = self.unsynced.iter().map(|(g, at)| (*g, *at)).collect();
         for (group, last) in waiting {
             if last <= stamp {
                 self.unsynced.remove(&group);
             }
-            self.with(group, fx, |replica, host| replica.durable(now, stamp, host));
+            self.with(group, who, fx, |replica, host| replica.durable(now, stamp, host));
         }
     }
 
@@ -148,12 +308,29 @@ impl<S: StateMachine> Groups<S> {
 }
 
 impl<S: StateMachine> Hosted<S> {
-    /// Counts the group's members among the peers, if they are others than before.
-    fn count(&mut self, peers: &mut BTreeMap<NodeId, u32>) {
+    /// Gives the stamp of the last thing that it has stored.
+    fn act<E: Effects<Member<S>>>(
+        &mut self,
+        group: Group,
+        home: Partition,
+        who: &Who,
+        watched: Option<&mut Watched>,
+        fx: &mut E,
+        f: impl FnOnce(&mut Replica<S>, &mut Adaptor<'_, S, E>),
+    ) -> Stamp {
+        let members_at = self.replica.members_at();
+        let (kept, stored, state) = (&mut self.kept, Stamp::NONE, PhantomData);
+        let mut host = Adaptor { group, home, who, members_at, kept, watched, fx, stored, state };
+        f(&mut self.replica, &mut host);
+        host.stored
+    }
+
+    /// Counts the group's members among the peers, if they are others than before. Whether they are.
+    fn count(&mut self, peers: &mut BTreeMap<NodeId, u32>) -> bool {
         let members = self.replica.members();
         let at = (!members.voters.members().is_empty()).then_some(self.replica.members_at());
         if at == self.counted_at {
-            return;
+            return false;
         }
         let now = members.everybody();
         for node in &now {
@@ -166,6 +343,11 @@ impl<S: StateMachine> Hosted<S> {
         }
         peers.retain(|_, groups| *groups > 0);
         self.counted_at = at;
+        true
+    }
+
+    fn is_lost(&self, who: &Who) -> bool {
+        self.replica.members().is_lost(who.me.node, who.me.life.disk)
     }
 }
 
@@ -173,6 +355,9 @@ impl<S: StateMachine> Hosted<S> {
 pub(super) struct Adaptor<'a, S, E> {
     group: Group,
     home: Partition,
+    who: &'a Who,
+    /// Before the call: what it says in the middle of it is not later than that.
+    members_at: Slot,
     kept: &'a mut Kept,
     watched: Option<&'a mut Watched>,
     fx: &'a mut E,
@@ -181,17 +366,7 @@ pub(super) struct Adaptor<'a, S, E> {
     state: PhantomData<S>,
 }
 
-impl<'a, S: StateMachine, E: Effects<Member<S>>> Adaptor<'a, S, E> {
-    fn new(
-        group: Group,
-        home: Partition,
-        kept: &'a mut Kept,
-        watched: Option<&'a mut Watched>,
-        fx: &'a mut E,
-    ) -> Self {
-        Adaptor { group, home, kept, watched, fx, stored: Stamp::NONE, state: PhantomData }
-    }
-
+impl<S: StateMachine, E: Effects<Member<S>>> Adaptor<'_, S, E> {
     fn forget(&mut self, through: Slot) -> Stamp {
         let mut stamp = Stamp::NONE;
         let Some((first, last)) = *self.kept else { return stamp };
@@ -229,8 +404,22 @@ fn with(kept: Kept, slot: Slot) -> Kept {
     Some((first.min(slot), last.max(slot)))
 }
 
-fn key(group: Group, rest: &[u8]) -> Bytes {
-    Bytes::from([&group.0.to_be_bytes(), rest].concat())
+/// Where the member keeps who it is: before all others.
+pub(super) const IDENTITY: Bytes = Bytes::from_static(&[0]);
+
+/// Where the life of a node's disk is kept.
+pub(super) fn key_of_life(node: NodeId, disk: DirectoryId) -> Bytes {
+    Bytes::from([&[1], &node.0.to_be_bytes()[..], &disk.0.to_be_bytes()].concat())
+}
+
+/// Whose life is kept under a key.
+pub(super) fn node_of(key: &[u8]) -> Option<NodeId> {
+    let (node, _) = key.strip_prefix(&[1])?.split_first_chunk::<4>()?;
+    Some(NodeId(u32::from_be_bytes(*node)))
+}
+
+pub(super) fn key(group: Group, rest: &[u8]) -> Bytes {
+    Bytes::from([&[2], &group.0.to_be_bytes()[..], rest].concat())
 }
 
 fn key_of(group: Group, slot: Slot) -> Bytes {
@@ -239,8 +428,8 @@ fn key_of(group: Group, slot: Slot) -> Bytes {
 
 /// Whose it is that is stored under a key.
 pub(super) fn group_of(key: &[u8]) -> Option<Group> {
-    let number = key.first_chunk::<4>().filter(|_| key.len() > 4)?;
-    Some(Group(u32::from_be_bytes(*number)))
+    let (group, _) = key.strip_prefix(&[2])?.split_first_chunk::<4>()?;
+    Some(Group(u32::from_be_bytes(*group)))
 }
 
 pub(super) fn to(node: NodeId) -> Address {
@@ -249,7 +438,9 @@ pub(super) fn to(node: NodeId) -> Address {
 
 impl<S: StateMachine, E: Effects<Member<S>>> Host for Adaptor<'_, S, E> {
     fn send(&mut self, node: NodeId, message: Message, after: Stamp) {
-        let _ = self.fx.send(to(node), Telling::Log(self.group, message), after);
+        let (disk, members_at) = (self.who.me.life.disk, self.members_at);
+        let telling = Telling::Log { group: self.group, disk, members_at, message };
+        let _ = self.fx.send(to(node), telling, after);
     }
 
     fn store(&mut self, write: Write) -> Stamp {
@@ -288,5 +479,9 @@ impl<S: StateMachine, E: Effects<Member<S>>> Host for Adaptor<'_, S, E> {
 
     fn probe(&mut self, name: &'static str) {
         self.fx.probe(name);
+    }
+
+    fn disk(&self, node: NodeId) -> Option<DirectoryId> {
+        self.who.disk(node)
     }
 }

@@ -1,6 +1,6 @@
 //! Servers on three nodes, in a simulated world.
 
-use ombak_base::{NodeId, Partition, ShardId};
+use ombak_base::{ClusterId, DirectoryId, NodeId, Partition, ShardId};
 use ombak_sim::{
     Booted, Faults, Heard, LogDevice, LogWriter, Rng, SimDisk, SimFile, System, World, open_log,
 };
@@ -30,13 +30,23 @@ impl System for Cluster {
         id: NodeId,
         disk: &SimDisk,
         _: u64,
-        _: &mut Rng,
+        rng: &mut Rng,
     ) -> Result<Booted<Cluster>, String> {
         let (devices, writer) = open_log(disk, 1).map_err(|error| error.to_string())?;
         let mut members = Members::new(Voters::majority((0..self.voters).map(NodeId)));
         members.learners = (self.voters..4).map(NodeId).collect();
         let (home, groups) = (Partition(0), vec![(LOCKS, members)]);
-        let setup = Setup { id, home, groups, snapshot_every: 2_000, beats: true, watch: true };
+        let setup = Setup {
+            id,
+            cluster: ClusterId(1),
+            disk: DirectoryId(rng.below(u64::MAX)),
+            home,
+            groups,
+            snapshot_every: 2_000,
+            damaged: false,
+            beats: true,
+            watch: true,
+        };
         let server = |device| (LockServer::new(setup.clone()), device);
         Ok(Booted { shards: devices.into_iter().map(server).collect(), writer })
     }

@@ -1,7 +1,7 @@
 //! Locks behind a log of three replicas, whose leader dies.
 
 use bytes::Bytes;
-use ombak_base::{NodeId, Partition, ShardId};
+use ombak_base::{ClusterId, DirectoryId, NodeId, Partition, ShardId};
 use ombak_sim::{
     Booted, Heard, LogDevice, LogWriter, Rng, SimDisk, SimFile, System, World, open_log,
 };
@@ -35,12 +35,14 @@ impl System for Three {
     ) -> Result<Booted<Three>, String> {
         let (devices, writer) = open_log(disk, 1).map_err(|error| error.to_string())?;
         let members = Members::new(Voters::majority((0..3).map(NodeId)));
-        let groups = vec![(LOCKS, members)];
         let setup = Setup {
             id,
+            cluster: ClusterId(1),
+            disk: DirectoryId(id.0.into()),
             home: Partition(0),
-            groups,
+            groups: vec![(LOCKS, members)],
             snapshot_every: 1_000,
+            damaged: false,
             beats: true,
             watch: false,
         };

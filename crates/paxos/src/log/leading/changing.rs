@@ -1,8 +1,9 @@
 //! Other members: from the wish to the farewell.
 
 use std::collections::BTreeSet;
+use std::collections::btree_map::Entry::Vacant;
 
-use ombak_base::{NodeId, Stamp, Tick};
+use ombak_base::{DirectoryId, NodeId, Stamp, Tick};
 use serde::{Deserialize, Serialize};
 
 use super::super::clients::Asker;
@@ -34,23 +35,105 @@ impl<S: StateMachine> Replica<S> {
         asker: Asker,
         voters: BTreeSet<NodeId>,
         learners: BTreeSet<NodeId>,
+        host: &impl Host,
     ) -> Option<Outcome> {
         let bounded = (1..=VOTERS_MAX).contains(&voters.len()) && learners.len() <= LEARNERS_MAX;
-        let after = self.members_at;
-        let is_between = self.members.next.is_some();
         let mut members = self.members.clone();
         members.learners = learners.difference(&voters).copied().collect();
+        members.returning.retain(|node, _| members.learners.contains(node));
         if members.voters.members() != &voters {
             members = members.towards(Voters::majority(voters));
         }
+        let members = self.with_disks(members, host).filter(|_| bounded);
+        let Some(members) = members else { return Some(Outcome::Refused) };
+        self.want(Some(asker), members)
+    }
+
+    /// One change at a time.
+    fn want(&mut self, asker: Option<Asker>, members: Members) -> Option<Outcome> {
+        let after = self.members_at;
+        let is_between = self.members.next.is_some();
         let Role::Leading(leading) = &mut self.role else { return Some(Outcome::NoLeader) };
+        let is_wanted = leading.wanted.is_some() || leading.changer.is_some();
         let is_changing = leading.barrier.is_some() || leading.farewell.is_some();
-        if !bounded || is_between || leading.changer.is_some() || is_changing {
+        if is_between || is_wanted || is_changing {
             return Some(Outcome::Refused);
         }
         leading.wanted = Some(Change { after, members });
-        leading.changer = Some(asker);
+        leading.changer = asker;
         None
+    }
+
+    /// A member has lost its disk, is there with another, and asks until it is what it was. A voter is taken out, and is a
+    /// learner then; when it has everything, it votes again. All that as long as the others are enough without it.
+    ///
+    /// `false`: it is no member.
+    pub(crate) fn readmit(
+        &mut self,
+        now: Tick,
+        node: NodeId,
+        disk: DirectoryId,
+        host: &mut impl Host,
+    ) -> bool {
+        let is_up = |other| other != node && (other == self.id || self.up.contains(&other));
+        if !self.leads() || !self.members.have_chosen_if(is_up) {
+            return true;
+        }
+        let Some(members) = self.readmitted(node, disk) else {
+            return self.members.disks.contains_key(&node);
+        };
+        let is_on = self.members.is_on(node, disk);
+        if self.want(None, members).is_none() {
+            let Role::Leading(leading) = &mut self.role else { return true };
+            if !is_on {
+                // What the one on the other disk has said counts no more.
+                leading.peers.remove(&node);
+                leading.promised.remove(&node);
+            }
+            host.probe("paxos: a step to take in again who has lost its disk");
+            self.pump(now, host);
+        }
+        true
+    }
+
+    /// The next step.
+    fn readmitted(&self, node: NodeId, disk: DirectoryId) -> Option<Members> {
+        let Role::Leading(leading) = &self.role else { return None };
+        let mut members = self.members.clone();
+        let mut voters = members.voters.members().clone();
+        let is_on = members.disks.get(&node)? == &disk;
+        match (is_on, members.is_voter(node)) {
+            (false, true) => {
+                voters.remove(&node);
+                members.returning.insert(node, disk);
+                (!voters.is_empty()).then(|| members.towards(Voters::majority(voters)))
+            }
+            (false, false) => {
+                members.disks.insert(node, disk);
+                members.returning.entry(node).and_modify(|other| *other = disk);
+                Some(members)
+            }
+            (true, _) => {
+                let is_due = leading.has(self.id, node, self.committed);
+                members.returning.remove(&node).filter(|_| is_due)?;
+                voters.insert(node);
+                Some(members.towards(Voters::majority(voters)))
+            }
+        }
+    }
+
+    /// Who is taken in is a member with the disk that it is on now. Who has not said on which is not taken in.
+    fn with_disks(&self, members: Members, host: &impl Host) -> Option<Members> {
+        let mut members = members.without_others();
+        if self.members.disks.is_empty() {
+            return Some(members); // Nobody looks at disks.
+        }
+        for node in members.everybody() {
+            if let Vacant(place) = members.disks.entry(node) {
+                place.insert(host.disk(node)?);
+            }
+        }
+        Some(members)
     }
 
     /// After a change of members that was chosen: who is in is told, who is out is not, and a change that has begun goes on.
@@ -83,8 +166,9 @@ impl<S: StateMachine> Replica<S> {
         // Who is out has been told by now, or asks.
         let everybody = self.members.everybody();
         leading.peers.retain(|node, _| everybody.contains(node));
+        leading.promised.retain(|node| everybody.contains(node));
         self.change_is_over(host);
-        if !self.members.is_voter(self.id) {
+        if !self.votes() {
             self.resign(now, host);
         }
     }

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use ombak_base::{ClientId, NodeId, Partition};
+use ombak_base::{ClientId, ClusterId, DirectoryId, NodeId, Partition};
 use ombak_sim::explore::{Budget, Cluster, ClusterState, Explorer, History, Outcome as Ended};
 
 use super::{Journal, command, number};
@@ -41,18 +41,26 @@ impl History<Member<Journal>> for Told {
 type State = ClusterState<Member<Journal>, Told>;
 type Group = Cluster<Member<Journal>, Told>;
 
+fn disk(id: NodeId) -> DirectoryId {
+    DirectoryId(10 + u64::from(id.0))
+}
+
 fn group(nodes: u32, founders: u32, budget: Budget) -> Group {
-    let founders = Members::new(Voters::majority((0..founders).map(NodeId)));
+    let mut founders = Members::new(Voters::majority((0..founders).map(NodeId)));
+    founders.disks = founders.voters().into_iter().map(|id| (id, disk(id))).collect();
     let boot = move |id| {
         let members = match founders.is_voter(id) {
             true => founders.clone(),
-            false => Members::new(Voters::majority([])),
+            false => Members::nobody(),
         };
         let setup = Setup {
             id,
+            cluster: ClusterId(1),
+            disk: disk(id),
             home: Partition(0),
             groups: vec![(ID, members)],
             snapshot_every: usize::MAX,
+            damaged: false,
             beats: false,
             watch: false,
         };
@@ -139,17 +147,17 @@ fn two_writers_and_a_leader() {
 #[test]
 fn one_writer_and_a_crash() {
     let group = group(3, 3, Budget { timers: 1, crashes: 1, ..Budget::default() });
-    assert_eq!(complete(group.request(A, write(1))), 901_733);
+    assert_eq!(complete(group.request(A, write(1))), 9_463_529);
 }
 
 #[test]
 fn a_group_moves_while_it_writes_and_crashes() {
     let group = group(2, 1, Budget { timers: 1, crashes: 1, ..Budget::default() });
-    assert_eq!(complete(group.request(A, voters(&[1])).request(A, write(1))), 13_254);
+    assert_eq!(complete(group.request(A, voters(&[1])).request(A, write(1))), 65_257);
 }
 
 #[test]
 fn a_member_is_replaced_and_the_leader_changes() {
     let group = group(3, 2, Budget { timers: 2, ..Budget::default() });
-    assert_eq!(complete(group.request(A, voters(&[1, 2]))), 18_432);
+    assert_eq!(complete(group.request(A, voters(&[1, 2]))), 18_596);
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use ombak_base::{ClientId, NodeId, Partition, ShardId, Tick};
+use ombak_base::{ClientId, ClusterId, DirectoryId, NodeId, Partition, ShardId, Tick};
 use ombak_sim::{
     Booted, Faults, Heard, LogDevice, LogWriter, Rng, SimDisk, SimFile, System, World, open_log,
 };
@@ -14,7 +14,7 @@ use crate::log::{Ask, Entry, Outcome, Replica, Slot, Status};
 use crate::member::{Applied, Group as Id, Member, Setup};
 use crate::members::Members;
 
-const SHARD: ShardId = ShardId(0);
+pub const SHARD: ShardId = ShardId(0);
 /// Small, so that snapshots are a part of every run.
 const SNAPSHOT_EVERY: usize = 600;
 
@@ -23,6 +23,8 @@ pub struct Group {
     /// Those that the group begins with; others join.
     founders: BTreeSet<NodeId>,
     groups: u32,
+    /// Of who is booted next.
+    pub cluster: ClusterId,
 }
 
 impl System for Group {
@@ -35,15 +37,23 @@ impl System for Group {
         id: NodeId,
         disk: &SimDisk,
         _: u64,
-        _: &mut Rng,
+        rng: &mut Rng,
     ) -> Result<Booted<Group>, String> {
         let (devices, writer) = open_log(disk, 1).map_err(|error| error.to_string())?;
         let founders = self.founders.contains(&id).then(|| self.founders.clone());
         let members = Members::new(Voters::majority(founders.unwrap_or_default()));
         let groups = (0..self.groups).map(|group| (Id(group), members.clone())).collect();
-        let home = Partition(0);
-        let setup =
-            Setup { id, home, groups, snapshot_every: SNAPSHOT_EVERY, beats: true, watch: true };
+        let setup = Setup {
+            id,
+            cluster: self.cluster,
+            disk: DirectoryId(rng.below(u64::MAX)),
+            home: Partition(0),
+            groups,
+            snapshot_every: SNAPSHOT_EVERY,
+            damaged: false,
+            beats: true,
+            watch: true,
+        };
         let shards = devices
             .into_iter()
             .map(|device| (Member::new(setup.clone(), Journal::default()), device));
@@ -98,7 +108,8 @@ impl Town {
     pub fn with_groups(groups: u32, nodes: u32, founders: u32, seed: u64) -> Town {
         let founders = (0..founders).map(NodeId).collect();
         Town {
-            world: World::new(Group { founders, groups }, nodes, seed).unwrap(),
+            world: World::new(Group { founders, groups, cluster: ClusterId(1) }, nodes, seed)
+                .unwrap(),
             group: Id(0),
             asked: BTreeMap::new(),
             next: 0,
@@ -167,7 +178,7 @@ impl Town {
 
     fn look(&mut self) {
         for node in self.world.node_ids().collect::<Vec<_>>() {
-            self.known.keys().copied().collect::<Vec<_>>().into_iter().for_each(|group| {
+            self.all_groups().for_each(|group| {
                 self.look_at(group, node);
             });
         }
@@ -276,7 +287,7 @@ impl Town {
         self.run_for(15_000_000);
         let open = self.asked.len();
         assert_eq!(open, 0, "requests without an answer: {}", self.describe());
-        for group in self.known.keys().copied().collect::<Vec<_>>() {
+        for group in self.all_groups() {
             self.group = group;
             self.everybody_knows_everything();
         }
@@ -320,6 +331,10 @@ impl Town {
         let known = self.world.node_ids().filter_map(|node| self.status(node));
         let known = known.filter(|status| !status.members.voters().is_empty());
         known.max_by_key(|status| status.committed).unwrap().members
+    }
+
+    pub fn all_groups(&self) -> impl Iterator<Item = Id> + use<> {
+        self.known.keys().copied().collect::<Vec<_>>().into_iter()
     }
 
     pub fn now(&self) -> Tick {

@@ -6,11 +6,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use ombak_base::property::plant;
 
+use super::disks::{a_disk_is_lost_after_it_has_accepted, a_disk_is_replaced_by_an_older_copy};
 use super::scenarios::a_leader_of_yesterday_is_read_from;
 use super::script::the_power_goes_after_a_promise;
 use super::seeds::run;
 
-const BUGS: [&str; 10] = [
+const BUGS: [&str; 12] = [
     "an acceptor that forgets its promise",
     "a promise is not kept",
     "accepted before it is synced",
@@ -21,6 +22,8 @@ const BUGS: [&str; 10] = [
     "a read without a round",
     "a snapshot skips a slot",
     "a forwarded command is taken twice",
+    "a lost disk votes",
+    "an older copy votes",
 ];
 const SEEDS: u64 = 2_000;
 
@@ -31,7 +34,12 @@ fn find(bug: &'static str) -> Option<(String, String)> {
         let panic = catch_unwind(AssertUnwindSafe(f)).err()?;
         Some((place, panic.downcast_ref::<String>().cloned().unwrap_or_default()))
     };
-    let scenarios: [fn(); 2] = [a_leader_of_yesterday_is_read_from, the_power_goes_after_a_promise];
+    let scenarios: [fn(); 4] = [
+        a_leader_of_yesterday_is_read_from,
+        the_power_goes_after_a_promise,
+        a_disk_is_lost_after_it_has_accepted,
+        a_disk_is_replaced_by_an_older_copy,
+    ];
     let scenario = scenarios.iter().find_map(|scenario| seen("a scenario".to_string(), scenario));
     let found = scenario
         .or_else(|| (0..SEEDS).find_map(|seed| seen(format!("seed {seed}"), &|| drop(run(seed)))));

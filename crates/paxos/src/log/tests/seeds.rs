@@ -70,7 +70,7 @@ pub fn run(seed: u64) -> Town {
 
 /// `PAXOS_SEEDS=0..1000` for a long look.
 #[expect(clippy::disallowed_methods, reason = "a test is told its seeds from outside")]
-fn asked_for() -> Option<std::ops::Range<u64>> {
+pub fn asked_for() -> Option<std::ops::Range<u64>> {
     let text = std::env::var("PAXOS_SEEDS").ok()?;
     let (from, to) = text.split_once("..")?;
     Some(from.parse().ok()?..to.parse().ok()?)

@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
-use ombak_base::{NodeId, Wire};
+use ombak_base::{ClusterId, DirectoryId, NodeId, Wire};
 use proptest::prelude::*;
 
 use crate::ballot::{Ballot, Voters};
 use crate::log::entry::Gathering;
 use crate::log::{Ask, Body, Change, Entry, Message, Outcome, Slot, Snapshot, Write};
-use crate::member::{Group, Telling};
-use crate::members::Members;
+use crate::member::{Greeting, Group, Life, Refusal, Telling};
+use crate::members::{Disks, Members};
 use crate::synod::Accepted;
 
 const BALLOT: Ballot = Ballot { round: 300, proposer: NodeId(2) };
@@ -25,7 +25,9 @@ fn commands() -> Entry {
 fn members() -> Members {
     let voters = |ids: &[u32]| Voters::majority(ids.iter().copied().map(NodeId));
     let learners = BTreeSet::from([NodeId(9)]);
-    Members { voters: voters(&[1, 2, 3]), next: Some(voters(&[4])), learners }
+    let disks = Disks::from([(NodeId(1), DirectoryId(5))]);
+    let returning = Disks::from([(NodeId(4), DirectoryId(6))]);
+    Members { voters: voters(&[1, 2, 3]), next: Some(voters(&[4])), learners, disks, returning }
 }
 
 fn accepted(value: Entry) -> Accepted<Entry> {
@@ -53,7 +55,7 @@ fn bodies() -> Vec<(Body, &'static str)> {
     let change = Entry::Members(Change { after: Slot(5), members: members() });
     let voters = BTreeSet::from([NodeId(1), NodeId(2)]);
     let ask = |ask| Body::Forward { life: 1, ticket: 2, floor: 1, ask };
-    let answer = |outcome| Body::Answer { ticket: 2, outcome };
+    let answer = |outcome| Body::Answer { life: 1, ticket: 2, outcome };
     vec![
         (Body::Canvass { committed }, "0101ac020207"),
         (Body::Support, "0102ac0202"),
@@ -73,9 +75,9 @@ fn bodies() -> Vec<(Body, &'static str)> {
         (ask(Ask::Members { voters, learners: BTreeSet::new() }), "0108ac02020102010302010200"),
         (
             answer(Outcome::Applied { slot: Slot(9), answer: Bytes::from_static(b"y") }),
-            "0109ac02020201090179",
+            "0109ac0202010201090179",
         ),
-        (answer(Outcome::Unknown), "0109ac02020204"),
+        (answer(Outcome::Unknown), "0109ac0202010204"),
         (
             Body::State { through: Slot(9), offset: 0, total: 1, piece: Bytes::from_static(b"z") },
             "010aac0202090001017a",
@@ -84,7 +86,7 @@ fn bodies() -> Vec<(Body, &'static str)> {
         (Body::Enquire { committed }, "010cac020207"),
         (
             Body::Chosen { first: Slot(8), entries: vec![accepted(change)] },
-            "010dac02020801ac02020205020203010203010101010401 09",
+            "010dac02020801ac02020205020203010203010101010401 09 0101 0500000000000000 0104 0600000000000000",
         ),
     ]
 }
@@ -99,12 +101,40 @@ fn messages_have_these_bytes() {
     }
 }
 
+fn tellings() -> Vec<(Telling, &'static str)> {
+    let (group, disk, members_at) = (Group(300), DirectoryId(5), Slot(7));
+    let life = Life { disk, boot: 3, name: 4 };
+    let greeting =
+        |yours| Telling::Beat(Greeting { cluster: ClusterId(1), life, asks: true, yours });
+    let message = Message { ballot: BALLOT, body: Body::Support };
+    let begun = Some((Slot(0), Disks::from([(NodeId(1), disk)])));
+    let to = DirectoryId(6);
+    vec![
+        (greeting(None), "00 0100000000000000 0500000000000000 03 0400000000000000 01 00"),
+        (
+            greeting(Some(Life { boot: 2, ..life })),
+            "00 0100000000000000 0500000000000000 03 0400000000000000 01 01 0500000000000000 02 0400000000000000",
+        ),
+        (
+            Telling::Log { group, disk, members_at, message },
+            "01 ac02 0500000000000000 07 0102ac0202",
+        ),
+        (
+            Telling::Begin { group, disk, to, begun: None },
+            "02 ac02 0500000000000000 0600000000000000 00",
+        ),
+        (
+            Telling::Begin { group, disk, to, begun },
+            "02 ac02 0500000000000000 0600000000000000 01 00 0101 0500000000000000",
+        ),
+        (Telling::Refused { group, members_at, why: Refusal::OtherDisk }, "03 ac02 07 02"),
+        (Telling::Return { group, disk }, "04 ac02 0500000000000000"),
+    ]
+}
+
 #[test]
 fn tellings_have_these_bytes() {
-    let message = Message { ballot: BALLOT, body: Body::Support };
-    for (telling, golden) in
-        [(Telling::Beat, "00"), (Telling::Log(Group(300), message), "01ac02 0102ac0202")]
-    {
+    for (telling, golden) in tellings() {
         let bytes = wire(&telling);
         assert_eq!(hex(&bytes), golden.replace(' ', ""), "{telling:?}");
         assert_eq!(Telling::decode(Bytes::from(bytes)), Ok(telling));
@@ -123,7 +153,10 @@ fn what_is_stored_has_these_bytes() {
     for (write, golden) in [
         (Write::Promise(BALLOT), "0101ac0202"),
         (entry, "010208ac020207010205036f6e6500"),
-        (Write::Snapshot(snapshot), "0103090502020301020301010101040109 0173"),
+        (
+            Write::Snapshot(snapshot),
+            "0103090502020301020301010101040109 0101 0500000000000000 0104 0600000000000000 0173",
+        ),
         (Write::Forget(Slot(4)), "010404"),
     ] {
         let bytes = stored(&write);
@@ -141,6 +174,17 @@ proptest! {
         }
         if let Ok(write) = Write::decode(bytes.clone()) {
             prop_assert_eq!(stored(&write), bytes.to_vec());
+        }
+    }
+
+    #[test]
+    fn wounded_tellings_are_read_or_refused(which in 0..7usize, at in 0..64usize, byte: u8, cut in 0..64usize) {
+        let mut bytes = wire(&tellings().swap_remove(which).0);
+        let at = at % bytes.len();
+        bytes[at] = byte;
+        bytes.truncate(bytes.len().max(cut) - cut % 3);
+        if let Ok(read) = Telling::decode(Bytes::from(bytes.clone())) {
+            prop_assert_eq!(wire(&read), bytes);
         }
     }
 
