@@ -537,7 +537,7 @@ impl<S: StateMachine> Member<S> {
                 if founding.met.insert(from, disk) != Some(disk) {
                     say_begin(from, disk, group, who, None, fx);
                 }
-                groups.founded(now.tick, who, fx);
+                groups.founded(now.tick, group, who, fx);
             }
             (Some(_), Some((Slot(0), disks))) if disks.get(&node) == Some(&mine) => {
                 groups.found(now.tick, group, disks, who, fx);

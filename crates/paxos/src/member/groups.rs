@@ -133,20 +133,25 @@ impl<S: StateMachine> Groups<S> {
         for group in ready {
             self.with(group, who, fx, |replica, host| replica.start(now, host));
         }
-        self.founded(now, who, fx);
+        for group in self.founding.keys().copied().collect::<Vec<_>>() {
+            self.founded(now, group, who, fx);
+        }
         self.reconsider(now, who, fx);
     }
 
-    /// Groups whose founders have all met begin.
-    pub fn founded<E: Effects<Member<S>>>(&mut self, now: Tick, who: &Who, fx: &mut E) {
+    /// A group whose founders have all met begins.
+    pub fn founded<E: Effects<Member<S>>>(
+        &mut self,
+        now: Tick,
+        group: Group,
+        who: &Who,
+        fx: &mut E,
+    ) {
         let me = who.me;
-        let have_met = |founding: &Founding| {
-            let mut others = founding.founders.voters().into_iter();
-            others.all(|node| node == me.node || founding.met.contains_key(&node))
-        };
-        let met = self.founding.iter().filter(|(_, founding)| have_met(founding));
-        let met: Vec<(Group, Disks)> = met.map(|(group, f)| (*group, f.met.clone())).collect();
-        for (group, mut disks) in met {
+        let Some(Founding { founders, met }) = self.founding.get(&group) else { return };
+        let has_met = |node: NodeId| node == me.node || met.contains_key(&node);
+        if founders.voters().into_iter().all(has_met) {
+            let mut disks = met.clone();
             disks.insert(me.node, me.life.disk);
             self.found(now, group, disks, who, fx);
         }
