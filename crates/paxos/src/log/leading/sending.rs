@@ -153,8 +153,12 @@ impl<S: StateMachine> Replica<S> {
         let late = |(node, peer): &(&NodeId, &Peer)| {
             silent(node) || (leading.is_waiting_for(peer) && !peer.is_moving)
         };
-        let late = leading.peers.iter().filter(late).map(|(node, _)| (*node, silent(node)));
-        for (node, silent) in late.collect::<Vec<_>>() {
+        let late = leading.peers.iter().filter(late);
+        let asks = late.clone().any(|(_, peer)| leading.is_asking(peer));
+        let late: Vec<_> = late.map(|(node, _)| (*node, silent(node))).collect();
+        // Who has answered a question does not answer it again, and the answer may be what was lost.
+        leading.question += u64::from(asks);
+        for (node, silent) in late {
             if silent {
                 let prepare = Message::new(ballot, Body::Prepare { committed });
                 host.send(node, prepare, Stamp::NONE);

@@ -22,6 +22,7 @@ struct Desk {
     sent: Vec<(NodeId, Message, Stamp)>,
     stored: Vec<Write>,
     durable: Stamp,
+    answered: Vec<Outcome>,
 }
 
 impl Host for Desk {
@@ -42,7 +43,9 @@ impl Host for Desk {
         0
     }
 
-    fn answer(&mut self, _: ClientId, _: Outcome) {}
+    fn answer(&mut self, _: ClientId, outcome: Outcome) {
+        self.answered.push(outcome);
+    }
 
     fn probe(&mut self, _: &'static str) {}
 }
@@ -99,6 +102,18 @@ impl Cast {
         });
     }
 
+    /// A leads, and B has promised that. C knows nothing yet.
+    fn elect_a(&mut self) {
+        self.with(A, |replica, desk| replica.timer(NOW, Timer::Election, desk));
+        self.pass(A, B);
+        self.pass(B, A);
+        self.sync(A);
+        self.pass(A, B);
+        self.sync(B);
+        self.pass(B, A);
+        assert!(self.0[&A].0.leads());
+    }
+
     fn write(&mut self, at: NodeId, line: u64) {
         let ask = Ask::Propose(command(line));
         self.with(at, |replica, desk| replica.request(NOW, ClientId(line), ask, desk));
@@ -124,14 +139,7 @@ fn boot(id: NodeId, found: &[Write]) -> Replica<Journal> {
 /// C loses the power between its promise to B and the sync of that, and then hears from A what it has promised to refuse.
 pub fn the_power_goes_after_a_promise() {
     let mut cast = Cast::new();
-    cast.with(A, |replica, desk| replica.timer(NOW, Timer::Election, desk));
-    cast.pass(A, B);
-    cast.pass(B, A);
-    cast.sync(A);
-    cast.pass(A, B);
-    cast.sync(B);
-    cast.pass(B, A);
-    assert!(cast.0[&A].0.leads());
+    cast.elect_a();
     cast.write(A, 1);
     cast.sync(A);
 
@@ -197,4 +205,21 @@ fn what_can_not_be_is_refused_and_changes_nothing() {
 #[test]
 fn a_promise_is_synced_before_it_is_given() {
     the_power_goes_after_a_promise();
+}
+
+/// Who has answered a question is asked another one, if the answer was lost.
+#[test]
+fn a_read_whose_confirmation_is_lost_is_confirmed_again() {
+    let mut cast = Cast::new();
+    cast.elect_a();
+    let ask = Ask::Read(Bytes::new());
+    cast.with(A, |replica, desk| replica.request(NOW, ClientId(1), ask, desk));
+    cast.pass(A, B);
+    cast.sync(B);
+    cast.0.get_mut(&B).unwrap().1.sent.clear();
+    cast.with(A, |replica, desk| replica.timer(NOW, Timer::Resend, desk));
+    cast.pass(A, B);
+    cast.pass(B, A);
+    let read = Outcome::Read { answer: Bytes::new() };
+    assert_eq!(cast.0[&A].1.answered, [read]);
 }
