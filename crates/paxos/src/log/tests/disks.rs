@@ -67,11 +67,11 @@ fn who_has_lost_its_disk_is_taken_in_again_and_votes() {
 /// What was told of is on the disks of two, and one of these is lost. The other can't be reached.
 pub fn a_disk_is_lost_after_it_has_accepted() {
     let (mut town, leader, lost, away) = three(3);
-    town.world.partition(&[away], &[leader, lost]);
+    town.world.crash(away);
     write(&mut town, leader);
-    town.world.heal();
-    town.world.partition(&[leader], &[lost, away]);
+    town.world.crash(leader);
     town.world.wipe(lost);
+    town.world.restart(away).unwrap();
     town.world.restart(lost).unwrap();
     town.write(away);
     town.run_for(8_000_000);
@@ -89,11 +89,11 @@ pub fn a_disk_is_replaced_by_an_older_copy() {
     town.world.crash(old);
     town.world.restart(old).unwrap();
     town.run_for(2_000_000);
-    town.world.partition(&[away], &[leader, old]);
+    town.world.crash(away);
     write(&mut town, leader);
-    town.world.heal();
-    town.world.partition(&[leader], &[old, away]);
+    town.world.crash(leader);
     town.world.put_older_disk(old);
+    town.world.restart(away).unwrap();
     town.world.restart(old).unwrap();
     town.write(away);
     town.run_for(8_000_000);

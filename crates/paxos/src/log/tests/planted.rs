@@ -8,7 +8,7 @@ use ombak_base::property::plant;
 
 use super::disks::{a_disk_is_lost_after_it_has_accepted, a_disk_is_replaced_by_an_older_copy};
 use super::scenarios::a_leader_of_yesterday_is_read_from;
-use super::script::the_power_goes_after_a_promise;
+use super::script::{the_power_goes_after_a_promise, the_power_goes_after_an_acceptance};
 use super::seeds::run;
 
 const BUGS: [&str; 12] = [
@@ -34,9 +34,10 @@ fn find(bug: &'static str) -> Option<(String, String)> {
         let panic = catch_unwind(AssertUnwindSafe(f)).err()?;
         Some((place, panic.downcast_ref::<String>().cloned().unwrap_or_default()))
     };
-    let scenarios: [fn(); 4] = [
+    let scenarios: [fn(); 5] = [
         a_leader_of_yesterday_is_read_from,
         the_power_goes_after_a_promise,
+        the_power_goes_after_an_acceptance,
         a_disk_is_lost_after_it_has_accepted,
         a_disk_is_replaced_by_an_older_copy,
     ];

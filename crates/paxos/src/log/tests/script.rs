@@ -163,6 +163,32 @@ pub fn the_power_goes_after_a_promise() {
     cast.check_journals();
 }
 
+/// B loses the power between accepting and the sync of that; C and B choose another leader, who asks nobody else.
+pub fn the_power_goes_after_an_acceptance() {
+    let mut cast = Cast::new();
+    cast.elect_a();
+    cast.write(A, 1);
+    cast.sync(A);
+    cast.pass(A, B);
+    cast.pass(B, A);
+    cast.crash(B);
+
+    cast.with(C, |replica, desk| replica.timer(NOW, Timer::Election, desk));
+    cast.pass(C, B);
+    cast.pass(B, C);
+    cast.sync(C);
+    cast.pass(C, B);
+    cast.sync(B);
+    cast.pass(B, C);
+    cast.write(C, 2);
+    cast.sync(C);
+    cast.pass(C, B);
+    cast.sync(B);
+    cast.pass(B, C);
+    assert_eq!(cast.0[&C].0.state().lines, [2]);
+    cast.check_journals();
+}
+
 /// A ballot or a slot from the end of all numbers: to take it up would leave no room for what comes.
 #[test]
 fn what_can_not_be_is_refused_and_changes_nothing() {
@@ -205,6 +231,11 @@ fn what_can_not_be_is_refused_and_changes_nothing() {
 #[test]
 fn a_promise_is_synced_before_it_is_given() {
     the_power_goes_after_a_promise();
+}
+
+#[test]
+fn an_acceptance_is_synced_before_it_is_given() {
+    the_power_goes_after_an_acceptance();
 }
 
 /// Who has answered a question is asked another one, if the answer was lost.
