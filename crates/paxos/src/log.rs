@@ -132,6 +132,12 @@ pub trait StateMachine: Clone + Eq + std::hash::Hash + std::fmt::Debug {
 
     /// Reads what [`snapshot`](StateMachine::snapshot) wrote.
     fn restore(snapshot: Bytes) -> Result<Self, DecodeError>;
+
+    /// Becomes what [`snapshot`](StateMachine::snapshot) wrote, or stays as it is. For a state that has something which is in no
+    /// snapshot, such as a handle.
+    fn install(&mut self, snapshot: Bytes) -> Result<(), DecodeError> {
+        Self::restore(snapshot).map(|state| *self = state)
+    }
 }
 
 /// What a replica asks of its host, in the middle of a call. Nothing leaves before the call returns.

@@ -167,7 +167,7 @@ impl<S: StateMachine> Replica<S> {
 
     /// The state is what a snapshot says.
     pub(super) fn install(&mut self, snapshot: Snapshot) -> Option<()> {
-        self.state = S::restore(snapshot.state.clone()).ok()?;
+        self.state.install(snapshot.state.clone()).ok()?;
         self.entries.forget(snapshot.through);
         self.committed = snapshot.through;
         self.through = self.through.max(snapshot.through);
