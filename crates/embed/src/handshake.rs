@@ -1,0 +1,160 @@
+//! Who may be a peer: the first words on a connection between members.
+//!
+//! ```text
+//! hello = first-version last-version group:length-and-bytes node:varint directory:u64      (versions are varints)
+//! ```
+//!
+//! Fields behind the known ones belong to a later version and are passed over.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use ombak_base::{DecodeError, DirectoryId, NodeId, Reader, ShardId, put_bytes, put_varint};
+use ombak_runtime::{Admitted, Handshake};
+
+use crate::options::NAME_BYTES_MAX;
+
+/// What members speak.
+const VERSION: u64 = 1;
+
+/// What this member says of itself, and whom it lets in.
+pub(crate) struct Greeter {
+    pub group: String,
+    pub id: NodeId,
+    pub directory: DirectoryId,
+    pub peers: Vec<NodeId>,
+    pub met: Met,
+}
+
+/// Whom a member has met.
+#[derive(Clone, Default)]
+pub(crate) struct Met(Arc<Mutex<Meetings>>);
+
+#[derive(Default)]
+struct Meetings {
+    /// The directory of each peer, as of the first time.
+    directories: BTreeMap<NodeId, DirectoryId>,
+    refused: Option<String>,
+}
+
+impl Met {
+    /// Why somebody was refused last.
+    pub fn refused(&self) -> Option<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).refused.clone()
+    }
+
+    /// Whether this is the directory that the peer came with the first time.
+    fn knows(&self, node: NodeId, directory: DirectoryId) -> bool {
+        let mut meetings = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *meetings.directories.entry(node).or_insert(directory) == directory
+    }
+
+    fn note(&self, refusal: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).refused = Some(refusal.into());
+    }
+}
+
+impl Greeter {
+    fn judge(&self, hello: &[u8]) -> Result<NodeId, String> {
+        let garbage = |error: DecodeError| format!("not the greeting of a member: {error}");
+        let mut reader = Reader::new(Bytes::copy_from_slice(hello));
+        let first = reader.varint().map_err(garbage)?;
+        let last = reader.varint().map_err(garbage)?;
+        if !(first..=last).contains(&VERSION) {
+            return Err(format!(
+                "peer speaks versions {first} to {last}, member {} of group {:?} speaks {VERSION}: upgrade the older one",
+                self.id.0, self.group
+            ));
+        }
+        let group = reader.bytes(NAME_BYTES_MAX).map_err(garbage)?;
+        let node = reader.varint().map_err(garbage)?;
+        let directory = DirectoryId(reader.u64().map_err(garbage)?);
+        let group = String::from_utf8_lossy(&group);
+        if group != self.group {
+            return Err(format!(
+                "peer is member {node} of group {group:?}, and this is member {} of group {:?}: are the addresses right?",
+                self.id.0, self.group
+            ));
+        }
+        if node == u64::from(self.id.0) {
+            return Err(format!(
+                "peer says that it is member {node}, and so is this one: two processes have one id"
+            ));
+        }
+        let known = self.peers.iter().find(|peer| u64::from(peer.0) == node);
+        let Some(&node) = known else {
+            return Err(format!(
+                "peer says that it is member {node}, which is not among the peers of member {}",
+                self.id.0
+            ));
+        };
+        if !self.met.knows(node, directory) {
+            return Err(format!(
+                "member {} comes with another data directory than before: it has lost what it promised, and must come back under an id that nobody had",
+                node.0
+            ));
+        }
+        Ok(node)
+    }
+}
+
+impl Handshake for Greeter {
+    fn hello(&self, _: ShardId) -> Vec<u8> {
+        let mut out = Vec::with_capacity(64);
+        put_varint(&mut out, VERSION);
+        put_varint(&mut out, VERSION);
+        put_bytes(&mut out, self.group.as_bytes());
+        put_varint(&mut out, u64::from(self.id.0));
+        out.extend_from_slice(&self.directory.0.to_le_bytes());
+        out
+    }
+
+    fn admit(&self, hello: &[u8]) -> Result<Admitted, String> {
+        let node = self.judge(hello).inspect_err(|refusal| self.met.note(refusal))?;
+        Ok(Admitted { node, shard: ShardId(0), shards: 1 })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn greeter(group: &str, id: u32, directory: u64) -> Greeter {
+        let peers = (1..4).filter(|peer| *peer != id).map(NodeId).collect();
+        let (group, directory) = (group.into(), DirectoryId(directory));
+        Greeter { group, id: NodeId(id), directory, peers, met: Met::default() }
+    }
+
+    fn says(one: &Greeter, other: &Greeter) -> String {
+        one.admit(&other.hello(ShardId(0))).map_or_else(|why| why, |peer| peer.node.to_string())
+    }
+
+    #[test]
+    fn members_of_a_group_meet_and_others_are_refused_by_name() {
+        let one = greeter("g", 1, 11);
+        assert_eq!(says(&one, &greeter("g", 2, 12)), "n2");
+        assert_eq!(one.met.refused(), None);
+        let refusal = says(&one, &greeter("h", 2, 12));
+        assert!(refusal.starts_with("peer is member 2 of group \"h\", and this is member 1 of"));
+        assert_eq!(one.met.refused(), Some(refusal));
+        assert!(says(&one, &greeter("g", 1, 12)).ends_with("two processes have one id"));
+        assert!(says(&one, &greeter("g", 9, 12)).contains("not among the peers of member 1"));
+        assert!(says(&one, &greeter("g", 2, 13)).contains("another data directory than before"));
+        assert_eq!(says(&one, &greeter("g", 2, 12)), "n2");
+    }
+
+    #[test]
+    fn the_bytes_are_these_and_no_others_are_taken() {
+        let hello = greeter("g", 2, 0x0102).hello(ShardId(0));
+        assert_eq!(hello, [1, 1, 1, b'g', 2, 2, 1, 0, 0, 0, 0, 0, 0]);
+        let one = greeter("g", 1, 11);
+        for end in 0..hello.len() {
+            assert!(one.admit(&hello[..end]).unwrap_err().starts_with("not the greeting"));
+        }
+        let later = [&[1, 2][..], &hello[2..], b"more"].concat();
+        assert!(one.admit(&later).is_ok());
+        let newer = [&[2, 3][..], &hello[2..]].concat();
+        assert!(one.admit(&newer).unwrap_err().contains("upgrade the older one"));
+    }
+}

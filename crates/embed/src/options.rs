@@ -1,0 +1,88 @@
+//! What a member is started with.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use ombak_base::NodeId;
+use ombak_runtime::Limits;
+
+use crate::StartError;
+
+/// Bytes of a group's name.
+pub const NAME_BYTES_MAX: usize = 255;
+
+/// What a member is started with.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The name of the group, so that members of two groups never mix.
+    pub group: String,
+    /// Who this is. A member that has lost its disk must come back under another id.
+    pub id: NodeId,
+    /// Where the other members connect. `None`: there are no others.
+    pub listen: Option<SocketAddr>,
+    /// All others that are or may come to be members, and where they listen.
+    pub peers: Vec<(NodeId, SocketAddr)>,
+    /// Who the group begins with, the same on all of them. Empty: this one waits until a [`change`](crate::Group::change) takes it
+    /// in. What is on the disk goes before.
+    pub voters: BTreeSet<NodeId>,
+    /// The directory for the log, created if need be. `None`: in memory, and this id must not be used again.
+    pub dir: Option<PathBuf>,
+    /// A snapshot is taken after so many bytes of commands.
+    pub snapshot_every: usize,
+    /// How the log uses the disk.
+    pub log: ombak_store::log::Options,
+    /// The bounds of the runtime.
+    pub limits: Limits,
+}
+
+impl Options {
+    /// Member `id` of a group that begins with all of `members`, each with the address where it listens. In memory: set
+    /// [`dir`](Options::dir).
+    pub fn new(group: &str, id: NodeId, members: &[(NodeId, SocketAddr)]) -> Options {
+        let own = members.iter().find(|(member, _)| *member == id);
+        Options {
+            group: group.into(),
+            id,
+            listen: own.map(|(_, addr)| *addr).filter(|_| members.len() > 1),
+            peers: members.iter().filter(|(member, _)| *member != id).copied().collect(),
+            voters: members.iter().map(|(member, _)| *member).collect(),
+            dir: None,
+            snapshot_every: 4 * 1024 * 1024,
+            log: ombak_store::log::Options {
+                log_segment_bytes: 8 * 1024 * 1024,
+                checkpoint_bytes: 16 * 1024 * 1024,
+                ..Default::default()
+            },
+            limits: Limits::default(),
+        }
+    }
+
+    pub(crate) fn check(&self) -> Result<(), StartError> {
+        let plain = |c: char| c.is_ascii_graphic() && !"\"'\\=".contains(c);
+        let is_name = (1..=NAME_BYTES_MAX).contains(&self.group.len());
+        let all: BTreeSet<NodeId> = self.everybody().collect();
+        let wrong = if !is_name || !self.group.chars().all(plain) {
+            "a group's name is 1 to 255 printable characters without spaces, quotes, = and backslashes".into()
+        } else if self.peers.iter().any(|(peer, _)| *peer == self.id) {
+            format!("{} is among its own peers: is its id right?", self.id)
+        } else if all.len() != self.peers.len() + 1 {
+            "a peer is named twice".into()
+        } else if let Some(unknown) = self.voters.difference(&all).next() {
+            format!("{unknown} is to vote, and is neither this member nor among its peers")
+        } else if !self.voters.is_empty() && !self.voters.contains(&self.id) {
+            format!("{} is not among the voters: a member that joins names no voters", self.id)
+        } else if self.voters.len() > ombak_paxos::VOTERS_MAX {
+            format!("at most {} members vote", ombak_paxos::VOTERS_MAX)
+        } else if self.listen.is_none() && !self.peers.is_empty() {
+            "with peers, it needs an address to listen on".into()
+        } else {
+            return Ok(());
+        };
+        Err(StartError::Options(wrong))
+    }
+
+    pub(crate) fn everybody(&self) -> impl Iterator<Item = NodeId> {
+        self.peers.iter().map(|(peer, _)| *peer).chain([self.id])
+    }
+}

@@ -1,0 +1,43 @@
+//! How a member is doing.
+
+use std::collections::BTreeSet;
+
+use ombak_base::NodeId;
+
+/// How a member is doing, as far as it knows. Others may know better: only what is proposed or read is certain.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Status {
+    /// Who says this.
+    pub id: NodeId,
+    /// Who leads.
+    pub leader: Option<NodeId>,
+    /// Everything up to this place in the log is applied here.
+    pub slot: u64,
+    /// Who votes.
+    pub voters: BTreeSet<NodeId>,
+    /// While the voters change: who will vote. Both have to agree.
+    pub next_voters: Option<BTreeSet<NodeId>>,
+    /// Who is told, and does not vote.
+    pub learners: BTreeSet<NodeId>,
+    /// Whether what is on the disk was read. Before that it takes no part.
+    pub is_ready: bool,
+    /// Why it takes no part any more.
+    pub failure: Option<String>,
+}
+
+impl Status {
+    /// Whether it leads.
+    pub fn leads(&self) -> bool {
+        self.leader == Some(self.id)
+    }
+
+    /// Whether more than the slot differs.
+    pub(crate) fn differs(&self, other: &Status) -> bool {
+        let is_same = self.leader == other.leader
+            && self.is_ready == other.is_ready
+            && self.failure == other.failure
+            && (&self.voters, &self.next_voters, &self.learners)
+                == (&other.voters, &other.next_voters, &other.learners);
+        !is_same
+    }
+}

@@ -1,0 +1,295 @@
+//! Groups in one process: what is promised, and what is refused by name.
+
+#![allow(clippy::unwrap_used, reason = "whatever fails here fails the test")]
+
+use std::collections::BTreeSet;
+use std::net::TcpListener;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use ombak_embed::{
+    Bytes, COMMAND_BYTES_MAX, ChangeError, DecodeError, Group, NodeId, Options, ProposeError,
+    ReadError, Slot, StartError, StateMachine, Status,
+};
+
+const WITHIN: Duration = Duration::from_secs(30);
+
+/// Everything that was ever said. Says how much that is.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+struct Journal(Vec<u8>);
+
+impl StateMachine for Journal {
+    fn apply(&mut self, _: Slot, command: &Bytes) -> Bytes {
+        assert_ne!(command.as_ref(), b"panic", "as it was told");
+        self.0.extend_from_slice(command);
+        Bytes::from(self.0.len().to_string())
+    }
+
+    fn read(&self, _: &Bytes) -> Bytes {
+        self.snapshot()
+    }
+
+    fn snapshot(&self) -> Bytes {
+        Bytes::from(self.0.clone())
+    }
+
+    fn restore(snapshot: Bytes) -> Result<Journal, DecodeError> {
+        Ok(Journal(snapshot.to_vec()))
+    }
+}
+
+type Members = Vec<(NodeId, std::net::SocketAddr)>;
+
+/// So many ports, bound.
+fn ports(count: u32) -> (Vec<TcpListener>, Members) {
+    let bind = |_| TcpListener::bind("127.0.0.1:0").unwrap();
+    let listeners: Vec<_> = (0..count).map(bind).collect();
+    let addresses = listeners.iter().map(|listener| listener.local_addr().unwrap());
+    let members = (1..).map(NodeId).zip(addresses).collect();
+    (listeners, members)
+}
+
+fn options(id: u32, members: &Members, dir: Option<&Path>) -> Options {
+    let dir = dir.map(|dir| dir.join(id.to_string()));
+    let mut options = Options { dir, ..Options::new("test", NodeId(id), members) };
+    options.log.reserve_bytes = 0;
+    options
+}
+
+fn start(count: u32, dir: Option<&Path>) -> Vec<Group<Journal>> {
+    let (listeners, members) = ports(count);
+    let one = |(id, listener)| {
+        Group::start_on(options(id, &members, dir), listener, Journal::default()).unwrap()
+    };
+    (1..).zip(listeners).map(one).collect()
+}
+
+/// Waits until a member is as it should be.
+fn until(group: &Group<Journal>, is: impl Fn(&Status) -> bool) -> Status {
+    let (mut watch, deadline) = (group.watch().unwrap(), Instant::now() + WITHIN);
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        match watch.next(left).unwrap() {
+            Some(status) if is(&status) => return status,
+            Some(_) => {}
+            None => panic!("not within {WITHIN:?}: {:?}", group.status()),
+        }
+    }
+}
+
+#[test]
+fn what_one_member_was_told_all_others_read() {
+    let groups = start(3, None);
+    for (n, group) in groups.iter().cycle().take(12).enumerate() {
+        let answer = group.propose("x", WITHIN).unwrap();
+        assert_eq!(answer, (n + 1).to_string());
+        for reader in &groups {
+            assert_eq!(reader.read("", WITHIN).unwrap().len(), n + 1);
+        }
+    }
+    let leaders: BTreeSet<_> = groups.iter().map(|it| it.status().unwrap().leader).collect();
+    assert_eq!(leaders.len(), 1, "{leaders:?}");
+    let status = groups[0].status().unwrap();
+    assert_eq!(status.voters, (1..=3).map(NodeId).collect());
+    assert!(status.slot > 0 && status.is_ready && status.failure.is_none());
+}
+
+#[test]
+fn a_command_is_awaited_elsewhere() {
+    let groups = start(3, None);
+    until(&groups[1], |status| status.leader.is_some());
+    let mut pending: Vec<_> = (0..100).map(|_| groups[1].propose_later("x").unwrap()).collect();
+    let mut last = pending.pop().unwrap();
+    let deadline = Instant::now() + WITHIN;
+    let answer = loop {
+        match last.poll() {
+            Some(answer) => break answer,
+            None => assert!(Instant::now() < deadline, "no answer"),
+        }
+        std::thread::yield_now();
+    };
+    assert_eq!(answer.unwrap(), "100");
+    for (n, pending) in pending.into_iter().enumerate() {
+        assert_eq!(pending.wait(WITHIN).unwrap(), (n + 1).to_string());
+    }
+}
+
+#[test]
+fn what_was_answered_is_there_after_a_restart_of_all() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut said = String::new();
+    for round in 0..3 {
+        let (listeners, members) = ports(3);
+        let groups: Vec<_> = (1..)
+            .zip(listeners)
+            .map(|(id, listener)| {
+                // So small that most of it is in snapshots.
+                let options =
+                    Options { snapshot_every: 100, ..options(id, &members, Some(dir.path())) };
+                Group::start_on(options, listener, Journal::default()).unwrap()
+            })
+            .collect();
+        assert_eq!(groups[round].read("", WITHIN).unwrap(), said);
+        for n in 0..20 {
+            let line = format!("round {round} command {n}\n");
+            groups[n % 3].propose(line.clone(), WITHIN).unwrap();
+            said += &line;
+        }
+        for group in groups {
+            group.stop().unwrap();
+        }
+    }
+}
+
+#[test]
+fn members_change_and_the_old_ones_may_go() {
+    let dir = tempfile::tempdir().unwrap();
+    let (listeners, members) = ports(4);
+    let mut groups: Vec<_> = (1..)
+        .zip(listeners)
+        .map(|(id, listener)| {
+            let voters = (1..=3).map(NodeId).filter(|_| id != 4).collect();
+            let options = Options { voters, ..options(id, &members, Some(dir.path())) };
+            Group::start_on(options, listener, Journal::default()).unwrap()
+        })
+        .collect();
+    groups[0].propose("before", WITHIN).unwrap();
+    let error = groups[0].change([NodeId(9)], WITHIN).unwrap_err();
+    assert_eq!(error, ChangeError::NotAPeer(NodeId(9)));
+    assert_eq!(groups[0].change([], WITHIN), Err(ChangeError::Refused));
+    groups[1].change([NodeId(2), NodeId(3), NodeId(4)], WITHIN).unwrap();
+    groups.remove(0).stop().unwrap();
+    let last = groups.pop().unwrap();
+    assert_eq!(last.propose(" after", WITHIN).unwrap(), "12");
+    assert_eq!(last.read("", WITHIN).unwrap(), "before after");
+    let status = until(&last, |status| !status.voters.contains(&NodeId(1)));
+    assert_eq!(status.voters, (2..=4).map(NodeId).collect());
+}
+
+#[test]
+fn without_a_majority_nothing_is_decided_and_it_says_so() {
+    let mut groups = start(3, None);
+    groups[0].propose("x", WITHIN).unwrap();
+    let last = groups.pop().unwrap();
+    groups.into_iter().for_each(|group| group.stop().unwrap());
+    until(&last, |status| status.leader.is_none());
+    let short = Duration::from_millis(50);
+    let error = last.propose("y", short).unwrap_err();
+    assert_eq!(error, ProposeError::Unknown, "it waits, and would propose it yet");
+    assert_eq!(last.read("", short).unwrap_err(), ReadError::Late(short));
+}
+
+#[test]
+fn what_is_too_large_is_refused_at_once() {
+    let group = &start(1, None)[0];
+    let large = vec![0; COMMAND_BYTES_MAX + 1];
+    let error = group.propose(large.clone(), WITHIN).unwrap_err().to_string();
+    assert_eq!(error, "nothing was proposed: 1048577 bytes, and at most 1048576 are taken");
+    assert!(matches!(group.read(large, WITHIN), Err(ReadError::TooLarge(_))));
+    let largest = group.propose(vec![0; COMMAND_BYTES_MAX], WITHIN).unwrap();
+    assert_eq!(largest, "1048576");
+}
+
+#[test]
+fn a_state_larger_than_a_message_is_carried_to_who_was_away() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut listeners, members) = ports(3);
+    let third = listeners.pop().unwrap();
+    let begin = |id, listener| {
+        let options =
+            Options { snapshot_every: 2_000_000, ..options(id, &members, Some(dir.path())) };
+        Group::start_on(options, listener, Journal::default()).unwrap()
+    };
+    let groups: Vec<_> = (1..).zip(listeners).map(|(id, listener)| begin(id, listener)).collect();
+    for _ in 0..12 {
+        groups[0].propose(vec![7; COMMAND_BYTES_MAX], WITHIN).unwrap();
+    }
+    let third = begin(3, third);
+    assert_eq!(third.read("", WITHIN).unwrap().len(), 12 * COMMAND_BYTES_MAX);
+    groups.into_iter().nth(1).unwrap().stop().unwrap();
+    drop(third);
+}
+
+#[test]
+fn a_state_machine_that_panics_ends_its_member_and_nothing_else() {
+    let group = start(1, None).remove(0);
+    group.propose("x", WITHIN).unwrap();
+    let error = group.propose("panic", WITHIN).unwrap_err();
+    assert!(matches!(error, ProposeError::Ended(_)), "{error}");
+    assert!(matches!(group.read("", WITHIN), Err(ReadError::Ended(_))));
+    let why = group.stop().unwrap_err().to_string();
+    assert!(why.contains("as it was told"), "{why}");
+}
+
+#[test]
+fn what_keeps_a_member_from_starting_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let (listeners, members) = ports(1);
+    let options = |id| options(id, &members, Some(dir.path()));
+    let listen = Some(members[0].1);
+    let error = Group::start(Options { listen, ..options(1) }, Journal::default()).err().unwrap();
+    assert!(matches!(error, StartError::Listen { .. }), "{error}");
+    assert!(error.to_string().contains("free it, or change the address"), "{error}");
+    drop(listeners);
+
+    let group = Group::start(options(1), Journal::default()).unwrap();
+    group.propose("x", WITHIN).unwrap();
+    let error = Group::start(options(1), Journal::default()).err().unwrap();
+    assert!(matches!(error, StartError::Locked(_)), "{error}");
+    group.stop().unwrap();
+
+    let other = Options { group: "other".into(), ..options(1) };
+    let error = Group::start(other, Journal::default()).err().unwrap();
+    assert!(matches!(error, StartError::OtherMember { .. }), "{error}");
+
+    let again = Group::start(options(1), Journal::default()).unwrap();
+    assert_eq!(again.read("", WITHIN).unwrap(), "x", "and nothing of that was in the way");
+}
+
+#[test]
+fn options_that_contradict_themselves_are_refused() {
+    let (_listeners, members) = ports(3);
+    let good = options(1, &members, None);
+    let says = |options: Options| match Group::start(options, Journal::default()) {
+        Err(StartError::Options(what)) => what,
+        Err(other) => other.to_string(),
+        Ok(_) => "it has started".into(),
+    };
+    let peers = [good.peers.clone(), vec![members[1]]].concat();
+    assert_eq!(says(Options { peers, ..good.clone() }), "a peer is named twice");
+    let peers = members.clone();
+    assert!(says(Options { peers, ..good.clone() }).contains("n1 is among its own peers"));
+    let voters = BTreeSet::from([NodeId(2)]);
+    assert!(says(Options { voters, ..good.clone() }).contains("n1 is not among the voters"));
+    let voters = BTreeSet::from([NodeId(1), NodeId(7)]);
+    assert!(says(Options { voters, ..good.clone() }).contains("n7 is to vote"));
+    assert!(says(Options { group: String::new(), ..good.clone() }).contains("name"));
+    assert!(says(Options { listen: None, ..good }).contains("needs an address"));
+}
+
+#[test]
+fn a_member_that_lost_what_it_promised_is_refused_by_the_others() {
+    let (listeners, members) = ports(3);
+    let mut groups: Vec<_> = (1..)
+        .zip(listeners)
+        .map(|(id, listener)| {
+            Group::start_on(options(id, &members, None), listener, Journal::default()).unwrap()
+        })
+        .collect();
+    groups[0].propose("x", WITHIN).unwrap();
+    // Whoever leads has met the third one now.
+    assert_eq!(groups[2].read("", WITHIN).unwrap(), "x");
+    groups.pop().unwrap().stop().unwrap();
+    let again = Group::start(options(3, &members, None), Journal::default()).unwrap();
+    let deadline = Instant::now() + WITHIN;
+    let why = loop {
+        if let Some(why) = groups.iter().find_map(Group::refused) {
+            break why;
+        }
+        assert!(Instant::now() < deadline, "it was let in");
+        std::thread::yield_now();
+    };
+    assert!(why.starts_with("member 3 comes with another data directory"), "{why}");
+    groups[0].propose("y", WITHIN).unwrap();
+    again.stop().unwrap();
+}
