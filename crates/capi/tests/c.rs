@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "whatever fails here fails the test")]
 
-#[path = "../../embed/tests/support/mod.rs"]
+#[path = "../../embed/tests/it/support.rs"]
 mod support;
 
 use std::collections::BTreeSet;

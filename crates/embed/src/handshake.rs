@@ -117,44 +117,4 @@ impl Handshake for Greeter {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn greeter(group: &str, id: u32, directory: u64) -> Greeter {
-        let peers = (1..4).filter(|peer| *peer != id).map(NodeId).collect();
-        let (group, directory) = (group.into(), DirectoryId(directory));
-        Greeter { group, id: NodeId(id), directory, peers, met: Met::default() }
-    }
-
-    fn says(one: &Greeter, other: &Greeter) -> String {
-        one.admit(&other.hello(ShardId(0))).map_or_else(|why| why, |peer| peer.node.to_string())
-    }
-
-    #[test]
-    fn members_of_a_group_meet_and_others_are_refused_by_name() {
-        let one = greeter("g", 1, 11);
-        assert_eq!(says(&one, &greeter("g", 2, 12)), "n2");
-        assert_eq!(one.met.refused(), None);
-        let refusal = says(&one, &greeter("h", 2, 12));
-        assert!(refusal.starts_with("peer is member 2 of group \"h\", and this is member 1 of"));
-        assert_eq!(one.met.refused(), Some(refusal));
-        assert!(says(&one, &greeter("g", 1, 12)).ends_with("two processes have one id"));
-        assert!(says(&one, &greeter("g", 9, 12)).contains("not among the peers of member 1"));
-        assert!(says(&one, &greeter("g", 2, 13)).contains("another data directory than before"));
-        assert_eq!(says(&one, &greeter("g", 2, 12)), "n2");
-    }
-
-    #[test]
-    fn the_bytes_are_these_and_no_others_are_taken() {
-        let hello = greeter("g", 2, 0x0102).hello(ShardId(0));
-        assert_eq!(hello, [1, 1, 1, b'g', 2, 2, 1, 0, 0, 0, 0, 0, 0]);
-        let one = greeter("g", 1, 11);
-        for end in 0..hello.len() {
-            assert!(one.admit(&hello[..end]).unwrap_err().starts_with("not the greeting"));
-        }
-        let later = [&[1, 2][..], &hello[2..], b"more"].concat();
-        assert!(one.admit(&later).is_ok());
-        let newer = [&[2, 3][..], &hello[2..]].concat();
-        assert!(one.admit(&newer).unwrap_err().contains("upgrade the older one"));
-    }
-}
+mod tests;

@@ -299,3 +299,6 @@ impl<S: StateMachine, E: Effects<Hosted<S>>> Effects<Member<S>> for Through<'_, 
         self.fx.count(place);
     }
 }
+
+#[cfg(test)]
+mod tests;

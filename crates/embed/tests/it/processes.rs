@@ -1,8 +1,6 @@
 //! The examples as they are run: three processes each, of which the leader is killed.
 
-mod support;
-
-use support::{a_counter_keeps_what_was_acknowledged, a_leader_is_replaced, built};
+use crate::support::{a_counter_keeps_what_was_acknowledged, a_leader_is_replaced, built};
 
 #[test]
 fn the_counter_keeps_what_was_acknowledged() {

@@ -1,7 +1,5 @@
 //! Groups in one process: what is promised, and what is refused by name.
 
-#![allow(clippy::unwrap_used, reason = "whatever fails here fails the test")]
-
 use std::collections::BTreeSet;
 use std::net::TcpListener;
 use std::path::Path;

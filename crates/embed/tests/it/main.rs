@@ -1,0 +1,7 @@
+//! Groups in one process, and the examples in three.
+
+#![allow(clippy::unwrap_used, reason = "whatever fails here fails the test")]
+
+mod group;
+mod processes;
+mod support;
