@@ -12,14 +12,16 @@ use ombak_embed::{
 
 const WITHIN: Duration = Duration::from_secs(30);
 
-/// Everything that was ever said. Says how much that is.
+/// Everything that was ever said, but for what was said twice in a row. Says how much that is.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 struct Journal(Vec<u8>);
 
 impl StateMachine for Journal {
     fn apply(&mut self, _: Slot, command: &Bytes) -> Bytes {
         assert_ne!(command.as_ref(), b"panic", "as it was told");
-        self.0.extend_from_slice(command);
+        if !self.0.ends_with(command) {
+            self.0.extend_from_slice(command);
+        }
         Bytes::from(self.0.len().to_string())
     }
 
@@ -62,6 +64,17 @@ fn start(count: u32, dir: Option<&Path>) -> Vec<Group<Journal>> {
     (1..).zip(listeners).map(one).collect()
 }
 
+/// Says something at a member. On a busy machine a leader may be suspected, and what it was told be lost: that is said again.
+fn say(group: &Group<Journal>, text: impl Into<Bytes>) -> Bytes {
+    let (text, deadline) = (text.into(), Instant::now() + WITHIN);
+    loop {
+        match group.propose(text.clone(), WITHIN) {
+            Err(ProposeError::Unknown) if Instant::now() < deadline => {}
+            done => return done.unwrap(),
+        }
+    }
+}
+
 /// Waits until a member is as it should be.
 fn until(group: &Group<Journal>, is: impl Fn(&Status) -> bool) -> Status {
     let (mut watch, deadline) = (group.watch().unwrap(), Instant::now() + WITHIN);
@@ -79,8 +92,8 @@ fn until(group: &Group<Journal>, is: impl Fn(&Status) -> bool) -> Status {
 fn what_one_member_was_told_all_others_read() {
     let groups = start(3, None);
     for (n, group) in groups.iter().cycle().take(12).enumerate() {
-        let answer = group.propose("x", WITHIN).unwrap();
-        assert_eq!(answer, (n + 1).to_string());
+        let letter = [b'a' + n as u8];
+        assert_eq!(say(group, letter.to_vec()), (n + 1).to_string());
         for reader in &groups {
             assert_eq!(reader.read("", WITHIN).unwrap().len(), n + 1);
         }
@@ -96,7 +109,7 @@ fn what_one_member_was_told_all_others_read() {
 fn a_command_is_awaited_elsewhere() {
     let groups = start(3, None);
     until(&groups[1], |status| status.leader.is_some());
-    let mut pending: Vec<_> = (0..100).map(|_| groups[1].propose_later("x").unwrap()).collect();
+    let mut pending: Vec<_> = (0..100).map(|n| groups[1].propose_later(vec![n]).unwrap()).collect();
     let mut last = pending.pop().unwrap();
     let deadline = Instant::now() + WITHIN;
     let answer = loop {
@@ -130,7 +143,7 @@ fn what_was_answered_is_there_after_a_restart_of_all() {
         assert_eq!(groups[round].read("", WITHIN).unwrap(), said);
         for n in 0..20 {
             let line = format!("round {round} command {n}\n");
-            groups[n % 3].propose(line.clone(), WITHIN).unwrap();
+            say(&groups[n % 3], line.clone());
             said += &line;
         }
         for group in groups {
@@ -151,23 +164,34 @@ fn members_change_and_the_old_ones_may_go() {
             Group::start_on(options, listener, Journal::default()).unwrap()
         })
         .collect();
-    groups[0].propose("before", WITHIN).unwrap();
+    say(&groups[0], "before");
     let error = groups[0].change([NodeId(9)], WITHIN).unwrap_err();
     assert_eq!(error, ChangeError::NotAPeer(NodeId(9)));
     assert_eq!(groups[0].change([], WITHIN), Err(ChangeError::Refused));
-    groups[1].change([NodeId(2), NodeId(3), NodeId(4)], WITHIN).unwrap();
+    let deadline = Instant::now() + WITHIN;
+    loop {
+        match groups[1].change([NodeId(2), NodeId(3), NodeId(4)], WITHIN) {
+            Ok(()) => break,
+            // A leader was lost on the way: it is under way, or is not.
+            Err(ChangeError::Unknown | ChangeError::Refused) if Instant::now() < deadline => {}
+            Err(error) => panic!("{error}"),
+        }
+    }
     groups.remove(0).stop().unwrap();
     let last = groups.pop().unwrap();
-    assert_eq!(last.propose(" after", WITHIN).unwrap(), "12");
+    // If the first one led, another one does soon: what is proposed meanwhile may be lost with it.
+    let voters: BTreeSet<_> = (2..=4).map(NodeId).collect();
+    until(&last, |status| {
+        status.voters == voters && status.leader.is_some_and(|leader| voters.contains(&leader))
+    });
+    assert_eq!(say(&last, " after"), "12");
     assert_eq!(last.read("", WITHIN).unwrap(), "before after");
-    let status = until(&last, |status| !status.voters.contains(&NodeId(1)));
-    assert_eq!(status.voters, (2..=4).map(NodeId).collect());
 }
 
 #[test]
 fn without_a_majority_nothing_is_decided_and_it_says_so() {
     let mut groups = start(3, None);
-    groups[0].propose("x", WITHIN).unwrap();
+    say(&groups[0], "x");
     let last = groups.pop().unwrap();
     groups.into_iter().for_each(|group| group.stop().unwrap());
     until(&last, |status| status.leader.is_none());
@@ -199,8 +223,8 @@ fn a_state_larger_than_a_message_is_carried_to_who_was_away() {
         Group::start_on(options, listener, Journal::default()).unwrap()
     };
     let groups: Vec<_> = (1..).zip(listeners).map(|(id, listener)| begin(id, listener)).collect();
-    for _ in 0..12 {
-        groups[0].propose(vec![7; COMMAND_BYTES_MAX], WITHIN).unwrap();
+    for n in 0..12 {
+        say(&groups[0], vec![n; COMMAND_BYTES_MAX]);
     }
     let third = begin(3, third);
     assert_eq!(third.read("", WITHIN).unwrap().len(), 12 * COMMAND_BYTES_MAX);
@@ -211,7 +235,7 @@ fn a_state_larger_than_a_message_is_carried_to_who_was_away() {
 #[test]
 fn a_state_machine_that_panics_ends_its_member_and_nothing_else() {
     let group = start(1, None).remove(0);
-    group.propose("x", WITHIN).unwrap();
+    say(&group, "x");
     let error = group.propose("panic", WITHIN).unwrap_err();
     assert!(matches!(error, ProposeError::Ended(_)), "{error}");
     assert!(matches!(group.read("", WITHIN), Err(ReadError::Ended(_))));
@@ -231,7 +255,7 @@ fn what_keeps_a_member_from_starting_is_named() {
     drop(listeners);
 
     let group = Group::start(options(1), Journal::default()).unwrap();
-    group.propose("x", WITHIN).unwrap();
+    say(&group, "x");
     let error = Group::start(options(1), Journal::default()).err().unwrap();
     assert!(matches!(error, StartError::Locked(_)), "{error}");
     group.stop().unwrap();
@@ -274,7 +298,7 @@ fn a_member_that_lost_what_it_promised_is_refused_by_the_others() {
             Group::start_on(options(id, &members, None), listener, Journal::default()).unwrap()
         })
         .collect();
-    groups[0].propose("x", WITHIN).unwrap();
+    say(&groups[0], "x");
     // Whoever leads has met the third one now.
     assert_eq!(groups[2].read("", WITHIN).unwrap(), "x");
     groups.pop().unwrap().stop().unwrap();
@@ -288,6 +312,6 @@ fn a_member_that_lost_what_it_promised_is_refused_by_the_others() {
         std::thread::yield_now();
     };
     assert!(why.starts_with("member 3 comes with another data directory"), "{why}");
-    groups[0].propose("y", WITHIN).unwrap();
+    say(&groups[0], "y");
     again.stop().unwrap();
 }
