@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use ombak_aries::OsDisk;
-use ombak_base::NodeId;
+use ombak_base::{ClusterId, FNV_START, NodeId, fnv1a};
 use ombak_paxos::log::{Ask, COMMAND_BYTES_MAX, Outcome, StateMachine};
 use ombak_runtime::{AskError, Boot, Config, Flow, Handle, NoFace, Running, RuntimeError};
 use ombak_store::{Store, StoreWriter};
@@ -72,6 +72,7 @@ impl<S: Replicated> Group<S> {
         };
         let (devices, writer) = open_store(opened.as_ref(), log, dir.unwrap_or_default())?;
         let met = Met::default();
+        let cluster = ClusterId(fnv1a(FNV_START, group.as_bytes()));
         let names: Vec<NodeId> = peers.iter().map(|(peer, _)| *peer).collect();
         let greeter =
             Greeter { group, id, directory: directory_id, peers: names.clone(), met: met.clone() };
@@ -83,7 +84,8 @@ impl<S: Replicated> Group<S> {
             handshake: Arc::new(greeter),
             limits,
         };
-        let machine = Hosted::new(id, voters, snapshot_every, state);
+        let who = (id, cluster, directory_id);
+        let machine = Hosted::new(who, voters, snapshot_every, state);
         let shards = [machine].into_iter().zip(devices).collect();
         let boot = Boot { shards, writer, errands: None, recorders: Vec::new() };
         let running = ombak_runtime::start(config, boot)?;

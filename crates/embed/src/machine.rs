@@ -6,13 +6,17 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
 use ombak_base::{
-    ClientId, Effects, Entry, Event, Machine, NodeId, Now, Partition, Passing, Peek, Place,
-    Refused, RequestId, Scan, Stamp, Tick, Ticket, property::Broken,
+    ClientId, ClusterId, DirectoryId, Effects, Entry, Event, Machine, NodeId, Now, Partition,
+    Passing, Peek, Place, Refused, RequestId, Scan, Stamp, Tick, Ticket, property::Broken,
 };
 use ombak_paxos::log::{Ask, Outcome, StateMachine, WAITING_MAX};
-use ombak_paxos::{Member, Members, Setup, Telling, Timer, Voters};
+use ombak_paxos::{Failure, Group, Member, Members, Setup, Telling, Timer, Voters};
 
 use crate::Status;
+
+/// There is one group in a process.
+const GROUP: Group = Group(0);
+const HOME: Partition = Partition(0);
 
 /// What this process asks of its member.
 #[derive(Clone, Debug)]
@@ -64,9 +68,27 @@ enum Watching {
 
 impl<S: StateMachine> Hosted<S> {
     /// Of a group that begins with `voters`; with none, it waits to be taken in.
-    pub fn new(id: NodeId, voters: BTreeSet<NodeId>, snapshot_every: usize, state: S) -> Hosted<S> {
-        let members = Members::new(Voters::majority(voters));
-        let setup = Setup { id, members, snapshot_every, beats: true };
+    pub fn new(
+        (id, cluster, disk): (NodeId, ClusterId, DirectoryId),
+        voters: BTreeSet<NodeId>,
+        snapshot_every: usize,
+        state: S,
+    ) -> Hosted<S> {
+        let members = match voters.is_empty() {
+            true => Members::nobody(),
+            false => Members::new(Voters::majority(voters)),
+        };
+        let setup = Setup {
+            id,
+            cluster,
+            disk,
+            home: HOME,
+            groups: vec![(GROUP, members)],
+            damaged: false,
+            snapshot_every,
+            beats: true,
+            watch: false,
+        };
         Hosted {
             id,
             member: Member::new(setup, state),
@@ -78,21 +100,17 @@ impl<S: StateMachine> Hosted<S> {
         }
     }
 
-    fn failure(&self) -> Option<&str> {
+    fn failure(&self) -> Option<String> {
         match self.is_broken {
-            true => Some("a property of the code broke: the log of this process says which"),
-            false => self.member.failure(),
+            true => Some("a property of the code broke: the log of this process says which".into()),
+            false => self.member.failure().map(Failure::to_string),
         }
     }
 
     fn status(&self) -> Status {
-        let replica = self.member.replica().filter(|_| !self.is_broken).map(|it| it.status());
+        let replica = self.member.replica(GROUP).filter(|_| !self.is_broken).map(|it| it.status());
         let Some(status) = replica else {
-            return Status {
-                id: self.id,
-                failure: self.failure().map(str::to_string),
-                ..Status::default()
-            };
+            return Status { id: self.id, failure: self.failure(), ..Status::default() };
         };
         let next = status.members.next.as_ref();
         Status {
@@ -127,12 +145,12 @@ impl<S: StateMachine> Hosted<S> {
 
     fn ask<E: Effects<Self>>(&mut self, now: Now, client: ClientId, ask: Ask, fx: &mut E) {
         if let Some(why) = self.failure() {
-            fx.reply(client, Reply::Failed(why.to_string()), Stamp::NONE);
+            fx.reply(client, Reply::Failed(why), Stamp::NONE);
         } else if self.is_full && !matches!(ask, Ask::Read(_)) {
             fx.reply(client, Reply::Full, Stamp::NONE);
-        } else if self.member.replica().is_some() {
+        } else if self.member.replica(GROUP).is_some() {
             self.asked.insert(client);
-            self.pass(now, Event::Request { client, request: ask }, fx);
+            self.pass(now, Event::Request { client, request: (GROUP, ask) }, fx);
         } else if self.early.len() < WAITING_MAX {
             self.early.push_back((client, ask));
         } else {
@@ -150,13 +168,15 @@ impl<S: StateMachine> Hosted<S> {
 
     /// What was asked early, and what those who wait must know.
     fn settle<E: Effects<Self>>(&mut self, now: Now, fx: &mut E) {
-        if !self.early.is_empty() && (self.member.replica().is_some() || self.failure().is_some()) {
+        if !self.early.is_empty()
+            && (self.member.replica(GROUP).is_some() || self.failure().is_some())
+        {
             for (client, ask) in std::mem::take(&mut self.early) {
                 self.ask(now, client, ask, fx);
             }
         }
         if !self.asked.is_empty()
-            && let Some(why) = self.failure().map(str::to_string)
+            && let Some(why) = self.failure()
         {
             for client in std::mem::take(&mut self.asked) {
                 fx.reply(client, Reply::Failed(why.clone()), Stamp::NONE);

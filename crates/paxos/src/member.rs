@@ -233,9 +233,11 @@ impl<S: StateMachine> Member<S> {
 
     /// Nothing is said to anybody before it is on the disk who says it.
     fn name<E: Effects<Self>>(&mut self, fx: &mut E) {
-        let Phase::Reading(found, state) = &mut self.phase else { return };
+        if !matches!(self.phase, Phase::Reading(..)) {
+            return;
+        }
+        let Phase::Reading(found, state) = self.take_phase() else { return };
         let Setup { id, cluster, disk, home, .. } = self.setup;
-        let (found, state) = (std::mem::take(found), state.clone());
         if found.me.is_none() && !found.groups.is_empty() {
             self.phase = Phase::Failed(Failure::NoIdentity);
             return;
@@ -251,17 +253,22 @@ impl<S: StateMachine> Member<S> {
         self.phase = Phase::Naming(found, who, state);
     }
 
+    fn take_phase(&mut self) -> Phase<S> {
+        std::mem::replace(&mut self.phase, Phase::Failed(Failure::Disk))
+    }
+
     fn begin<E: Effects<Self>>(&mut self, now: Now, stamp: Stamp, fx: &mut E) {
-        let Phase::Naming(found, who, state) = &mut self.phase else { return };
-        if who.me_at > stamp {
+        if !matches!(&self.phase, Phase::Naming(_, who, _) if who.me_at <= stamp) {
             return;
         }
+        let Phase::Naming(mut found, mut who, state) = self.take_phase() else { return };
         who.me_at = Stamp::NONE;
-        let (mut found, who, state) = (std::mem::take(found), who.clone(), state.clone());
+        // A copy may be nothing but something to compare with: the last group gets what was given.
+        let mut states = std::iter::repeat_n(state, self.setup.groups.len());
         let mut groups = Groups::new(self.setup.home, self.setup.watch);
         for (group, members) in &self.setup.groups {
             let of_group = found.groups.remove(group);
-            let state = state.clone();
+            let Some(state) = states.next() else { break };
             let Some(()) = self.host(&mut groups, *group, members, of_group, state) else {
                 let key = groups::key(*group, b"s");
                 let why = ombak_base::DecodeError::Invalid("state of the state machine");

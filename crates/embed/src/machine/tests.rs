@@ -66,8 +66,10 @@ impl Pair {
     /// That was started with these voters, and has read nothing yet.
     fn new(voters: &[u32]) -> Pair {
         let voters = voters.iter().copied().map(NodeId).collect();
-        let mut pair =
-            Pair(Hosted::new(NodeId(1), voters, 1024, Count::default()), Desk::default());
+        let mut pair = Pair(
+            Hosted::new((NodeId(1), ClusterId(1), DirectoryId(1)), voters, 1024, Count::default()),
+            Desk::default(),
+        );
         pair.step(Event::Start);
         pair
     }
@@ -80,6 +82,7 @@ impl Pair {
 
     fn read(&mut self) {
         self.step(Event::Scanned { ticket: Ticket(0), chunk: Ok(Chunk::default()) });
+        self.sync(); // It says nothing before it is on the disk who it is.
     }
 
     fn sync(&mut self) {
@@ -188,5 +191,5 @@ fn what_is_stored_and_cannot_be_read_ends_it() {
     one.propose(1);
     let error = ombak_base::DeviceError::Io("no".into());
     one.step(Event::Scanned { ticket: Ticket(0), chunk: Err(error) });
-    assert_eq!(one.said(), [r#"c1 Failed("storage failed: no")"#]);
+    assert_eq!(one.said(), [r#"c1 Failed("reading the disk: storage failed: no")"#]);
 }

@@ -215,18 +215,21 @@ fn what_is_too_large_is_refused_at_once() {
 #[test]
 fn a_state_larger_than_a_message_is_carried_to_who_was_away() {
     let dir = tempfile::tempdir().unwrap();
-    let (mut listeners, members) = ports(3);
-    let third = listeners.pop().unwrap();
+    let (listeners, members) = ports(3);
     let begin = |id, listener| {
         let options =
             Options { snapshot_every: 2_000_000, ..options(id, &members, Some(dir.path())) };
         Group::start_on(options, listener, Journal::default()).unwrap()
     };
-    let groups: Vec<_> = (1..).zip(listeners).map(|(id, listener)| begin(id, listener)).collect();
+    let mut groups: Vec<_> =
+        (1..).zip(listeners).map(|(id, listener)| begin(id, listener)).collect();
+    // A group begins when all have met.
+    say(&groups[2], "");
+    groups.pop().unwrap().stop().unwrap();
     for n in 0..12 {
         say(&groups[0], vec![n; COMMAND_BYTES_MAX]);
     }
-    let third = begin(3, third);
+    let third = begin(3, TcpListener::bind(members[2].1).unwrap());
     assert_eq!(third.read("", WITHIN).unwrap().len(), 12 * COMMAND_BYTES_MAX);
     groups.into_iter().nth(1).unwrap().stop().unwrap();
     drop(third);
