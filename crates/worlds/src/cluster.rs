@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use ombak_base::{Address, DirectoryId, Epoch, NodeId, Partition, ShardId};
 use ombak_cluster::{Hello, Topology, VERSION};
-use ombak_node::{Boot, Bounds, Config, DeleteMode, Shard};
+use ombak_node::{Boot, Bounds, Config, DeleteMode, Shard, founders};
 use ombak_sim::{Booted, Rng, SimDisk, System};
 use ombak_store::log::{self, LogDevice, LogWriter, Options};
 
@@ -37,6 +37,8 @@ pub struct Cluster {
     epochs: BTreeMap<NodeId, Epoch>,
     delete_mode: DeleteMode,
     bounds: Bounds,
+    /// Whether nodes have a root group.
+    root: bool,
 }
 
 impl Cluster {
@@ -47,7 +49,12 @@ impl Cluster {
             Topology::fixed(&names, shape.ring_size).map_err(|error| error.to_string())?;
         let delete_mode = DeleteMode::Immediate;
         let (epochs, bounds) = (BTreeMap::new(), Bounds::default());
-        Ok(Cluster { shape, topology, epochs, delete_mode, bounds })
+        Ok(Cluster { shape, topology, epochs, delete_mode, bounds, root: false })
+    }
+
+    /// The same, with a root group.
+    pub fn with_root(self) -> Cluster {
+        Cluster { root: true, ..self }
     }
 
     /// What shards have room for, in nodes that boot from now on.
@@ -116,15 +123,17 @@ impl System for Cluster {
         let props = Boot::read_props(&mut devices[0]);
         let topology = self.topology_of(node);
         let boot = rng.next_u64();
+        // What the root group has stored counts: only an empty disk is another one.
+        let directory = if self.root { rng.next_u64() } else { u64::from(node.0) };
         let shard = |(shard, mut device): (usize, LogDevice<SimDisk>)| {
             let config = Config {
                 me: Address { node, shard: ShardId(shard as u16) },
                 shards: self.shape.shards,
                 topology: topology.clone(),
                 boot,
-                directory: DirectoryId(u64::from(node.0)),
+                directory: DirectoryId(directory),
                 delete_mode: self.delete_mode,
-                root: None,
+                root: self.root.then(|| founders(&topology)),
             };
             let mut found = Boot::read(&mut device, &config, &damaged);
             found.props.clone_from(&props);

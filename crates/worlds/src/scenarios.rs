@@ -18,6 +18,7 @@ mod broken;
 mod deletes;
 pub(crate) mod found;
 mod full;
+mod locks;
 
 const A: NodeId = NodeId(0);
 const S: ShardId = ShardId(0);

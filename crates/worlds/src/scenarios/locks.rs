@@ -1,0 +1,131 @@
+//! The root group beside the data: whole nodes, with one disk and one log for both.
+
+use ombak_node::Request as Ask;
+use ombak_paxos::locks::{
+    Answer as Locked, Command, LockAsk, LockReply, Mode, Path, Request as Wish, SessionId, Token,
+    Value, Wait,
+};
+
+use super::*;
+
+const LEASE_US: u64 = 30 * SECOND;
+
+fn world_with_locks(seed: u64) -> World<Cluster> {
+    let shape = Shape { nodes: 3, shards: 2, ring_size: 8 };
+    let mut w = World::new(Cluster::new(shape).unwrap().with_root(), 3, seed).unwrap();
+    w.run_for(5 * SECOND);
+    assert!(leader(&mut w).is_some(), "nobody leads");
+    w
+}
+
+fn leader(w: &mut World<Cluster>) -> Option<NodeId> {
+    let ids: Vec<NodeId> = w.node_ids().collect();
+    ids.into_iter().find_map(|node| match w.ask(node, S, Ask::Status, SECOND) {
+        Some(Heard::Reply(Reply::Status(status))) => status.root?.leader,
+        _ => None,
+    })
+}
+
+/// Asks one node after the other, until one says more than "not now".
+fn locks(w: &mut World<Cluster>, command: &Command) -> LockReply {
+    for turn in 0..60 {
+        let ask = Ask::Locks(LockAsk::Command(command.clone()));
+        match w.ask(NodeId(turn % 3), S, ask, 5 * SECOND) {
+            Some(Heard::Reply(Reply::Locks(LockReply::Failed(_)))) | None => {}
+            Some(Heard::Reply(Reply::Locks(reply))) => return reply,
+            _ => {}
+        }
+        w.run_for(SECOND / 5);
+    }
+    panic!("never answered: {command:?}");
+}
+
+fn open(w: &mut World<Cluster>, session: u128) {
+    let (session, about) = (SessionId(session), Value::default());
+    let opened = locks(w, &Command::Open { session, lease_us: LEASE_US, about });
+    assert!(matches!(opened, LockReply::Session(_)), "{opened:?}");
+}
+
+/// A lock on one name, without waiting.
+fn lock(w: &mut World<Cluster>, session: u128, number: u64) -> Result<Token, LockReply> {
+    let wish = Wish::Lock {
+        path: Path::new(["printer"]).unwrap(),
+        under: None,
+        mode: Mode::EX,
+        wait: Wait::No,
+        notify: false,
+    };
+    let session = SessionId(session);
+    match locks(w, &Command::Call { session, number, have: number - 1, request: wish }) {
+        LockReply::Answer(Locked::Granted { token, .. }) => Ok(token),
+        other => Err(other),
+    }
+}
+
+fn unlock(w: &mut World<Cluster>, session: u128, lock: u64, number: u64) {
+    let request = Wish::Unlock { lock, value: None };
+    let session = SessionId(session);
+    let reply = locks(w, &Command::Call { session, number, have: number - 1, request });
+    assert_eq!(reply, LockReply::Answer(Locked::Unlocked));
+}
+
+/// Whoever leads dies while values are written: the lock stays where it is, and what was written is there.
+#[test]
+fn a_leader_dies_and_locks_and_values_stay() {
+    let mut w = world_with_locks(1);
+    open(&mut w, 1);
+    open(&mut w, 2);
+    let first = lock(&mut w, 1, 1).unwrap();
+    assert!(put(&mut w, A, key(0)));
+    let leader = leader(&mut w).unwrap();
+    w.crash(leader);
+    let refused = lock(&mut w, 2, 1).unwrap_err();
+    assert!(matches!(refused, LockReply::Answer(Locked::Refused(_))), "{refused:?}");
+    let alive = w.node_ids().find(|node| *node != leader).unwrap();
+    w.run_for(2 * SECOND);
+    assert!(put(&mut w, alive, key(1)));
+    unlock(&mut w, 1, 1, 2);
+    assert!(lock(&mut w, 2, 2).unwrap() > first);
+    w.restart(leader).unwrap();
+    w.run_for(3 * SECOND);
+    assert!(matches!(get(&mut w, leader, key(1)), Some(Answer::Object(_))));
+}
+
+/// A voter comes back with an empty disk, and then another: nobody forgets who holds the lock.
+#[test]
+fn one_disk_after_the_other_is_lost_and_no_lock() {
+    let mut w = world_with_locks(2);
+    open(&mut w, 1);
+    open(&mut w, 2);
+    let first = lock(&mut w, 1, 1).unwrap();
+    for lost in w.node_ids().collect::<Vec<_>>() {
+        w.wipe(lost);
+        w.restart(lost).unwrap();
+        // Time enough to be taken in again, and to keep the sessions.
+        for _ in 0..2 {
+            w.run_for(5 * SECOND);
+            for session in [1, 2].map(SessionId) {
+                locks(&mut w, &Command::KeepAlive { session });
+            }
+        }
+    }
+    assert!(lock(&mut w, 2, 1).is_err(), "somebody else holds it");
+    unlock(&mut w, 1, 1, 2);
+    assert!(lock(&mut w, 2, 2).unwrap() > first);
+}
+
+/// All nodes lose their power at once: what was granted is there.
+#[test]
+fn the_power_goes_everywhere_and_locks_stay() {
+    let mut w = world_with_locks(3);
+    open(&mut w, 1);
+    let first = lock(&mut w, 1, 1).unwrap();
+    let ids: Vec<NodeId> = w.node_ids().collect();
+    ids.iter().for_each(|node| w.crash(*node));
+    ids.iter().for_each(|node| w.restart(*node).unwrap());
+    w.run_for(2 * SECOND);
+    assert_eq!(lock(&mut w, 1, 1), Ok(first), "the same request, the same answer");
+    unlock(&mut w, 1, 1, 2);
+    open(&mut w, 2);
+    assert!(lock(&mut w, 2, 1).unwrap() > first);
+}
