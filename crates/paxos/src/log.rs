@@ -48,6 +48,11 @@
 //! a quorum that has one of these in it, so it was the leader still when the question was asked, and what it has committed
 //! is all that anybody was told of.
 //!
+//! # Handing over
+//!
+//! A leader can be asked to let a certain voter lead ([`Ask::Lead`]). It brings that one up to date, holds back what is new, and tells it
+//! to stand at once. That is a matter of time, not of safety: who stands needs promises of a quorum like everybody else.
+//!
 //! # Silence
 //!
 //! A group that has nothing to do says nothing and has no timer. That a leader's node lives is not each group's business, but
@@ -113,6 +118,9 @@ pub const WAITING_MS: u64 = 5_000;
 pub const ELECTION_MS: u64 = 150;
 /// What was not answered is sent again.
 pub const RESEND_MS: u64 = 200;
+
+/// A leader that is to hand over goes on if that took longer.
+pub const HANDOVER_MS: u64 = 2_000;
 
 /// A ballot that is by so many rounds above all that is known is none: to promise it would leave no room above.
 pub const ROUNDS_AHEAD_MAX: u64 = 1 << 32;
@@ -185,6 +193,8 @@ pub enum Timer {
     Resend,
     /// Clients wait for a leader, or for its answer.
     Clients,
+    /// The lead is being handed over.
+    Handover,
 }
 
 #[cfg(test)]

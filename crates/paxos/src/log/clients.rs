@@ -44,9 +44,14 @@ impl<S: StateMachine> Replica<S> {
     /// To the leader with it, if there is one.
     fn enter(&mut self, now: Tick, waiting: Waiting, host: &mut impl Host) {
         let Waiting { client, .. } = waiting;
-        if matches!(self.role, Role::Leading(_)) {
-            return self.take(now, Asker::Client(client), waiting.ask, host);
-        }
+        let holds_back = match &self.role {
+            Role::Leading(leading) if leading.holds_back() => true,
+            Role::Leading(_) => {
+                let asker = (Asker::Client(client), waiting.until);
+                return self.take(now, asker, waiting.ask, host);
+            }
+            _ => false,
+        };
         if self.waiting.len() + self.forwarded.len() >= WAITING_MAX {
             return host.answer(client, Outcome::Busy);
         }
@@ -54,6 +59,7 @@ impl<S: StateMachine> Replica<S> {
             host.arm(Timer::Clients, now.plus_ms(RESEND_MS));
         }
         match self.leader_ballot() {
+            _ if holds_back => self.waiting.push_back(waiting),
             Some(ballot) => {
                 self.tickets += 1;
                 self.forwarded.insert(self.tickets, waiting);
@@ -95,16 +101,29 @@ impl<S: StateMachine> Replica<S> {
         }
         if let Some(ballot) = self.leader_ballot() {
             self.forwarded.keys().for_each(|ticket| self.forward(ballot, *ticket, host));
+            self.settle_waiting(now, host); // It was not taken, and may be now.
         }
         if self.has_clients() {
             host.arm(Timer::Clients, now.plus_ms(RESEND_MS));
         }
     }
 
-    /// The leader that had them is gone.
+    /// The leader that had them is gone. What may be asked twice waits for the next.
     pub(super) fn lose_forwarded(&mut self, host: &mut impl Host) {
         for waiting in std::mem::take(&mut self.forwarded).into_values() {
-            host.answer(waiting.client, Outcome::Unknown);
+            match waiting.ask.is_repeatable() {
+                true => self.waiting.push_back(waiting),
+                false => host.answer(waiting.client, Outcome::Unknown),
+            }
+        }
+    }
+
+    /// The leader has answered. That there is none says that it did not take it, and that another may soon.
+    pub(super) fn hear_answer(&mut self, ticket: u64, outcome: Outcome, host: &mut impl Host) {
+        let Some(waiting) = self.forwarded.remove(&ticket) else { return };
+        match outcome {
+            Outcome::NoLeader => self.waiting.push_back(waiting),
+            outcome => host.answer(waiting.client, outcome),
         }
     }
 

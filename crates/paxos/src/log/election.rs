@@ -274,6 +274,7 @@ impl<S: StateMachine> Replica<S> {
 
     /// Somebody has a higher ballot.
     pub(super) fn give_way(&mut self, now: Tick, host: &mut impl Host) {
+        self.leave_handover();
         if let Role::Leading(leading) = &mut self.role {
             leading.abandon().into_iter().for_each(|asker| {
                 self.tell(asker, super::Outcome::Unknown, host);

@@ -2,6 +2,7 @@
 
 mod changing;
 mod forwarding;
+mod handing;
 mod reading;
 mod sending;
 
@@ -22,6 +23,7 @@ use crate::synod::Accepted;
 
 use changing::Farewell;
 use forwarding::Forwarded;
+use handing::Handing;
 use reading::Reading;
 use sending::Peer;
 
@@ -61,6 +63,7 @@ pub(super) struct Leading {
     resends: bool,
     /// What was forwarded, by whom: a message that comes twice asks once.
     forwarded: BTreeMap<(NodeId, u64), Forwarded>,
+    handing: Option<Handing>,
 }
 
 impl Leading {
@@ -96,6 +99,7 @@ impl Leading {
             reads: VecDeque::new(),
             resends: false,
             forwarded: BTreeMap::new(),
+            handing: None,
         }
     }
 
@@ -163,9 +167,16 @@ impl Leading {
 }
 
 impl<S: StateMachine> Replica<S> {
-    /// Takes a request as the leader.
-    pub(super) fn take(&mut self, now: Tick, asker: Asker, ask: Ask, host: &mut impl Host) {
+    /// Takes a request as the leader. Nobody waits for the answer after `until`.
+    pub(super) fn take(
+        &mut self,
+        now: Tick,
+        (asker, until): (Asker, Tick),
+        ask: Ask,
+        host: &mut impl Host,
+    ) {
         let refused = match ask {
+            Ask::Lead(node) => self.hand_over(now, (asker, until), node, host),
             Ask::Propose(command) => self.gather(asker, &command),
             Ask::Read(query) => self.ask_for_read(asker, query),
             Ask::Members { voters, learners } => self.change(asker, voters, learners, host),
@@ -246,6 +257,7 @@ impl<S: StateMachine> Replica<S> {
             leading.synced = slot;
         }
         self.commit_as_leader(now, host);
+        self.tell_to_stand(host);
     }
 
     pub(super) fn hear_accepted(
@@ -277,6 +289,7 @@ impl<S: StateMachine> Replica<S> {
             self.send_next(from, false, host);
             self.arm_resend(now, host);
         }
+        self.tell_to_stand(host);
     }
 
     /// Whatever a quorum has on its disks is chosen.

@@ -116,9 +116,9 @@ pub enum Body {
         /// The piece.
         piece: Bytes,
     },
-    /// I don't lead in this ballot any more.
+    /// I don't lead in this ballot any more, or hand over.
     Resign {
-        /// Stand, without waiting.
+        /// Stand, without waiting. You have everything.
         successor: bool,
     },
     /// What has been chosen, and do you lead in this ballot, if it is yours?
@@ -149,9 +149,16 @@ pub enum Ask {
         /// They are told.
         learners: BTreeSet<NodeId>,
     },
+    /// This voter is to lead.
+    Lead(NodeId),
 }
 
 impl Ask {
+    /// Whether it comes to the same if it is asked twice.
+    pub(super) fn is_repeatable(&self) -> bool {
+        matches!(self, Ask::Read(_) | Ask::Lead(_))
+    }
+
     fn encode(&self, out: &mut Vec<u8>) {
         match self {
             Ask::Propose(command) => {
@@ -167,6 +174,10 @@ impl Ask {
                 encode_nodes(voters, out);
                 encode_nodes(learners, out);
             }
+            Ask::Lead(node) => {
+                out.push(4);
+                put_varint(out, node.0.into());
+            }
         }
     }
 
@@ -178,6 +189,7 @@ impl Ask {
                 voters: decode_nodes(reader, VOTERS_MAX)?,
                 learners: decode_nodes(reader, LEARNERS_MAX)?,
             },
+            4 => Ask::Lead(read_node(reader)?),
             _ => return Err(DecodeError::Invalid("kind of question")),
         })
     }
@@ -187,6 +199,11 @@ impl Message {
     pub(crate) fn new(ballot: Ballot, body: Body) -> Message {
         Message { ballot, body }
     }
+}
+
+fn read_node(reader: &mut Reader) -> Result<NodeId, DecodeError> {
+    let node = u32::try_from(reader.varint()?).map_err(|_| DecodeError::Invalid("node"))?;
+    Ok(NodeId(node))
 }
 
 fn read_slot(reader: &mut Reader) -> Result<Slot, DecodeError> {

@@ -26,6 +26,8 @@ pub enum Outcome {
         /// They count from the next slot on.
         slot: Slot,
     },
+    /// Who was asked for leads.
+    Led,
     /// The leader was lost on the way: it may have been decided, may yet be, or not.
     Unknown,
     /// There is no leader, and nothing was proposed: a majority of the members can't be reached, or is not up yet.
@@ -34,7 +36,8 @@ pub enum Outcome {
     Busy,
     /// Larger than [`COMMAND_BYTES_MAX`](super::COMMAND_BYTES_MAX).
     TooLarge,
-    /// Another change of members is under way, or these would be none. Nothing was proposed.
+    /// Another change of members is under way, or these would be none; or who is to lead does not vote, can't be reached, or did not
+    /// come to lead in time. Nothing was proposed.
     Refused,
 }
 
@@ -60,6 +63,7 @@ impl Outcome {
             Outcome::Busy => out.push(6),
             Outcome::TooLarge => out.push(7),
             Outcome::Refused => out.push(8),
+            Outcome::Led => out.push(9),
         }
     }
 
@@ -76,6 +80,7 @@ impl Outcome {
             6 => Outcome::Busy,
             7 => Outcome::TooLarge,
             8 => Outcome::Refused,
+            9 => Outcome::Led,
             _ => return Err(DecodeError::Invalid("outcome")),
         })
     }

@@ -276,9 +276,8 @@ impl<S: StateMachine> Replica<S> {
             }
             Body::Answer { life, ticket, outcome } => {
                 // Before a restart it gave out the same tickets.
-                let waiting = (life == self.life).then(|| self.forwarded.remove(&ticket));
-                if let Some(waiting) = waiting.flatten() {
-                    host.answer(waiting.client, outcome);
+                if life == self.life {
+                    self.hear_answer(ticket, outcome, host);
                 }
             }
             Body::Enquire { committed } => self.hear_enquiry(now, from, ballot, committed, host),
@@ -301,6 +300,7 @@ impl<S: StateMachine> Replica<S> {
             Timer::Election => self.enquire(now, host),
             Timer::Resend => self.resend(now, host),
             Timer::Clients => self.look_after_clients(now, host),
+            Timer::Handover => self.look_after_handover(now, host),
         }
     }
 

@@ -56,7 +56,8 @@ impl<S: StateMachine> Replica<S> {
         let Role::Leading(leading) = &mut self.role else { return Some(Outcome::NoLeader) };
         let is_wanted = leading.wanted.is_some() || leading.changer.is_some();
         let is_changing = leading.barrier.is_some() || leading.farewell.is_some();
-        if is_between || is_wanted || is_changing {
+        let is_handing = leading.handing.is_some();
+        if is_between || is_wanted || is_changing || is_handing {
             return Some(Outcome::Refused);
         }
         leading.wanted = Some(Change { after, members });

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::super::clients::Asker;
 use super::super::message::{Ask, Body, Message};
 use super::super::replica::{Replica, Role};
-use super::super::{Host, Outcome, StateMachine, WAITING_MAX};
+use super::super::{Host, Outcome, StateMachine, WAITING_MAX, WAITING_MS};
 use crate::ballot::Ballot;
 
 /// Lives of members that a leader remembers the tickets of.
@@ -70,7 +70,10 @@ impl<S: StateMachine> Replica<S> {
             _ => {
                 let resign = Body::Resign { successor: false };
                 host.send(node, Message::new(ballot, resign), Stamp::NONE);
-                return self.tell(asker, Outcome::Unknown, host);
+                if !ask.is_repeatable() {
+                    self.tell(asker, Outcome::Unknown, host);
+                }
+                return;
             }
         };
         let key = (node, life);
@@ -78,7 +81,8 @@ impl<S: StateMachine> Replica<S> {
             return self.tell(asker, Outcome::Busy, host);
         }
         match leading.forwarded.entry(key).or_default().hear(ticket, floor) {
-            Heard::First => self.take(now, asker, ask, host),
+            Heard::First if leading.holds_back() => self.tell(asker, Outcome::NoLeader, host),
+            Heard::First => self.take(now, (asker, now.plus_ms(WAITING_MS)), ask, host),
             Heard::Again => {}
             Heard::Answered(outcome) => self.tell(asker, outcome, host),
         }

@@ -130,6 +130,10 @@ fn voters(ids: &[u32]) -> (Id, Ask) {
     (ID, Ask::Members { voters, learners: BTreeSet::new() })
 }
 
+fn lead(id: u32) -> (Id, Ask) {
+    (ID, Ask::Lead(NodeId(id)))
+}
+
 const A: NodeId = NodeId(0);
 const B: NodeId = NodeId(1);
 
@@ -160,4 +164,10 @@ fn a_group_moves_while_it_writes_and_crashes() {
 fn a_member_is_replaced_and_the_leader_changes() {
     let group = group(3, 2, Budget { timers: 2, ..Budget::default() });
     assert_eq!(complete(group.request(A, voters(&[1, 2]))), 18_596);
+}
+
+#[test]
+fn the_lead_is_handed_over_while_somebody_writes() {
+    let group = group(3, 3, Budget { timers: 1, ..Budget::default() });
+    assert_eq!(complete(group.request(A, lead(1)).request(A, write(1))), 781_832);
 }

@@ -92,6 +92,7 @@ enum Asked {
     /// With what had been told of by then.
     Read(BTreeSet<u64>),
     Members,
+    Lead,
 }
 
 pub fn node(id: u32) -> NodeId {
@@ -144,6 +145,16 @@ impl Town {
         let nodes = |ids: &[u32]| ids.iter().copied().map(NodeId).collect();
         let ask = Ask::Members { voters: nodes(voters), learners: nodes(learners) };
         self.ask(at, ask, Asked::Members);
+    }
+
+    /// A client asks for a certain leader.
+    pub fn lead(&mut self, at: NodeId, to: NodeId) {
+        self.ask(at, Ask::Lead(to), Asked::Lead);
+    }
+
+    /// Requests without an answer.
+    pub fn asked(&self) -> usize {
+        self.asked.len()
     }
 
     /// Time passes; every answer and every replica is looked at.
@@ -352,5 +363,6 @@ fn name(outcome: &Outcome) -> &'static str {
         Outcome::Busy => "busy",
         Outcome::TooLarge => "too large",
         Outcome::Refused => "refused",
+        Outcome::Led => "led",
     }
 }

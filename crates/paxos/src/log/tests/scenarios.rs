@@ -267,3 +267,102 @@ fn a_leader_without_a_quorum_gives_way_to_who_has_one() {
     assert_ne!(town.leader(), Some(leader));
     town.converge();
 }
+
+/// Outcomes of this name so far.
+fn count(town: &Town, outcome: &str) -> u64 {
+    town.outcomes.get(outcome).copied().unwrap_or(0)
+}
+
+#[test]
+fn the_lead_is_handed_over_on_request() {
+    let mut town = Town::new(5, 5, 14);
+    let first = town.await_leader();
+    for step in 1..5 {
+        let leader = town.leader().unwrap();
+        let to = node((first.0 + step) % 5);
+        // The leader, the one that is to lead, and somebody else are asked.
+        for at in [leader, to, node((first.0 + step + 1) % 5)] {
+            town.lead(at, to);
+        }
+        let led = 3 * u64::from(step);
+        assert!(town.run_until(300_000, |town| count(town, "led") == led), "{:?}", town.outcomes);
+        assert_eq!(town.leader(), Some(to));
+    }
+    town.converge();
+}
+
+/// No command is lost or taken twice, and nobody is told that it may have been.
+#[test]
+fn the_lead_is_handed_over_under_load() {
+    let mut town = Town::new(3, 3, 15);
+    let first = town.await_leader();
+    town.run_for(500_000);
+    let mut lines = Vec::new();
+    for step in 0..600 {
+        lines.push(town.write(node(step % 3)));
+        if step % 100 == 50 {
+            town.lead(node(step % 3), node((first.0 + step / 100 + 1) % 3));
+        }
+        town.run_for(1_000);
+    }
+    assert!(town.run_until(6_000_000, |town| town.asked() == 0), "{:?}", town.outcomes);
+    assert_eq!(count(&town, "led"), 6, "{:?}", town.outcomes);
+    assert_eq!(count(&town, "refused") + count(&town, "no leader"), 0, "{:?}", town.outcomes);
+    // Those that are on their way to a leader that has just handed over.
+    assert!(count(&town, "unknown") <= 6 * 5, "{:?}", town.outcomes);
+    town.converge();
+}
+
+#[test]
+fn the_lead_is_handed_over_to_a_laggard() {
+    let mut town = Town::new(3, 3, 16);
+    let leader = town.await_leader();
+    let late = node((leader.0 + 1) % 3);
+    town.world.crash(late);
+    for _ in 0..200 {
+        town.write(leader);
+        town.run_for(5_000);
+    }
+    town.world.restart(late).unwrap();
+    let is_up = |town: &Town| town.status(late).is_some_and(|status| status.leader == Some(leader));
+    assert!(town.run_until_soon(1_000_000, is_up), "it does not come back");
+    assert!(town.status(late).unwrap().committed < town.status(leader).unwrap().committed);
+    town.lead(leader, late);
+    assert!(town.run_until(1_000_000, |town| count(town, "led") == 1), "{:?}", town.outcomes);
+    assert_eq!(town.leader(), Some(late));
+    town.converge();
+}
+
+/// What waited for the handover is taken by the leader that goes on.
+#[test]
+fn a_leader_that_can_not_hand_over_goes_on() {
+    let mut town = Town::new(3, 3, 17);
+    let leader = town.await_leader();
+    town.run_for(500_000);
+    let (dead, other) = (node((leader.0 + 1) % 3), node((leader.0 + 2) % 3));
+    town.world.crash(dead);
+    town.lead(leader, dead);
+    let lines = [town.write(leader), town.write(other)];
+    let told = |town: &Town| lines.iter().all(|line| town.told.contains(line));
+    assert!(town.run_until(3_000_000, told), "{:?}", town.outcomes);
+    assert_eq!(town.leader(), Some(leader));
+    assert_eq!(count(&town, "refused"), 1, "{:?}", town.outcomes);
+    town.lead(leader, dead); // It knows by now.
+    town.lead(leader, node(9));
+    assert!(town.run_until(20_000, |town| count(town, "refused") == 3), "{:?}", town.outcomes);
+    town.converge();
+}
+
+/// It lives, and does not do what it is told: cut off from all others in one direction.
+#[test]
+fn who_is_to_lead_and_can_not_does_not_hold_up_the_group() {
+    let mut town = Town::new(3, 3, 18);
+    let leader = town.await_leader();
+    town.run_for(500_000);
+    let (deaf, other) = (node((leader.0 + 1) % 3), node((leader.0 + 2) % 3));
+    town.world.one_way(leader, deaf);
+    town.lead(other, deaf);
+    let line = town.write(other);
+    assert!(town.run_until(4_000_000, |town| town.told.contains(&line)), "{:?}", town.outcomes);
+    town.converge();
+}

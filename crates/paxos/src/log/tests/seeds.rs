@@ -23,7 +23,7 @@ pub fn run(seed: u64) -> Town {
     for _ in 0..rng.between(20, 120) {
         let at = node(rng.below(nodes.into()) as u32);
         town.group = Group(rng.below(groups.into()) as u32);
-        match rng.below(22) {
+        match rng.below(23) {
             20 | 21 if power_cuts => match town.world.is_up(at) {
                 // In the middle of what the disk is doing: what is not synced is gone.
                 true => town.world.disk(at).cut_power(1 + rng.below(12)),
@@ -53,6 +53,10 @@ pub fn run(seed: u64) -> Town {
                 if !voters.is_empty() {
                     town.change(at, &voters, &learners);
                 }
+            }
+            22 => {
+                let to = node(rng.below(nodes.into()) as u32);
+                town.lead(at, to);
             }
             9 | 10 => town.read(at),
             _ => drop((0..rng.between(1, 5)).map(|_| town.write(at)).max()),

@@ -73,11 +73,13 @@ fn bodies() -> Vec<(Body, &'static str)> {
         (ask(Ask::Propose(Bytes::from_static(b"x"))), "0108ac0202010201010178"),
         (ask(Ask::Read(Bytes::new())), "0108ac02020102010200"),
         (ask(Ask::Members { voters, learners: BTreeSet::new() }), "0108ac02020102010302010200"),
+        (ask(Ask::Lead(NodeId(300))), "0108ac020201020104ac02"),
         (
             answer(Outcome::Applied { slot: Slot(9), answer: Bytes::from_static(b"y") }),
             "0109ac0202010201090179",
         ),
         (answer(Outcome::Unknown), "0109ac0202010204"),
+        (answer(Outcome::Led), "0109ac0202010209"),
         (
             Body::State { through: Slot(9), offset: 0, total: 1, piece: Bytes::from_static(b"z") },
             "010aac0202090001017a",
@@ -190,7 +192,7 @@ proptest! {
 
     /// Whatever is read from a wounded message is written as it was read.
     #[test]
-    fn wounded_messages_are_read_or_refused(which in 0..16usize, at in 0..64usize, byte: u8, cut in 0..64usize) {
+    fn wounded_messages_are_read_or_refused(which in 0..18usize, at in 0..64usize, byte: u8, cut in 0..64usize) {
         let message = Message { ballot: BALLOT, body: bodies().swap_remove(which).0 };
         let mut bytes = wire(&message);
         let at = at % bytes.len();
