@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use ombak_base::{ClientId, DecodeError, NodeId, Stamp, Tick};
+use ombak_paxos::log::sessions::{Client, Limits, SessionId, Sessions, open};
 use ombak_paxos::log::{
     Ask, Host, Message, Outcome, Replica, Slot, StateMachine, Stored, Timer, Write,
 };
@@ -74,16 +75,16 @@ impl Host for Desk {
     fn probe(&mut self, _: &'static str) {}
 }
 
-struct Group {
-    replicas: Vec<Replica<Total>>,
+struct Group<S> {
+    replicas: Vec<Replica<S>>,
     desks: Vec<Desk>,
 }
 
-impl Group {
-    fn new() -> Group {
+impl<S: StateMachine> Group<S> {
+    fn new(state: &S) -> Group<S> {
         let members = Members::new(Voters::majority((0..NODES as u32).map(NodeId)));
         let replica = |id| {
-            let (stored, state) = (Stored::default(), Total::default());
+            let (stored, state) = (Stored::default(), state.clone());
             Replica::new(NodeId(id), stored, state, members.clone(), 1 << 20)
                 .expect("there is no snapshot to be read")
         };
@@ -122,29 +123,65 @@ impl Group {
         }
     }
 
-    fn decide(&mut self, commands: u64, command: &Bytes) {
-        for client in 0..commands {
-            let ask = Ask::Propose(command.clone());
+    fn decide(&mut self, commands: impl Iterator<Item = Bytes>) {
+        for (client, command) in (0..).zip(commands) {
+            let ask = Ask::Propose(command);
             self.replicas[0].request(NOW, ClientId(client), ask, &mut self.desks[0]);
         }
         self.settle();
     }
 }
 
+/// What `window` clients cost that ask for one command after the other, in sessions or not.
+fn measure<S: StateMachine>(
+    seconds: f64,
+    name: &str,
+    state: &S,
+    mut round: impl FnMut(&mut Group<S>),
+) {
+    let mut group = Group::new(state);
+    round(&mut group);
+    let (before, started) = (group.desks[0].answered, Instant::now());
+    while started.elapsed() < Duration::from_secs_f64(seconds) {
+        round(&mut group);
+    }
+    let (decided, took) = ((group.desks[0].answered - before) as f64, started.elapsed());
+    let each = took.as_secs_f64() / decided;
+    println!("{name:>24} {:>14.0} {:>14.0}", 1.0 / each, each * 1e9);
+}
+
+/// Each of the clients has a session, and one command under way.
+fn in_sessions(seconds: f64, bytes: usize, window: u64) {
+    let limits = Limits { sessions: window as u32, ..Limits::default() };
+    let state = Sessions::new(Total::default(), limits);
+    let command = vec![7; bytes];
+    let mut clients: Vec<Client> = Vec::new();
+    measure(seconds, &format!("{bytes} bytes, sessions, {window}"), &state, |group| {
+        if clients.is_empty() {
+            group.decide((0..window).map(|_| open()));
+            clients = (1..=window).map(|session| Client::new(SessionId(session))).collect();
+        }
+        group.decide(clients.iter_mut().map(|client| {
+            let (number, bytes) = client.command(&command);
+            client.answered(number);
+            bytes
+        }));
+    });
+}
+
 fn main() {
     let seconds = std::env::args().nth(1).and_then(|text| text.parse().ok()).unwrap_or(2.0);
-    println!("{:>8} {:>8} {:>14} {:>14}", "bytes", "window", "commands/s", "ns a command");
+    println!("{:>24} {:>14} {:>14}", "", "commands/s", "ns a command");
     for bytes in [16, 1024] {
         for window in [1, 100, 10_000] {
-            let mut group = Group::new();
             let command = Bytes::from(vec![7; bytes]);
-            let started = Instant::now();
-            while started.elapsed() < Duration::from_secs_f64(seconds) {
-                group.decide(window, &command);
-            }
-            let (decided, took) = (group.desks[0].answered as f64, started.elapsed());
-            let each = took.as_secs_f64() / decided;
-            println!("{bytes:>8} {window:>8} {:>14.0} {:>14.0}", 1.0 / each, each * 1e9);
+            let name = format!("{bytes} bytes, {window}");
+            measure(seconds, &name, &Total::default(), |group| {
+                group.decide((0..window).map(|_| command.clone()));
+            });
         }
+    }
+    for window in [1, 100, 10_000] {
+        in_sessions(seconds, 16, window);
     }
 }

@@ -67,6 +67,7 @@ mod leading;
 mod message;
 mod outcome;
 mod replica;
+pub mod sessions;
 mod stored;
 
 use bytes::Bytes;

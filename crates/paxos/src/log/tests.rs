@@ -7,6 +7,7 @@ mod planted;
 mod scenarios;
 mod script;
 mod seeds;
+mod sessions;
 mod wire;
 
 use bytes::Bytes;

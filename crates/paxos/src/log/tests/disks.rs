@@ -147,7 +147,7 @@ fn a_group_of_one_that_has_lost_its_disk_begins_again() {
     town.world.wipe(node(0));
     town.world.restart(node(0)).unwrap();
     town.await_leader();
-    assert_eq!(town.replica(node(0)).unwrap().state().lines, []);
+    assert_eq!(town.replica(node(0)).unwrap().state().state().lines, []);
 }
 
 #[test]

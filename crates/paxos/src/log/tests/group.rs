@@ -10,6 +10,7 @@ use ombak_sim::{
 
 use super::{Journal, StateMachine, command, number};
 use crate::ballot::Voters;
+use crate::log::sessions::{Answer, Client, Limits, SessionId, Sessions, open, unnumbered};
 use crate::log::{Ask, Entry, Outcome, Replica, Slot, Status};
 use crate::member::{Applied, Group as Id, Member, Setup};
 use crate::members::Members;
@@ -17,6 +18,8 @@ use crate::members::Members;
 pub const SHARD: ShardId = ShardId(0);
 /// Small, so that snapshots are a part of every run.
 const SNAPSHOT_EVERY: usize = 600;
+/// Small, so that sessions are lost in every run, by their number and by their answers.
+const LIMITS: Limits = Limits { sessions: 5, window: 8, answer_bytes: 80 };
 
 /// Boots members.
 pub struct Group {
@@ -28,7 +31,7 @@ pub struct Group {
 }
 
 impl System for Group {
-    type Machine = Member<Journal>;
+    type Machine = Member<Sessions<Journal>>;
     type Device = LogDevice;
     type Writer = LogWriter<SimFile>;
 
@@ -54,9 +57,9 @@ impl System for Group {
             beats: true,
             watch: true,
         };
-        let shards = devices
-            .into_iter()
-            .map(|device| (Member::new(setup.clone(), Journal::default()), device));
+        let shards = devices.into_iter().map(|device| {
+            (Member::new(setup.clone(), Sessions::new(Journal::default(), LIMITS)), device)
+        });
         Ok(Booted { shards: shards.collect(), writer })
     }
 }
@@ -74,6 +77,21 @@ pub struct Town {
     pub outcomes: BTreeMap<&'static str, u64>,
     known: BTreeMap<Id, Known>,
     pub changed: u64,
+    /// Of each node, for each group, a client that asks again until it knows: its session, and what it has not asked for yet.
+    clients: BTreeMap<(Id, NodeId), (Option<Client>, Vec<u64>)>,
+    /// To be asked for again, there.
+    again: Vec<(NodeId, Once)>,
+}
+
+/// A line of a session, asked for until it is there or the session is lost.
+#[derive(Clone)]
+struct Once {
+    group: Id,
+    client: NodeId,
+    session: SessionId,
+    line: u64,
+    number: u64,
+    command: Bytes,
 }
 
 /// What is known of a group.
@@ -85,10 +103,14 @@ struct Known {
     longest: Vec<u64>,
     /// What was decided, as any member has it.
     decided: BTreeMap<Slot, Entry>,
+    /// Where lines of sessions are, as their clients were told.
+    places: Vec<(u64, u64)>,
 }
 
 enum Asked {
     Line(Id, u64),
+    Once(NodeId, Once),
+    Open(Id, NodeId, NodeId),
     /// With what had been told of by then.
     Read(BTreeSet<u64>),
     Members,
@@ -118,11 +140,17 @@ impl Town {
             outcomes: BTreeMap::new(),
             known: (0..groups).map(|group| (Id(group), Known::default())).collect(),
             changed: 0,
+            clients: BTreeMap::new(),
+            again: Vec::new(),
         }
     }
 
     fn ask(&mut self, at: NodeId, ask: Ask, what: Asked) -> ClientId {
-        let client = self.world.request(at, SHARD, (self.group, ask));
+        self.ask_of(self.group, at, ask, what)
+    }
+
+    fn ask_of(&mut self, group: Id, at: NodeId, ask: Ask, what: Asked) -> ClientId {
+        let client = self.world.request(at, SHARD, (group, ask));
         self.asked.insert(client, what);
         client
     }
@@ -130,8 +158,94 @@ impl Town {
     /// A client asks for the next line to be written.
     pub fn write(&mut self, at: NodeId) -> u64 {
         self.next += 1;
-        self.ask(at, Ask::Propose(command(self.next)), Asked::Line(self.group, self.next));
+        let ask = Ask::Propose(unnumbered(&command(self.next)));
+        self.ask(at, ask, Asked::Line(self.group, self.next));
         self.next
+    }
+
+    /// A client asks for the next line to be written, and does not give up.
+    pub fn write_once(&mut self, client: NodeId) -> u64 {
+        self.next += 1;
+        let group = self.group;
+        let (session, waiting) = self.clients.entry((group, client)).or_default();
+        let opens = session.is_none() && waiting.is_empty();
+        waiting.push(self.next);
+        if opens {
+            self.open_session(group, client, client);
+        }
+        self.next
+    }
+
+    fn open_session(&mut self, group: Id, client: NodeId, at: NodeId) {
+        self.ask_of(group, at, Ask::Propose(open()), Asked::Open(group, client, at));
+    }
+
+    /// Clients ask again what they have no answer to, and for what they have not asked.
+    fn go_on(&mut self) {
+        for (at, once) in std::mem::take(&mut self.again) {
+            let client = self.clients.get(&(once.group, once.client));
+            let client = client.and_then(|(client, _)| client.as_ref());
+            let client = client.filter(|client| client.session() == once.session);
+            let again = client.map(|client| client.again(once.number, &command(once.line)));
+            let ask = Ask::Propose(again.unwrap_or(once.command.clone()));
+            self.ask_of(once.group, at, ask, Asked::Once(at, once));
+        }
+        let mut fresh = Vec::new();
+        for ((group, id), (session, waiting)) in &mut self.clients {
+            let Some(session) = session else { continue };
+            for line in waiting.drain(..) {
+                let (number, command) = session.command(&command(line));
+                let (group, client, session) = (*group, *id, session.session());
+                fresh.push((*id, Once { group, client, session, line, number, command }));
+            }
+        }
+        self.again.extend(fresh);
+    }
+
+    /// The member that is asked next.
+    fn after(&self, group: Id, at: NodeId) -> NodeId {
+        let status = self.most_known(group);
+        let members = status.map_or(BTreeSet::new(), |status| status.members.everybody());
+        let next = members.range(NodeId(at.0 + 1)..).chain(&members).next();
+        next.copied().unwrap_or(at)
+    }
+
+    /// What became of a command of a session. Another member is asked next time.
+    fn hear_once(&mut self, at: NodeId, once: Once, heard: Heard<Outcome>) {
+        let next = self.after(once.group, at);
+        let Heard::Reply(Outcome::Applied { answer, .. }) = heard else {
+            return self.again.push((next, once));
+        };
+        let (client, waiting) = self.clients.entry((once.group, once.client)).or_default();
+        let session = client.as_mut().filter(|open| open.session() == once.session);
+        match Answer::decode(answer).unwrap() {
+            Answer::Applied(place) => {
+                self.told.insert(once.line);
+                let known = self.known.get_mut(&once.group).unwrap();
+                known.told.insert(once.line);
+                known.places.push((number(&place), once.line));
+                session.into_iter().for_each(|session| session.answered(once.number));
+            }
+            Answer::SessionLost => {
+                *self.outcomes.entry("session lost").or_default() += 1;
+                if session.is_some() {
+                    *client = None;
+                    if !waiting.is_empty() {
+                        self.open_session(once.group, once.client, at);
+                    }
+                }
+            }
+            Answer::Full => self.again.push((next, once)),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn hear_opened(&mut self, group: Id, client: NodeId, at: NodeId, heard: Heard<Outcome>) {
+        let Heard::Reply(Outcome::Applied { answer, .. }) = heard else {
+            return self.open_session(group, client, self.after(group, at));
+        };
+        let Answer::Opened(session) = Answer::decode(answer).unwrap() else { panic!() };
+        self.clients.entry((group, client)).or_default().0 = Some(Client::new(session));
     }
 
     /// A client asks for the journal.
@@ -154,7 +268,7 @@ impl Town {
 
     /// Requests without an answer.
     pub fn asked(&self) -> usize {
-        self.asked.len()
+        self.asked.len() + self.again.len()
     }
 
     /// Time passes; every answer and every replica is looked at.
@@ -198,11 +312,21 @@ impl Town {
             self.hear(asked, reply.heard);
             self.world.finish(reply.client);
         }
+        self.go_on();
     }
 
     fn hear(&mut self, asked: Option<Asked>, heard: Heard<Outcome>) {
+        if let Heard::Reply(outcome) = &heard {
+            *self.outcomes.entry(name(outcome)).or_default() += 1;
+        }
+        let asked = match asked {
+            Some(Asked::Once(at, once)) => return self.hear_once(at, once, heard),
+            Some(Asked::Open(group, client, at)) => {
+                return self.hear_opened(group, client, at, heard);
+            }
+            asked => asked,
+        };
         let Heard::Reply(outcome) = heard else { return };
-        *self.outcomes.entry(name(&outcome)).or_default() += 1;
         match (asked, outcome) {
             (Some(Asked::Line(group, line)), Outcome::Applied { .. }) => {
                 self.told.insert(line);
@@ -222,10 +346,10 @@ impl Town {
     fn look_at(&mut self, group: Id, node: NodeId) {
         let member = self.world.machine(node, SHARD);
         let Some(replica) = member.and_then(|member| member.replica(group)) else { return };
-        self.look_at_what_was_told(group, node, replica.state().lines.len() as u64);
+        self.look_at_what_was_told(group, node, replica.state().state().lines.len() as u64);
         let known = self.known.get_mut(&group).unwrap();
         let status = replica.status();
-        let lines = &replica.state().lines;
+        let lines = &replica.state().state().lines;
         let common = lines.len().min(known.longest.len());
         assert_eq!(lines[..common], known.longest[..common], "the journal of {group:?} at {node}");
         if lines.len() > common {
@@ -240,19 +364,27 @@ impl Town {
         }
     }
 
-    /// A member's host is told of each line once, in order: the answer to a line is its place.
+    /// A member's host is told of everything, in order: the answer to a line is its place, or a place that was told before. After a
+    /// restore, nobody knows which.
     fn look_at_what_was_told(&self, group: Id, node: NodeId, lines: u64) {
-        let mut told = None;
+        let mut told = Some(0);
         let mut last = Slot(0);
         for applied in self.applied(group, node) {
-            let (slot, place) = match applied {
-                Applied::Command { slot, answer } => (*slot, Some(number(answer))),
-                Applied::Restored { slot } => (*slot, None),
+            let slot = match applied {
+                Applied::Command { slot, answer } => {
+                    let (place, before) = (place(answer).unwrap_or(0), told);
+                    told = told.map(|told| told.max(place));
+                    let is_next = before.is_none_or(|before| place <= before + 1);
+                    assert!(is_next, "{node} was told of {place} after {before:?}");
+                    *slot
+                }
+                Applied::Restored { slot } => {
+                    told = None;
+                    *slot
+                }
             };
             assert!(last <= slot, "{node} was told of {slot:?} after {last:?}");
-            let is_next = told.is_none() || place.is_none_or(|place| told == Some(place - 1));
-            assert!(is_next, "{node} was told of {place:?} after {told:?}");
-            (last, told) = (slot, place);
+            last = slot;
         }
         assert!(told.is_none_or(|told| told == lines), "{node} was told {told:?} of {lines}");
     }
@@ -263,8 +395,12 @@ impl Town {
         applied.iter().filter(|(of, _)| *of == group).map(|(_, applied)| applied).collect()
     }
 
-    pub fn replica(&self, node: NodeId) -> Option<&Replica<Journal>> {
-        self.world.machine(node, SHARD)?.replica(self.group)
+    pub fn replica(&self, node: NodeId) -> Option<&Replica<Sessions<Journal>>> {
+        self.replica_of(self.group, node)
+    }
+
+    fn replica_of(&self, group: Id, node: NodeId) -> Option<&Replica<Sessions<Journal>>> {
+        self.world.machine(node, SHARD)?.replica(group)
     }
 
     pub fn status(&self, node: NodeId) -> Option<Status> {
@@ -296,7 +432,7 @@ impl Town {
             }
         }
         self.run_for(15_000_000);
-        let open = self.asked.len();
+        let open = self.asked();
         assert_eq!(open, 0, "requests without an answer: {}", self.describe());
         for group in self.all_groups() {
             self.group = group;
@@ -322,8 +458,11 @@ impl Town {
         assert!(last.contains(&line), "nothing can be written: {}", self.describe());
         let lost = &known.told - &last.iter().copied().collect();
         assert!(lost.is_empty(), "told of, and lost: {lost:?}");
+        for (place, line) in &known.places {
+            assert_eq!(last[*place as usize - 1], *line, "the answer is that of another");
+        }
         for node in self.members().everybody() {
-            let lines = self.replica(node).map(|replica| replica.state().lines.len());
+            let lines = self.replica(node).map(|replica| replica.state().state().lines.len());
             assert_eq!(lines, Some(last.len()), "{node} lags: {}", self.describe());
         }
     }
@@ -339,9 +478,14 @@ impl Town {
 
     /// As whoever knows most knows them.
     pub fn members(&self) -> Members {
-        let known = self.world.node_ids().filter_map(|node| self.status(node));
+        self.most_known(self.group).unwrap().members
+    }
+
+    fn most_known(&self, group: Id) -> Option<Status> {
+        let replicas = self.world.node_ids().filter_map(|node| self.replica_of(group, node));
+        let known = replicas.map(Replica::status);
         let known = known.filter(|status| !status.members.voters().is_empty());
-        known.max_by_key(|status| status.committed).unwrap().members
+        known.max_by_key(|status| status.committed)
     }
 
     pub fn all_groups(&self) -> impl Iterator<Item = Id> + use<> {
@@ -350,6 +494,14 @@ impl Town {
 
     pub fn now(&self) -> Tick {
         self.world.now()
+    }
+}
+
+/// What a journal said of a line.
+fn place(answer: &Bytes) -> Option<u64> {
+    match Answer::decode(answer.clone()) {
+        Ok(Answer::Applied(place)) => Some(number(&place)),
+        _ => None,
     }
 }
 

@@ -11,7 +11,7 @@ use super::scenarios::a_leader_of_yesterday_is_read_from;
 use super::script::{the_power_goes_after_a_promise, the_power_goes_after_an_acceptance};
 use super::seeds::run;
 
-const BUGS: [&str; 12] = [
+const BUGS: [&str; 13] = [
     "an acceptor that forgets its promise",
     "a promise is not kept",
     "accepted before it is synced",
@@ -24,6 +24,7 @@ const BUGS: [&str; 12] = [
     "a forwarded command is taken twice",
     "a lost disk votes",
     "an older copy votes",
+    "a session that applies twice",
 ];
 const SEEDS: u64 = 2_000;
 

@@ -2,8 +2,9 @@
 
 use ombak_base::NodeId;
 
+use super::command;
 use super::group::{Town, node};
-use super::number;
+use crate::log::sessions::Answer;
 use crate::member::{Applied, Group};
 
 #[test]
@@ -47,7 +48,7 @@ fn groups_on_the_same_members_do_not_mix() {
         }
         assert!(town.run_until(1_000_000, |town| town.told.contains(&line)), "{:?}", town.outcomes);
         town.run_for(1_000_000);
-        let lines = |id| town.replica(node(id)).unwrap().state().lines.clone();
+        let lines = |id| town.replica(node(id)).unwrap().state().state().lines.clone();
         assert!(voters.iter().all(|id| lines(*id) == [line]), "{group}");
     }
     town.world.crash(away);
@@ -89,7 +90,7 @@ fn everybody_is_told_what_was_applied() {
     for id in (0..4).map(node) {
         let applied = town.applied(Group(0), id);
         let [Applied::Command { answer, .. }] = applied[..] else { panic!("{applied:?}") };
-        assert_eq!(number(answer), line, "{id}");
+        assert_eq!(Answer::decode(answer.clone()), Ok(Answer::Applied(command(line))), "{id}");
     }
     town.world.crash(node(3));
     for _ in 0..200 {
@@ -183,7 +184,7 @@ fn all_members_are_replaced_at_once_and_the_log_goes_on() {
     town.run_for(1_000_000);
     let line = town.write(node(3));
     assert!(town.run_until(5_000_000, |town| town.told.contains(&line)), "{:?}", town.outcomes);
-    assert_eq!(town.replica(node(3)).unwrap().state().lines.len(), town.told.len());
+    assert_eq!(town.replica(node(3)).unwrap().state().state().lines.len(), town.told.len());
 }
 
 /// Who was away for long gets the state instead of the entries.

@@ -114,6 +114,16 @@ impl Cast {
         assert!(self.0[&A].0.leads());
     }
 
+    /// B stands, and C promises that; it is not on C's disk yet.
+    fn stand_b(&mut self) {
+        self.with(B, |replica, desk| replica.timer(NOW, Timer::Election, desk));
+        self.pass(B, C);
+        self.pass(C, B);
+        self.sync(B);
+        self.pass(B, C);
+        self.pass(C, B);
+    }
+
     fn write(&mut self, at: NodeId, line: u64) {
         let ask = Ask::Propose(command(line));
         self.with(at, |replica, desk| replica.request(NOW, ClientId(line), ask, desk));
@@ -143,12 +153,7 @@ pub fn the_power_goes_after_a_promise() {
     cast.write(A, 1);
     cast.sync(A);
 
-    cast.with(B, |replica, desk| replica.timer(NOW, Timer::Election, desk));
-    cast.pass(B, C);
-    cast.pass(C, B);
-    cast.sync(B);
-    cast.pass(B, C);
-    cast.pass(C, B);
+    cast.stand_b();
     cast.crash(C);
 
     cast.pass(A, C);

@@ -59,6 +59,7 @@ pub fn run(seed: u64) -> Town {
                 town.lead(at, to);
             }
             9 | 10 => town.read(at),
+            11..16 => drop((0..rng.between(1, 5)).map(|_| town.write_once(at)).max()),
             _ => drop((0..rng.between(1, 5)).map(|_| town.write(at)).max()),
         }
         let us = match rng.below(4) {
