@@ -48,6 +48,9 @@
 //! a quorum that has one of these in it, so it was the leader still when the question was asked, and what it has committed
 //! is all that anybody was told of.
 //!
+//! A read at a slot ([`Ask::ReadAt`]) asks nobody: whoever is asked answers from its own state once it has applied that slot. A client
+//! that names the slot of its last answer reads its own writes, and never goes back, whichever members it asks.
+//!
 //! # Handing over
 //!
 //! A leader can be asked to let a certain voter lead ([`Ask::Lead`]). It brings that one up to date, holds back what is new, and tells it
@@ -66,6 +69,7 @@ mod following;
 mod leading;
 mod message;
 mod outcome;
+mod readers;
 mod replica;
 pub mod sessions;
 mod stored;

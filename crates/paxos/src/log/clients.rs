@@ -28,9 +28,11 @@ pub(super) enum Asker {
 impl<S: StateMachine> Replica<S> {
     /// A client of this node asks. The answer comes by [`Host::answer`], once.
     pub fn request(&mut self, now: Tick, client: ClientId, ask: Ask, host: &mut impl Host) {
-        if matches!(&ask, Ask::Propose(bytes) | Ask::Read(bytes) if bytes.len() > COMMAND_BYTES_MAX)
-        {
+        if ask.bytes() > COMMAND_BYTES_MAX {
             return host.answer(client, Outcome::TooLarge);
+        }
+        if let Ask::ReadAt(slot, query) = ask {
+            return self.read_at(now, client, (slot, query), host);
         }
         let waiting = Waiting { client, ask, until: now.plus_ms(WAITING_MS) };
         self.enter(now, waiting, host);
@@ -39,6 +41,7 @@ impl<S: StateMachine> Replica<S> {
     /// The client does not wait any more.
     pub fn gone(&mut self, client: ClientId) {
         self.waiting.retain(|waiting| waiting.client != client);
+        self.readers.retain(|_, waiting| waiting.client != client);
     }
 
     /// To the leader with it, if there is one.
@@ -93,6 +96,7 @@ impl<S: StateMachine> Replica<S> {
         while let Some(oldest) = self.waiting.pop_front_if(|oldest| oldest.until <= now) {
             host.answer(oldest.client, Outcome::NoLeader);
         }
+        self.give_up_readers(now, host);
         let late = self.forwarded.iter().filter(|(_, waiting)| waiting.until <= now);
         for ticket in late.map(|(ticket, _)| *ticket).collect::<Vec<_>>() {
             if let Some(waiting) = self.forwarded.remove(&ticket) {
@@ -128,6 +132,6 @@ impl<S: StateMachine> Replica<S> {
     }
 
     pub(super) fn has_clients(&self) -> bool {
-        !(self.waiting.is_empty() && self.forwarded.is_empty())
+        !(self.waiting.is_empty() && self.forwarded.is_empty() && self.readers.is_empty())
     }
 }

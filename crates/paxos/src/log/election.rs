@@ -141,6 +141,7 @@ impl<S: StateMachine> Replica<S> {
             self.apply_next(|slot, answer| host.applied(slot, &answer));
             self.through = self.through.max(self.committed);
         }
+        self.answer_readers(host);
         self.snapshot_if_due(host);
         if let Role::Canvassing { .. } | Role::Preparing(_) = self.role {
             self.role = Role::Following { leader: None };

@@ -129,6 +129,7 @@ impl<S: StateMachine> Replica<S> {
         while self.committed < known {
             self.apply_next(|slot, answer| host.applied(slot, &answer));
         }
+        self.answer_readers(host);
         self.snapshot_if_due(host);
     }
 
@@ -175,6 +176,7 @@ impl<S: StateMachine> Replica<S> {
         self.store(Write::Snapshot(snapshot), host);
         self.store(Write::Forget(through), host);
         host.restored(through);
+        self.answer_readers(host);
         host.probe("paxos: a snapshot was taken over");
         Some(())
     }

@@ -179,6 +179,8 @@ impl<S: StateMachine> Replica<S> {
             Ask::Lead(node) => self.hand_over(now, (asker, until), node, host),
             Ask::Propose(command) => self.gather(asker, &command),
             Ask::Read(query) => self.ask_for_read(asker, query),
+            Ask::ReadAt(slot, _) if slot > self.committed => Some(Outcome::Behind),
+            Ask::ReadAt(_, query) => Some(self.read_here(&query)),
             Ask::Members { voters, learners } => self.change(asker, voters, learners, host),
         };
         match refused {
@@ -316,6 +318,7 @@ impl<S: StateMachine> Replica<S> {
         }
         if self.committed > before {
             self.answer_reads(host);
+            self.answer_readers(host);
             self.snapshot_if_due(host);
             if !self.pump(now, host) {
                 self.send_all(now, host); // They have not heard that it is chosen.

@@ -151,12 +151,22 @@ pub enum Ask {
     },
     /// This voter is to lead.
     Lead(NodeId),
+    /// Answer this from the state of whoever is asked, once it has applied this slot. Nobody else is asked.
+    ReadAt(Slot, Bytes),
 }
 
 impl Ask {
     /// Whether it comes to the same if it is asked twice.
     pub(super) fn is_repeatable(&self) -> bool {
-        matches!(self, Ask::Read(_) | Ask::Lead(_))
+        matches!(self, Ask::Read(_) | Ask::Lead(_) | Ask::ReadAt(..))
+    }
+
+    /// Bytes of the command or of the query.
+    pub(super) fn bytes(&self) -> usize {
+        match self {
+            Ask::Propose(bytes) | Ask::Read(bytes) | Ask::ReadAt(_, bytes) => bytes.len(),
+            Ask::Members { .. } | Ask::Lead(_) => 0,
+        }
     }
 
     fn encode(&self, out: &mut Vec<u8>) {
@@ -178,6 +188,11 @@ impl Ask {
                 out.push(4);
                 put_varint(out, node.0.into());
             }
+            Ask::ReadAt(slot, query) => {
+                out.push(5);
+                put_varint(out, slot.0);
+                put_bytes(out, query);
+            }
         }
     }
 
@@ -190,6 +205,7 @@ impl Ask {
                 learners: decode_nodes(reader, LEARNERS_MAX)?,
             },
             4 => Ask::Lead(read_node(reader)?),
+            5 => Ask::ReadAt(read_slot(reader)?, reader.bytes(usize::MAX)?),
             _ => return Err(DecodeError::Invalid("kind of question")),
         })
     }

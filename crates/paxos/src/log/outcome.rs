@@ -16,8 +16,10 @@ pub enum Outcome {
         /// The answer.
         answer: Bytes,
     },
-    /// It was read, from a state that has everything that anybody was told of before it was asked.
+    /// It was read: for [`Ask::Read`](super::Ask::Read), from a state that has everything that anybody was told of before it was asked.
     Read {
+        /// The state was that after this slot.
+        slot: Slot,
         /// The answer.
         answer: Bytes,
     },
@@ -28,6 +30,8 @@ pub enum Outcome {
     },
     /// Who was asked for leads.
     Led,
+    /// The member has not applied the slot in time that was to be read at. Another may have.
+    Behind,
     /// The leader was lost on the way: it may have been decided, may yet be, or not.
     Unknown,
     /// There is no leader, and nothing was proposed: a majority of the members can't be reached, or is not up yet.
@@ -50,8 +54,9 @@ impl Outcome {
                 put_varint(out, slot.0);
                 put_bytes(out, answer);
             }
-            Outcome::Read { answer } => {
+            Outcome::Read { slot, answer } => {
                 out.push(2);
+                put_varint(out, slot.0);
                 put_bytes(out, answer);
             }
             Outcome::Changed { slot } => {
@@ -64,6 +69,7 @@ impl Outcome {
             Outcome::TooLarge => out.push(7),
             Outcome::Refused => out.push(8),
             Outcome::Led => out.push(9),
+            Outcome::Behind => out.push(10),
         }
     }
 
@@ -73,7 +79,7 @@ impl Outcome {
             1 => {
                 Outcome::Applied { slot: Slot(reader.varint()?), answer: reader.bytes(usize::MAX)? }
             }
-            2 => Outcome::Read { answer: reader.bytes(usize::MAX)? },
+            2 => Outcome::Read { slot: Slot(reader.varint()?), answer: reader.bytes(usize::MAX)? },
             3 => Outcome::Changed { slot: Slot(reader.varint()?) },
             4 => Outcome::Unknown,
             5 => Outcome::NoLeader,
@@ -81,6 +87,7 @@ impl Outcome {
             7 => Outcome::TooLarge,
             8 => Outcome::Refused,
             9 => Outcome::Led,
+            10 => Outcome::Behind,
             _ => return Err(DecodeError::Invalid("outcome")),
         })
     }

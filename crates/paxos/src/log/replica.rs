@@ -55,6 +55,8 @@ pub struct Replica<S> {
     pub(super) waiting: VecDeque<Waiting>,
     /// What was sent to the leader.
     pub(super) forwarded: BTreeMap<u64, Waiting>,
+    /// Clients of this node that wait for a slot to be applied here.
+    pub(super) readers: BTreeMap<(Slot, u64), Waiting>,
     pub(super) tickets: u64,
     /// Tells what it forwards from what it forwarded before it was started.
     pub(super) life: u64,
@@ -121,6 +123,7 @@ impl<S: StateMachine> Replica<S> {
             up: BTreeSet::new(),
             waiting: VecDeque::new(),
             forwarded: BTreeMap::new(),
+            readers: BTreeMap::new(),
             tickets: 0,
             life: 0,
         };

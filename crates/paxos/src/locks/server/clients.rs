@@ -177,7 +177,7 @@ fn reply_to(asked: &Asked, outcome: Outcome) -> Option<LockReply> {
                 Ok(None) | Err(_) => failed(LockFailure::NotForClients),
             }
         }
-        (Asked::All, Outcome::Read { answer }) => match LockManager::decode(answer) {
+        (Asked::All, Outcome::Read { answer, .. }) => match LockManager::decode(answer) {
             Ok(manager) => Some(LockReply::All(Box::new(manager))),
             Err(_) => failed(LockFailure::Unknown),
         },

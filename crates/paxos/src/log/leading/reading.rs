@@ -60,8 +60,8 @@ impl<S: StateMachine> Replica<S> {
                 return;
             }
             let Some(Reading { asker, query, .. }) = leading.reads.pop_front() else { return };
-            let answer = self.state.read(&query);
-            self.tell(asker, Outcome::Read { answer }, host);
+            let outcome = self.read_here(&query);
+            self.tell(asker, outcome, host);
         }
     }
 }

@@ -69,7 +69,7 @@ pub struct Town {
     pub world: World<Group>,
     /// Of which group clients ask now.
     pub group: Id,
-    asked: BTreeMap<ClientId, Asked>,
+    asked: BTreeMap<ClientId, (Id, Asked)>,
     /// The last line of any group.
     next: u64,
     /// Lines whose clients were told that they are in the group's journal.
@@ -99,6 +99,8 @@ struct Once {
 struct Known {
     /// Its lines, as far as clients were told.
     told: BTreeSet<u64>,
+    /// The last slot that anybody was told of.
+    told_at: Slot,
     /// The longest journal that was seen.
     longest: Vec<u64>,
     /// What was decided, as any member has it.
@@ -108,9 +110,9 @@ struct Known {
 }
 
 enum Asked {
-    Line(Id, u64),
+    Line(u64),
     Once(NodeId, Once),
-    Open(Id, NodeId, NodeId),
+    Open(NodeId, NodeId),
     /// With what had been told of by then.
     Read(BTreeSet<u64>),
     Members,
@@ -151,7 +153,7 @@ impl Town {
 
     fn ask_of(&mut self, group: Id, at: NodeId, ask: Ask, what: Asked) -> ClientId {
         let client = self.world.request(at, SHARD, (group, ask));
-        self.asked.insert(client, what);
+        self.asked.insert(client, (group, what));
         client
     }
 
@@ -159,7 +161,7 @@ impl Town {
     pub fn write(&mut self, at: NodeId) -> u64 {
         self.next += 1;
         let ask = Ask::Propose(unnumbered(&command(self.next)));
-        self.ask(at, ask, Asked::Line(self.group, self.next));
+        self.ask(at, ask, Asked::Line(self.next));
         self.next
     }
 
@@ -177,7 +179,7 @@ impl Town {
     }
 
     fn open_session(&mut self, group: Id, client: NodeId, at: NodeId) {
-        self.ask_of(group, at, Ask::Propose(open()), Asked::Open(group, client, at));
+        self.ask_of(group, at, Ask::Propose(open()), Asked::Open(client, at));
     }
 
     /// Clients ask again what they have no answer to, and for what they have not asked.
@@ -254,6 +256,13 @@ impl Town {
         self.ask(at, Ask::Read(Bytes::new()), Asked::Read(told));
     }
 
+    /// A client that has heard all answers asks this member for the journal.
+    pub fn read_at(&mut self, at: NodeId) {
+        let Known { told, told_at, .. } = &self.known[&self.group];
+        let (ask, told) = (Ask::ReadAt(*told_at, Bytes::new()), told.clone());
+        self.ask(at, ask, Asked::Read(told));
+    }
+
     /// A client asks for other members.
     pub fn change(&mut self, at: NodeId, voters: &[u32], learners: &[u32]) {
         let nodes = |ids: &[u32]| ids.iter().copied().map(NodeId).collect();
@@ -315,29 +324,32 @@ impl Town {
         self.go_on();
     }
 
-    fn hear(&mut self, asked: Option<Asked>, heard: Heard<Outcome>) {
+    fn hear(&mut self, asked: Option<(Id, Asked)>, heard: Heard<Outcome>) {
         if let Heard::Reply(outcome) = &heard {
             *self.outcomes.entry(name(outcome)).or_default() += 1;
         }
+        let Some((group, asked)) = asked else { return };
+        if let Heard::Reply(Outcome::Applied { slot, .. } | Outcome::Read { slot, .. }) = &heard {
+            let known = self.known.get_mut(&group).unwrap();
+            known.told_at = known.told_at.max(*slot);
+        }
         let asked = match asked {
-            Some(Asked::Once(at, once)) => return self.hear_once(at, once, heard),
-            Some(Asked::Open(group, client, at)) => {
-                return self.hear_opened(group, client, at, heard);
-            }
+            Asked::Once(at, once) => return self.hear_once(at, once, heard),
+            Asked::Open(client, at) => return self.hear_opened(group, client, at, heard),
             asked => asked,
         };
         let Heard::Reply(outcome) = heard else { return };
         match (asked, outcome) {
-            (Some(Asked::Line(group, line)), Outcome::Applied { .. }) => {
+            (Asked::Line(line), Outcome::Applied { .. }) => {
                 self.told.insert(line);
                 self.known.get_mut(&group).unwrap().told.insert(line);
             }
-            (Some(Asked::Read(told)), Outcome::Read { answer }) => {
+            (Asked::Read(told), Outcome::Read { answer, .. }) => {
                 let read = Journal::restore(answer).unwrap().lines;
                 let read = BTreeSet::from_iter(read);
                 assert!(told.is_subset(&read), "a read misses {:?}", &told - &read);
             }
-            (Some(Asked::Members), Outcome::Changed { .. }) => self.changed += 1,
+            (Asked::Members, Outcome::Changed { .. }) => self.changed += 1,
             _ => {}
         }
     }
@@ -516,5 +528,6 @@ fn name(outcome: &Outcome) -> &'static str {
         Outcome::TooLarge => "too large",
         Outcome::Refused => "refused",
         Outcome::Led => "led",
+        Outcome::Behind => "behind",
     }
 }

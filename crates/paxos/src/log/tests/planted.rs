@@ -11,7 +11,7 @@ use super::scenarios::a_leader_of_yesterday_is_read_from;
 use super::script::{the_power_goes_after_a_promise, the_power_goes_after_an_acceptance};
 use super::seeds::run;
 
-const BUGS: [&str; 13] = [
+const BUGS: [&str; 14] = [
     "an acceptor that forgets its promise",
     "a promise is not kept",
     "accepted before it is synced",
@@ -25,6 +25,7 @@ const BUGS: [&str; 13] = [
     "a lost disk votes",
     "an older copy votes",
     "a session that applies twice",
+    "a member reads before it has come so far",
 ];
 const SEEDS: u64 = 2_000;
 

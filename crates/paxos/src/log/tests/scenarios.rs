@@ -103,6 +103,32 @@ fn everybody_is_told_what_was_applied() {
     assert!(town.applied(Group(0), node(3)).iter().any(restored));
 }
 
+/// Each member has to say what the client was told elsewhere. Who is cut off says that it can't.
+#[test]
+fn everybody_can_be_read_at_a_slot() {
+    let mut town = Town::new(4, 3, 19);
+    let leader = town.await_leader();
+    town.change(leader, &[0, 1, 2], &[3]);
+    assert!(town.run_until(2_000_000, |town| town.changed == 1), "{:?}", town.outcomes);
+    let line = town.write(leader);
+    assert!(town.run_until_soon(1_000_000, |town| town.told.contains(&line)), "not written");
+    (0..4).for_each(|id| town.read_at(node(id)));
+    town.run_for(100_000);
+    assert_eq!(count(&town, "read"), 4, "{:?}", town.outcomes);
+    town.world.partition(&[node(3)], &[node(0), node(1), node(2)]);
+    let line = town.write(leader);
+    assert!(town.run_until(1_000_000, |town| town.told.contains(&line)), "{:?}", town.outcomes);
+    town.read_at(node(3));
+    town.run_for(4_500_000);
+    assert_eq!(town.asked(), 1);
+    town.run_for(1_000_000);
+    assert_eq!(count(&town, "behind"), 1, "{:?}", town.outcomes);
+    town.read_at(node(3));
+    town.world.heal();
+    assert!(town.run_until(2_000_000, |town| count(town, "read") == 5), "{:?}", town.outcomes);
+    town.converge();
+}
+
 #[test]
 fn a_leader_dies_and_another_leads_within_a_second() {
     let mut town = Town::new(3, 3, 3);

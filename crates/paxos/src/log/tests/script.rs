@@ -256,6 +256,6 @@ fn a_read_whose_confirmation_is_lost_is_confirmed_again() {
     cast.with(A, |replica, desk| replica.timer(NOW, Timer::Resend, desk));
     cast.pass(A, B);
     cast.pass(B, A);
-    let read = Outcome::Read { answer: Bytes::new() };
+    let read = Outcome::Read { slot: Slot(0), answer: Bytes::new() };
     assert_eq!(cast.0[&A].1.answered, [read]);
 }

@@ -58,7 +58,8 @@ pub fn run(seed: u64) -> Town {
                 let to = node(rng.below(nodes.into()) as u32);
                 town.lead(at, to);
             }
-            9 | 10 => town.read(at),
+            9 => town.read(at),
+            10 => town.read_at(at),
             11..16 => drop((0..rng.between(1, 5)).map(|_| town.write_once(at)).max()),
             _ => drop((0..rng.between(1, 5)).map(|_| town.write(at)).max()),
         }

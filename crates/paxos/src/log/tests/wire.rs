@@ -80,6 +80,9 @@ fn bodies() -> Vec<(Body, &'static str)> {
         ),
         (answer(Outcome::Unknown), "0109ac0202010204"),
         (answer(Outcome::Led), "0109ac0202010209"),
+        (answer(Outcome::Behind), "0109ac020201020a"),
+        (answer(Outcome::Read { slot: Slot(9), answer: Bytes::new() }), "0109ac02020102020900"),
+        (ask(Ask::ReadAt(Slot(9), Bytes::new())), "0108ac0202010201050900"),
         (
             Body::State { through: Slot(9), offset: 0, total: 1, piece: Bytes::from_static(b"z") },
             "010aac0202090001017a",
@@ -192,7 +195,7 @@ proptest! {
 
     /// Whatever is read from a wounded message is written as it was read.
     #[test]
-    fn wounded_messages_are_read_or_refused(which in 0..18usize, at in 0..64usize, byte: u8, cut in 0..64usize) {
+    fn wounded_messages_are_read_or_refused(which in 0..21usize, at in 0..64usize, byte: u8, cut in 0..64usize) {
         let message = Message { ballot: BALLOT, body: bodies().swap_remove(which).0 };
         let mut bytes = wire(&message);
         let at = at % bytes.len();
