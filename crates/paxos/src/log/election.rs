@@ -63,7 +63,9 @@ impl<S: StateMachine> Replica<S> {
         host.disarm(Timer::Resend);
         let is_curious = self.entries.last() > self.committed || self.has_clients();
         if self.votes() || is_curious {
-            let ms = ELECTION_MS + host.choose(ELECTION_MS);
+            // All may have drawn the same, and drawn too little, once.
+            let is_drawn_once = planted!("election jitter is drawn once");
+            let ms = ELECTION_MS + if is_drawn_once { 0 } else { host.choose(ELECTION_MS) };
             host.arm(Timer::Election, now.plus_ms(ms));
         }
     }

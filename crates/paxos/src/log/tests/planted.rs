@@ -7,11 +7,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use ombak_base::property::plant;
 
 use super::disks::{a_disk_is_lost_after_it_has_accepted, a_disk_is_replaced_by_an_older_copy};
-use super::scenarios::a_leader_of_yesterday_is_read_from;
+use super::scenarios::{
+    a_leader_dies_where_everything_takes_long, a_leader_of_yesterday_is_read_from,
+};
 use super::script::{the_power_goes_after_a_promise, the_power_goes_after_an_acceptance};
 use super::seeds::run;
 
-const BUGS: [&str; 14] = [
+const BUGS: [&str; 15] = [
     "an acceptor that forgets its promise",
     "a promise is not kept",
     "accepted before it is synced",
@@ -26,6 +28,7 @@ const BUGS: [&str; 14] = [
     "an older copy votes",
     "a session that applies twice",
     "a member reads before it has come so far",
+    "election jitter is drawn once",
 ];
 const SEEDS: u64 = 2_000;
 
@@ -36,7 +39,8 @@ fn find(bug: &'static str) -> Option<(String, String)> {
         let panic = catch_unwind(AssertUnwindSafe(f)).err()?;
         Some((place, panic.downcast_ref::<String>().cloned().unwrap_or_default()))
     };
-    let scenarios: [fn(); 5] = [
+    let scenarios: [fn(); 6] = [
+        a_leader_dies_where_everything_takes_long,
         a_leader_of_yesterday_is_read_from,
         the_power_goes_after_a_promise,
         the_power_goes_after_an_acceptance,

@@ -261,6 +261,26 @@ fn a_leader_of_yesterday_does_not_answer() {
     a_leader_of_yesterday_is_read_from();
 }
 
+/// A round trip takes a little more than the shortest time after which somebody stands: who draws that, and draws it once, gives up
+/// each ballot just before it hears the promises.
+pub fn a_leader_dies_where_everything_takes_long() {
+    let mut town = Town::new(3, 3, 20);
+    let leader = town.await_leader();
+    for (from, to) in [(0, 1), (0, 2), (1, 0), (1, 2), (2, 0), (2, 1)] {
+        town.world.slow(node(from), node(to), 80_000);
+    }
+    town.run_for(1_000_000);
+    town.world.crash(leader);
+    let is_led = |town: &Town| town.leader().is_some_and(|other| other != leader);
+    assert!(town.run_until(5_000_000, is_led), "nobody comes to lead");
+    town.converge();
+}
+
+#[test]
+fn candidates_do_not_collide_for_ever() {
+    a_leader_dies_where_everything_takes_long();
+}
+
 /// Who was cut off and comes back deposes nobody.
 #[test]
 fn who_comes_back_does_not_disturb() {
