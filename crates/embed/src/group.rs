@@ -128,7 +128,7 @@ impl<S: Replicated> Group<S> {
         loop {
             let request = Request::Ask(Ask::Read(query.clone()));
             match self.call(request, patience.left()) {
-                Ok(Some(Reply::Outcome(Outcome::Read { answer }))) => return Ok(answer),
+                Ok(Some(Reply::Outcome(Outcome::Read { answer, .. }))) => return Ok(answer),
                 Ok(Some(Reply::Outcome(Outcome::Busy))) => return Err(NotNow::Busy.into()),
                 Ok(Some(Reply::Failed(why))) => return Err(Ended(why).into()),
                 Ok(Some(_)) if patience.is_left() => {}
