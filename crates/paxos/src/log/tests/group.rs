@@ -379,9 +379,13 @@ impl Town {
     /// A member's host is told of everything, in order: the answer to a line is its place, or a place that was told before. After a
     /// restore, nobody knows which.
     fn look_at_what_was_told(&self, group: Id, node: NodeId, lines: u64) {
+        let applied = self.applied(group, node);
+        if applied.is_empty() {
+            return; // It has read what is stored, and not begun.
+        }
         let mut told = Some(0);
         let mut last = Slot(0);
-        for applied in self.applied(group, node) {
+        for applied in applied {
             let slot = match applied {
                 Applied::Command { slot, answer } => {
                     let (place, before) = (place(answer).unwrap_or(0), told);
