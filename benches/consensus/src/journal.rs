@@ -115,12 +115,15 @@ impl Inner {
 
 /// Syncs those that have something to sync, at the same time, and waits for all. `false`: none had.
 pub fn sync_all(journals: &[Journal]) -> bool {
-    let (done, all_done) = channel();
     let dirty: Vec<_> = journals.iter().filter(|journal| journal.is_dirty()).collect();
+    if dirty.is_empty() {
+        return false;
+    }
+    let (done, all_done) = channel();
     for journal in &dirty {
         let done = done.clone();
         journal.sync(move || done.send(()).expect("somebody waits"));
     }
     dirty.iter().for_each(|_| all_done.recv().expect("a log failed"));
-    !dirty.is_empty()
+    true
 }
