@@ -178,7 +178,7 @@ fn a_full_disk_takes_no_commands_and_answers_questions() {
     one.step(Event::DeviceFull(true));
     one.propose(1);
     one.ask(2, Request::Ask(Ask::Read(Bytes::new())));
-    assert_eq!(one.said(), ["c1 Full", r#"c2 Outcome(Read { answer: b"\0" })"#]);
+    assert_eq!(one.said(), ["c1 Full", r#"c2 Outcome(Read { slot: slot0, answer: b"\0" })"#]);
     one.step(Event::DeviceFull(false));
     one.propose(3);
     one.sync();
