@@ -228,19 +228,9 @@ pub unsafe extern "C" fn ombak_propose(
     within_ms: u32,
     answer: *mut Buffer,
 ) -> Code {
-    guarded(|| {
-        // SAFETY: so many bytes or NULL, says the caller.
-        let command = unsafe { slice(command.cast::<u8>(), length) };
-        // SAFETY: a group or NULL, says the caller.
-        let (Some(group), Some(command)) = (unsafe { group_of(group) }, command) else {
-            return Code::INVALID;
-        };
-        match group.propose(Bytes::copy_from_slice(command), ms(within_ms)) {
-            // SAFETY: a buffer or NULL, says the caller.
-            Ok(bytes) => unsafe { put_buffer(answer, &bytes) },
-            Err(error) => error.into(),
-        }
-    })
+    let propose = |group: &Group<State>, bytes| group.propose(bytes, ms(within_ms));
+    // SAFETY: as the caller says.
+    unsafe { ask(group, (command, length), answer, propose) }
 }
 
 /// `ombak_read`.
@@ -256,14 +246,30 @@ pub unsafe extern "C" fn ombak_read(
     within_ms: u32,
     answer: *mut Buffer,
 ) -> Code {
+    let read = |group: &Group<State>, bytes| group.read(bytes, ms(within_ms));
+    // SAFETY: as the caller says.
+    unsafe { ask(group, (query, length), answer, read) }
+}
+
+/// Bytes for the group, and bytes from it.
+///
+/// # Safety
+///
+/// All pointers are what the header says, or NULL.
+unsafe fn ask<E: Into<Code>>(
+    group: *const Handle,
+    (bytes, length): (*const c_void, usize),
+    answer: *mut Buffer,
+    ask: impl FnOnce(&Group<State>, Bytes) -> Result<Bytes, E>,
+) -> Code {
     guarded(|| {
         // SAFETY: so many bytes or NULL, says the caller.
-        let query = unsafe { slice(query.cast::<u8>(), length) };
+        let bytes = unsafe { slice(bytes.cast::<u8>(), length) };
         // SAFETY: a group or NULL, says the caller.
-        let (Some(group), Some(query)) = (unsafe { group_of(group) }, query) else {
+        let (Some(group), Some(bytes)) = (unsafe { group_of(group) }, bytes) else {
             return Code::INVALID;
         };
-        match group.read(Bytes::copy_from_slice(query), ms(within_ms)) {
+        match ask(group, Bytes::copy_from_slice(bytes)) {
             // SAFETY: a buffer or NULL, says the caller.
             Ok(bytes) => unsafe { put_buffer(answer, &bytes) },
             Err(error) => error.into(),
