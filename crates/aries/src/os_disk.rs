@@ -9,7 +9,7 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use ombak_base::{Disk, DiskFile, OpenMode};
-use rustix::fs::{FallocateFlags, OFlags};
+use rustix::fs::{FallocateFlags, FlockOperation, Mode, OFlags, flock};
 use rustix::io::{Errno, ReadWriteFlags};
 
 /// `O_DSYNC`. rustix's `OFlags::DSYNC` is `O_SYNC` on Linux, which makes the modification time durable
@@ -56,6 +56,18 @@ impl OsDisk {
     /// Where the directory is.
     pub fn root(&self) -> &Path {
         &self.root
+    }
+
+    /// The directory for this process alone, by flock(2) on a file of that name, until what is returned is closed. `None`: another
+    /// process has it.
+    pub fn lock(&self, name: &str) -> io::Result<Option<File>> {
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC;
+        let file = rustix::fs::open(self.path(name)?, flags, Mode::from_raw_mode(0o644))?;
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Some(file.into())),
+            Err(Errno::WOULDBLOCK) => Ok(None),
+            Err(errno) => Err(errno.into()),
+        }
     }
 
     /// A name that leads out of the directory, or to it by another way, is refused.

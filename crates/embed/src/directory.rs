@@ -13,8 +13,6 @@ use std::path::{Path, PathBuf};
 
 use ombak_aries::OsDisk;
 use ombak_base::{DirectoryId, Disk, DiskFile, NodeId, OpenMode};
-use rustix::fs::{FlockOperation, Mode, OFlags, flock};
-use rustix::io::Errno;
 
 use crate::StartError;
 
@@ -39,14 +37,9 @@ impl Directory {
     pub fn open(path: &Path) -> Result<Directory, StartError> {
         let failed = |source| StartError::Directory { dir: path.into(), source };
         let disk = OsDisk::open(path).map_err(failed)?;
-        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC;
-        let lock = rustix::fs::open(path.join("lock"), flags, Mode::from_raw_mode(0o644));
-        let lock = lock.map_err(|errno| failed(errno.into()))?;
-        match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Directory { path: path.into(), disk, _lock: File::from(lock) }),
-            Err(Errno::WOULDBLOCK) => Err(StartError::Locked(path.into())),
-            Err(errno) => Err(failed(errno.into())),
-        }
+        let lock = disk.lock("lock").map_err(failed)?;
+        let _lock = lock.ok_or_else(|| StartError::Locked(path.into()))?;
+        Ok(Directory { path: path.into(), disk, _lock })
     }
 
     /// The files in it.
