@@ -62,7 +62,8 @@ impl Nodes {
                 Ok((400, body)) => {
                     return Err(LockError::Refused { why: "bad".into(), message: text(&body) });
                 }
-                Ok((_, body)) => {
+                Ok((code, body)) => {
+                    let body = if code == 204 { b"null".to_vec() } else { body };
                     let read = serde_json::from_slice(&body);
                     return read.map_err(|_| LockError::NotUnderstood(node.address.clone()));
                 }

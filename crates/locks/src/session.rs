@@ -235,7 +235,12 @@ impl Shared {
                         answer => Ok((number, answer)),
                     };
                 }
-                Err(error) => return Err(error),
+                Err(error) => {
+                    if matches!(error, LockError::Refused { .. }) {
+                        self.answered(number); // It has not come as far as the log.
+                    }
+                    return Err(error);
+                }
             }
         }
     }

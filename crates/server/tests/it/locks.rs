@@ -106,6 +106,27 @@ fn who_waits_is_answered_when_it_waits_no_more() {
     node.stop().unwrap();
 }
 
+#[test]
+fn nothing_that_happened_is_nothing_and_not_an_error() {
+    let node = locking();
+    let session = open(Nodes::new([node.addresses().http.to_string()]).unwrap());
+    assert_eq!(session.next_event(Duration::from_millis(50)).unwrap(), None);
+    node.stop().unwrap();
+}
+
+/// What a node does not understand was never a request of the session: numbers of those do not add up to its bound.
+#[test]
+fn what_is_refused_as_meaningless_does_not_use_up_the_session() {
+    let node = locking();
+    let session = open(Nodes::new([node.addresses().http.to_string()]).unwrap());
+    for _ in 0..70 {
+        let refused = session.lock(&[], How::default());
+        assert!(matches!(refused, Err(LockError::Refused { .. })), "{refused:?}");
+    }
+    session.lock(&["printer"], How::default()).unwrap();
+    node.stop().unwrap();
+}
+
 fn open(nodes: Nodes) -> Session {
     Session::open(nodes, "a test", Duration::from_secs(60)).unwrap()
 }
