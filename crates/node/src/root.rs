@@ -4,6 +4,7 @@
 //! manager. It runs on shard 0, in a partition of the device that is its own, and shares the node's log and its syncs.
 
 use bytes::Bytes;
+use ombak_base::property::about;
 use ombak_base::{
     Address, ClientId, Effects, Entry, Event, Machine, Now, Partition, Peek, Refused, Scan,
     ShardId, Stamp, Tick, Ticket,
@@ -93,7 +94,8 @@ impl Shard {
         fx: &mut E,
     ) {
         if let Some(root) = &mut self.root {
-            root.step(now, event, &mut ForRoot { fx, stored: &mut self.stored });
+            let mut fx = ForRoot { fx, stored: &mut self.stored };
+            about(ROOT_PARTITION, || root.step(now, event, &mut fx));
         }
     }
 

@@ -1,8 +1,9 @@
 //! What a shard does when a property of the code does not hold in it, and the host is one that contains this.
 
-use ombak_base::{Effects, Now, Partition};
+use ombak_base::{Effects, Event, Now, Partition};
 use ombak_kv::{Answer, RequestError};
 
+use crate::root::ROOT_PARTITION;
 use crate::shard::Shard;
 
 /// What whoever waits for something that stopped is told.
@@ -23,6 +24,9 @@ impl Shard {
     ) {
         self.vnodes.stop(of);
         self.fail_ops(of, fx);
+        if of.is_none_or(|partition| partition == ROOT_PARTITION) {
+            self.tell_root(now, Event::Broken(of), fx);
+        }
         self.peers.answers_lost();
         for node in self.config.topology.nodes() {
             self.greet(now, self.peers.shards_of(node), fx);

@@ -240,7 +240,11 @@ impl Machine for LockServer {
             Event::Durable(stamp) => self.tell(now, Event::Durable(stamp), fx),
             Event::DeviceFull(full) => self.tell(now, Event::DeviceFull(full), fx),
             Event::DeviceFailed => self.tell(now, Event::DeviceFailed, fx),
-            Event::More(_) | Event::Loaded { .. } | Event::Damaged(_) | Event::Broken(_) => {}
+            Event::Broken(of) => {
+                self.give_up_clients(fx);
+                self.tell(now, Event::Broken(of), fx);
+            }
+            Event::More(_) | Event::Loaded { .. } | Event::Damaged(_) => {}
         }
         self.settle(now, fx);
     }

@@ -22,6 +22,8 @@ pub enum Failure {
     /// Something of what is stored may be lost, as its host says: what was promised is not known. On an empty disk the member is
     /// taken in again.
     Damaged,
+    /// A property of the code broke in it. What it has half done is no state to vote from; what is stored is.
+    Broken,
     /// There are things of groups, and not whose they are.
     NoIdentity,
     /// The disk can't be read.
@@ -49,6 +51,9 @@ impl fmt::Display for Failure {
                 f,
                 "some of what it has stored is lost: start it on an empty directory, and it is taken in again"
             ),
+            Failure::Broken => {
+                write!(f, "a property of the code broke here: the log says which; start it again")
+            }
             Failure::NoIdentity => write!(f, "there are data, and not whose they are"),
             Failure::Unread(error) => write!(f, "reading the disk: {error}"),
             Failure::Disk => write!(f, "the disk failed"),

@@ -1,9 +1,9 @@
 //! The root group beside the data: whole nodes, with one disk and one log for both.
 
-use ombak_node::Request as Ask;
+use ombak_node::{ROOT_PARTITION, Request as Ask};
 use ombak_paxos::locks::{
-    Answer as Locked, Command, LockAsk, LockReply, Mode, Path, Request as Wish, SessionId, Token,
-    Value, Wait,
+    Answer as Locked, Command, LockAsk, LockReply, Mode, Path, Request as Wish, SessionId,
+    SessionState, Token, Value, Wait,
 };
 
 use super::*;
@@ -112,6 +112,28 @@ fn one_disk_after_the_other_is_lost_and_no_lock() {
     assert!(lock(&mut w, 2, 1).is_err(), "somebody else holds it");
     unlock(&mut w, 1, 1, 2);
     assert!(lock(&mut w, 2, 2).unwrap() > first);
+}
+
+/// A property breaks where the root group may be concerned: what it had half done is no state to vote from. The node takes no
+/// part until it is started again; the others go on.
+#[test]
+fn a_root_group_in_which_a_property_breaks_stops_on_its_node() {
+    let mut w = world_with_locks(4);
+    open(&mut w, 1);
+    for of in [Some(ROOT_PARTITION), None] {
+        let node = leader(&mut w).unwrap();
+        w.break_property(node, S, of);
+        let status = match w.ask(node, S, Ask::Status, SECOND) {
+            Some(Heard::Reply(Reply::Status(status))) => status.root.unwrap(),
+            other => panic!("{other:?}"),
+        };
+        assert!(status.failure.is_some() && status.leader.is_none(), "{status:?}");
+        let alive = locks(&mut w, &Command::KeepAlive { session: SessionId(1) });
+        assert!(matches!(alive, LockReply::Session(SessionState::Live { .. })), "{alive:?}");
+        assert_ne!(leader(&mut w), Some(node));
+        w.restart(node).unwrap();
+        w.run_for(5 * SECOND);
+    }
 }
 
 /// All nodes lose their power at once: what was granted is there.

@@ -70,6 +70,15 @@ impl LockServer {
         }
     }
 
+    /// Nobody here is told of anything any more: all are told that.
+    pub(super) fn give_up_clients<E: Effects<LockServer>>(&mut self, fx: &mut E) {
+        (self.calls, self.watching) = Default::default();
+        self.told.clear();
+        for client in std::mem::take(&mut self.asked).into_keys() {
+            self.fail(client, LockFailure::Unknown, fx);
+        }
+    }
+
     fn finish<E: Effects<LockServer>>(&mut self, client: ClientId, reply: LockReply, fx: &mut E) {
         if self.asked.contains_key(&client) {
             self.forget(client);
