@@ -421,9 +421,12 @@ impl<S: StateMachine> Member<S> {
             running.who.forget(from);
             return refuse(from, Group(0), Slot(0), Refusal::OtherCluster, fx);
         }
-        let who = &mut running.who;
+        let Running { who, groups } = &mut **running;
         let met = who.meet(from, life);
         if met == Met::New {
+            for disk in who.forget_lives(from, |disk| groups.has_member(from, disk)) {
+                fx.store(self.setup.home, &key_of_life(from, disk), None);
+            }
             let entry = Stored { tag: 0, bytes: life.stored() };
             let at = fx.store(self.setup.home, &key_of_life(from, life.disk), Some(entry));
             who.note(from, life, at);
@@ -437,7 +440,7 @@ impl<S: StateMachine> Member<S> {
             return self.give_up_name(now, fx);
         }
         if yours == Some(me) && who.known_to.insert(from) {
-            running.groups.reconsider(now.tick, who, fx);
+            groups.reconsider(now.tick, who, fx);
         }
         if asks {
             self.greet(from, fx);

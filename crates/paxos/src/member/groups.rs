@@ -197,6 +197,14 @@ impl<S: StateMachine> Groups<S> {
         }
     }
 
+    /// Whether a disk of a node is a member of any group here, or was and is to be again.
+    pub fn has_member(&self, node: NodeId, disk: DirectoryId) -> bool {
+        self.all.values().any(|hosted| {
+            let Members { disks, returning, .. } = hosted.replica.members();
+            disks.get(&node) == Some(&disk) || returning.get(&node) == Some(&disk)
+        })
+    }
+
     /// It was a member of a group, on a disk that it has lost.
     pub fn lost<E: Effects<Member<S>>>(&mut self, group: Group, fx: &mut E) {
         if self.returning.insert(group) {

@@ -138,6 +138,26 @@ fn a_start_is_another_life_on_the_same_disk() {
     assert_eq!((second.disk, second.boot), (DirectoryId(5), 2));
 }
 
+/// A node that comes with another disk each time, as one does that keeps nothing on any.
+#[test]
+fn disks_that_nobody_needs_are_forgotten() {
+    let (mut member, _) = led();
+    let mut kept = BTreeSet::new();
+    for disk in 100..200 {
+        let life = Life { disk: DirectoryId(disk), boot: 1, name: 2 };
+        let greeting = Greeting { cluster: ClusterId(1), life, asks: false, yours: None };
+        let message = Telling::Beat(greeting);
+        for (key, entry) in step(&mut member, Event::Message { from: FROM_B, message }).stored {
+            match entry {
+                Some(_) => kept.insert(key),
+                None => kept.remove(&key),
+            };
+        }
+        assert!(kept.contains(&key_of_life(B, DirectoryId(disk))));
+    }
+    assert!(kept.len() <= who::LIVES_MAX, "{}", kept.len());
+}
+
 fn refused(member: &mut Member<Journal>, message: Telling, why: Refusal) {
     let before = member.replica(GROUP).cloned();
     let desk = step(member, Event::Message { from: FROM_B, message });

@@ -19,6 +19,9 @@ use super::telling::Greeting;
 
 const VERSION: u8 = 1;
 
+/// Of one node, so many disks are remembered, besides those that a group has in its log.
+pub(super) const LIVES_MAX: usize = 8;
+
 /// From one start of a member to the next.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
 pub struct Life {
@@ -155,6 +158,25 @@ impl Who {
     /// The last life of a node's disk, which is durable with this stamp.
     pub fn note(&mut self, node: NodeId, life: Life, at: Stamp) {
         self.heard.insert((node, life.disk), (life, at));
+    }
+
+    /// Forgets disks of a node, if there are many: it is there with another one, and they are no member's any more, so that a copy of
+    /// them has nothing to pass for. Those that were forgotten.
+    pub fn forget_lives(
+        &mut self,
+        node: NodeId,
+        is_members: impl Fn(DirectoryId) -> bool,
+    ) -> Vec<DirectoryId> {
+        let of_node = (node, DirectoryId(0))..=(node, DirectoryId(u64::MAX));
+        let disks: Vec<_> = self.heard.range(of_node).map(|((_, disk), _)| *disk).collect();
+        if disks.len() < LIVES_MAX {
+            return Vec::new();
+        }
+        let present = self.present.get(&node).copied();
+        let is_idle = |disk: &DirectoryId| Some(*disk) != present && !is_members(*disk);
+        let idle: Vec<_> = disks.into_iter().filter(is_idle).collect();
+        self.heard.retain(|(of, disk), _| *of != node || !idle.contains(disk));
+        idle
     }
 
     /// The connection ended, or another began: whoever is there has to say anew who it is.
