@@ -85,12 +85,14 @@ fn show(report: &StoreReport) -> Result<(), CliError> {
     ))?;
     let mut rows = table(&["partition", "keys", "live", "record files", "large files"]);
     for partition in &report.partitions {
-        let number = partition.partition.map_or("node".into(), |number| number.to_string());
+        let whole = if partition.root { "root group" } else { "node" };
+        let number = partition.partition.map_or(whole.into(), |number| number.to_string());
         rows.add_row(row(number, partition));
     }
     let sum = |of: fn(&PartitionReport) -> u64| report.partitions.iter().map(of).sum::<u64>();
     let all = PartitionReport {
         partition: None,
+        root: false,
         keys: sum(|partition| partition.keys),
         live_bytes: sum(|partition| partition.live_bytes),
         file_bytes: sum(|partition| partition.file_bytes),

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use ombak_aries::OsDisk;
 use ombak_base::{Device, DeviceError, Load, Partition, Scan};
 use ombak_kv::key_of;
-use ombak_node::NODE_PARTITION;
+use ombak_node::{NODE_PARTITION, ROOT_PARTITION};
 use ombak_store::Store;
 use serde::{Deserialize, Serialize};
 
@@ -49,6 +49,9 @@ pub struct StoreReport {
 pub struct PartitionReport {
     /// Its number; `None` for what belongs to the whole node.
     pub partition: Option<u32>,
+    /// Whether it is the root group's.
+    #[serde(default)]
+    pub root: bool,
     /// Keys with a value or a tombstone.
     pub keys: u64,
     /// Bytes of the records that those keys point at.
@@ -181,6 +184,7 @@ fn counts(store: &Store<OsDisk>, partition: Partition) -> Option<PartitionReport
     let status = store.status(partition)?;
     Some(PartitionReport {
         partition: number(partition),
+        root: partition == ROOT_PARTITION,
         keys: status.keys,
         live_bytes: status.live_bytes,
         file_bytes: status.file_bytes,
@@ -189,5 +193,6 @@ fn counts(store: &Store<OsDisk>, partition: Partition) -> Option<PartitionReport
 }
 
 fn number(partition: Partition) -> Option<u32> {
-    (partition != NODE_PARTITION).then_some(partition.0)
+    let is_vnode = ![NODE_PARTITION, ROOT_PARTITION].contains(&partition);
+    is_vnode.then_some(partition.0)
 }

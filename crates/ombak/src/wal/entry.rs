@@ -1,7 +1,7 @@
 //! A record, taken apart for filters, tables and JSON.
 
 use ombak_aries::inspect::{ENGINE_STREAM, Entry, Record, Words};
-use ombak_node::NODE_PARTITION;
+use ombak_node::{NODE_PARTITION, ROOT_PARTITION};
 use serde_json::{Map, Value, json};
 
 use super::place::Log;
@@ -80,6 +80,7 @@ impl Reader {
             Reader::Engine if stream == ENGINE_STREAM.0 => "the engine".to_string(),
             Reader::Engine => format!("stream {stream}"),
             Reader::Node if stream == NODE_PARTITION.0 => "the node".to_string(),
+            Reader::Node if stream == ROOT_PARTITION.0 => "the root group".to_string(),
             Reader::Node => format!("partition {stream}"),
         }
     }
