@@ -2,7 +2,7 @@
 //!
 //! - [`synod`]: how one value is chosen, and never another. Start here: it is the page that everything else stands on.
 //! - [`log`]: the synod once for each slot, with a leader: replicated state machines, and the members of a group.
-//! - [`register`]: compare-and-set on one key, without a leader.
+//! - [`register`]: compare-and-set on one key, without a leader; [`register::server`]: many of them, on a node.
 //! - [`locks`]: a lock manager in the manner of VMS, as a state machine for a replicated log.
 //! - [`Member`]: the replicas of a node, of many groups, as a [`Machine`](ombak_base::Machine), with a disk and an eye on its peers.
 //! - [`Ballot`], [`Voters`] and [`Members`]: the numbers of proposals, and how many must agree.

@@ -185,6 +185,11 @@ impl<S: StateMachine> Member<S> {
         self.running().map_or(&[], |running| running.groups.applied())
     }
 
+    /// Whether a group has begun, and this member may vote in it if it is a voter on its disk: those who know of its life are enough.
+    pub fn is_ready(&self, group: Group) -> bool {
+        self.running().is_some_and(|running| running.groups.is_ready(group))
+    }
+
     /// Who it is in this life, once what is stored was read.
     pub fn life(&self) -> Option<Life> {
         self.running().map(|running| running.who.me.life)
@@ -327,7 +332,7 @@ impl<S: StateMachine> Member<S> {
                 self.say_begin_to(node, fx);
             }
         }
-        self.ask_to_return(fx);
+        self.ask_to_return(now, fx);
         let silent = |node: &&NodeId| {
             let heard = self.liveness.heard.get(node).copied().unwrap_or_default();
             now.tick.since(heard) > SUSPECT_MS * 1_000
@@ -451,7 +456,7 @@ impl<S: StateMachine> Member<S> {
         self.hear(now, from, fx);
     }
 
-    /// This is an older copy of a disk that has lived on: it may not pass for that one any more.
+    /// This is an older copy of a disk that has lived on, or a disk that was replaced: it may not pass any more for what it was.
     fn give_up_name<E: Effects<Self>>(&mut self, now: Now, fx: &mut E) {
         let Phase::Running(running) = &mut self.phase else { return };
         let Running { who, groups } = &mut **running;
@@ -459,8 +464,9 @@ impl<S: StateMachine> Member<S> {
         who.me.life = Life { disk, boot: 1, name: fx.choose(u64::MAX) };
         who.me_at = store_identity(self.setup.home, &who.me, fx);
         who.known_to.clear();
+        groups.has_belonged = false;
         groups.change_disk(now.tick, who, fx);
-        fx.probe("paxos: a member finds that its disk is a copy");
+        fx.probe("paxos: a member gives up the name of its disk");
         let Liveness { connected, up, .. } = &self.liveness;
         connected.union(up).for_each(|node| self.greet(*node, fx));
     }
@@ -589,10 +595,17 @@ impl<S: StateMachine> Member<S> {
         }
     }
 
-    fn ask_to_return<E: Effects<Self>>(&mut self, fx: &mut E) {
+    /// Under a name that has never been a member's. A disk that was replaced does not know what was promised since in its place, and
+    /// nobody who remembers it may take it for what it was.
+    fn ask_to_return<E: Effects<Self>>(&mut self, now: Now, fx: &mut E) {
         let Phase::Running(running) = &mut self.phase else { return };
         let Running { who, groups } = &mut **running;
-        for group in groups.asking(who, RETURNS_MAX) {
+        let asking = groups.asking(who, RETURNS_MAX);
+        let has_lived = who.me.life.boot > 1 || groups.has_belonged;
+        if has_lived && asking.iter().any(|group| !groups.belongs(*group, who)) {
+            return self.give_up_name(now, fx);
+        }
+        for group in asking {
             for node in &self.liveness.up {
                 let telling = Telling::Return { group, disk: who.me.life.disk };
                 let _ = fx.send(to(*node), telling, who.me_at);

@@ -12,29 +12,75 @@
 //!
 //! At rest: its bytes on each acceptor's disk ([`Cell`]), and nothing else: no leader, no timer, no log. A change takes two round
 //! trips; a proposer that changes the same register again takes one: who accepts a value also promises the proposer's
-//! next ballot, which is its phase 1 ([`Hold`]). A read is a phase 1, if a quorum reports the same value, else a change
-//! that changes nothing.
+//! next ballot, which is its phase 1 ([`Hold`]). A read takes one, writes nothing and is in nobody's way: if all of a quorum have
+//! accepted the same in the same ballot, that is chosen, and whatever was chosen before the read began is not above it.
+//! Otherwise it becomes a change that changes nothing.
+//!
+//! # Ballots
+//!
+//! Who the acceptors are can change; each time is an *era*, and eras have an order. A ballot of a later era is above all of
+//! earlier ones ([`Bid`]): a proposer that has forgotten what it used in one begins anew in the next. Within an era it takes a ballot
+//! above what its own acceptor has promised, which knows all that it has used.
 //!
 //! # What the caller does
 //!
 //! An [`Operation`] is one client's, and has no clock and no network: send what it asks for to all voters, give it what they
-//! answer, begin again after a while when it is refused ([`Step::Refused`]; longer each time, by chance, or two can refuse each other
-//! for ever). An acceptor stores its cell before it answers.
+//! answer, begin again after a while when it says so ([`Step::Again`]; longer each time, by chance, or two can refuse each other
+//! for ever). An acceptor stores its cell before it answers. [`server`] does all that on a node.
+
+pub mod server;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use ombak_base::{DecodeError, NodeId, Reader, Wire, put_bytes, put_varint};
+use serde::{Deserialize, Serialize};
 
 use crate::ballot::{Ballot, Voters};
 use crate::synod::{Accepted, Acceptor, Outbid, Proposer};
 
-const VERSION: u8 = 1;
+/// 1 had no eras. No host has stored any.
+const VERSION: u8 = 2;
 /// A register's bytes.
 pub const REGISTER_BYTES_MAX: usize = 1024 * 1024;
 
+/// When the acceptors have last changed. What an era is counted in is the caller's business.
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize,
+)]
+pub struct Era(pub u64);
+
+/// The number of a proposal: a ballot of an era.
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize,
+)]
+pub struct Bid {
+    /// Compared first.
+    pub era: Era,
+    /// Within it.
+    pub ballot: Ballot,
+}
+
+impl Bid {
+    /// The lowest bid of `proposer` in an era that is above this one, which is of no later era.
+    pub fn next(self, era: Era, proposer: NodeId) -> Bid {
+        let below = if era > self.era { Ballot::NONE } else { self.ballot };
+        Bid { era, ballot: below.next(proposer) }
+    }
+
+    fn encode(&self, out: &mut Vec<u8>) {
+        put_varint(out, self.era.0);
+        self.ballot.encode(out);
+    }
+
+    fn decode(reader: &mut Reader) -> Result<Bid, DecodeError> {
+        let era = Era(reader.varint()?);
+        Ok(Bid { era, ballot: Ballot::decode(reader)? })
+    }
+}
+
 /// What is in a register.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
 pub struct Value {
     /// How many changes led to it; 0: it was never written.
     pub version: u64,
@@ -45,65 +91,84 @@ pub struct Value {
 }
 
 /// An acceptor's part of a register: what it keeps on its disk.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
-pub struct Cell(Acceptor<Value>);
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
+pub struct Cell(Acceptor<Value, Bid>);
 
 /// What an operation asks of an acceptor.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub enum Ask {
+    /// What it has accepted. Nothing is promised.
+    Look,
     /// Phase 1.
-    Prepare(Ballot),
+    Prepare(Bid),
     /// Phase 2, and phase 1 of the proposer's next ballot.
     Accept {
-        /// In this ballot.
-        ballot: Ballot,
+        /// In this one.
+        bid: Bid,
         /// This.
         value: Value,
     },
 }
 
 /// What an acceptor answers.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub enum Told {
-    /// It has promised, and this is what it has accepted last.
+    /// This is what it has accepted last, and when.
+    Seen(Option<(Bid, Value)>),
+    /// It has promised.
     Promised {
-        /// The ballot that was asked for.
-        ballot: Ballot,
-        /// With the ballot.
-        accepted: Option<(Ballot, Value)>,
+        /// What was asked for.
+        bid: Bid,
+        /// What it has accepted last, and when.
+        accepted: Option<(Bid, Value)>,
     },
     /// It has accepted.
-    Accepted(Ballot),
-    /// It has promised a higher ballot.
+    Accepted(Bid),
+    /// It has promised a higher one.
     Refused {
-        /// The ballot that was asked for.
-        ballot: Ballot,
+        /// What was asked for.
+        bid: Bid,
         /// That one.
-        promised: Ballot,
+        promised: Bid,
     },
 }
 
 impl Cell {
-    /// Answers. The cell must be on the disk before the answer leaves.
+    /// Answers. Unless it was only looked at, the cell must be on the disk before the answer leaves.
     pub fn answer(&mut self, ask: Ask) -> Told {
         match ask {
-            Ask::Prepare(ballot) => match self.0.prepare(ballot) {
-                Ok(accepted) => {
-                    let accepted = accepted.map(|last| (last.ballot, last.value));
-                    Told::Promised { ballot, accepted }
-                }
-                Err(Outbid { promised }) => Told::Refused { ballot, promised },
+            Ask::Look => Told::Seen(self.accepted()),
+            Ask::Prepare(bid) => match self.0.prepare(bid) {
+                Ok(_) => Told::Promised { bid, accepted: self.accepted() },
+                Err(Outbid { promised }) => Told::Refused { bid, promised },
             },
-            Ask::Accept { ballot, value } => match self.0.accept(ballot, value) {
+            Ask::Accept { bid, value } => match self.0.accept(bid, value) {
                 Ok(()) => {
                     // Of its own next ballot a proposer knows by this what it would be told.
-                    let promised = self.0.prepare(ballot.next(ballot.proposer));
+                    let promised = self.0.prepare(bid.next(bid.era, bid.ballot.proposer));
                     debug_assert!(promised.is_ok());
-                    Told::Accepted(ballot)
+                    Told::Accepted(bid)
                 }
-                Err(Outbid { promised }) => Told::Refused { ballot, promised },
+                Err(Outbid { promised }) => Told::Refused { bid, promised },
             },
         }
+    }
+
+    /// What it has promised.
+    pub fn promised(&self) -> Bid {
+        self.0.promised()
+    }
+
+    fn accepted(&self) -> Option<(Bid, Value)> {
+        self.0.accepted().map(|last| (last.ballot, last.value.clone()))
+    }
+
+    /// Takes over what another acceptor of the same register knows: it knows as much as both then.
+    pub fn merge(&mut self, other: Cell) {
+        let promised = self.promised().max(other.promised());
+        let accepted = [self.0.accepted(), other.0.accepted()];
+        let highest = accepted.into_iter().flatten().max_by_key(|last| last.ballot).cloned();
+        self.0 = Acceptor::restored(promised, highest);
     }
 
     /// Invariant of the state; panics if it is broken.
@@ -113,7 +178,7 @@ impl Cell {
 }
 
 /// What a client wants.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub enum Wish {
     /// The value.
     Read,
@@ -129,7 +194,7 @@ pub enum Wish {
 }
 
 /// What became of it.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub enum Outcome {
     /// It is so: this is the value.
     Done(Value),
@@ -145,112 +210,158 @@ pub enum Outcome {
 pub enum Step {
     /// Send this to all voters.
     Send(Ask),
-    /// Somebody else has a higher ballot: [`Operation::begin`] again, after a while.
-    Refused,
+    /// Somebody else has a higher ballot, or is about to change what is read: [`Operation::begin`] after a while.
+    Again,
     /// It is over.
     Done(Outcome),
 }
 
 /// What a proposer knows of a register that it changed last: its next change takes one round trip.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Hold {
-    ballot: Ballot,
+    bid: Bid,
     promised: BTreeSet<NodeId>,
     value: Value,
 }
 
+impl Hold {
+    /// In which era that is so.
+    pub fn era(&self) -> Era {
+        self.bid.era
+    }
+}
+
 /// One client's operation on one register.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Operation {
     me: NodeId,
     number: u128,
     wish: Wish,
     voters: Voters,
-    proposer: Proposer<Value>,
-    /// What each has promised with, while it is a read that may end there.
-    reported: BTreeMap<NodeId, Option<(Ballot, Value)>>,
+    proposer: Proposer<Value, Bid>,
+    /// What each has accepted, while it only looks.
+    seen: BTreeMap<NodeId, Option<(Bid, Value)>>,
     /// Who has accepted.
     accepted: BTreeSet<NodeId>,
     /// What the proposal says when it is chosen.
     verdict: Option<Outcome>,
     /// An earlier proposal of it may be chosen, and made this version.
     tried: Option<u64>,
-    is_over: bool,
+    phase: Phase,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+enum Phase {
+    Looking,
+    Proposing,
+    /// It is to begin again, and hears nothing till then.
+    Waiting,
+    Over,
 }
 
 impl Operation {
-    /// `number`: the operation's own, the same for no other. `above`: a ballot that is known to have been promised; higher ones
-    /// save a refusal. No ballot of `me` may be used by two operations on a register: give them what the last one
-    /// ended with ([`ballot`](Operation::ballot)), and never two at once.
-    pub fn new(me: NodeId, number: u128, wish: Wish, voters: Voters, above: Ballot) -> Operation {
+    /// `number`: the operation's own, the same for no other.
+    pub fn new(me: NodeId, number: u128, wish: Wish, voters: Voters) -> Operation {
         Operation {
             me,
             number,
             wish,
             voters,
-            proposer: Proposer::new(above),
-            reported: BTreeMap::new(),
+            proposer: Proposer::new(Bid::default()),
+            seen: BTreeMap::new(),
             accepted: BTreeSet::new(),
             verdict: None,
             tried: None,
-            is_over: false,
+            phase: Phase::Waiting,
         }
     }
 
-    /// The highest ballot that it knows of.
-    pub fn ballot(&self) -> Ballot {
-        self.proposer.ballot()
+    /// Whether [`look`](Operation::look) can be enough.
+    pub fn is_read(&self) -> bool {
+        self.wish == Wish::Read
     }
 
-    /// Begins, or begins again, with a higher ballot: send this to all voters.
-    pub fn begin(&mut self) -> Ask {
-        let ballot = self.ballot().next(self.me);
-        self.try_with(ballot);
-        Ask::Prepare(ballot)
+    /// Whether something was proposed, so that it may be done without anybody's knowing.
+    pub fn is_proposed(&self) -> bool {
+        self.tried.is_some()
     }
 
-    /// Begins from what the last change of this proposer left: phase 1 is done.
-    pub fn begin_from(&mut self, hold: Hold) -> Step {
-        self.try_with(hold.ballot);
+    /// Begins a read: send this to all voters.
+    pub fn look(&mut self) -> Ask {
+        self.seen.clear();
+        self.phase = Phase::Looking;
+        Ask::Look
+    }
+
+    /// Begins, or begins again: send this to all voters. `promised`: what the acceptor on the proposer's own disk has promised. It must
+    /// have promised the new bid, and have that on its disk, before anybody else hears of it. So no bid is ever used twice.
+    pub fn begin(&mut self, era: Era, promised: Bid) -> Ask {
+        let bid = promised.max(self.proposer.ballot()).next(era, self.me);
+        self.try_with(bid);
+        Ask::Prepare(bid)
+    }
+
+    /// Begins from what the last change of this proposer left: phase 1 is done. `None`: it is not, after all.
+    pub fn begin_from(&mut self, hold: Hold) -> Option<Step> {
+        self.try_with(hold.bid);
         // All of them report the same: in which ballot is of no account.
-        let last = Accepted { ballot: Ballot::NONE.next(self.me), value: hold.value };
+        let last = Accepted { ballot: Bid::default().next(Era(0), self.me), value: hold.value };
         let mut step = None;
         for node in hold.promised {
             step = step.or(self.promise(node, Some(last.clone())));
         }
-        step.unwrap_or_else(|| Step::Send(self.begin()))
+        step
     }
 
-    fn try_with(&mut self, ballot: Ballot) {
-        self.proposer = Proposer::new(ballot);
-        self.reported.clear();
+    fn try_with(&mut self, bid: Bid) {
+        self.proposer = Proposer::new(bid);
         self.accepted.clear();
         self.verdict = None;
+        self.phase = Phase::Proposing;
     }
 
     /// What a voter answers. `None`: nothing is to be done.
     pub fn hear(&mut self, from: NodeId, told: Told) -> Option<Step> {
-        let (Told::Promised { ballot, .. } | Told::Accepted(ballot) | Told::Refused { ballot, .. }) =
-            &told;
-        if *ballot != self.ballot() || self.is_over || !self.voters.members().contains(&from) {
-            return None; // Of an earlier try.
-        }
-        match told {
-            Told::Promised { accepted, .. } => {
-                self.reported.entry(from).or_insert_with(|| accepted.clone());
+        let is_voter = self.voters.members().contains(&from);
+        let bid = self.proposer.ballot();
+        match (self.phase, told) {
+            _ if !is_voter => None,
+            (Phase::Looking, Told::Seen(accepted)) => self.see(from, accepted),
+            (Phase::Proposing, Told::Promised { bid: of, accepted }) if of == bid => {
                 let accepted = accepted.map(|(ballot, value)| Accepted { ballot, value });
                 self.promise(from, accepted)
             }
-            Told::Accepted(_) => self.accept(from),
-            Told::Refused { promised, .. } => {
-                // The next try is above that one; this one is given up, and nothing more is heard of it.
-                self.proposer = Proposer::new(promised.max(self.ballot()));
-                Some(Step::Refused)
+            (Phase::Proposing, Told::Accepted(of)) if of == bid => self.accept(from),
+            (Phase::Proposing, Told::Refused { bid: of, promised }) if of == bid => {
+                // The next try is above that one.
+                self.proposer = Proposer::new(promised.max(bid));
+                self.phase = Phase::Waiting;
+                Some(Step::Again)
             }
+            _ => None, // Of an earlier try.
         }
     }
 
-    fn promise(&mut self, from: NodeId, accepted: Option<Accepted<Value>>) -> Option<Step> {
+    /// If all of a quorum have accepted the same in the same ballot, it is chosen. And whatever was chosen before this began is on one
+    /// of them, at least.
+    fn see(&mut self, from: NodeId, accepted: Option<(Bid, Value)>) -> Option<Step> {
+        self.seen.insert(from, accepted);
+        let seen = |node| self.seen.contains_key(&node);
+        let reporters = self.seen.keys().copied().collect();
+        if !(self.voters.can_propose(&reporters) && self.voters.have_chosen_if(seen)) {
+            return None;
+        }
+        let mut reports = self.seen.values();
+        let first = reports.next()?;
+        if !reports.all(|other| other == first) {
+            self.phase = Phase::Waiting;
+            return Some(Step::Again);
+        }
+        let value = first.as_ref().map(|(_, value)| value.clone()).unwrap_or_default();
+        Some(self.end(Outcome::Done(value)))
+    }
+
+    fn promise(&mut self, from: NodeId, accepted: Option<Accepted<Value, Bid>>) -> Option<Step> {
         let (wish, number, tried) = (self.wish.clone(), self.number, self.tried);
         let mut verdict = None;
         let next = self.proposer.hear_promise(&self.voters, from, accepted, |found| {
@@ -259,23 +370,10 @@ impl Operation {
             value
         })?;
         self.verdict = verdict;
-        if let Some(outcome) = self.seen_by_all() {
-            return Some(self.end(outcome));
-        }
         if next.writer == self.number {
             self.tried = Some(next.version);
         }
-        Some(Step::Send(Ask::Accept { ballot: self.ballot(), value: next }))
-    }
-
-    /// Of a read: a quorum has accepted the same in the same ballot, so it is chosen already.
-    fn seen_by_all(&self) -> Option<Outcome> {
-        let reporters = self.reported.keys().copied().collect();
-        let mut reported = self.reported.values();
-        let first = reported.next()?;
-        let same = reported.all(|other| other == first);
-        let chosen = same && self.voters.have_chosen(&reporters);
-        (self.wish == Wish::Read && chosen).then(|| self.verdict.clone()).flatten()
+        Some(Step::Send(Ask::Accept { bid: self.proposer.ballot(), value: next }))
     }
 
     fn accept(&mut self, from: NodeId) -> Option<Step> {
@@ -286,17 +384,19 @@ impl Operation {
     }
 
     fn end(&mut self, outcome: Outcome) -> Step {
-        self.is_over = true;
+        self.phase = Phase::Over;
         Step::Done(outcome)
     }
 
     /// After a change that is done: for the next operation on the same register, by the same proposer.
     pub fn hold(&self) -> Option<Hold> {
-        let value = self.proposer.value().filter(|_| self.is_over)?;
-        let ballot = self.ballot().next(self.me);
+        let value = self.proposer.value().filter(|_| self.phase == Phase::Over)?;
+        let Bid { era, .. } = self.proposer.ballot();
+        let bid = self.proposer.ballot().next(era, self.me);
         let promised = self.accepted.clone();
-        let enough = self.voters.can_propose(&promised);
-        enough.then(|| Hold { ballot, promised, value: value.clone() })
+        // Its own acceptor among them: it has that on its disk, and no other operation gets the same.
+        let enough = self.voters.can_propose(&promised) && promised.contains(&self.me);
+        enough.then(|| Hold { bid, promised, value: value.clone() })
     }
 }
 
@@ -340,18 +440,18 @@ impl Value {
     }
 }
 
-fn put_accepted(out: &mut Vec<u8>, accepted: Option<(Ballot, &Value)>) {
+fn put_accepted(out: &mut Vec<u8>, accepted: Option<(Bid, &Value)>) {
     out.push(u8::from(accepted.is_some()));
-    if let Some((ballot, value)) = accepted {
-        ballot.encode(out);
+    if let Some((bid, value)) = accepted {
+        bid.encode(out);
         value.encode(out);
     }
 }
 
-fn read_accepted(reader: &mut Reader) -> Result<Option<(Ballot, Value)>, DecodeError> {
+fn read_accepted(reader: &mut Reader) -> Result<Option<(Bid, Value)>, DecodeError> {
     match reader.u8()? {
         0 => Ok(None),
-        1 => Ok(Some((Ballot::decode(reader)?, Value::decode(reader)?))),
+        1 => Ok(Some((Bid::decode(reader)?, Value::decode(reader)?))),
         _ => Err(DecodeError::Invalid("accepted value")),
     }
 }
@@ -372,21 +472,21 @@ fn versioned<T>(
 }
 
 /// ```text
-/// cell = version:u8 promised accepted          ballot = round:varint proposer:varint
-/// accepted = 0 | 1 ballot value                value = version:varint writer:u128 (0 | 1 length-and-bytes)
+/// cell = version:u8 promised accepted          bid = era:varint round:varint proposer:varint
+/// accepted = 0 | 1 bid value                   value = version:varint writer:u128 (0 | 1 length-and-bytes)
 /// ```
 impl Wire for Cell {
     fn encode(&self, out: &mut Vec<u8>) {
         out.push(VERSION);
-        self.0.promised().encode(out);
+        self.promised().encode(out);
         put_accepted(out, self.0.accepted().map(|last| (last.ballot, &last.value)));
     }
 
     fn decode(bytes: Bytes) -> Result<Cell, DecodeError> {
         versioned(bytes, |reader| {
-            let promised = Ballot::decode(reader)?;
+            let promised = Bid::decode(reader)?;
             let accepted = read_accepted(reader)?;
-            if accepted.as_ref().is_some_and(|(ballot, _)| *ballot > promised) {
+            if accepted.as_ref().is_some_and(|(bid, _)| *bid > promised) {
                 return Err(DecodeError::Invalid("promise below what was accepted"));
             }
             let accepted = accepted.map(|(ballot, value)| Accepted { ballot, value });
@@ -395,18 +495,19 @@ impl Wire for Cell {
     }
 }
 
-/// `version:u8 (1 ballot | 2 ballot value)`
+/// `version:u8 (0 | 1 bid | 2 bid value)`
 impl Wire for Ask {
     fn encode(&self, out: &mut Vec<u8>) {
         out.push(VERSION);
         match self {
-            Ask::Prepare(ballot) => {
+            Ask::Look => out.push(0),
+            Ask::Prepare(bid) => {
                 out.push(1);
-                ballot.encode(out);
+                bid.encode(out);
             }
-            Ask::Accept { ballot, value } => {
+            Ask::Accept { bid, value } => {
                 out.push(2);
-                ballot.encode(out);
+                bid.encode(out);
                 value.encode(out);
             }
         }
@@ -414,33 +515,35 @@ impl Wire for Ask {
 
     fn decode(bytes: Bytes) -> Result<Ask, DecodeError> {
         versioned(bytes, |reader| match reader.u8()? {
-            1 => Ballot::decode(reader).map(Ask::Prepare),
-            2 => {
-                let ballot = Ballot::decode(reader)?;
-                Ok(Ask::Accept { ballot, value: Value::decode(reader)? })
-            }
+            0 => Ok(Ask::Look),
+            1 => Bid::decode(reader).map(Ask::Prepare),
+            2 => Ok(Ask::Accept { bid: Bid::decode(reader)?, value: Value::decode(reader)? }),
             _ => Err(DecodeError::Invalid("question to a register")),
         })
     }
 }
 
-/// `version:u8 (1 ballot accepted | 2 ballot | 3 ballot promised)`
+/// `version:u8 (0 accepted | 1 bid accepted | 2 bid | 3 bid promised)`
 impl Wire for Told {
     fn encode(&self, out: &mut Vec<u8>) {
         out.push(VERSION);
         match self {
-            Told::Promised { ballot, accepted } => {
+            Told::Seen(accepted) => {
+                out.push(0);
+                put_accepted(out, accepted.as_ref().map(|(bid, value)| (*bid, value)));
+            }
+            Told::Promised { bid, accepted } => {
                 out.push(1);
-                ballot.encode(out);
-                put_accepted(out, accepted.as_ref().map(|(ballot, value)| (*ballot, value)));
+                bid.encode(out);
+                put_accepted(out, accepted.as_ref().map(|(bid, value)| (*bid, value)));
             }
-            Told::Accepted(ballot) => {
+            Told::Accepted(bid) => {
                 out.push(2);
-                ballot.encode(out);
+                bid.encode(out);
             }
-            Told::Refused { ballot, promised } => {
+            Told::Refused { bid, promised } => {
                 out.push(3);
-                ballot.encode(out);
+                bid.encode(out);
                 promised.encode(out);
             }
         }
@@ -448,15 +551,10 @@ impl Wire for Told {
 
     fn decode(bytes: Bytes) -> Result<Told, DecodeError> {
         versioned(bytes, |reader| match reader.u8()? {
-            1 => {
-                let ballot = Ballot::decode(reader)?;
-                Ok(Told::Promised { ballot, accepted: read_accepted(reader)? })
-            }
-            2 => Ballot::decode(reader).map(Told::Accepted),
-            3 => {
-                let ballot = Ballot::decode(reader)?;
-                Ok(Told::Refused { ballot, promised: Ballot::decode(reader)? })
-            }
+            0 => read_accepted(reader).map(Told::Seen),
+            1 => Ok(Told::Promised { bid: Bid::decode(reader)?, accepted: read_accepted(reader)? }),
+            2 => Bid::decode(reader).map(Told::Accepted),
+            3 => Ok(Told::Refused { bid: Bid::decode(reader)?, promised: Bid::decode(reader)? }),
             _ => Err(DecodeError::Invalid("answer of a register")),
         })
     }

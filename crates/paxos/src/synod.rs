@@ -32,11 +32,15 @@
 //! ballot from b up to below c: all of those proposed v, by the induction, and v is what ballot c must propose
 //! ([`Proposer::hear_promise`], the other `if`).
 //!
+//! What the argument asks of ballots is that they have an order, and that no two proposals have the same. [`Ballot`] is the usual
+//! kind; another puts something in front of it ([`Bid`](crate::register::Bid)).
+//!
 //! Two more things carry weight, and both are the host's. A promise and an acceptance are *on the disk* before they are told
 //! to anybody: an acceptor that forgets is `a` without its memory. And a proposer never proposes two values in one ballot: it never
 //! uses a ballot again, not after a crash either.
 
 use std::collections::BTreeSet;
+use std::fmt::Debug;
 
 use ombak_base::{NodeId, always, planted};
 use serde::{Deserialize, Serialize};
@@ -45,9 +49,9 @@ use crate::ballot::{Ballot, Voters};
 
 /// A value, and the ballot in which it was accepted.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
-pub struct Accepted<V> {
+pub struct Accepted<V, B = Ballot> {
     /// In which ballot.
-    pub ballot: Ballot,
+    pub ballot: B,
     /// What.
     pub value: V,
 }
@@ -57,28 +61,28 @@ pub struct Accepted<V> {
 #[derive(
     Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize,
 )]
-pub struct Promised(Ballot);
+pub struct Promised<B = Ballot>(B);
 
 /// The acceptor has promised a higher ballot.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Outbid {
+pub struct Outbid<B = Ballot> {
     /// This one.
-    pub promised: Ballot,
+    pub promised: B,
 }
 
-impl Promised {
+impl<B: Copy + Ord> Promised<B> {
     /// As it was written down.
-    pub fn restored(ballot: Ballot) -> Promised {
+    pub fn restored(ballot: B) -> Promised<B> {
         Promised(ballot)
     }
 
     /// The ballot.
-    pub fn ballot(self) -> Ballot {
+    pub fn ballot(self) -> B {
         self.0
     }
 
     /// Phase 1: takes part in no lower ballot from now on. Again for the same ballot is no harm: the answer got lost.
-    pub fn promise(&mut self, ballot: Ballot) -> Result<(), Outbid> {
+    pub fn promise(&mut self, ballot: B) -> Result<(), Outbid<B>> {
         if ballot < self.0 {
             return Err(Outbid { promised: self.0 });
         }
@@ -89,7 +93,7 @@ impl Promised {
     /// Phase 2: whether it may accept in this ballot. **This refusal is what the whole argument hangs on**: who has
     /// promised `c` accepts nothing below `c`, so what it reported with the promise stays all there is to report. To
     /// accept is to promise as well: whoever asks it for less from now on comes too late.
-    pub fn permit(&mut self, ballot: Ballot) -> Result<(), Outbid> {
+    pub fn permit(&mut self, ballot: B) -> Result<(), Outbid<B>> {
         if ballot < self.0 && !planted!("an acceptor that forgets its promise") {
             return Err(Outbid { promised: self.0 });
         }
@@ -100,41 +104,41 @@ impl Promised {
 
 /// One acceptor's memory. All of it must be on disk before anybody is told.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
-pub struct Acceptor<V> {
-    promised: Promised,
-    accepted: Option<Accepted<V>>,
+pub struct Acceptor<V, B = Ballot> {
+    promised: Promised<B>,
+    accepted: Option<Accepted<V, B>>,
 }
 
-impl<V> Default for Acceptor<V> {
-    fn default() -> Acceptor<V> {
+impl<V, B: Default> Default for Acceptor<V, B> {
+    fn default() -> Acceptor<V, B> {
         Acceptor { promised: Promised::default(), accepted: None }
     }
 }
 
-impl<V: Clone + PartialEq> Acceptor<V> {
+impl<V: Clone + PartialEq, B: Copy + Ord + Debug> Acceptor<V, B> {
     /// As it was written down.
-    pub fn restored(promised: Ballot, accepted: Option<Accepted<V>>) -> Acceptor<V> {
+    pub fn restored(promised: B, accepted: Option<Accepted<V, B>>) -> Acceptor<V, B> {
         Acceptor { promised: Promised::restored(promised), accepted }
     }
 
     /// The ballot that it has promised.
-    pub fn promised(&self) -> Ballot {
+    pub fn promised(&self) -> B {
         self.promised.ballot()
     }
 
     /// What it has accepted last.
-    pub fn accepted(&self) -> Option<&Accepted<V>> {
+    pub fn accepted(&self) -> Option<&Accepted<V, B>> {
         self.accepted.as_ref()
     }
 
     /// Phase 1. What it answers is what it has accepted last.
-    pub fn prepare(&mut self, ballot: Ballot) -> Result<Option<Accepted<V>>, Outbid> {
+    pub fn prepare(&mut self, ballot: B) -> Result<Option<Accepted<V, B>>, Outbid<B>> {
         self.promised.promise(ballot)?;
         Ok(self.accepted.clone())
     }
 
     /// Phase 2.
-    pub fn accept(&mut self, ballot: Ballot, value: V) -> Result<(), Outbid> {
+    pub fn accept(&mut self, ballot: B, value: V) -> Result<(), Outbid<B>> {
         self.promised.permit(ballot)?;
         if let Some(last) = self.accepted.as_ref().filter(|last| last.ballot == ballot) {
             always!(last.value == value, "a ballot proposes one value", "two in {ballot:?}");
@@ -158,19 +162,19 @@ impl<V: Clone + PartialEq> Acceptor<V> {
 
 /// One ballot of a proposer: the value that it may propose, and who has agreed.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
-pub struct Proposer<V> {
-    ballot: Ballot,
+pub struct Proposer<V, B = Ballot> {
+    ballot: B,
     promised: BTreeSet<NodeId>,
     /// Of what was reported, that of the highest ballot.
-    highest: Option<Accepted<V>>,
+    highest: Option<Accepted<V, B>>,
     /// What is proposed, once that may be.
     value: Option<V>,
     accepted: BTreeSet<NodeId>,
 }
 
-impl<V: Clone> Proposer<V> {
+impl<V: Clone, B: Copy + Ord> Proposer<V, B> {
     /// Begins a ballot that was never used before: send `prepare` to the voters.
-    pub fn new(ballot: Ballot) -> Proposer<V> {
+    pub fn new(ballot: B) -> Proposer<V, B> {
         Proposer {
             ballot,
             promised: BTreeSet::new(),
@@ -181,7 +185,7 @@ impl<V: Clone> Proposer<V> {
     }
 
     /// Its ballot.
-    pub fn ballot(&self) -> Ballot {
+    pub fn ballot(&self) -> B {
         self.ballot
     }
 
@@ -196,7 +200,7 @@ impl<V: Clone> Proposer<V> {
         &mut self,
         voters: &Voters,
         from: NodeId,
-        accepted: Option<Accepted<V>>,
+        accepted: Option<Accepted<V, B>>,
         mine: impl FnOnce(Option<V>) -> V,
     ) -> Option<V> {
         if self.value.is_some() {

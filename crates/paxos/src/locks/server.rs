@@ -172,6 +172,11 @@ impl LockServer {
         self.member.replica(LOCKS)
     }
 
+    /// Whether this member is who it says, and may vote: those who know of its life are enough.
+    pub fn is_ready(&self) -> bool {
+        self.member.is_ready(LOCKS)
+    }
+
     /// The locks as this member knows them: not everything that was decided may have come here.
     pub fn manager(&self) -> Option<&LockManager> {
         self.replica().map(|replica| replica.state().manager())

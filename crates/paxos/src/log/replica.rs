@@ -355,7 +355,7 @@ impl<S: StateMachine> Replica<S> {
     }
 
     /// The slot that made them so.
-    pub(crate) fn members_at(&self) -> Slot {
+    pub fn members_at(&self) -> Slot {
         self.members_at
     }
 

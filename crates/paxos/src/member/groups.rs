@@ -91,6 +91,8 @@ pub(super) struct Groups<S> {
     peers: BTreeMap<NodeId, u32>,
     pub founding: BTreeMap<Group, Founding>,
     waiting: BTreeSet<Group>,
+    /// This disk has been a member's in this life.
+    pub has_belonged: bool,
     /// Those in which the member has lost its disk, and wants to be what it was.
     pub returning: BTreeSet<Group>,
 }
@@ -105,6 +107,7 @@ impl<S: StateMachine> Groups<S> {
             peers: BTreeMap::new(),
             founding: BTreeMap::new(),
             waiting: BTreeSet::new(),
+            has_belonged: false,
             returning: BTreeSet::new(),
         }
     }
@@ -224,6 +227,11 @@ impl<S: StateMachine> Groups<S> {
         returning.iter().copied().take(max).collect()
     }
 
+    /// Whether the group knows it on this disk.
+    pub fn belongs(&self, group: Group, who: &Who) -> bool {
+        self.all.get(&group).is_some_and(|hosted| hosted.belongs(who))
+    }
+
     /// Finds those in which it was on another disk.
     pub fn find_lost<E: Effects<Member<S>>>(&mut self, who: &Who, fx: &mut E) {
         let lost = self.all.iter().filter(|(_, hosted)| hosted.is_lost(who));
@@ -273,8 +281,11 @@ impl<S: StateMachine> Groups<S> {
         if stored > Stamp::NONE {
             self.unsynced.insert(group, stored);
         }
-        if hosted.count(&mut self.peers) && hosted.is_lost(who) {
-            self.returning.insert(group);
+        if hosted.count(&mut self.peers) {
+            self.has_belonged |= hosted.belongs(who);
+            if hosted.is_lost(who) {
+                self.returning.insert(group);
+            }
         }
         true
     }
@@ -286,14 +297,17 @@ impl<S: StateMachine> Groups<S> {
         fx: &mut E,
         mut f: impl FnMut(&mut Replica<S>, &mut Adaptor<'_, S, E>),
     ) {
-        let Groups { home, all, unsynced, peers, returning, watched, .. } = self;
+        let Groups { home, all, unsynced, peers, has_belonged, returning, watched, .. } = self;
         for (group, hosted) in all {
             let stored = hosted.act(*group, *home, who, watched.as_mut(), fx, &mut f);
             if stored > Stamp::NONE {
                 unsynced.insert(*group, stored);
             }
-            if hosted.count(peers) && hosted.is_lost(who) {
-                returning.insert(*group);
+            if hosted.count(peers) {
+                *has_belonged |= hosted.belongs(who);
+                if hosted.is_lost(who) {
+                    returning.insert(*group);
+                }
             }
         }
     }
@@ -357,6 +371,10 @@ impl<S: StateMachine> Hosted<S> {
         peers.retain(|_, groups| *groups > 0);
         self.counted_at = at;
         true
+    }
+
+    fn belongs(&self, who: &Who) -> bool {
+        self.replica.members().disks.get(&who.me.node) == Some(&who.me.life.disk)
     }
 
     fn is_lost(&self, who: &Who) -> bool {

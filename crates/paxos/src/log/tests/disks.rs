@@ -116,7 +116,7 @@ fn an_older_copy_gives_up_its_name_and_is_taken_in_again() {
     town.world.put_older_disk(old);
     town.world.restart(old).unwrap();
     town.run_for(5_000_000);
-    assert!(seen(&town, "paxos: a member finds that its disk is a copy"));
+    assert!(seen(&town, "paxos: a member gives up the name of its disk"));
     assert_ne!(town.world.machine(old, SHARD).unwrap().life().unwrap().disk, before.disk);
     assert!(votes(&town, old), "{:?}", town.members());
     town.converge();
