@@ -209,7 +209,7 @@ impl<S: Service, O: Clone + Eq + std::hash::Hash + std::fmt::Debug> VnodeMap<S, 
         }
         self.waiting += 1;
         let ticket = Ticket(self.next_ticket);
-        self.next_ticket = (self.next_ticket + 1) % (1 << 62);
+        self.next_ticket = (self.next_ticket + 1) % (1 << 61);
         let flight =
             Flight { partition, key: key.clone(), queue: VecDeque::from([(origin, command)]) };
         self.flights.insert(ticket, flight);

@@ -9,6 +9,7 @@ use ombak_kv::BucketId;
 use serde::{Deserialize, Serialize};
 
 use crate::Config;
+use crate::registers::REGISTER_PARTITION;
 use crate::root::ROOT_PARTITION;
 
 /// Where a node keeps what belongs to no partition. It lies on shard 0.
@@ -36,6 +37,8 @@ pub struct Boot {
     pub props: Vec<Bytes>,
     /// Something of the root group's data is damaged, so that what it lacks is unknown.
     pub root_damaged: bool,
+    /// The same of the registers.
+    pub registers_damaged: bool,
 }
 
 impl Boot {
@@ -58,6 +61,7 @@ impl Boot {
             vnodes: partitions.map(state).collect(),
             props: Vec::new(),
             root_damaged: damaged.contains_key(&ROOT_PARTITION),
+            registers_damaged: damaged.contains_key(&REGISTER_PARTITION),
         }
     }
 

@@ -15,6 +15,7 @@ use ombak_base::{
 use ombak_cluster::{Claim, Fence, Fencing, Greeting, Header, Lineage, Verdict};
 use ombak_kv::{Answer, Operation};
 use ombak_paxos::Telling;
+use ombak_paxos::register::server::RegisterTelling;
 use serde::{Deserialize, Serialize};
 
 /// Which acknowledgements a coordinator waits for.
@@ -130,10 +131,14 @@ pub enum Message {
     PropsTaken(u64),
     /// From member to member of the root group.
     Root(Telling),
+    /// About the registers.
+    Registers(RegisterTelling),
 }
 
 /// Names the root group's messages, which name themselves.
 const ROOT: u8 = 12;
+/// And those about the registers.
+const REGISTERS: u8 = 13;
 
 impl Wire for Message {
     fn encode(&self, out: &mut Vec<u8>) {
@@ -208,14 +213,22 @@ impl Wire for Message {
                 out.push(ROOT);
                 telling.encode(out);
             }
+            Message::Registers(telling) => {
+                out.push(REGISTERS);
+                telling.encode(out);
+            }
         }
     }
 
     fn decode(bytes: Bytes) -> Result<Message, DecodeError> {
         let mut reader = Reader::new(bytes);
         let kind = reader.u8()?;
-        if kind == ROOT {
-            return Telling::decode(reader.rest()).map(Message::Root);
+        match kind {
+            ROOT => return Telling::decode(reader.rest()).map(Message::Root),
+            REGISTERS => {
+                return RegisterTelling::decode(reader.rest()).map(Message::Registers);
+            }
+            _ => {}
         }
         let message = decode_message(kind, &mut reader)?;
         reader.finish()?;

@@ -23,7 +23,7 @@ pub const ROOT_PARTITION: Partition = Partition(u32::MAX - 1);
 pub const ROOT_VOTERS_MAX: usize = 7;
 /// A snapshot is taken after so many bytes of log.
 const SNAPSHOT_EVERY: usize = 4 * 1024 * 1024;
-/// Tickets of the root group, apart from those of vnodes.
+/// Tickets of the root group, apart from those of vnodes and registers.
 const TICKETS: u64 = 1 << 62;
 
 /// Who founds the root group of a cluster: its first nodes vote, the others learn. An odd number, for an even one survives the loss
@@ -49,6 +49,10 @@ pub struct RootStatus {
     pub decided: u64,
     /// Clients of this node that wait for an answer.
     pub clients: usize,
+    /// Whether this node keeps registers, and answers for them.
+    pub keeps_registers: bool,
+    /// Operations on registers that this node has under way.
+    pub register_clients: usize,
     /// Why this node takes no part, if so.
     pub failure: Option<String>,
 }
@@ -94,8 +98,9 @@ impl Shard {
         fx: &mut E,
     ) {
         if let Some(root) = &mut self.root {
-            let mut fx = ForRoot { fx, stored: &mut self.stored };
-            about(ROOT_PARTITION, || root.step(now, event, &mut fx));
+            let mut for_root = ForRoot { fx, stored: &mut self.stored };
+            about(ROOT_PARTITION, || root.step(now, event, &mut for_root));
+            self.seat_registers(now, fx);
         }
     }
 
@@ -112,6 +117,8 @@ impl Shard {
             voters: status.iter().flat_map(|status| status.members.voters()).collect(),
             decided: status.map_or(0, |status| status.committed.0),
             clients: server.clients(),
+            keeps_registers: self.keeps_registers(),
+            register_clients: self.registers.as_ref().map_or(0, |each| each.clients()),
             failure: server.member().failure().map(|failure| failure.to_string()),
         })
     }

@@ -13,6 +13,7 @@ use ombak_kv::props::{BucketMap, BucketProps};
 use ombak_kv::{Answer, BucketId, Kv, RequestError};
 use ombak_paxos::Members;
 use ombak_paxos::locks::{LockAsk, LockReply, LockServer, LockTimer};
+use ombak_paxos::register::server::{RegisterAsk, RegisterReply, RegisterTimer};
 use serde::{Deserialize, Serialize};
 
 use crate::boot::Boot;
@@ -23,6 +24,7 @@ use crate::members::HEARTBEAT_US;
 use crate::message::{Message, Told};
 use crate::once::Once;
 use crate::reaping::{DeleteMode, Waiting};
+use crate::registers::Registers;
 use crate::repair::{DISK_FULL, Repair, STORAGE_FAILED, ScanFor};
 use crate::replica::Origin;
 use crate::spread::Spread;
@@ -83,6 +85,8 @@ pub enum Request {
     Repair,
     /// Something about locks, of shard 0.
     Locks(LockAsk),
+    /// Something of a register, of shard 0.
+    Register(RegisterAsk),
 }
 
 /// What a shard answers.
@@ -96,6 +100,8 @@ pub enum Reply {
     Repaired(RepairReport),
     /// About locks.
     Locks(LockReply),
+    /// About a register.
+    Register(RegisterReply),
 }
 
 /// A shard's timers.
@@ -109,6 +115,8 @@ pub enum Timer {
     Settle,
     /// The root group's.
     Root(LockTimer),
+    /// The registers'.
+    Registers(RegisterTimer),
 }
 
 /// One core's share of a node.
@@ -154,6 +162,8 @@ pub struct Shard {
     pub(crate) bounds: Bounds,
     /// This node's part in the root group, on shard 0.
     pub(crate) root: Option<Box<LockServer>>,
+    /// The registers of this node, where the root group is.
+    pub(crate) registers: Option<Box<Registers>>,
     next_id: u64,
 }
 
@@ -187,6 +197,7 @@ impl Shard {
             sweeping: false,
             bounds: Bounds::default(),
             root: Shard::new_root(&config, boot.root_damaged),
+            registers: Registers::new(&config, boot.registers_damaged),
             boot: Some(boot),
             next_id: (config.boot & 0x3fff_ffff) << 32,
             config,
@@ -294,6 +305,7 @@ impl Shard {
             }
             Request::Repair => self.start_repair(now, client, fx),
             Request::Locks(ask) => self.ask_locks(now, client, ask, fx),
+            Request::Register(ask) => self.ask_register(now, client, ask, fx),
         }
     }
 
@@ -320,6 +332,9 @@ impl Shard {
             Message::PropsTaken(id) => self.props_taken(from, id, fx),
             Message::Root(message) => {
                 self.tell_root(now, Event::Message { from, message }, fx);
+            }
+            Message::Registers(message) => {
+                self.tell_registers(now, Event::Message { from, message }, fx);
             }
         }
     }
@@ -417,6 +432,7 @@ impl Machine for Shard {
             Event::Start => {
                 self.start(now, fx);
                 fx.arm(Timer::Heartbeat, now.tick + HEARTBEAT_US);
+                self.tell_registers(now, Event::Start, fx);
                 self.tell_root(now, Event::Start, fx);
             }
             Event::Request { client, request } => self.request(now, client, request, fx),
@@ -424,38 +440,56 @@ impl Machine for Shard {
             Event::Gone(client) => {
                 self.gone(client);
                 self.tell_root(now, Event::Gone(client), fx);
+                self.tell_registers(now, Event::Gone(client), fx);
             }
             Event::Message { from, message } => self.message(now, from, message, fx),
             Event::PeerUp { node, shards, hello } => {
                 self.peer_up(now, node, shards, fx);
+                let event = Event::PeerUp { node, shards, hello: hello.clone() };
+                self.tell_registers(now, event, fx);
                 self.tell_root(now, Event::PeerUp { node, shards, hello }, fx);
             }
             Event::PeerDown(node) => {
                 self.peers.disconnected(node);
                 self.lost(now, node, fx);
                 self.tell_root(now, Event::PeerDown(node), fx);
+                self.tell_registers(now, Event::PeerDown(node), fx);
             }
             Event::Timer(Timer::Heartbeat) => self.heartbeat(now, fx),
             Event::Timer(Timer::Sweep) => self.sweep(now, fx),
             Event::Timer(Timer::Settle) => self.settle_silent(fx),
             Event::Timer(Timer::Root(timer)) => self.tell_root(now, Event::Timer(timer), fx),
-            Event::Loaded { ticket, entry } => self.loaded(now, ticket, entry, fx),
-            Event::Scanned { ticket, chunk } => match Shard::root_ticket(ticket) {
-                Some(ticket) => self.tell_root(now, Event::Scanned { ticket, chunk }, fx),
-                None => self.scanned(ticket, chunk, fx),
+            Event::Timer(Timer::Registers(timer)) => {
+                self.tell_registers(now, Event::Timer(timer), fx);
+            }
+            Event::Loaded { ticket, entry } => match Registers::ticket(ticket) {
+                Some(ticket) => self.tell_registers(now, Event::Loaded { ticket, entry }, fx),
+                None => self.loaded(now, ticket, entry, fx),
             },
+            Event::Scanned { ticket, chunk } => {
+                match (Shard::root_ticket(ticket), Registers::ticket(ticket)) {
+                    (Some(ticket), _) => self.tell_root(now, Event::Scanned { ticket, chunk }, fx),
+                    (None, Some(ticket)) => {
+                        self.tell_registers(now, Event::Scanned { ticket, chunk }, fx);
+                    }
+                    (None, None) => self.scanned(ticket, chunk, fx),
+                }
+            }
             Event::Durable(stamp) => {
                 self.synced(stamp, fx);
                 self.tell_root(now, Event::Durable(stamp), fx);
+                self.tell_registers(now, Event::Durable(stamp), fx);
             }
             Event::Damaged(partition) => self.damaged(partition, fx),
             Event::DeviceFull(full) => {
                 self.device_full(full, fx);
                 self.tell_root(now, Event::DeviceFull(full), fx);
+                self.tell_registers(now, Event::DeviceFull(full), fx);
             }
             Event::DeviceFailed => {
                 self.device_failed(now, fx);
                 self.tell_root(now, Event::DeviceFailed, fx);
+                self.tell_registers(now, Event::DeviceFailed, fx);
             }
             Event::Broken(partition) => self.property_broke(now, partition, fx),
         }
@@ -468,6 +502,9 @@ impl Machine for Shard {
         self.vnodes.check();
         if let Some(root) = &self.root {
             root.check();
+        }
+        if let Some(registers) = &self.registers {
+            registers.check();
         }
         always!(self.inbox.is_empty(), "what vnodes told is heard within the step");
         let running = self.ops.len() + self.forwards.len() + self.lists.len() + self.spreads.len();

@@ -3,6 +3,7 @@
 use ombak_base::{Effects, Event, Now, Partition};
 use ombak_kv::{Answer, RequestError};
 
+use crate::registers::REGISTER_PARTITION;
 use crate::root::ROOT_PARTITION;
 use crate::shard::Shard;
 
@@ -26,6 +27,9 @@ impl Shard {
         self.fail_ops(of, fx);
         if of.is_none_or(|partition| partition == ROOT_PARTITION) {
             self.tell_root(now, Event::Broken(of), fx);
+        }
+        if of.is_none_or(|partition| partition == REGISTER_PARTITION) {
+            self.tell_registers(now, Event::Broken(of), fx);
         }
         self.peers.answers_lost();
         for node in self.config.topology.nodes() {

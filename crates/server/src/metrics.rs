@@ -20,6 +20,7 @@ pub(crate) mod window;
 use ombak_kv::{Answer, Operation, Request as KvRequest};
 use ombak_node::{Reply, Request, ShardStatus};
 use ombak_paxos::locks::LockReply;
+use ombak_paxos::register::server::RegisterReply;
 use ombak_runtime::{Counters, Meters, Outcome};
 
 use process::Process;
@@ -33,9 +34,11 @@ pub(crate) const PROPS: u8 = 4;
 pub(crate) const ADMIN: u8 = 5;
 /// The time that a lock is waited for is in it.
 pub(crate) const LOCK: u8 = 6;
+pub(crate) const REGISTER: u8 = 7;
 
 /// Their names, in order.
-pub(crate) const OPERATIONS: [&str; 7] = ["get", "put", "delete", "list", "props", "admin", "lock"];
+pub(crate) const OPERATIONS: [&str; 8] =
+    ["get", "put", "delete", "list", "props", "admin", "lock", "register"];
 
 /// The kind of operation that a request is.
 pub(crate) fn operation(request: &Request) -> u8 {
@@ -47,6 +50,7 @@ pub(crate) fn operation(request: &Request) -> u8 {
         Request::Kv(_) => PROPS,
         Request::Status | Request::Repair => ADMIN,
         Request::Locks(_) => LOCK,
+        Request::Register(_) => REGISTER,
     }
 }
 
@@ -62,9 +66,9 @@ pub(crate) fn outcome(reply: &Reply) -> Outcome {
             let object = Some((bytes.sum(), object.siblings.len() as u64));
             Outcome { failed: false, object }
         }
-        Reply::Kv(Answer::Failed(_)) | Reply::Locks(LockReply::Failed(_)) => {
-            Outcome { failed: true, object: None }
-        }
+        Reply::Kv(Answer::Failed(_))
+        | Reply::Locks(LockReply::Failed(_))
+        | Reply::Register(RegisterReply::Failed(_)) => Outcome { failed: true, object: None },
         _ => Outcome::default(),
     }
 }

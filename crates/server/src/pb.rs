@@ -107,7 +107,9 @@ impl Face<Shard> for PbFace {
         match reply {
             Reply::Kv(answer) => queue.answered(slot, answer, &self.common, out),
             // Nothing here asks for these.
-            Reply::Status(_) | Reply::Repaired(_) | Reply::Locks(_) => Answer::Close,
+            Reply::Status(_) | Reply::Repaired(_) | Reply::Locks(_) | Reply::Register(_) => {
+                Answer::Close
+            }
         }
     }
 

@@ -56,6 +56,12 @@ pub struct RootReport {
     pub clients: u64,
     /// Why the node takes no part, if so.
     pub failure: Option<String>,
+    /// Whether the node keeps registers, and answers for them.
+    #[serde(default)]
+    pub keeps_registers: bool,
+    /// Operations on registers that the node has under way.
+    #[serde(default)]
+    pub register_clients: u64,
 }
 
 /// One member.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ombak_aries::OsDisk;
 use ombak_base::Partition;
-use ombak_node::{Boot, Config, NODE_PARTITION, ROOT_PARTITION, Shard};
+use ombak_node::{Boot, Config, NODE_PARTITION, REGISTER_PARTITION, ROOT_PARTITION, Shard};
 use ombak_store::log::Recovered;
 use ombak_store::{Store, StoreWriter, btree};
 
@@ -76,7 +76,7 @@ impl Storage {
         if self.recovered.may_miss_partitions() {
             let there: BTreeSet<_> = self.devices.iter().flat_map(Store::partitions).collect();
             let own = config.topology.ring.partitions_of(config.me.node);
-            let own = own.chain([ROOT_PARTITION]);
+            let own = own.chain([ROOT_PARTITION, REGISTER_PARTITION]);
             let missing = own.filter(|partition| !there.contains(partition));
             damaged.extend(missing.map(|partition| (partition, MISSING)));
         }

@@ -82,10 +82,13 @@ pub const NODE_PARTITION: Partition = Partition(u32::MAX);
 /// The partition of the log that the whole cluster shares.
 pub const ROOT_PARTITION: Partition = Partition(u32::MAX - 1);
 
+/// The partition of the registers that the whole cluster shares.
+pub const REGISTER_PARTITION: Partition = Partition(u32::MAX - 2);
+
 /// The shard whose device holds a partition. Those that belong to no vnode are on shard 0.
 pub fn shard_of(partition: Partition, shards: u16) -> ShardId {
     match partition {
-        NODE_PARTITION | ROOT_PARTITION => ShardId(0),
+        NODE_PARTITION | ROOT_PARTITION | REGISTER_PARTITION => ShardId(0),
         Partition(number) => ShardId((number % u32::from(shards.max(1))) as u16),
     }
 }

@@ -19,6 +19,7 @@ mod deletes;
 pub(crate) mod found;
 mod full;
 mod locks;
+pub(crate) mod registers;
 
 const A: NodeId = NodeId(0);
 const S: ShardId = ShardId(0);

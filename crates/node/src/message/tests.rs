@@ -4,6 +4,7 @@ use ombak_kv::{
     BucketId, Content, DeleteOp, GetOp, ObjectAnswer, PutOp, Quorum, Quorums, RequestError, Return,
 };
 use ombak_paxos::Group;
+use ombak_paxos::register::Era;
 use proptest::prelude::*;
 
 use super::*;
@@ -155,6 +156,7 @@ fn messages() -> Vec<Message> {
             (Partition(300), claim, Verdict::Older(0)),
         ]),
         Message::Root(Telling::Return { group: Group(0), disk: DirectoryId(7) }),
+        Message::Registers(RegisterTelling::Copy { era: Era(7), from: Bytes::new() }),
     ]
 }
 

@@ -122,6 +122,8 @@ impl Site {
             decided: root.decided,
             clients: root.clients as u64,
             failure: root.failure.clone(),
+            keeps_registers: root.keeps_registers,
+            register_clients: root.register_clients as u64,
         }
     }
 

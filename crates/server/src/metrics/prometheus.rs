@@ -112,7 +112,11 @@ impl Page<'_> {
         let help = "Entries of the root group's log that are decided, as far as this node knows.";
         self.counter("ombak_root_decided", help, None, root.decided)?;
         let help = "Clients of this node that wait for an answer about locks.";
-        self.gauge("ombak_root_clients", help, None, root.clients as u64)
+        self.gauge("ombak_root_clients", help, None, root.clients as u64)?;
+        let help = "Whether this node keeps registers, and answers for them.";
+        self.gauge("ombak_registers_kept", help, None, u64::from(root.keeps_registers))?;
+        let help = "Operations on registers that this node has under way.";
+        self.gauge("ombak_register_clients", help, None, root.register_clients as u64)
     }
 
     fn operations(&mut self, reading: &Reading) -> fmt::Result {

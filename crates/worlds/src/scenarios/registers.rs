@@ -1,0 +1,317 @@
+//! Registers on whole nodes: what anybody was told of stays, whatever becomes of nodes, links and disks.
+
+use std::collections::BTreeMap;
+
+use ombak_base::ClientId;
+use ombak_node::Request as Ask;
+use ombak_paxos::register::server::{RegisterAsk, RegisterFailure, RegisterReply};
+use ombak_paxos::register::{Outcome, Value, Wish};
+use ombak_sim::Rng;
+
+use super::*;
+
+/// A world with registers, and all that its clients know.
+struct Office {
+    world: World<Cluster>,
+    asked: BTreeMap<ClientId, Asked>,
+    /// Of each register, the latest value that anybody was told of.
+    told: BTreeMap<Bytes, u64>,
+    /// A version is one value.
+    values: BTreeMap<(Bytes, u64), Value>,
+    done: u64,
+    failed: BTreeMap<RegisterFailure, u64>,
+    next: u64,
+}
+
+struct Asked {
+    key: Bytes,
+    wish: Wish,
+    /// What had been told of by then.
+    floor: u64,
+}
+
+impl Office {
+    fn new(nodes: u32, seed: u64) -> Office {
+        let shape = Shape { nodes, shards: 2, ring_size: 8 };
+        let world = World::new(Cluster::new(shape).unwrap().with_root(), nodes, seed).unwrap();
+        let (asked, told, values) = Default::default();
+        let mut office =
+            Office { world, asked, told, values, done: 0, failed: BTreeMap::new(), next: 0 };
+        office.run_for(5 * SECOND);
+        office
+    }
+
+    fn ask(&mut self, node: NodeId, key: &Bytes, wish: Wish) -> ClientId {
+        let ask = RegisterAsk { key: key.clone(), wish: wish.clone() };
+        let floor = self.told.get(key).copied().unwrap_or(0);
+        let client = self.world.request(node, S, Ask::Register(ask));
+        self.asked.insert(client, Asked { key: key.clone(), wish, floor });
+        client
+    }
+
+    fn set(&mut self, node: NodeId, key: &Bytes) -> ClientId {
+        self.next += 1;
+        let bytes = Some(Bytes::from(self.next.to_string()));
+        self.ask(node, key, Wish::Set(bytes))
+    }
+
+    fn compare_and_set(&mut self, node: NodeId, key: &Bytes) -> ClientId {
+        self.next += 1;
+        let version = self.told.get(key).copied().unwrap_or(0);
+        let bytes = Some(Bytes::from(self.next.to_string()));
+        self.ask(node, key, Wish::CompareAndSet { version, bytes })
+    }
+
+    fn run_for(&mut self, us: u64) {
+        let until = self.world.now() + us;
+        while self.world.now() < until {
+            let rest = until.since(self.world.now());
+            self.world.run_for(rest.min(5_000));
+            for reply in self.world.take_replies() {
+                let asked = self.asked.remove(&reply.client);
+                self.world.finish(reply.client);
+                if let (Some(asked), Heard::Reply(Reply::Register(reply))) = (asked, reply.heard) {
+                    self.hear(asked, reply);
+                }
+            }
+        }
+    }
+
+    /// In the order of the versions the operations are one after the other, as they were in time.
+    fn hear(&mut self, asked: Asked, reply: RegisterReply) {
+        let Asked { key, wish, floor } = asked;
+        let outcome = match reply {
+            RegisterReply::Answer(outcome) => outcome,
+            RegisterReply::Failed(why) => return *self.failed.entry(why).or_default() += 1,
+        };
+        let (Outcome::Done(value) | Outcome::Differs(value) | Outcome::Unknown(value)) = &outcome;
+        let version = value.version;
+        let known = self.values.entry((key.clone(), version)).or_insert_with(|| value.clone());
+        assert_eq!(known, value, "a version is one value: {key:?}");
+        assert!(version >= floor, "{key:?}: {wish:?} began after {floor}: {value:?}");
+        match (&wish, &outcome) {
+            (Wish::Set(bytes), Outcome::Done(value)) => {
+                assert!(&value.bytes == bytes && version > floor, "{wish:?}: {value:?}");
+            }
+            (Wish::CompareAndSet { version: of, bytes }, Outcome::Done(value)) => {
+                assert!(&value.bytes == bytes && version == of + 1, "{wish:?}: {value:?}");
+            }
+            (Wish::CompareAndSet { version: of, .. }, Outcome::Differs(_)) => {
+                assert_ne!(*of, version);
+            }
+            _ => {}
+        }
+        self.done += 1;
+        let told = self.told.entry(key).or_default();
+        *told = version.max(*told);
+    }
+
+    /// Asks until there is an answer.
+    fn sure(&mut self, node: NodeId, key: &Bytes, wish: &Wish) -> Value {
+        for _ in 0..40 {
+            let before = self.done;
+            self.ask(node, key, wish.clone());
+            self.run_for(SECOND / 4);
+            if self.done > before {
+                let version = self.told[key];
+                return self.values[&(key.clone(), version)].clone();
+            }
+        }
+        panic!("never answered: {wish:?} {:?}", self.failed);
+    }
+
+    /// Whether each seat answers.
+    fn all_keep(&self) -> bool {
+        let keeps = |node| self.world.machine(node, S).is_some_and(Shard::keeps_registers);
+        self.world.node_ids().filter(|node| node.0 != 3).all(keeps)
+    }
+
+    /// All run, and no power is about to go.
+    fn start_all(&mut self) {
+        for node in self.world.node_ids().collect::<Vec<_>>() {
+            self.world.resume(node);
+            self.world.disk(node).call_off();
+            if !self.world.is_up(node) {
+                self.world.restart(node).unwrap();
+            }
+        }
+    }
+
+    /// Nothing goes wrong any more: every register can be read everywhere, and changed.
+    fn converge(&mut self) {
+        self.world.heal();
+        self.world.set_faults(Faults::default());
+        self.start_all();
+        self.run_for(10 * SECOND);
+        let keys: Vec<Bytes> = self.told.keys().cloned().collect();
+        for node in self.world.node_ids().collect::<Vec<_>>() {
+            for key in &keys {
+                self.sure(node, key, &Wish::Read);
+            }
+        }
+        for key in &keys {
+            self.sure(A, key, &Wish::Set(None));
+        }
+    }
+}
+
+#[test]
+fn what_is_set_is_read_everywhere() {
+    let mut office = Office::new(5, 1);
+    let set = office.sure(NodeId(1), &key(1), &Wish::Set(Some(key(7))));
+    assert_eq!((set.version, set.bytes), (1, Some(key(7))));
+    for node in 0..5 {
+        let read = office.sure(NodeId(node), &key(1), &Wish::Read);
+        assert_eq!((read.version, read.bytes), (1, Some(key(7))));
+    }
+    let removed = office.sure(NodeId(4), &key(1), &Wish::Set(None));
+    assert_eq!((removed.version, removed.bytes), (2, None));
+}
+
+/// Four nodes: one has no seat. Its clients are served as all others are.
+#[test]
+fn a_node_without_a_seat_passes_on() {
+    let mut office = Office::new(4, 2);
+    let set = office.sure(NodeId(3), &key(1), &Wish::Set(Some(key(7))));
+    assert_eq!(set.version, 1);
+    let wrong = Wish::CompareAndSet { version: 0, bytes: None };
+    assert_eq!(office.sure(NodeId(3), &key(1), &wrong), set);
+}
+
+/// Of those who compare and set the same, one does.
+#[test]
+fn all_compare_and_set_at_once() {
+    let mut office = Office::new(3, 3);
+    for round in 0..20 {
+        for node in 0..3 {
+            office.compare_and_set(NodeId(node), &key(1));
+        }
+        office.run_for(2 * SECOND);
+        assert_eq!(office.told[&key(1)], round + 1, "{:?}", office.failed);
+    }
+}
+
+/// A disk after the other is lost, each time when the one before is back. Registers that were written on two of three disks only,
+/// and those that nobody has touched since, are there.
+pub(crate) fn one_disk_after_the_other_is_lost() {
+    let mut office = Office::new(3, 4);
+    for lost in 0..3 {
+        let lost = NodeId(lost);
+        office.world.crash(lost);
+        let writer = NodeId((lost.0 + 1) % 3);
+        for n in 0..5 {
+            let key = key(u64::from(lost.0) * 10 + n);
+            office.sure(writer, &key, &Wish::Set(Some(key.clone())));
+        }
+        let other = NodeId((lost.0 + 2) % 3);
+        office.world.wipe(other);
+        office.world.crash(other);
+        office.world.restart(lost).unwrap();
+        office.world.restart(other).unwrap();
+        office.run_for(10 * SECOND);
+    }
+    office.converge();
+    assert_eq!(office.told.len(), 15);
+}
+
+#[test]
+fn lost_disks_are_copied_before_they_answer() {
+    one_disk_after_the_other_is_lost();
+}
+
+#[test]
+fn the_power_goes_everywhere() {
+    let mut office = Office::new(3, 5);
+    office.sure(A, &key(1), &Wish::Set(Some(key(1))));
+    let ids: Vec<NodeId> = office.world.node_ids().collect();
+    ids.iter().for_each(|node| office.world.crash(*node));
+    ids.iter().for_each(|node| office.world.restart(*node).unwrap());
+    office.run_for(3 * SECOND);
+    assert_eq!(office.sure(NodeId(2), &key(1), &Wish::Read).version, 1);
+    office.converge();
+}
+
+/// Two of three seats are gone: nothing is answered, and nothing is made up.
+#[test]
+fn without_a_majority_nothing_is_answered() {
+    let mut office = Office::new(3, 6);
+    office.sure(A, &key(1), &Wish::Set(Some(key(1))));
+    office.world.crash(NodeId(1));
+    office.world.crash(NodeId(2));
+    office.set(A, &key(1));
+    office.ask(A, &key(1), Wish::Read);
+    office.run_for(12 * SECOND);
+    // Of the change, what was asked of the others may be under way.
+    let failed = [(RegisterFailure::Unknown, 1), (RegisterFailure::NoQuorum, 1)];
+    assert_eq!(office.failed, BTreeMap::from(failed));
+    office.converge();
+}
+
+/// A run in which everything goes wrong for a while.
+pub(crate) fn run(seed: u64) {
+    let mut rng = Rng::new(seed ^ 0x5bd1_e995);
+    let nodes = [1, 3, 3, 4, 5][rng.below(5) as usize];
+    let mut office = Office::new(nodes, seed);
+    if rng.chance(3, 4) {
+        office.world.set_faults(Faults::random(&mut rng));
+    }
+    let [crashes, cuts, wipes, pauses] = [2, 2, 3, 4].map(|of| rng.chance(1, of));
+    let keys = rng.between(1, 4);
+    for _ in 0..rng.between(20, 100) {
+        let at = NodeId(rng.below(nodes.into()) as u32);
+        let key = key(rng.below(keys));
+        match rng.below(20) {
+            0 if crashes => office.world.crash(at),
+            1 | 2 if !office.world.is_up(at) => office.world.restart(at).unwrap(),
+            3 if crashes && office.world.is_up(at) => {
+                office.world.disk(at).cut_power(1 + rng.below(12));
+            }
+            4 if cuts => {
+                let cut = (0..nodes).filter(|_| rng.chance(1, 2)).map(NodeId).collect::<Vec<_>>();
+                let rest = (0..nodes).map(NodeId).filter(|id| !cut.contains(id));
+                office.world.partition(&cut, &rest.collect::<Vec<_>>());
+            }
+            5 | 6 if cuts => office.world.heal(),
+            7 if pauses => office.world.pause(at),
+            8 if pauses => office.world.resume(at),
+            // One at a time.
+            9 if wipes && nodes >= 3 && office.all_keep() => {
+                office.world.wipe(at);
+                office.world.restart(at).unwrap();
+            }
+            10..14 => drop(office.set(at, &key)),
+            14..17 => drop(office.compare_and_set(at, &key)),
+            _ => drop(office.ask(at, &key, Wish::Read)),
+        }
+        let us = match rng.below(4) {
+            0 => rng.between(1, 1_000),
+            1 | 2 => rng.between(1, 50_000),
+            _ => rng.between(1, SECOND),
+        };
+        office.run_for(us);
+    }
+    office.converge();
+}
+
+#[test]
+fn seeds() {
+    for seed in 0..60 {
+        let ended = std::panic::catch_unwind(|| run(seed));
+        assert!(ended.is_ok(), "seed {seed}");
+    }
+}
+
+/// Each is found by somebody who was told of something and does not see it.
+#[cfg(planted)]
+#[test]
+fn every_planted_bug_is_found() {
+    let planted = |bug, scenario: &dyn Fn()| {
+        ombak_base::property::plant(bug);
+        let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(scenario));
+        ombak_base::property::plant("");
+        assert!(ended.is_err(), "{bug} was not found");
+        println!("{bug}: found");
+    };
+    planted("a new disk answers before it has copied", &one_disk_after_the_other_is_lost);
+    planted("a register answers before it is synced", &|| (0..300).for_each(run));
+}
