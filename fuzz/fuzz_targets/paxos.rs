@@ -5,6 +5,7 @@ use bytes::Bytes;
 use ombak_base::Wire;
 use ombak_paxos::locks::{Command, LockManager, Notice};
 use ombak_paxos::log::Write;
+use ombak_paxos::register::server::RegisterTelling;
 use ombak_paxos::register::{Ask, Cell, Told};
 use ombak_paxos::Telling;
 
@@ -19,7 +20,7 @@ fn same<T: Wire>(bytes: &Bytes) {
 libfuzzer_sys::fuzz_target!(|input: &[u8]| {
     let Some((which, rest)) = input.split_first() else { return };
     let bytes = Bytes::copy_from_slice(rest);
-    match which % 8 {
+    match which % 9 {
         0 => same::<Telling>(&bytes),
         1 => same::<Cell>(&bytes),
         2 => same::<Ask>(&bytes),
@@ -27,6 +28,7 @@ libfuzzer_sys::fuzz_target!(|input: &[u8]| {
         4 => same::<Command>(&bytes),
         5 => same::<Notice>(&bytes),
         6 => same::<LockManager>(&bytes),
+        7 => same::<RegisterTelling>(&bytes),
         _ => {
             if let Ok(write) = Write::decode(bytes.clone()) {
                 let mut out = Vec::new();

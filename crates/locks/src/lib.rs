@@ -1,4 +1,4 @@
-//! Locks, leader election and fencing tokens from an Ombak cluster.
+//! Locks, leader election, fencing tokens and registers from an Ombak cluster.
 //!
 //! ```no_run
 //! use std::time::Duration;
@@ -19,12 +19,16 @@
 //! stopped (SIGSTOP, a paused virtual machine) and goes on does not know that its locks are others' by now. What must not be
 //! touched twice at a time has to look at tokens, and refuse old ones.
 //!
+//! [`Registers`] are small values that are changed by compare-and-set, each by itself, without a leader: for what must be seen alike by
+//! all, such as a configuration, or who is in charge.
+//!
 //! Calls wait, on the thread that makes them. Each is sent until it is answered, to whichever node answers, and done once
 //! whatever happens on the way. What is spoken is in [`wire`], for clients in other languages.
 
 mod error;
 mod lock;
 mod nodes;
+mod registers;
 mod session;
 mod unix;
 pub mod wire;
@@ -33,6 +37,7 @@ pub use error::LockError;
 pub use lock::{How, Lock};
 pub use nodes::Nodes;
 pub use ombak_paxos::locks::{Fence, Late, Token};
+pub use registers::{RegisterError, Registers, Versioned};
 pub use session::Session;
 pub use wire::Mode;
 

@@ -53,28 +53,79 @@ impl Nodes {
         poll: Duration,
         deadline: Instant,
     ) -> Result<T, LockError> {
+        let bytes = body.map_or(Ok(Vec::new()), serde_json::to_vec);
+        let bytes = bytes.map_err(|error| LockError::Unreachable(error.to_string()))?;
+        let answer = self.send(method, path, &[], &bytes, poll, deadline, true);
+        let answer = answer.map_err(|(Unanswered::NotSent(why) | Unanswered::Sent(why))| {
+            LockError::Unreachable(why)
+        })?;
+        if answer.status == 400 {
+            return Err(LockError::Refused { why: "bad".into(), message: answer.text() });
+        }
+        let body = if answer.status == 204 { &b"null"[..] } else { &answer.body };
+        serde_json::from_slice(body).map_err(|_| LockError::NotUnderstood(answer.node))
+    }
+
+    /// The same, of any body and answer. What is not `repeatable` is sent to another node only if no node can have done it.
+    pub(crate) fn send(
+        &self,
+        method: &Method,
+        path: &str,
+        headers: &[(&'static str, String)],
+        body: &[u8],
+        poll: Duration,
+        deadline: Instant,
+        repeatable: bool,
+    ) -> Result<Answer, Unanswered> {
         loop {
             let at = self.current.load(Ordering::Relaxed) % self.nodes.len();
             let node = &self.nodes[at];
             let left = deadline.saturating_duration_since(Instant::now());
-            let why = match node.ask(method, path, body, poll.min(left)) {
-                Ok((503, body)) => format!("{} says: {}", node.address, text(&body)),
-                Ok((400, body)) => {
-                    return Err(LockError::Refused { why: "bad".into(), message: text(&body) });
+            let why = match node.send(method, path, headers, body, poll.min(left)) {
+                Ok(answer) if answer.status == 503 => {
+                    Unanswered::NotSent(format!("{} says: {}", node.address, answer.text()))
                 }
-                Ok((code, body)) => {
-                    let body = if code == 204 { b"null".to_vec() } else { body };
-                    let read = serde_json::from_slice(&body);
-                    return read.map_err(|_| LockError::NotUnderstood(node.address.clone()));
-                }
-                Err(error) => format!("{}: {error}", node.address),
+                Ok(answer) => return Ok(answer),
+                Err(unanswered) => unanswered,
             };
             self.current.store(at + 1, Ordering::Relaxed);
-            if Instant::now() + PAUSE >= deadline {
-                return Err(LockError::Unreachable(why));
+            let is_open = !repeatable && matches!(why, Unanswered::Sent(_));
+            if is_open || Instant::now() + PAUSE >= deadline {
+                return Err(why);
             }
             std::thread::sleep(PAUSE);
         }
+    }
+}
+
+/// What a node has answered.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub node: String,
+    pub status: u16,
+    etag: Option<String>,
+    pub body: Vec<u8>,
+}
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub(crate) enum Unanswered {
+    /// No node has done anything.
+    NotSent(String),
+    /// A node may have.
+    Sent(String),
+}
+
+impl Answer {
+    /// On one line.
+    pub fn text(&self) -> String {
+        let text = String::from_utf8_lossy(&self.body);
+        text.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(300).collect()
+    }
+
+    /// The number in the ETag.
+    pub fn version(&self) -> Option<u64> {
+        self.etag.as_ref()?.trim_matches('"').parse().ok()
     }
 }
 
@@ -104,31 +155,47 @@ impl Node {
         Ok(Node { address: address.into(), host: address.into(), agent: config.into() })
     }
 
-    fn ask(
+    fn send(
         &self,
         method: &Method,
         path: &str,
-        body: Option<&impl Serialize>,
+        headers: &[(&'static str, String)],
+        body: &[u8],
         patience: Duration,
-    ) -> Result<(u16, Vec<u8>), String> {
-        let uri = format!("http://{}{path}", self.host);
-        let bytes = match body {
-            Some(body) => serde_json::to_vec(body).map_err(|error| error.to_string())?,
-            None => Vec::new(),
-        };
-        let request = Request::builder().method(method).uri(uri);
-        let request = request.body(&bytes[..]).map_err(|error| error.to_string())?;
+    ) -> Result<Answer, Unanswered> {
+        let failed = |error: &dyn std::fmt::Display| format!("{}: {error}", self.address);
+        let mut request =
+            Request::builder().method(method).uri(format!("http://{}{path}", self.host));
+        for (name, value) in headers {
+            request = request.header(*name, value);
+        }
+        let request = request.body(body).map_err(|error| Unanswered::NotSent(failed(&error)))?;
         let request =
             self.agent.configure_request(request).timeout_global(Some(patience.max(PAUSE))).build();
-        let response = self.agent.run(request).map_err(|error| error.to_string())?;
+        let response = self.agent.run(request).map_err(|error| match is_unsent(&error) {
+            true => Unanswered::NotSent(failed(&error)),
+            false => Unanswered::Sent(failed(&error)),
+        })?;
         let (parts, body) = response.into_parts();
         let body = body.into_with_config().limit(BODY_BYTES_MAX).read_to_vec();
-        Ok((parts.status.as_u16(), body.map_err(|error| error.to_string())?))
+        let body = body.map_err(|error| Unanswered::Sent(failed(&error)))?;
+        let etag = parts.headers.get("etag").and_then(|tag| tag.to_str().ok());
+        let (node, status) = (self.address.clone(), parts.status.as_u16());
+        Ok(Answer { node, status, etag: etag.map(str::to_string), body })
     }
 }
 
-/// On one line.
-fn text(body: &[u8]) -> String {
-    let text = String::from_utf8_lossy(body);
-    text.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(300).collect()
+/// There was no connection.
+fn is_unsent(error: &ureq::Error) -> bool {
+    match error {
+        ureq::Error::HostNotFound | ureq::Error::ConnectionFailed => true,
+        ureq::Error::Timeout(of) => {
+            matches!(of, ureq::Timeout::Connect | ureq::Timeout::Resolve)
+        }
+        ureq::Error::Io(error) => matches!(
+            error.kind(),
+            std::io::ErrorKind::ConnectionRefused | std::io::ErrorKind::NotFound
+        ),
+        _ => false,
+    }
 }

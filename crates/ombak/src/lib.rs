@@ -30,9 +30,11 @@ pub mod fuzz;
 mod http_client;
 mod lock;
 mod locks;
+mod nodes;
 mod object;
 mod output;
 mod record;
+mod register;
 mod repair;
 mod ring;
 mod signals;
@@ -93,6 +95,8 @@ enum Command {
     LockRun(lock::RunArgs),
     Locks(locks::LocksArgs),
     #[command(subcommand)]
+    Register(register::RegisterCommand),
+    #[command(subcommand)]
     Store(store::StoreCommand),
     #[command(subcommand)]
     Wal(wal::WalCommand),
@@ -130,6 +134,7 @@ fn run(command: Command) -> Result<(), CliError> {
         Command::Lock(args) => lock::run(&args),
         Command::LockRun(args) => lock::run_command(&args),
         Command::Locks(args) => locks::run(&args),
+        Command::Register(command) => register::run(&command),
         Command::Store(command) => store::run(&command),
         Command::Wal(command) => wal::run(&command),
         Command::Sim(args) => sim::run(&args),

@@ -12,24 +12,21 @@ mod environment;
 
 use std::io::{self, IsTerminal};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::Path;
 use std::process::{Child, Command, ExitStatus};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use ombak_locks::{How, Lock, LockError, Mode, Nodes, Session};
+use ombak_locks::{How, Lock, LockError, Mode, Session};
 use rustix::process::{Pid, Signal, getpid, getppid, kill_process};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use crate::config::DEFAULT_HTTP;
 use crate::duration::duration;
 use crate::error::CliError;
+use crate::nodes::NodesArgs;
 
-/// Where a node's socket is when systemd starts it.
-const SYSTEM_SOCKET: &str = "/run/ombak/socket";
 /// The lease was lost while the command ran.
 const LOST: u8 = 123;
 /// Somebody else held the lock for as long as it was to be waited for.
@@ -84,9 +81,8 @@ pub struct LockArgs {
     /// Exit with this when somebody else held the lock.
     #[arg(short = 'E', long, value_name = "CODE", default_value_t = NOT_ACQUIRED)]
     conflict_exit_code: u8,
-    /// Nodes, any of which is asked: HTTP addresses, or paths of sockets [default: the machine's socket, else 127.0.0.1:8098]
-    #[arg(long, value_name = "HOST:PORT|PATH", value_delimiter = ',', env = "OMBAK_NODES")]
-    node: Vec<String>,
+    #[command(flatten)]
+    nodes: NodesArgs,
     /// The command and its arguments, after `--`.
     #[arg(last = true, required = true, value_name = "COMMAND")]
     command: Vec<String>,
@@ -133,12 +129,7 @@ pub fn run(args: &LockArgs) -> Result<(), CliError> {
 }
 
 fn open(args: &LockArgs) -> Result<Session, LockError> {
-    let nodes = match args.node.is_empty() {
-        false => Nodes::new(&args.node)?,
-        true if Path::new(SYSTEM_SOCKET).exists() => Nodes::new([SYSTEM_SOCKET])?,
-        true => Nodes::new([DEFAULT_HTTP])?,
-    };
-    Session::open(nodes, &environment::about(&args.command[0]), args.lease)
+    Session::open(args.nodes.nodes()?, &environment::about(&args.command[0]), args.lease)
 }
 
 fn failed(error: LockError) -> CliError {

@@ -33,6 +33,7 @@ mod named;
 mod object;
 mod props;
 mod query;
+mod registers;
 mod reply;
 mod route;
 mod server;
@@ -127,6 +128,7 @@ impl Site {
             Resource::Session => self.session(&route, &request).await,
             Resource::LockRequest => self.lock_request(&route, request).await,
             Resource::SessionEvents => self.session_events(&route, &request).await,
+            Resource::Register => self.register(&route, request).await,
         }
     }
 }

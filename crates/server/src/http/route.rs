@@ -40,6 +40,8 @@ pub(crate) enum Resource {
     /// What a session asks for; the number stands for the key.
     LockRequest,
     SessionEvents,
+    /// A register; its name is the key.
+    Register,
 }
 
 /// The two shapes of Riak's paths, which answers keep.
@@ -93,6 +95,7 @@ impl Route {
             ["ombak", "sessions", ref rest @ ..] => {
                 return in_sessions(new(Resource::Session), rest);
             }
+            ["ombak", "registers", name] => new(Resource::Register).with_key(name)?,
             ["riak", ref rest @ ..] => return old(new(Resource::Buckets), rest),
             ["types", bucket_type, ref rest @ ..] => {
                 check_type(bucket_type)?;
@@ -123,6 +126,7 @@ impl Route {
             Resource::Locks | Resource::SessionEvents => "GET, HEAD",
             Resource::Session => "PUT, POST, DELETE",
             Resource::LockRequest => "PUT",
+            Resource::Register => "GET, HEAD, PUT, DELETE",
         };
         if allowed.split(", ").any(|allowed| allowed == method.as_str()) {
             return Ok(());

@@ -9,5 +9,6 @@ mod http_wire;
 mod locks;
 mod measured;
 mod pb;
+mod registers;
 mod start;
 mod world;
