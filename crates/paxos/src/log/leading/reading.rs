@@ -1,7 +1,7 @@
-//! Reads: answered once a quorum has said that nobody else leads.
+//! Reads: answered once a quorum has said that nobody else leads, or while it lets nobody.
 
 use bytes::Bytes;
-use ombak_base::planted;
+use ombak_base::{Tick, planted};
 use serde::{Deserialize, Serialize};
 
 use super::super::clients::Asker;
@@ -23,7 +23,14 @@ pub(super) struct Reading {
 }
 
 impl<S: StateMachine> Replica<S> {
-    pub(super) fn ask_for_read(&mut self, asker: Asker, query: Bytes) -> Option<Outcome> {
+    pub(super) fn ask_for_read(
+        &mut self,
+        now: Tick,
+        asker: Asker,
+        query: Bytes,
+        host: &mut impl Host,
+    ) -> Option<Outcome> {
+        self.ask_for_lease(now, host);
         let committed = self.committed;
         let Role::Leading(leading) = &mut self.role else { return Some(Outcome::NoLeader) };
         if leading.reads.len() >= READS_MAX {
@@ -46,16 +53,23 @@ impl<S: StateMachine> Replica<S> {
         is_due
     }
 
+    /// Whether it may answer from its state and ask nobody.
+    pub(in crate::log) fn is_leased(&self, now: Tick) -> bool {
+        let Role::Leading(leading) = &self.role else { return false };
+        let has_all = leading.safe_from <= self.committed && !leading.extending;
+        has_all && leading.lease.holds(now) && !leading.is_handing()
+    }
+
     /// Answers what a quorum has confirmed, and what it may be answered from is applied.
-    pub(super) fn answer_reads(&mut self, host: &mut impl Host) {
+    pub(in crate::log) fn answer_reads(&mut self, now: Tick, host: &mut impl Host) {
+        let is_leased = self.is_leased(now) || planted!("a read without a round");
         loop {
             let committed = self.committed;
             let id = self.id;
             let Role::Leading(leading) = &mut self.role else { return };
             let Some(read) = leading.reads.front() else { return };
             let answered = |node| leading.has_answered(id, node, read.question);
-            let confirmed =
-                self.members.have_chosen_if(answered) || planted!("a read without a round");
+            let confirmed = is_leased || self.members.have_chosen_if(answered);
             if leading.extending || read.at > committed || !confirmed {
                 return;
             }
