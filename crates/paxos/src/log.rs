@@ -29,7 +29,8 @@
 //! - A **new leader** hears from a quorum what they have accepted above what it knows to be chosen. It proposes
 //!   again, in its own ballot, of each slot what was accepted in the highest: what may be chosen already is among it.
 //! - **Batching** needs no tuning. A command that finds the pipeline empty goes at once. While [`PIPELINE`] slots are under way,
-//!   commands gather, and go together when one of these is chosen.
+//!   commands gather, and go together when one of these is chosen. A host that has several at the same moment hands them over together
+//!   ([`Replica::request_all`]).
 //!
 //! # Members
 //!

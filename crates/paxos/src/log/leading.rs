@@ -170,7 +170,7 @@ impl Leading {
 }
 
 impl<S: StateMachine> Replica<S> {
-    /// Takes a request as the leader. Nobody waits for the answer after `until`.
+    /// Takes a request as the leader, which is to [`go_on`](Replica::go_on) after that. Nobody waits for the answer after `until`.
     pub(super) fn take(
         &mut self,
         now: Tick,
@@ -186,13 +186,15 @@ impl<S: StateMachine> Replica<S> {
             Ask::ReadAt(_, query) => Some(self.read_here(&query)),
             Ask::Members { voters, learners } => self.change(asker, voters, learners, host),
         };
-        match refused {
-            Some(outcome) => self.tell(asker, outcome, host),
-            None => {
-                self.answer_reads(now, host); // A group of one asks nobody, nor does who has a lease.
-                self.pump(now, host);
-            }
+        if let Some(outcome) = refused {
+            self.tell(asker, outcome, host);
         }
+    }
+
+    /// Does with what was taken what can be done already.
+    pub(super) fn go_on(&mut self, now: Tick, host: &mut impl Host) {
+        self.answer_reads(now, host); // A group of one asks nobody, nor does who has a lease.
+        self.pump(now, host);
     }
 
     fn gather(&mut self, asker: Asker, command: &Bytes) -> Option<Outcome> {
@@ -308,11 +310,14 @@ impl<S: StateMachine> Replica<S> {
                 _ => None,
             };
             let mut askers = askers.map_or(Vec::new(), |(_, askers)| askers).into_iter();
-            let mut answers = Vec::with_capacity(askers.len());
+            let mut answers = Vec::new(); // To other nodes.
             self.apply_next(|slot, answer| {
                 host.applied(slot, &answer);
-                if let Some(asker) = askers.next() {
-                    answers.push((asker, Outcome::Applied { slot, answer }));
+                let outcome = |answer| Outcome::Applied { slot, answer };
+                match askers.next() {
+                    Some(Asker::Client(client)) => host.answer(client, outcome(answer)),
+                    Some(asker) => answers.push((asker, outcome(answer))),
+                    None => {}
                 }
             });
             answers.into_iter().for_each(|(asker, outcome)| self.tell(asker, outcome, host));

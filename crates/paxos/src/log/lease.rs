@@ -49,7 +49,7 @@
 //!
 //! A group that was read from elects a new leader a lease after the last request for one, if that is later than it would have. A member that is
 //! started lets nobody lead for a lease: so does a group of which all are started, and a group of one. Who hands over waits until
-//! what was granted is over.
+//! what was granted is over; a leader that was removed does not, and its group waits in its place.
 
 use std::collections::{BTreeMap, BTreeSet};
 

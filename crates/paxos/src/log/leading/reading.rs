@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::super::clients::Asker;
 use super::super::replica::{Replica, Role};
 use super::super::{Host, Outcome, Slot, StateMachine};
+use super::Leading;
 
 /// Reads that wait for an answer of a quorum.
 pub(super) const READS_MAX: usize = 64 * 1024;
@@ -20,6 +21,14 @@ pub(super) struct Reading {
     pub(super) at: Slot,
     pub(super) asker: Asker,
     pub(super) query: Bytes,
+}
+
+impl Leading {
+    /// Whether it may answer from its state and ask nobody.
+    pub(in crate::log) fn is_leased(&self, now: Tick, committed: Slot) -> bool {
+        let has_all = self.safe_from <= committed && !self.extending;
+        has_all && self.lease.holds(now) && !self.is_handing()
+    }
 }
 
 impl<S: StateMachine> Replica<S> {
@@ -53,24 +62,18 @@ impl<S: StateMachine> Replica<S> {
         is_due
     }
 
-    /// Whether it may answer from its state and ask nobody.
-    pub(in crate::log) fn is_leased(&self, now: Tick) -> bool {
-        let Role::Leading(leading) = &self.role else { return false };
-        let has_all = leading.safe_from <= self.committed && !leading.extending;
-        has_all && leading.lease.holds(now) && !leading.is_handing()
-    }
-
     /// Answers what a quorum has confirmed, and what it may be answered from is applied.
     pub(in crate::log) fn answer_reads(&mut self, now: Tick, host: &mut impl Host) {
-        let is_leased = self.is_leased(now) || planted!("a read without a round");
         loop {
             let committed = self.committed;
             let id = self.id;
             let Role::Leading(leading) = &mut self.role else { return };
             let Some(read) = leading.reads.front() else { return };
             let answered = |node| leading.has_answered(id, node, read.question);
-            let confirmed = is_leased || self.members.have_chosen_if(answered);
-            if leading.extending || read.at > committed || !confirmed {
+            let is_confirmed = self.members.have_chosen_if(answered)
+                || leading.is_leased(now, committed)
+                || planted!("a read without a round");
+            if leading.extending || read.at > committed || !is_confirmed {
                 return;
             }
             let Some(Reading { asker, query, .. }) = leading.reads.pop_front() else { return };
