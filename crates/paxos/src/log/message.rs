@@ -285,11 +285,10 @@ impl Body {
 
     /// Whether it counts towards a quorum.
     pub(crate) fn is_vote(&self) -> bool {
-        match self {
-            Body::Support | Body::Promise { .. } => true,
-            Body::Accepted { .. } | Body::Granted { .. } => true,
-            _ => false,
-        }
+        matches!(
+            self,
+            Body::Support | Body::Promise { .. } | Body::Accepted { .. } | Body::Granted { .. }
+        )
     }
 
     /// The highest ballot that it names, beside the message's own.
