@@ -61,8 +61,11 @@ use super::replica::{Replica, Role};
 use super::{Host, StateMachine};
 use crate::ballot::Ballot;
 
-/// How long a leader may answer reads by itself, and how far clocks can be trusted. See `lease.rs` for what a host promises by
-/// it.
+/// How long a leader may answer reads by itself, and how far clocks can be trusted.
+///
+/// A host that sets one up promises that no member's clock goes wrong by more than that, not while its machine sleeps either; that the `now`
+/// of each call was read after what the call is about had come; and that a member which is started with a shorter one than before,
+/// or with none, was down for as long as the longer one. `log/lease.rs` says why that is enough.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Lease {
     /// So long, by true time.
