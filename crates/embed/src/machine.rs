@@ -86,6 +86,7 @@ impl<S: StateMachine> Hosted<S> {
             groups: vec![(GROUP, members)],
             damaged: false,
             snapshot_every,
+            lease: None,
             beats: true,
             watch: false,
         };

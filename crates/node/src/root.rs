@@ -69,6 +69,7 @@ impl Shard {
             home: ROOT_PARTITION,
             groups: vec![(LOCKS, members)],
             snapshot_every: SNAPSHOT_EVERY,
+            lease: None,
             beats: true,
             watch: true,
         };

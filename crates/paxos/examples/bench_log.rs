@@ -124,10 +124,8 @@ impl<S: StateMachine> Group<S> {
     }
 
     fn decide(&mut self, commands: impl Iterator<Item = Bytes>) {
-        for (client, command) in (0..).zip(commands) {
-            let ask = Ask::Propose(command);
-            self.replicas[0].request(NOW, ClientId(client), ask, &mut self.desks[0]);
-        }
+        let asked = (0..).map(ClientId).zip(commands.map(Ask::Propose));
+        self.replicas[0].request_all(NOW, asked, &mut self.desks[0]);
         self.settle();
     }
 }

@@ -122,6 +122,7 @@ impl Town {
                 groups,
                 damaged: false,
                 snapshot_every,
+                lease: None,
                 beats,
                 watch: false,
             };

@@ -29,7 +29,8 @@
 //! - A **new leader** hears from a quorum what they have accepted above what it knows to be chosen. It proposes
 //!   again, in its own ballot, of each slot what was accepted in the highest: what may be chosen already is among it.
 //! - **Batching** needs no tuning. A command that finds the pipeline empty goes at once. While [`PIPELINE`] slots are under way,
-//!   commands gather, and go together when one of these is chosen.
+//!   commands gather, and go together when one of these is chosen. A host that has several at the same moment hands them over together
+//!   ([`Replica::request_all`]).
 //!
 //! # Members
 //!
@@ -48,13 +49,17 @@
 //! a quorum that has one of these in it, so it was the leader still when the question was asked, and what it has committed
 //! is all that anybody was told of.
 //!
+//! With a [`Lease`], which is off unless a host turns it on, such a leader has a quorum let nobody else lead for a while, and
+//! meanwhile answers reads by itself. Then reads are as good as the clocks are: see `lease.rs`.
+//!
 //! A read at a slot ([`Ask::ReadAt`]) asks nobody: whoever is asked answers from its own state once it has applied that slot. A client
 //! that names the slot of its last answer reads its own writes, and never goes back, whichever members it asks.
 //!
 //! # Handing over
 //!
 //! A leader can be asked to let a certain voter lead ([`Ask::Lead`]). It brings that one up to date, holds back what is new, and tells it
-//! to stand at once. That is a matter of time, not of safety: who stands needs promises of a quorum like everybody else.
+//! to stand at once. That is a matter of time, not of safety: who stands needs promises of a quorum like everybody else. A leader
+//! that has a lease lets it run out first.
 //!
 //! # Silence
 //!
@@ -67,6 +72,7 @@ mod entries;
 mod entry;
 mod following;
 mod leading;
+mod lease;
 mod message;
 mod outcome;
 mod readers;
@@ -79,6 +85,7 @@ use ombak_base::{ClientId, DecodeError, DirectoryId, NodeId, Stamp, Tick};
 use serde::{Deserialize, Serialize};
 
 pub use entry::{Batch, Change, Entry};
+pub use lease::Lease;
 pub use message::{Ask, Body, Message};
 pub use outcome::Outcome;
 pub use replica::{Replica, Status};

@@ -40,7 +40,7 @@ use ombak_base::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::log::{self, Ask, Body, Message, Outcome, Replica, Slot, StateMachine, Write};
+use crate::log::{self, Ask, Body, Lease, Message, Outcome, Replica, Slot, StateMachine, Write};
 use crate::members::{Disks, Members};
 use groups::{Founding, Groups, Standing, group_of, key_of_life, node_of, to};
 use who::{Identity, Met, Who};
@@ -87,6 +87,8 @@ pub struct Setup {
     pub damaged: bool,
     /// A snapshot is taken after so many bytes of entries.
     pub snapshot_every: usize,
+    /// Whether leaders answer reads by themselves while they have a lease. The host promises what `log/lease.rs` says.
+    pub lease: Option<Lease>,
     /// Whether members listen for each other. Without it they go by what the host says of connections, the host loses no message as
     /// long as a connection stands, and who has lost its disk does not ask to be taken in again.
     pub beats: bool,
@@ -301,7 +303,7 @@ impl<S: StateMachine> Member<S> {
         found: Option<groups::Found>,
         state: S,
     ) -> Option<()> {
-        let Setup { id, snapshot_every, .. } = self.setup;
+        let Setup { id, snapshot_every, lease, .. } = self.setup;
         let knows_disks = founders.voters().iter().all(|node| founders.disks.contains_key(node));
         let founds = found.is_none() && !knows_disks && founders.is_voter(id);
         let (members, standing) = match () {
@@ -315,7 +317,7 @@ impl<S: StateMachine> Member<S> {
         };
         let groups::Found { stored, kept } = found.unwrap_or_default();
         let replica = Replica::new(id, stored, state, members, snapshot_every)?;
-        groups.add(group, replica, kept, standing);
+        groups.add(group, replica.with_lease(lease), kept, standing);
         Some(())
     }
 

@@ -151,9 +151,8 @@ impl<S: StateMachine + AsRef<Tally>> Node for Member<S> {
     type Message = Message;
 
     fn propose(&mut self, commands: Vec<Bytes>) -> Result<()> {
-        for (client, command) in (0..).zip(commands) {
-            self.replica.request(NOW, ClientId(client), Ask::Propose(command), &mut self.desk);
-        }
+        let asked = (0..).map(ClientId).zip(commands.into_iter().map(Ask::Propose));
+        self.replica.request_all(NOW, asked, &mut self.desk);
         Ok(())
     }
 

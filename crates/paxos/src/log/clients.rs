@@ -28,6 +28,23 @@ pub(super) enum Asker {
 impl<S: StateMachine> Replica<S> {
     /// A client of this node asks. The answer comes by [`Host::answer`], once.
     pub fn request(&mut self, now: Tick, client: ClientId, ask: Ask, host: &mut impl Host) {
+        self.request_all(now, [(client, ask)], host);
+    }
+
+    /// Several clients of this node ask, at the same moment: what is to be decided is decided together, and not the first by itself.
+    pub fn request_all(
+        &mut self,
+        now: Tick,
+        asked: impl IntoIterator<Item = (ClientId, Ask)>,
+        host: &mut impl Host,
+    ) {
+        for (client, ask) in asked {
+            self.hear_request(now, client, ask, host);
+        }
+        self.go_on(now, host);
+    }
+
+    fn hear_request(&mut self, now: Tick, client: ClientId, ask: Ask, host: &mut impl Host) {
         if ask.bytes() > COMMAND_BYTES_MAX {
             return host.answer(client, Outcome::TooLarge);
         }
@@ -44,7 +61,7 @@ impl<S: StateMachine> Replica<S> {
         self.readers.retain(|_, waiting| waiting.client != client);
     }
 
-    /// To the leader with it, if there is one.
+    /// To the leader with it, if there is one. If that is this one, it is to [`go_on`](Replica::go_on) after that.
     fn enter(&mut self, now: Tick, waiting: Waiting, host: &mut impl Host) {
         let Waiting { client, .. } = waiting;
         let holds_back = match &self.role {
@@ -89,6 +106,7 @@ impl<S: StateMachine> Replica<S> {
         for waiting in std::mem::take(&mut self.waiting) {
             self.enter(now, waiting, host);
         }
+        self.go_on(now, host);
     }
 
     /// Nobody waits for ever: what was not answered is asked again, and given up at its time.

@@ -65,8 +65,9 @@ impl<S: StateMachine> Replica<S> {
         if self.votes() || is_curious {
             // All may have drawn the same, and drawn too little, once.
             let is_drawn_once = planted!("election jitter is drawn once");
-            let ms = ELECTION_MS + if is_drawn_once { 0 } else { host.choose(ELECTION_MS) };
-            host.arm(Timer::Election, now.plus_ms(ms));
+            let drawn_ms = if is_drawn_once { 0 } else { host.choose(ELECTION_MS) };
+            let at = now.plus_ms(ELECTION_MS).max(self.held.free_from(self.id));
+            host.arm(Timer::Election, at.plus_ms(drawn_ms));
         }
     }
 
@@ -160,6 +161,9 @@ impl<S: StateMachine> Replica<S> {
         if is_settled || !self.votes() {
             return;
         }
+        if self.is_held(now, self.id) {
+            return self.await_leader(now, host);
+        }
         let ballot = self.promised.ballot().next(self.id);
         let support = BTreeSet::from([self.id]);
         if self.members.can_propose(&support) {
@@ -198,7 +202,8 @@ impl<S: StateMachine> Replica<S> {
             let refusal = Message::new(ballot, Body::Refuse { promised });
             return host.send(from, refusal, Stamp::NONE);
         }
-        if content.is_none() && self.is_itself() && committed >= self.entries.forgotten() {
+        let is_free = content.is_none() && !self.is_held(now, from);
+        if is_free && self.is_itself() && committed >= self.entries.forgotten() {
             host.send(from, Message::new(ballot, Body::Support), Stamp::NONE);
         }
     }
@@ -224,6 +229,9 @@ impl<S: StateMachine> Replica<S> {
     pub(super) fn stand(&mut self, now: Tick, host: &mut impl Host) {
         if !self.votes() {
             return;
+        }
+        if self.is_held(now, self.id) {
+            return self.await_leader(now, host);
         }
         // Never used before: the promise of it is on the disk before anybody hears of it.
         let ballot = self.promised.ballot().next(self.id);
@@ -258,6 +266,9 @@ impl<S: StateMachine> Replica<S> {
         // Who lacks what was forgotten can't be told what was accepted there. And who has lost its disk has lost its promises.
         if ballot.proposer != from || committed < self.entries.forgotten() || !self.is_itself() {
             return;
+        }
+        if self.is_held(now, from) {
+            return; // It asks again: who is elected asks for what it lacks, who is not stands again.
         }
         let before = self.promised.ballot();
         if let Err(Outbid { promised }) = self.promised.promise(ballot) {
@@ -365,7 +376,7 @@ impl<S: StateMachine> Replica<S> {
         }
     }
 
-    fn tell_voters(&self, message: Message, after: Stamp, host: &mut impl Host) {
+    pub(super) fn tell_voters(&self, message: Message, after: Stamp, host: &mut impl Host) {
         for voter in self.members.voters().into_iter().filter(|voter| *voter != self.id) {
             host.send(voter, message.clone(), after);
         }

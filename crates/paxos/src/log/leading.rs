@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::clients::Asker;
 use super::election::Found;
 use super::entry::{Change, Entry, Gathering};
+use super::lease::Leased;
 use super::message::Ask;
 use super::replica::{Replica, Role};
 use super::{Host, Outcome, PIPELINE, QUEUE_BYTES_MAX, Slot, StateMachine};
@@ -64,6 +65,7 @@ pub(super) struct Leading {
     /// What was forwarded, by whom: a message that comes twice asks once.
     forwarded: BTreeMap<(NodeId, u64), Forwarded>,
     handing: Option<Handing>,
+    pub(super) lease: Leased,
 }
 
 impl Leading {
@@ -100,6 +102,7 @@ impl Leading {
             resends: false,
             forwarded: BTreeMap::new(),
             handing: None,
+            lease: Leased::default(),
         }
     }
 
@@ -167,7 +170,7 @@ impl Leading {
 }
 
 impl<S: StateMachine> Replica<S> {
-    /// Takes a request as the leader. Nobody waits for the answer after `until`.
+    /// Takes a request as the leader, which is to [`go_on`](Replica::go_on) after that. Nobody waits for the answer after `until`.
     pub(super) fn take(
         &mut self,
         now: Tick,
@@ -178,18 +181,20 @@ impl<S: StateMachine> Replica<S> {
         let refused = match ask {
             Ask::Lead(node) => self.hand_over(now, (asker, until), node, host),
             Ask::Propose(command) => self.gather(asker, &command),
-            Ask::Read(query) => self.ask_for_read(asker, query),
+            Ask::Read(query) => self.ask_for_read(now, asker, query, host),
             Ask::ReadAt(slot, _) if slot > self.committed => Some(Outcome::Behind),
             Ask::ReadAt(_, query) => Some(self.read_here(&query)),
             Ask::Members { voters, learners } => self.change(asker, voters, learners, host),
         };
-        match refused {
-            Some(outcome) => self.tell(asker, outcome, host),
-            None => {
-                self.pump(now, host);
-                self.answer_reads(host); // A group of one asks nobody.
-            }
+        if let Some(outcome) = refused {
+            self.tell(asker, outcome, host);
         }
+    }
+
+    /// Does with what was taken what can be done already.
+    pub(super) fn go_on(&mut self, now: Tick, host: &mut impl Host) {
+        self.answer_reads(now, host); // A group of one asks nobody, nor does who has a lease.
+        self.pump(now, host);
     }
 
     fn gather(&mut self, asker: Asker, command: &Bytes) -> Option<Outcome> {
@@ -259,7 +264,7 @@ impl<S: StateMachine> Replica<S> {
             leading.synced = slot;
         }
         self.commit_as_leader(now, host);
-        self.tell_to_stand(host);
+        self.tell_to_stand(now, host);
     }
 
     pub(super) fn hear_accepted(
@@ -286,12 +291,12 @@ impl<S: StateMachine> Replica<S> {
             peer.sent = through; // It has told where it stands.
         }
         self.commit_as_leader(now, host);
-        self.answer_reads(host);
+        self.answer_reads(now, host);
         if !self.pump(now, host) {
             self.send_next(from, false, host);
             self.arm_resend(now, host);
         }
-        self.tell_to_stand(host);
+        self.tell_to_stand(now, host);
     }
 
     /// Whatever a quorum has on its disks is chosen.
@@ -305,11 +310,14 @@ impl<S: StateMachine> Replica<S> {
                 _ => None,
             };
             let mut askers = askers.map_or(Vec::new(), |(_, askers)| askers).into_iter();
-            let mut answers = Vec::with_capacity(askers.len());
+            let mut answers = Vec::new(); // To other nodes.
             self.apply_next(|slot, answer| {
                 host.applied(slot, &answer);
-                if let Some(asker) = askers.next() {
-                    answers.push((asker, Outcome::Applied { slot, answer }));
+                let outcome = |answer| Outcome::Applied { slot, answer };
+                match askers.next() {
+                    Some(Asker::Client(client)) => host.answer(client, outcome(answer)),
+                    Some(asker) => answers.push((asker, outcome(answer))),
+                    None => {}
                 }
             });
             answers.into_iter().for_each(|(asker, outcome)| self.tell(asker, outcome, host));
@@ -317,7 +325,7 @@ impl<S: StateMachine> Replica<S> {
             self.take_farewell(now, slot, host);
         }
         if self.committed > before {
-            self.answer_reads(host);
+            self.answer_reads(now, host);
             self.answer_readers(host);
             self.snapshot_if_due(host);
             if !self.pump(now, host) {

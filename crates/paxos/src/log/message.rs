@@ -15,6 +15,8 @@
 //! resign   11 successor:u8
 //! enquire  12 committed
 //! chosen   13 first count (ballot entry)*
+//! lease    14 number ms
+//! granted  15 number
 //! ```
 
 use std::collections::BTreeSet;
@@ -132,6 +134,18 @@ pub enum Body {
         first: Slot,
         /// Each in a ballot in which it was proposed.
         entries: Vec<Accepted<Entry>>,
+    },
+    /// Let nobody else lead for so long. Only who reads are asked of asks for it, see `lease.rs`.
+    Lease {
+        /// To be said again in the answer. They grow.
+        number: u64,
+        /// By true time.
+        ms: u64,
+    },
+    /// I do.
+    Granted {
+        /// See `Lease`.
+        number: u64,
     },
 }
 
@@ -264,12 +278,17 @@ impl Body {
             Body::Resign { .. } => 11,
             Body::Enquire { .. } => 12,
             Body::Chosen { .. } => 13,
+            Body::Lease { .. } => 14,
+            Body::Granted { .. } => 15,
         }
     }
 
     /// Whether it counts towards a quorum.
     pub(crate) fn is_vote(&self) -> bool {
-        matches!(self, Body::Support | Body::Promise { .. } | Body::Accepted { .. })
+        matches!(
+            self,
+            Body::Support | Body::Promise { .. } | Body::Accepted { .. } | Body::Granted { .. }
+        )
     }
 
     /// The highest ballot that it names, beside the message's own.
@@ -345,6 +364,11 @@ impl Body {
                 put_varint(out, entries.len() as u64);
                 entries.iter().for_each(|entry| put_accepted(out, entry));
             }
+            Body::Lease { number, ms } => {
+                put_varint(out, *number);
+                put_varint(out, *ms);
+            }
+            Body::Granted { number } => put_varint(out, *number),
             Body::State { through, offset, total, piece } => {
                 put_varint(out, through.0);
                 put_varint(out, *offset);
@@ -394,6 +418,8 @@ impl Body {
                 first: read_slot(reader)?,
                 entries: read_many(reader, 3, read_accepted)?,
             },
+            14 => Body::Lease { number: reader.varint()?, ms: reader.varint()? },
+            15 => Body::Granted { number: reader.varint()? },
             _ => return Err(DecodeError::Invalid("kind of message")),
         })
     }

@@ -11,6 +11,7 @@ use super::election::Preparing;
 use super::entries::Entries;
 use super::entry::Entry;
 use super::leading::Leading;
+use super::lease::{Held, Lease};
 use super::message::{Body, Message};
 use super::stored::{Snapshot, Stored, Write};
 use super::{Host, ROUNDS_AHEAD_MAX, SLOT_MAX, Slot, StateMachine, Timer};
@@ -40,6 +41,10 @@ pub struct Replica<S> {
     pub(super) since_snapshot: usize,
     /// A snapshot is taken after so many bytes of entries.
     snapshot_every: usize,
+    /// Whether leaders may answer reads by themselves.
+    pub(super) lease: Option<Lease>,
+    /// Until when it lets nobody else lead.
+    pub(super) held: Held,
     pub(super) role: Role,
     /// The ballot whose leader was followed last, and how far its log goes here, without gaps.
     pub(super) followed: Ballot,
@@ -114,6 +119,8 @@ impl<S: StateMachine> Replica<S> {
             snapshot: None,
             since_snapshot: 0,
             snapshot_every,
+            lease: None,
+            held: Held::default(),
             role: Role::Following { leader: None },
             followed: Ballot::NONE,
             through: Slot(0),
@@ -237,6 +244,7 @@ impl<S: StateMachine> Replica<S> {
     /// The host is ready.
     pub fn start(&mut self, now: Tick, host: &mut impl Host) {
         self.life = host.choose(u64::MAX);
+        self.held.start(now, self.lease);
         if self.committed > Slot(0) {
             host.restored(self.committed);
         }
@@ -285,6 +293,8 @@ impl<S: StateMachine> Replica<S> {
             }
             Body::Enquire { committed } => self.hear_enquiry(now, from, ballot, committed, host),
             Body::Chosen { first, entries } => self.hear_chosen(now, first, entries, host),
+            Body::Lease { number, ms } => self.hear_lease(now, from, ballot, (number, ms), host),
+            Body::Granted { number } => self.hear_granted(now, from, ballot, number, host),
             Body::Resign { successor } => {
                 if self.leader_ballot() == Some(ballot) && ballot.proposer == from {
                     self.give_way(now, host);

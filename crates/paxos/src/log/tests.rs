@@ -3,6 +3,7 @@
 mod disks;
 mod explored;
 mod group;
+mod leases;
 mod planted;
 mod scenarios;
 mod script;

@@ -62,6 +62,7 @@ fn setup() -> Setup {
         home: Partition(0),
         groups: vec![(GROUP, Members::new(Voters::majority([A])))],
         snapshot_every: usize::MAX,
+        lease: None,
         damaged: false,
         beats: true,
         watch: false,

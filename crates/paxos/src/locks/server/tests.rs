@@ -43,6 +43,7 @@ impl System for Cluster {
             home,
             groups,
             snapshot_every: 2_000,
+            lease: None,
             damaged: false,
             beats: true,
             watch: true,

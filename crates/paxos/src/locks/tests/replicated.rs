@@ -42,6 +42,7 @@ impl System for Three {
             home: Partition(0),
             groups: vec![(LOCKS, members)],
             snapshot_every: 1_000,
+            lease: None,
             damaged: false,
             beats: true,
             watch: false,

@@ -56,8 +56,7 @@ impl<S: StateMachine> Replica<S> {
         let Role::Leading(leading) = &mut self.role else { return Some(Outcome::NoLeader) };
         let is_wanted = leading.wanted.is_some() || leading.changer.is_some();
         let is_changing = leading.barrier.is_some() || leading.farewell.is_some();
-        let is_handing = leading.handing.is_some();
-        if is_between || is_wanted || is_changing || is_handing {
+        if is_between || is_wanted || is_changing || leading.is_handing() {
             return Some(Outcome::Refused);
         }
         leading.wanted = Some(Change { after, members });
@@ -144,6 +143,7 @@ impl<S: StateMachine> Replica<S> {
             return;
         }
         leading.barrier = None;
+        leading.lease.end();
         let everybody = self.members.everybody();
         let up = &self.up;
         for node in everybody.iter().filter(|node| **node != self.id) {

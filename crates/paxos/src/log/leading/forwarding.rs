@@ -82,7 +82,10 @@ impl<S: StateMachine> Replica<S> {
         }
         match leading.forwarded.entry(key).or_default().hear(ticket, floor) {
             Heard::First if leading.holds_back() => self.tell(asker, Outcome::NoLeader, host),
-            Heard::First => self.take(now, (asker, now.plus_ms(WAITING_MS)), ask, host),
+            Heard::First => {
+                self.take(now, (asker, now.plus_ms(WAITING_MS)), ask, host);
+                self.go_on(now, host);
+            }
             Heard::Again => {}
             Heard::Answered(outcome) => self.tell(asker, outcome, host),
         }

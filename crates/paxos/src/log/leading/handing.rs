@@ -2,7 +2,8 @@
 //!
 //! Once the successor is near, nothing new is taken: it waits with whoever asked. What is under way is decided, the successor
 //! has all of it on its disk, and is told to stand without asking first whether that makes sense. Nothing rests on its being
-//! elected: who hands over leads on until somebody outbids it, and takes what waited when [`HANDOVER_MS`] are over.
+//! elected: who hands over leads on until somebody outbids it, and takes what waited when [`HANDOVER_MS`] are over. What it was
+//! granted as a lease runs out first, unused: the others would promise the successor nothing before.
 
 use ombak_base::{NodeId, Stamp, Tick};
 use serde::{Deserialize, Serialize};
@@ -24,6 +25,11 @@ pub(super) struct Handing {
 }
 
 impl Leading {
+    /// Whether somebody else is to lead.
+    pub(in crate::log) fn is_handing(&self) -> bool {
+        self.handing.is_some()
+    }
+
     /// Whether what is asked now has to wait. While the successor is far behind, that would be for long, and for nothing.
     pub(in crate::log) fn holds_back(&self) -> bool {
         let handing = self.handing.as_ref();
@@ -64,19 +70,19 @@ impl<S: StateMachine> Replica<S> {
         if !votes || !is_up || !leading.is_settled() || leading.handing.is_some() {
             return Some(Outcome::Refused);
         }
-        let until = now.plus_ms(HANDOVER_MS);
+        let until = now.max(leading.lease.over).plus_ms(HANDOVER_MS);
         leading.handing = Some(Handing { to, until, asker, asker_until });
         host.arm(Timer::Handover, now.plus_ms(RESEND_MS));
-        self.tell_to_stand(host);
+        self.tell_to_stand(now, host);
         None
     }
 
     /// Tells the successor to stand, once it has everything.
-    pub(super) fn tell_to_stand(&mut self, host: &mut impl Host) {
+    pub(super) fn tell_to_stand(&mut self, now: Tick, host: &mut impl Host) {
         let committed = self.committed;
         let Role::Leading(leading) = &self.role else { return };
         let Some(Handing { to, .. }) = leading.handing else { return };
-        if leading.has_handed_all(committed, to) {
+        if leading.lease.over <= now && leading.has_handed_all(committed, to) {
             let resign = Body::Resign { successor: true };
             host.send(to, Message::new(leading.ballot, resign), Stamp::NONE);
             host.probe("paxos: a leader hands over");
@@ -89,7 +95,7 @@ impl<S: StateMachine> Replica<S> {
         let Some(Handing { to, until, asker, .. }) = leading.handing else { return };
         if now < until && leading.peers.get(&to).is_some_and(|peer| peer.up) {
             host.arm(Timer::Handover, now.plus_ms(RESEND_MS));
-            return self.tell_to_stand(host);
+            return self.tell_to_stand(now, host);
         }
         leading.handing = None;
         host.probe("paxos: a leader that could not hand over goes on");

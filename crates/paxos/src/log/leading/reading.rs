@@ -1,12 +1,13 @@
-//! Reads: answered once a quorum has said that nobody else leads.
+//! Reads: answered once a quorum has said that nobody else leads, or while it lets nobody.
 
 use bytes::Bytes;
-use ombak_base::planted;
+use ombak_base::{Tick, planted};
 use serde::{Deserialize, Serialize};
 
 use super::super::clients::Asker;
 use super::super::replica::{Replica, Role};
 use super::super::{Host, Outcome, Slot, StateMachine};
+use super::Leading;
 
 /// Reads that wait for an answer of a quorum.
 pub(super) const READS_MAX: usize = 64 * 1024;
@@ -22,8 +23,23 @@ pub(super) struct Reading {
     pub(super) query: Bytes,
 }
 
+impl Leading {
+    /// Whether it may answer from its state and ask nobody.
+    pub(in crate::log) fn is_leased(&self, now: Tick, committed: Slot) -> bool {
+        let has_all = self.safe_from <= committed && !self.extending;
+        has_all && self.lease.holds(now) && !self.is_handing()
+    }
+}
+
 impl<S: StateMachine> Replica<S> {
-    pub(super) fn ask_for_read(&mut self, asker: Asker, query: Bytes) -> Option<Outcome> {
+    pub(super) fn ask_for_read(
+        &mut self,
+        now: Tick,
+        asker: Asker,
+        query: Bytes,
+        host: &mut impl Host,
+    ) -> Option<Outcome> {
+        self.ask_for_lease(now, host);
         let committed = self.committed;
         let Role::Leading(leading) = &mut self.role else { return Some(Outcome::NoLeader) };
         if leading.reads.len() >= READS_MAX {
@@ -47,16 +63,17 @@ impl<S: StateMachine> Replica<S> {
     }
 
     /// Answers what a quorum has confirmed, and what it may be answered from is applied.
-    pub(super) fn answer_reads(&mut self, host: &mut impl Host) {
+    pub(in crate::log) fn answer_reads(&mut self, now: Tick, host: &mut impl Host) {
         loop {
             let committed = self.committed;
             let id = self.id;
             let Role::Leading(leading) = &mut self.role else { return };
             let Some(read) = leading.reads.front() else { return };
             let answered = |node| leading.has_answered(id, node, read.question);
-            let confirmed =
-                self.members.have_chosen_if(answered) || planted!("a read without a round");
-            if leading.extending || read.at > committed || !confirmed {
+            let is_confirmed = self.members.have_chosen_if(answered)
+                || leading.is_leased(now, committed)
+                || planted!("a read without a round");
+            if leading.extending || read.at > committed || !is_confirmed {
                 return;
             }
             let Some(Reading { asker, query, .. }) = leading.reads.pop_front() else { return };

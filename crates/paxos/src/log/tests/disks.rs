@@ -214,7 +214,7 @@ fn run(seed: u64) {
     let mut rng = Rng::new(seed ^ 0x51ed_270b_9f6c_3a1d);
     let nodes = 3 + 2 * rng.below(2) as u32;
     let groups = rng.between(1, 2) as u32;
-    let mut town = Town::with_groups(groups, nodes, nodes, seed);
+    let mut town = Town::with(groups, None, nodes, nodes, seed);
     if rng.chance(1, 2) {
         town.world.set_faults(Faults::random(&mut rng));
     }

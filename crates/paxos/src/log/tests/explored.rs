@@ -60,6 +60,7 @@ fn group(nodes: u32, founders: u32, budget: Budget) -> Group {
             home: Partition(0),
             groups: vec![(ID, members)],
             snapshot_every: usize::MAX,
+            lease: None,
             damaged: false,
             beats: false,
             watch: false,

@@ -11,7 +11,7 @@ use ombak_sim::{
 use super::{Journal, StateMachine, command, number};
 use crate::ballot::Voters;
 use crate::log::sessions::{Answer, Client, Limits, SessionId, Sessions, open, unnumbered};
-use crate::log::{Ask, Entry, Outcome, Replica, Slot, Status};
+use crate::log::{Ask, Entry, Lease, Outcome, Replica, Slot, Status};
 use crate::member::{Applied, Group as Id, Member, Setup};
 use crate::members::Members;
 
@@ -26,6 +26,7 @@ pub struct Group {
     /// Those that the group begins with; others join.
     founders: BTreeSet<NodeId>,
     groups: u32,
+    lease: Option<Lease>,
     /// Of who is booted next.
     pub cluster: ClusterId,
 }
@@ -53,6 +54,7 @@ impl System for Group {
             home: Partition(0),
             groups,
             snapshot_every: SNAPSHOT_EVERY,
+            lease: self.lease,
             damaged: false,
             beats: true,
             watch: true,
@@ -126,15 +128,15 @@ pub fn node(id: u32) -> NodeId {
 impl Town {
     /// `founders` of so many nodes found the group.
     pub fn new(nodes: u32, founders: u32, seed: u64) -> Town {
-        Town::with_groups(1, nodes, founders, seed)
+        Town::with(1, None, nodes, founders, seed)
     }
 
-    /// The same, of so many groups on the same nodes.
-    pub fn with_groups(groups: u32, nodes: u32, founders: u32, seed: u64) -> Town {
+    /// The same, of so many groups on the same nodes, whose leaders may have leases.
+    pub fn with(groups: u32, lease: Option<Lease>, nodes: u32, founders: u32, seed: u64) -> Town {
         let founders = (0..founders).map(NodeId).collect();
+        let system = Group { founders, groups, lease, cluster: ClusterId(1) };
         Town {
-            world: World::new(Group { founders, groups, cluster: ClusterId(1) }, nodes, seed)
-                .unwrap(),
+            world: World::new(system, nodes, seed).unwrap(),
             group: Id(0),
             asked: BTreeMap::new(),
             next: 0,
@@ -145,6 +147,13 @@ impl Town {
             clients: BTreeMap::new(),
             again: Vec::new(),
         }
+    }
+
+    /// The node's clock goes too fast by so many millionths, from a start on that is now.
+    pub fn start_with_rate(&mut self, node: NodeId, ppm: i64) {
+        self.world.set_rate(node, ppm);
+        self.world.crash(node);
+        self.world.restart(node).unwrap();
     }
 
     fn ask(&mut self, at: NodeId, ask: Ask, what: Asked) -> ClientId {

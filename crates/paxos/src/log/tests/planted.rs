@@ -7,13 +7,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use ombak_base::property::plant;
 
 use super::disks::{a_disk_is_lost_after_it_has_accepted, a_disk_is_replaced_by_an_older_copy};
+use super::leases::{a_leader_with_a_lease_is_replaced, who_has_granted_a_lease_is_started_again};
 use super::scenarios::{
     a_leader_dies_where_everything_takes_long, a_leader_of_yesterday_is_read_from,
 };
 use super::script::{the_power_goes_after_a_promise, the_power_goes_after_an_acceptance};
 use super::seeds::run;
 
-const BUGS: [&str; 15] = [
+const BUGS: [&str; 17] = [
     "an acceptor that forgets its promise",
     "a promise is not kept",
     "accepted before it is synced",
@@ -29,6 +30,8 @@ const BUGS: [&str; 15] = [
     "a session that applies twice",
     "a member reads before it has come so far",
     "election jitter is drawn once",
+    "a lease over a skewed clock",
+    "who was started lets others lead",
 ];
 const SEEDS: u64 = 2_000;
 
@@ -39,9 +42,11 @@ fn find(bug: &'static str) -> Option<(String, String)> {
         let panic = catch_unwind(AssertUnwindSafe(f)).err()?;
         Some((place, panic.downcast_ref::<String>().cloned().unwrap_or_default()))
     };
-    let scenarios: [fn(); 6] = [
+    let scenarios: [fn(); 8] = [
         a_leader_dies_where_everything_takes_long,
         a_leader_of_yesterday_is_read_from,
+        a_leader_with_a_lease_is_replaced,
+        who_has_granted_a_lease_is_started_again,
         the_power_goes_after_a_promise,
         the_power_goes_after_an_acceptance,
         a_disk_is_lost_after_it_has_accepted,

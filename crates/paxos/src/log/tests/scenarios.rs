@@ -31,7 +31,7 @@ fn a_group_of_one_decides_alone() {
 /// Each has a log of its own, and members of its own.
 #[test]
 fn groups_on_the_same_members_do_not_mix() {
-    let mut town = Town::with_groups(3, 4, 3, 13);
+    let mut town = Town::with(3, None, 4, 3, 13);
     town.await_leader();
     let away = node(3);
     for (group, voters) in [(0, [0, 1, 2]), (1, [1, 2, 3]), (2, [0, 2, 3])] {
@@ -233,9 +233,7 @@ fn a_laggard_catches_up_by_snapshot() {
 fn sleepy_leader(seed: u64) -> (Town, NodeId, [NodeId; 2]) {
     let mut town = Town::new(3, 1, seed);
     let old = node(0);
-    town.world.set_rate(old, -700_000);
-    town.world.crash(old);
-    town.world.restart(old).unwrap();
+    town.start_with_rate(old, -700_000);
     assert_eq!(town.await_leader(), old);
     town.change(old, &[0, 1, 2], &[]);
     assert!(town.run_until(2_000_000, |town| town.changed == 1), "{:?}", town.outcomes);

@@ -7,18 +7,19 @@ use ombak_base::{ClientId, NodeId, Stamp, Tick};
 
 use super::{Journal, command};
 use crate::ballot::{Ballot, Voters};
-use crate::log::{Ask, Body, Entry, Host, Message, Outcome, Replica, Slot, Stored, Timer, Write};
+use crate::log::{
+    Ask, Body, Entry, Host, Lease, Message, Outcome, Replica, Slot, Stored, Timer, Write,
+};
 use crate::members::Members;
 use crate::synod::Accepted;
 
-const A: NodeId = NodeId(0);
-const B: NodeId = NodeId(1);
-const C: NodeId = NodeId(2);
-const NOW: Tick = Tick(0);
+pub const A: NodeId = NodeId(0);
+pub const B: NodeId = NodeId(1);
+pub const C: NodeId = NodeId(2);
 
 /// What a replica said and stored.
 #[derive(Default)]
-struct Desk {
+pub struct Desk {
     sent: Vec<(NodeId, Message, Stamp)>,
     stored: Vec<Write>,
     durable: Stamp,
@@ -50,73 +51,111 @@ impl Host for Desk {
     fn probe(&mut self, _: &'static str) {}
 }
 
-struct Cast(BTreeMap<NodeId, (Replica<Journal>, Desk)>);
+pub struct Cast {
+    all: BTreeMap<NodeId, (Replica<Journal>, Desk)>,
+    lease: Option<Lease>,
+    pub now: Tick,
+}
 
 impl Cast {
     fn new() -> Cast {
-        let mut cast = Cast(BTreeMap::new());
+        Cast::with_lease(None)
+    }
+
+    pub fn with_lease(lease: Option<Lease>) -> Cast {
+        let mut cast = Cast { all: BTreeMap::new(), lease, now: Tick(0) };
         for id in [A, B, C] {
-            cast.0.insert(id, (boot(id, &[]), Desk::default()));
-            cast.with(id, |replica, desk| replica.start(NOW, desk));
+            cast.all.insert(id, (boot(id, &[], lease), Desk::default()));
+            cast.with(id, |replica, now, desk| replica.start(now, desk));
         }
         for (id, other) in [(A, B), (A, C), (B, A), (B, C), (C, A), (C, B)] {
-            cast.with(id, |replica, desk| replica.peer_up(NOW, other, desk));
+            cast.with(id, |replica, now, desk| replica.peer_up(now, other, desk));
         }
         cast
     }
 
-    fn with(&mut self, id: NodeId, f: impl FnOnce(&mut Replica<Journal>, &mut Desk)) {
-        let (replica, desk) = self.0.get_mut(&id).unwrap();
-        f(replica, desk);
+    pub fn with(&mut self, id: NodeId, f: impl FnOnce(&mut Replica<Journal>, Tick, &mut Desk)) {
+        let (replica, desk) = self.all.get_mut(&id).unwrap();
+        f(replica, self.now, desk);
         replica.check();
     }
 
+    /// Time passes, the same on all clocks, and no timer comes due.
+    pub fn pass_ms(&mut self, ms: u64) {
+        self.now = self.now.plus_ms(ms);
+    }
+
+    /// All that two have to say to each other arrives.
+    pub fn exchange(&mut self, one: NodeId, other: NodeId) {
+        for _ in 0..3 {
+            self.sync(one);
+            self.pass(one, other);
+            self.sync(other);
+            self.pass(other, one);
+        }
+    }
+
+    /// What was said so far is lost.
+    pub fn forget_sent(&mut self) {
+        self.all.values_mut().for_each(|(_, desk)| desk.sent.clear());
+    }
+
+    /// What it has said to another that has not arrived.
+    pub fn says(&self, from: NodeId, to: NodeId, what: impl Fn(&Body) -> bool) -> bool {
+        let mut sent = self.all[&from].1.sent.iter();
+        sent.any(|(at, message, _)| *at == to && what(&message.body))
+    }
+
+    pub fn answered(&self, at: NodeId) -> &[Outcome] {
+        &self.all[&at].1.answered
+    }
+
     /// Everything that was stored becomes durable.
-    fn sync(&mut self, id: NodeId) {
-        self.with(id, |replica, desk| {
+    pub fn sync(&mut self, id: NodeId) {
+        self.with(id, |replica, now, desk| {
             desk.durable = Stamp(desk.stored.len() as u64);
-            replica.durable(NOW, desk.durable, desk);
+            replica.durable(now, desk.durable, desk);
         });
     }
 
     /// What `from` has to say to `to` and may say arrives.
-    fn pass(&mut self, from: NodeId, to: NodeId) {
-        let desk = &mut self.0.get_mut(&from).unwrap().1;
+    pub fn pass(&mut self, from: NodeId, to: NodeId) {
+        let desk = &mut self.all.get_mut(&from).unwrap().1;
         let (durable, sent) = (desk.durable, std::mem::take(&mut desk.sent));
         let (now, later) =
             sent.into_iter().partition(|(at, _, after)| *at == to && *after <= durable);
         desk.sent = later;
         for (_, message, _) in now {
-            self.with(to, |replica, desk| replica.receive(NOW, from, message, desk));
+            self.with(to, |replica, now, desk| replica.receive(now, from, message, desk));
         }
     }
 
     /// The power goes, and comes back.
-    fn crash(&mut self, id: NodeId) {
-        let desk = &self.0[&id].1;
+    pub fn crash(&mut self, id: NodeId) {
+        let desk = &self.all[&id].1;
         let stored = desk.stored[..desk.durable.0 as usize].to_vec();
-        self.0.insert(id, (boot(id, &stored), Desk { stored, ..Desk::default() }));
-        self.with(id, |replica, desk| {
+        self.all.insert(id, (boot(id, &stored, self.lease), Desk { stored, ..Desk::default() }));
+        self.with(id, |replica, now, desk| {
             desk.durable = Stamp(desk.stored.len() as u64);
-            replica.start(NOW, desk);
+            replica.start(now, desk);
         });
     }
 
     /// A leads, and B has promised that. C knows nothing yet.
-    fn elect_a(&mut self) {
-        self.with(A, |replica, desk| replica.timer(NOW, Timer::Election, desk));
+    pub fn elect_a(&mut self) {
+        self.with(A, |replica, now, desk| replica.timer(now, Timer::Election, desk));
         self.pass(A, B);
         self.pass(B, A);
         self.sync(A);
         self.pass(A, B);
         self.sync(B);
         self.pass(B, A);
-        assert!(self.0[&A].0.leads());
+        assert!(self.all[&A].0.leads());
     }
 
     /// B stands, and C promises that; it is not on C's disk yet.
     fn stand_b(&mut self) {
-        self.with(B, |replica, desk| replica.timer(NOW, Timer::Election, desk));
+        self.with(B, |replica, now, desk| replica.timer(now, Timer::Election, desk));
         self.pass(B, C);
         self.pass(C, B);
         self.sync(B);
@@ -126,11 +165,12 @@ impl Cast {
 
     fn write(&mut self, at: NodeId, line: u64) {
         let ask = Ask::Propose(command(line));
-        self.with(at, |replica, desk| replica.request(NOW, ClientId(line), ask, desk));
+        self.with(at, |replica, now, desk| replica.request(now, ClientId(line), ask, desk));
     }
 
     fn check_journals(&self) {
-        let journals: Vec<_> = self.0.values().map(|(replica, _)| &replica.state().lines).collect();
+        let journals: Vec<_> =
+            self.all.values().map(|(replica, _)| &replica.state().lines).collect();
         for (one, other) in [(0, 1), (0, 2), (1, 2)] {
             let common = journals[one].len().min(journals[other].len());
             let agree = journals[one][..common] == journals[other][..common];
@@ -139,11 +179,11 @@ impl Cast {
     }
 }
 
-fn boot(id: NodeId, found: &[Write]) -> Replica<Journal> {
+fn boot(id: NodeId, found: &[Write], lease: Option<Lease>) -> Replica<Journal> {
     let mut stored = Stored::default();
     found.iter().for_each(|write| stored.found(write.clone()));
     let members = Members::new(Voters::majority([A, B, C]));
-    Replica::new(id, stored, Journal::default(), members, usize::MAX).unwrap()
+    Replica::new(id, stored, Journal::default(), members, usize::MAX).unwrap().with_lease(lease)
 }
 
 /// C loses the power between its promise to B and the sync of that, and then hears from A what it has promised to refuse.
@@ -159,7 +199,7 @@ pub fn the_power_goes_after_a_promise() {
     cast.pass(A, C);
     cast.sync(C);
     cast.pass(C, A);
-    assert_eq!(cast.0[&A].0.state().lines, [1]);
+    assert_eq!(cast.all[&A].0.state().lines, [1]);
     cast.write(B, 2);
     cast.sync(B);
     cast.pass(B, C);
@@ -178,7 +218,7 @@ pub fn the_power_goes_after_an_acceptance() {
     cast.pass(B, A);
     cast.crash(B);
 
-    cast.with(C, |replica, desk| replica.timer(NOW, Timer::Election, desk));
+    cast.with(C, |replica, now, desk| replica.timer(now, Timer::Election, desk));
     cast.pass(C, B);
     cast.pass(B, C);
     cast.sync(C);
@@ -190,7 +230,7 @@ pub fn the_power_goes_after_an_acceptance() {
     cast.pass(C, B);
     cast.sync(B);
     cast.pass(B, C);
-    assert_eq!(cast.0[&C].0.state().lines, [2]);
+    assert_eq!(cast.all[&C].0.state().lines, [2]);
     cast.check_journals();
 }
 
@@ -225,11 +265,11 @@ fn what_can_not_be_is_refused_and_changes_nothing() {
         (near, Body::State { through: most, offset: 0, total: 0, piece: Bytes::new() }),
     ] {
         let mut cast = Cast::new();
-        let before = cast.0[&B].0.clone();
+        let before = cast.all[&B].0.clone();
         let message = Message { ballot, body };
-        cast.with(B, |replica, desk| replica.receive(NOW, A, message.clone(), desk));
-        assert_eq!(cast.0[&B].0, before, "{message:?}");
-        assert!(cast.0[&B].1.stored.is_empty() && cast.0[&B].1.sent.is_empty(), "{message:?}");
+        cast.with(B, |replica, now, desk| replica.receive(now, A, message.clone(), desk));
+        assert_eq!(cast.all[&B].0, before, "{message:?}");
+        assert!(cast.all[&B].1.stored.is_empty() && cast.all[&B].1.sent.is_empty(), "{message:?}");
     }
 }
 
@@ -249,13 +289,13 @@ fn a_read_whose_confirmation_is_lost_is_confirmed_again() {
     let mut cast = Cast::new();
     cast.elect_a();
     let ask = Ask::Read(Bytes::new());
-    cast.with(A, |replica, desk| replica.request(NOW, ClientId(1), ask, desk));
+    cast.with(A, |replica, now, desk| replica.request(now, ClientId(1), ask, desk));
     cast.pass(A, B);
     cast.sync(B);
-    cast.0.get_mut(&B).unwrap().1.sent.clear();
-    cast.with(A, |replica, desk| replica.timer(NOW, Timer::Resend, desk));
+    cast.all.get_mut(&B).unwrap().1.sent.clear();
+    cast.with(A, |replica, now, desk| replica.timer(now, Timer::Resend, desk));
     cast.pass(A, B);
     cast.pass(B, A);
     let read = Outcome::Read { slot: Slot(0), answer: Bytes::new() };
-    assert_eq!(cast.0[&A].1.answered, [read]);
+    assert_eq!(cast.all[&A].1.answered, [read]);
 }

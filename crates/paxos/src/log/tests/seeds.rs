@@ -3,6 +3,7 @@
 use ombak_sim::{Faults, Rng};
 
 use super::group::{Town, node};
+use crate::log::Lease;
 use crate::member::Group;
 
 /// One run. A swarm: what can go wrong is drawn first, and then goes wrong.
@@ -11,7 +12,11 @@ pub fn run(seed: u64) -> Town {
     let nodes = rng.between(1, 7) as u32;
     let founders = rng.between(1, u64::from(nodes)) as u32;
     let groups = if rng.chance(1, 4) { rng.between(2, 4) as u32 } else { 1 };
-    let mut town = Town::with_groups(groups, nodes, founders, seed);
+    let lease = lease(seed);
+    let mut town = Town::with(groups, lease, nodes, founders, seed);
+    if let Some(Lease { drift_ppm, .. }) = lease {
+        drift(&mut town, nodes, drift_ppm, seed);
+    }
     if rng.chance(3, 4) {
         town.world.set_faults(Faults::random(&mut rng));
     }
@@ -60,6 +65,7 @@ pub fn run(seed: u64) -> Town {
             }
             9 => town.read(at),
             10 => town.read_at(at),
+            11..14 if lease.is_some() => town.read(at),
             11..16 => drop((0..rng.between(1, 5)).map(|_| town.write_once(at)).max()),
             _ => drop((0..rng.between(1, 5)).map(|_| town.write(at)).max()),
         }
@@ -72,6 +78,23 @@ pub fn run(seed: u64) -> Town {
     }
     town.converge();
     town
+}
+
+/// Leases are drawn apart, so that runs without one are what they were before there were any.
+fn lease(seed: u64) -> Option<Lease> {
+    let mut rng = Rng::new(seed ^ 0x2545_f491_4f6c_dd1d);
+    let drift_ppm = if rng.chance(1, 2) { 200 } else { rng.below(200_000) as u32 };
+    rng.chance(1, 3).then(|| Lease { ms: rng.between(50, 2_000), drift_ppm })
+}
+
+/// Each clock is wrong by what is declared, or by less.
+fn drift(town: &mut Town, nodes: u32, ppm: u32, seed: u64) {
+    let mut rng = Rng::new(seed ^ 0x6c62_272e_07bb_0142);
+    for id in 0..nodes {
+        let ppm = i64::from(ppm);
+        let rate = [-ppm, 0, ppm][rng.below(3) as usize];
+        town.start_with_rate(node(id), rate);
+    }
 }
 
 /// `PAXOS_SEEDS=0..1000` for a long look.

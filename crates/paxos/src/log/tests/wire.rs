@@ -93,6 +93,8 @@ fn bodies() -> Vec<(Body, &'static str)> {
             Body::Chosen { first: Slot(8), entries: vec![accepted(change)] },
             "010dac02020801ac02020205020203010203010101010401 09 0101 0500000000000000 0104 0600000000000000",
         ),
+        (Body::Lease { number: 3, ms: 1_000 }, "010eac020203e807"),
+        (Body::Granted { number: 3 }, "010fac020203"),
     ]
 }
 
@@ -195,7 +197,7 @@ proptest! {
 
     /// Whatever is read from a wounded message is written as it was read.
     #[test]
-    fn wounded_messages_are_read_or_refused(which in 0..21usize, at in 0..64usize, byte: u8, cut in 0..64usize) {
+    fn wounded_messages_are_read_or_refused(which in 0..23usize, at in 0..64usize, byte: u8, cut in 0..64usize) {
         let message = Message { ballot: BALLOT, body: bodies().swap_remove(which).0 };
         let mut bytes = wire(&message);
         let at = at % bytes.len();
