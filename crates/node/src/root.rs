@@ -104,7 +104,8 @@ impl Shard {
         (ticket.0 & !(TICKETS - 1) == TICKETS).then_some(Ticket(ticket.0 & (TICKETS - 1)))
     }
 
-    pub(crate) fn root_status(&self) -> Option<RootStatus> {
+    /// How the root group is, seen from here; nothing, if it is not here.
+    pub fn root_status(&self) -> Option<RootStatus> {
         let server = self.root.as_ref()?;
         let status = server.replica().map(|replica| replica.status());
         Some(RootStatus {
