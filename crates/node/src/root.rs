@@ -15,6 +15,7 @@ use ombak_paxos::{Members, Setup, Telling, Voters};
 use serde::{Deserialize, Serialize};
 
 use crate::message::Message;
+use crate::places;
 use crate::shard::{Config, Reply, Shard, Timer};
 
 /// Where the root group keeps its things. It lies on shard 0.
@@ -168,6 +169,7 @@ impl<E: Effects<Shard>> Effects<LockServer> for ForRoot<'_, E> {
     }
 
     fn probe(&mut self, name: &'static str) {
+        places::of_refusal(name).into_iter().for_each(|place| self.fx.count(place));
         self.fx.probe(name);
     }
 }

@@ -1,6 +1,8 @@
 //! What `/ombak/status`, `/ombak/ring` and `/ombak/repair` answer: JSON of these types, for the command line and for
 //! whoever watches a node. Fields are only ever added.
 
+use std::collections::BTreeMap;
+
 pub use ombak_runtime::Histogram;
 use ombak_store::log::Damage;
 use serde::{Deserialize, Serialize};
@@ -56,6 +58,9 @@ pub struct RootReport {
     pub clients: u64,
     /// Why the node takes no part, if so.
     pub failure: Option<String>,
+    /// What the node has refused since its start, and how often.
+    #[serde(default)]
+    pub refused: BTreeMap<String, u64>,
 }
 
 /// One member.
