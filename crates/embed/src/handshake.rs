@@ -98,5 +98,34 @@ impl Handshake for Greeter {
     }
 }
 
+pub(crate) mod fuzz {
+    //! The first words of another member, from any bytes.
+
+    use super::*;
+
+    /// Who is let in is a peer, and says no more than that. Who is not is told in one line.
+    pub fn hello(input: &[u8]) {
+        let of = |id: u32, directory| Greeter {
+            group: "g".into(),
+            id: NodeId(id),
+            directory,
+            peers: vec![NodeId(1), NodeId(2), NodeId(300)],
+            turned: Turned::default(),
+        };
+        let one = of(7, DirectoryId(1));
+        match one.admit(input) {
+            Ok(Admitted { node, .. }) => {
+                assert!(one.peers.contains(&node) && one.turned.last().is_none());
+                let again = one.admit(&of(node.0, DirectoryId(2)).hello(ShardId(0)));
+                assert!(again.is_ok_and(|again| again.node == node));
+            }
+            Err(why) => {
+                assert!(!why.contains('\n'), "{why}");
+                assert_eq!(one.turned.last(), Some(why));
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests;

@@ -1,3 +1,6 @@
+use proptest::collection::vec;
+use proptest::prelude::*;
+
 use super::*;
 
 fn greeter(group: &str, id: u32, directory: u64) -> Greeter {
@@ -35,4 +38,29 @@ fn the_bytes_are_these_and_no_others_are_taken() {
     assert!(one.admit(&later).is_ok());
     let newer = [&[2, 3][..], &hello[2..]].concat();
     assert!(one.admit(&newer).unwrap_err().contains("upgrade the older one"));
+}
+
+fn likely_hello() -> impl Strategy<Value = Vec<u8>> {
+    let group = prop_oneof![4 => Just(b"g".to_vec()), 1 => vec(any::<u8>(), 0..4)];
+    let node = prop::sample::select(vec![1u64, 2, 300, 7, 9, u64::MAX]);
+    (0..3u64, 0..4u64, group, node, vec(any::<u8>(), 0..12)).prop_map(
+        |(first, last, group, node, rest)| {
+            let mut out = Vec::new();
+            put_varint(&mut out, first);
+            put_varint(&mut out, last);
+            put_bytes(&mut out, &group);
+            put_varint(&mut out, node);
+            out.extend_from_slice(&rest);
+            out
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_bytes_as_a_hello(input in prop_oneof![3 => likely_hello(), 1 => vec(any::<u8>(), 0..40)]) {
+        fuzz::hello(&input);
+    }
 }
