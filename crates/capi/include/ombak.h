@@ -104,7 +104,7 @@ typedef struct ombak_machine {
 
 /* One who is, or may come to be, a member. */
 typedef struct ombak_member {
-    /* Not OMBAK_NOBODY. One that has lost its disk must come back under an id that nobody had. */
+    /* Not OMBAK_NOBODY. One that has lost its disk is taken in again, if a majority of the voters is there without it. */
     uint32_t id;
     /* Where it listens for the others: "127.0.0.1:7001" or "[::1]:7001". Names are not looked up. */
     const char *address;

@@ -55,11 +55,7 @@ impl Directory {
                 return Err(self.unclear("it holds data, and no file `member` that says whose: restore that file, or give an empty directory".into()));
             }
             let directory = random().map_err(failed)?;
-            let text = format!(
-                "format={FORMAT}\ngroup={group}\nid={}\ndirectory={:016x}\n",
-                id.0, directory.0
-            );
-            self.write(&text).map_err(failed)?;
+            self.write(&text_of(group, id, directory)).map_err(failed)?;
             return Ok(directory);
         };
         let (found, found_group, directory) =
@@ -107,6 +103,10 @@ impl Directory {
     }
 }
 
+fn text_of(group: &str, id: NodeId, directory: DirectoryId) -> String {
+    format!("format={FORMAT}\ngroup={group}\nid={}\ndirectory={:016x}\n", id.0, directory.0)
+}
+
 fn parse(text: &str) -> Result<(NodeId, String, DirectoryId), String> {
     let lines: BTreeMap<_, _> = text.lines().filter_map(|line| line.split_once('=')).collect();
     let field = |name: &str| lines.get(name).copied().ok_or(format!("no `{name}`"));
@@ -121,7 +121,11 @@ fn parse(text: &str) -> Result<(NodeId, String, DirectoryId), String> {
     }
     let id = field("id")?.parse().map_err(|_| "`id` is no number")?;
     let directory = u64::from_str_radix(field("directory")?, 16).map_err(|_| "no `directory`")?;
-    Ok((NodeId(id), field("group")?.into(), DirectoryId(directory)))
+    let group = field("group")?;
+    if group.chars().any(char::is_control) {
+        return Err("`group` is no name".into());
+    }
+    Ok((NodeId(id), group.into(), DirectoryId(directory)))
 }
 
 /// An id that no other directory has.
@@ -129,6 +133,23 @@ pub(crate) fn random() -> io::Result<DirectoryId> {
     let mut bytes = [0; 8];
     File::open("/dev/urandom")?.read_exact(&mut bytes)?;
     Ok(DirectoryId(u64::from_le_bytes(bytes)))
+}
+
+pub(crate) mod fuzz {
+    //! Whose directory it is, from any bytes.
+
+    use super::{parse, text_of};
+
+    /// It survives being written again. What is wrong with it is said in one line.
+    pub fn identity(input: &[u8]) {
+        match parse(&String::from_utf8_lossy(input)) {
+            Ok((id, group, directory)) => {
+                let again = parse(&text_of(&group, id, directory));
+                assert_eq!(again, Ok((id, group, directory)));
+            }
+            Err(error) => assert!(!error.is_empty() && !error.contains('\n'), "{error}"),
+        }
+    }
 }
 
 #[cfg(test)]

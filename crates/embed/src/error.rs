@@ -68,7 +68,7 @@ pub enum StartError {
     },
     /// Something of what was promised may be lost. A member that forgot a promise could let two decisions stand in one slot, so
     /// it does not take part.
-    #[error("data directory {}: {damage}: remove this member from the group, and add a new one with an id that nobody had", dir.display())]
+    #[error("data directory {}: {damage}: give this member an empty directory, and the others take it in again", dir.display())]
     Damaged {
         /// The directory.
         dir: PathBuf,

@@ -13,7 +13,7 @@ use ombak_runtime::{AskError, Boot, Config, Flow, Handle, NoFace, Running, Runti
 use ombak_store::{Store, StoreWriter};
 
 use crate::directory::{Directory, random};
-use crate::handshake::{Greeter, Met};
+use crate::handshake::{Greeter, Turned};
 use crate::machine::{Hosted, Reply, Request};
 use crate::pending::{Answers, Pending, Watch, stopped};
 use crate::{
@@ -32,7 +32,7 @@ pub struct Group<S: Replicated> {
     id: NodeId,
     peers: Vec<NodeId>,
     address: Option<SocketAddr>,
-    met: Met,
+    turned: Turned,
     _directory: Option<Directory>,
 }
 
@@ -71,11 +71,11 @@ impl<S: Replicated> Group<S> {
                 .map_err(|source| StartError::Directory { dir: "/dev/urandom".into(), source })?,
         };
         let (devices, writer) = open_store(opened.as_ref(), log, dir.unwrap_or_default())?;
-        let met = Met::default();
+        let turned = Turned::default();
         let cluster = ClusterId(fnv1a(FNV_START, group.as_bytes()));
         let names: Vec<NodeId> = peers.iter().map(|(peer, _)| *peer).collect();
-        let greeter =
-            Greeter { group, id, directory: directory_id, peers: names.clone(), met: met.clone() };
+        let (directory, peers_of, turned_of) = (directory_id, names.clone(), turned.clone());
+        let greeter = Greeter { group, id, directory, peers: peers_of, turned: turned_of };
         let config = Config::<NoFace> {
             node: id,
             peers,
@@ -89,7 +89,7 @@ impl<S: Replicated> Group<S> {
         let shards = [machine].into_iter().zip(devices).collect();
         let boot = Boot { shards, writer, errands: None, recorders: Vec::new() };
         let running = ombak_runtime::start(config, boot)?;
-        Ok(Group { running, id, peers: names, address, met, _directory: opened })
+        Ok(Group { running, id, peers: names, address, turned, _directory: opened })
     }
 
     /// Proposes a command, and waits until it is decided and applied: what the state machine said. Any member takes it. Waits
@@ -196,7 +196,7 @@ impl<S: Replicated> Group<S> {
 
     /// Why another process was refused as a member last, if one was. The text goes to that process as well, and to both logs.
     pub fn refused(&self) -> Option<String> {
-        self.met.refused()
+        self.turned.last()
     }
 
     /// Who this is.

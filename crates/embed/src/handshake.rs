@@ -4,9 +4,9 @@
 //! hello = first-version last-version group:length-and-bytes node:varint directory:u64      (versions are varints)
 //! ```
 //!
-//! Fields behind the known ones belong to a later version and are passed over.
+//! Fields behind the known ones belong to a later version and are passed over. Who comes with another directory than before is let in:
+//! that its votes are not those of the disk that is lost, and how it becomes a member again, is `paxos::Member`'s business.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -24,34 +24,21 @@ pub(crate) struct Greeter {
     pub id: NodeId,
     pub directory: DirectoryId,
     pub peers: Vec<NodeId>,
-    pub met: Met,
+    pub turned: Turned,
 }
 
-/// Whom a member has met.
+/// Why somebody was refused last.
 #[derive(Clone, Default)]
-pub(crate) struct Met(Arc<Mutex<Meetings>>);
+pub(crate) struct Turned(Arc<Mutex<Option<String>>>);
 
-#[derive(Default)]
-struct Meetings {
-    /// The directory of each peer, as of the first time.
-    directories: BTreeMap<NodeId, DirectoryId>,
-    refused: Option<String>,
-}
-
-impl Met {
-    /// Why somebody was refused last.
-    pub fn refused(&self) -> Option<String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).refused.clone()
-    }
-
-    /// Whether this is the directory that the peer came with the first time.
-    fn knows(&self, node: NodeId, directory: DirectoryId) -> bool {
-        let mut meetings = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        *meetings.directories.entry(node).or_insert(directory) == directory
+impl Turned {
+    /// Why, if anybody was.
+    pub fn last(&self) -> Option<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn note(&self, refusal: &str) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).refused = Some(refusal.into());
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(refusal.into());
     }
 }
 
@@ -69,7 +56,8 @@ impl Greeter {
         }
         let group = reader.bytes(NAME_BYTES_MAX).map_err(garbage)?;
         let node = reader.varint().map_err(garbage)?;
-        let directory = DirectoryId(reader.u64().map_err(garbage)?);
+        // Any: whether it is the disk on which that one is a member, the members see for themselves.
+        reader.u64().map_err(garbage)?;
         let group = String::from_utf8_lossy(&group);
         if group != self.group {
             return Err(format!(
@@ -89,12 +77,6 @@ impl Greeter {
                 self.id.0
             ));
         };
-        if !self.met.knows(node, directory) {
-            return Err(format!(
-                "member {} comes with another data directory than before: it has lost what it promised, and must come back under an id that nobody had",
-                node.0
-            ));
-        }
         Ok(node)
     }
 }
@@ -111,8 +93,37 @@ impl Handshake for Greeter {
     }
 
     fn admit(&self, hello: &[u8]) -> Result<Admitted, String> {
-        let node = self.judge(hello).inspect_err(|refusal| self.met.note(refusal))?;
+        let node = self.judge(hello).inspect_err(|refusal| self.turned.note(refusal))?;
         Ok(Admitted { node, shard: ShardId(0), shards: 1 })
+    }
+}
+
+pub(crate) mod fuzz {
+    //! The first words of another member, from any bytes.
+
+    use super::*;
+
+    /// Who is let in is a peer, and says no more than that. Who is not is told in one line.
+    pub fn hello(input: &[u8]) {
+        let of = |id: u32, directory| Greeter {
+            group: "g".into(),
+            id: NodeId(id),
+            directory,
+            peers: vec![NodeId(1), NodeId(2), NodeId(300)],
+            turned: Turned::default(),
+        };
+        let one = of(7, DirectoryId(1));
+        match one.admit(input) {
+            Ok(Admitted { node, .. }) => {
+                assert!(one.peers.contains(&node) && one.turned.last().is_none());
+                let again = one.admit(&of(node.0, DirectoryId(2)).hello(ShardId(0)));
+                assert!(again.is_ok_and(|again| again.node == node));
+            }
+            Err(why) => {
+                assert!(!why.contains('\n'), "{why}");
+                assert_eq!(one.turned.last(), Some(why));
+            }
+        }
     }
 }
 

@@ -50,6 +50,8 @@
 
 mod directory;
 mod error;
+#[doc(hidden)]
+pub mod fuzz;
 mod group;
 mod handshake;
 mod machine;

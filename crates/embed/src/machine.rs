@@ -114,10 +114,13 @@ impl<S: StateMachine> Hosted<S> {
             return Status { id: self.id, failure: self.failure(), ..Status::default() };
         };
         let next = status.members.next.as_ref();
+        let disk = self.member.life().map(|life| life.disk);
+        let is_lost = disk.is_none_or(|disk| status.members.is_lost(self.id, disk));
         Status {
             id: self.id,
             leader: status.leader,
             slot: status.committed.0,
+            votes: status.members.is_voter(self.id) && !is_lost,
             voters: status.members.voters.members().clone(),
             next_voters: next.map(|next| next.members().clone()),
             learners: status.members.learners,

@@ -17,7 +17,7 @@ pub const NAME_BYTES_MAX: usize = 255;
 pub struct Options {
     /// The name of the group, so that members of two groups never mix.
     pub group: String,
-    /// Who this is. A member that has lost its disk must come back under another id.
+    /// Who this is. A member that has lost its disk is taken in again by the others, as long as they are a majority without it.
     pub id: NodeId,
     /// Where the other members connect. `None`: there are no others.
     pub listen: Option<SocketAddr>,
@@ -26,7 +26,7 @@ pub struct Options {
     /// Who the group begins with, the same on all of them. Empty: this one waits until a [`change`](crate::Group::change) takes it
     /// in. What is on the disk goes before.
     pub voters: BTreeSet<NodeId>,
-    /// The directory for the log, created if need be. `None`: in memory, and this id must not be used again.
+    /// The directory for the log, created if need be. `None`: in memory, so that each start is as after the loss of a disk.
     pub dir: Option<PathBuf>,
     /// A snapshot is taken after so many bytes of commands.
     pub snapshot_every: usize,

@@ -15,6 +15,8 @@ pub struct Status {
     pub slot: u64,
     /// Who votes.
     pub voters: BTreeSet<NodeId>,
+    /// Whether this member is one of them, with the disk that it has: on another one than before it is not, until it is taken in again.
+    pub votes: bool,
     /// While the voters change: who will vote. Both have to agree.
     pub next_voters: Option<BTreeSet<NodeId>>,
     /// Who is told, and does not vote.
@@ -34,7 +36,7 @@ impl Status {
     /// Whether more than the slot differs.
     pub(crate) fn differs(&self, other: &Status) -> bool {
         let is_same = self.leader == other.leader
-            && self.is_ready == other.is_ready
+            && (self.votes, self.is_ready) == (other.votes, other.is_ready)
             && self.failure == other.failure
             && (&self.voters, &self.next_voters, &self.learners)
                 == (&other.voters, &other.next_voters, &other.learners);

@@ -26,6 +26,8 @@
 //! whatever happens on the way. What is spoken is in [`wire`], for clients in other languages.
 
 mod error;
+#[doc(hidden)]
+pub mod fuzz;
 mod lock;
 mod nodes;
 mod registers;

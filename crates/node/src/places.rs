@@ -1,6 +1,7 @@
 //! Where operations pass, for hosts that count and for logs that follow one operation through all nodes.
 
 use ombak_base::Place;
+use ombak_paxos::REFUSALS;
 
 macro_rules! places {
     ($($(#[$doc:meta])* $constant:ident = $number:literal, $name:literal;)*) => {
@@ -48,4 +49,36 @@ places! {
     OVERLOADED = 16, "overload";
     /// A replica refused a request: wrong partition, older epoch, or too late.
     FENCED = 17, "fenced off";
+}
+
+/// Where the root group refuses something: a place for each of [`REFUSALS`], in their order, from this number on.
+const ROOT_REFUSED: u8 = 18;
+
+/// Where the root group refuses something, and in a few words what.
+pub fn root_refusals() -> impl Iterator<Item = (Place, &'static str)> {
+    (ROOT_REFUSED..).zip(REFUSALS).map(|(number, (name, what))| (Place { number, name }, what))
+}
+
+/// The place of a refusal, if the probe of that name is one.
+pub(crate) fn of_refusal(probe: &str) -> Option<Place> {
+    root_refusals().map(|(place, _)| place).find(|place| place.name == probe)
+}
+
+#[cfg(test)]
+mod tests {
+    use ombak_base::PLACES_MAX;
+
+    use super::*;
+
+    #[test]
+    fn every_place_has_a_number_of_its_own() {
+        let refusals = root_refusals().map(|(place, _)| place);
+        let places = ALL.iter().copied().chain(refusals);
+        let mut numbers: Vec<usize> = places.map(|place| place.number.into()).collect();
+        let all = numbers.len();
+        numbers.sort_unstable();
+        numbers.dedup();
+        assert_eq!(numbers.len(), all);
+        assert!(numbers.iter().all(|number| *number < PLACES_MAX), "{numbers:?}");
+    }
 }

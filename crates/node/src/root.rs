@@ -15,6 +15,7 @@ use ombak_paxos::{Members, Setup, Telling, Voters};
 use serde::{Deserialize, Serialize};
 
 use crate::message::Message;
+use crate::places;
 use crate::shard::{Config, Reply, Shard, Timer};
 
 /// Where the root group keeps its things. It lies on shard 0.
@@ -110,7 +111,8 @@ impl Shard {
         (ticket.0 & !(TICKETS - 1) == TICKETS).then_some(Ticket(ticket.0 & (TICKETS - 1)))
     }
 
-    pub(crate) fn root_status(&self) -> Option<RootStatus> {
+    /// How the root group is, seen from here; nothing, if it is not here.
+    pub fn root_status(&self) -> Option<RootStatus> {
         let server = self.root.as_ref()?;
         let status = server.replica().map(|replica| replica.status());
         Some(RootStatus {
@@ -175,6 +177,7 @@ impl<E: Effects<Shard>> Effects<LockServer> for ForRoot<'_, E> {
     }
 
     fn probe(&mut self, name: &'static str) {
+        places::of_refusal(name).into_iter().for_each(|place| self.fx.count(place));
         self.fx.probe(name);
     }
 }

@@ -62,6 +62,9 @@ fn show(status: &Status, at: &str) -> Result<(), CliError> {
     print_table(&vnode_table(status))?;
     if let Some(root) = &status.root {
         print_line(&root_line(root))?;
+        if !root.refused.is_empty() {
+            print_line(&refused_line(root))?;
+        }
     }
     for damage in &status.storage.damage {
         print_line(&format!("damaged: {}", damage.text))?;
@@ -111,6 +114,11 @@ fn root_line(root: &RootReport) -> String {
             "locks: nobody leads, as far as this node knows: a majority of {voters} must be up"
         ),
     }
+}
+
+fn refused_line(root: &RootReport) -> String {
+    let refused = root.refused.iter().map(|(what, count)| format!("{what} {count}"));
+    format!("locks: refused since the start: {}", refused.collect::<Vec<_>>().join(", "))
 }
 
 fn vnode_table(status: &Status) -> Table {

@@ -27,6 +27,7 @@
 
 mod failure;
 mod groups;
+mod refusals;
 mod telling;
 mod watched;
 mod who;
@@ -46,6 +47,7 @@ use groups::{Founding, Groups, Standing, group_of, key_of_life, node_of, to};
 use who::{Identity, Met, Who};
 
 pub use failure::Failure;
+pub use refusals::REFUSALS;
 pub use telling::{Greeting, Refusal, Telling};
 pub use watched::{APPLIED_BYTES_MAX, Applied};
 pub use who::Life;
@@ -228,6 +230,9 @@ impl<S: StateMachine> Member<S> {
         for entry in chunk.entries {
             let bytes = entry.bytes.unwrap_or_default();
             if let Err(why) = found.add(&self.setup, entry.key, bytes) {
+                if why.is_others() {
+                    fx.probe(refusals::OTHER_DATA);
+                }
                 self.phase = Phase::Failed(why);
                 return;
             }

@@ -67,6 +67,8 @@ counters! {
     refused_full,
     /// Reads that went to the reader thread.
     loads_blocked,
+    /// Connections of peers that were refused: no peer's, or of another cluster or version.
+    peers_refused,
     /// Client connections that were accepted.
     clients_accepted,
     /// Client connections now.

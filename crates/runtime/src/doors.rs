@@ -200,6 +200,7 @@ impl<M: Machine, D: Device, F: Face<M>> Shard<M, D, F> {
         if let Some(more) = speak {
             tracing::warn!(from = %greeting.from, reason, more, "a peer connection was refused");
         }
+        self.host.counted.peers_refused += 1;
         greeting.closing = true;
         greeting::put_rejected(greeting.output.buffer(), reason);
         if !matches!(greeting.output.write_to(&mut greeting.stream), Ok(false)) {

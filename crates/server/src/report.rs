@@ -1,6 +1,8 @@
 //! What `/ombak/status`, `/ombak/ring` and `/ombak/repair` answer: JSON of these types, for the command line and for
 //! whoever watches a node. Fields are only ever added.
 
+use std::collections::BTreeMap;
+
 pub use ombak_runtime::Histogram;
 use ombak_store::log::Damage;
 use serde::{Deserialize, Serialize};
@@ -62,6 +64,9 @@ pub struct RootReport {
     /// Operations on registers that the node has under way.
     #[serde(default)]
     pub register_clients: u64,
+    /// What the node has refused since its start, and how often.
+    #[serde(default)]
+    pub refused: BTreeMap<String, u64>,
 }
 
 /// One member.

@@ -9,9 +9,11 @@
 //! - nobody reads what nobody wrote, and nothing twice;
 //! - a listing shows what is there;
 //! - every request is answered;
-//! - the replicas converge, on their disks, and so do the bucket properties.
+//! - the replicas converge, on their disks, and so do the bucket properties;
+//! - in a cluster with a root group, no two clients hold what does not go together, fences let through who holds a lock and nobody who
+//!   held it before, value blocks show what was written last, and when all is healed a new session gets every lock.
 //!
-//! The rules are in [`history`](crate::History); the properties that stand in the code itself are checked after every
+//! The rules are in [`history`](crate::History) and, of locks, in `locked.rs`; the properties that stand in the code itself are checked after every
 //! step.
 
 mod cluster;
@@ -21,6 +23,7 @@ mod families;
 mod guide;
 mod history;
 mod keys;
+mod locked;
 mod plan;
 mod run;
 mod script;
@@ -39,7 +42,7 @@ pub use run::{
     Failure, Kept, Played, Report, play_script, record_plan, record_seed, run_plan, run_script,
     run_seed,
 };
-pub use script::{Action, Ask, Asked, Boot, Condition, Script, ScriptError};
+pub use script::{Action, Ask, Asked, Boot, Condition, Locking, Script, ScriptError};
 pub use shrinking::{Shrunk, shrink_script};
 pub use sometimes::SOMETIMES;
 

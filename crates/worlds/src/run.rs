@@ -1,5 +1,6 @@
 //! One run: a cluster, clients, a swarm of faults; then healing, and the checks.
 
+mod locks;
 mod settle;
 mod stored;
 mod weather;
@@ -19,7 +20,7 @@ use crate::history::Outcome;
 use crate::keys::{BUCKETS, Keeps, bucket_id, keep_siblings};
 use crate::plan::{Fork, Plan};
 use crate::script::{Action, Script};
-use crate::workload::{CLIENTS, Workload};
+use crate::workload::{CLIENTS, LOCKER, Workload};
 
 /// How long clients work under faults.
 pub(crate) const FAULTY_US: u64 = 12_000_000;
@@ -27,6 +28,8 @@ pub(crate) const FAULTY_US: u64 = 12_000_000;
 const REACHED_US: u64 = 900_000;
 /// In some runs clocks are wrong by up to this, in either direction.
 const SKEW_US: u64 = 2_000_000;
+/// What is drawn of locks is drawn apart, so that all else of a seed is the same with them and without.
+const LOCKS: u64 = 0x6c6f_636b_7300_0000;
 
 /// The rule that is broken when the code's own check fails.
 pub(crate) const PROPERTY: &str = "a property in the code";
@@ -44,6 +47,8 @@ pub struct Report {
     pub operations: usize,
     /// Of those, the ones that were answered with success.
     pub succeeded: usize,
+    /// Locks that were granted.
+    pub grants: usize,
     /// Places in the code that were reached, and how often.
     pub probes: BTreeMap<&'static str, u64>,
 }
@@ -159,6 +164,8 @@ struct Run {
     rng: Rng,
     world: World<Cluster>,
     workload: Workload,
+    /// How many clients lock.
+    lockers: usize,
     /// What is played, or what has been drawn so far.
     script: Script,
     /// The weather of the storm.
@@ -199,6 +206,7 @@ impl Run {
             shape,
             delete_mode,
             bounds,
+            root: Rng::new(seed ^ LOCKS).chance(1, 3),
             partitions_lose: faults.partition_drops,
             new_epoch: rng.chance(1, 4) && families.has(Family::Crash),
             wrong_clocks: rng.chance(1, 2) && families.has(Family::Clock),
@@ -219,12 +227,13 @@ impl Run {
         let mut system = Cluster::new(shape).map_err(failed)?;
         system.set_delete_mode(delete_mode);
         system.set_bounds(bounds);
+        let system = if script.root { system.with_root() } else { system };
         let mut world = World::new(system, shape.nodes, seed).map_err(failed)?;
         match trace_lines {
             0 => world.keep_quiet(),
             lines => world.keep_lines(lines),
         }
-        let mut workload = Workload::new(Rng::new(seed).fork());
+        let mut workload = Workload::new(Rng::new(seed).fork(), Rng::new(seed ^ LOCKS).fork());
         workload.history_mut().clocks_are_slow(if wrong_clocks { SKEW_US } else { 0 });
         let faults = Faults { partition_drops: script.partitions_lose, ..Faults::calm() };
         Ok(Run {
@@ -234,6 +243,7 @@ impl Run {
             rng: Rng::new(seed),
             world,
             workload,
+            lockers: 0,
             script,
             faults,
             paused: Vec::new(),
@@ -263,6 +273,7 @@ impl Run {
         // If something breaks in the middle, it breaks before this.
         self.script.until = end;
         let mut turns = self.rng.chance(1, 2);
+        self.lockers = if self.script.root { self.workload.draw_lockers() } else { 0 };
         while self.world.now() < end {
             self.fork();
             if turns && let Some(turn) = self.workload.draw_turn(&self.world) {
@@ -270,6 +281,11 @@ impl Run {
             }
             for client in 0..CLIENTS {
                 if let Some(asked) = self.workload.draw(&self.world, client) {
+                    self.act_drawn(Action::Ask(asked));
+                }
+            }
+            for client in LOCKER..LOCKER + self.lockers {
+                if let Some(asked) = self.workload.draw_lock(&self.world, client) {
                     self.act_drawn(Action::Ask(asked));
                 }
             }
@@ -352,6 +368,7 @@ impl Run {
         if !formed {
             return Err(self.failure("the cluster forms", String::new()));
         }
+        self.form_root()?;
         let of_siblings = |bucket: &usize| BUCKETS[*bucket].keeps == Keeps::Siblings;
         for bucket in (0..BUCKETS.len()).filter(of_siblings) {
             let request = Request::SetProps(bucket_id(bucket), keep_siblings());
@@ -389,6 +406,7 @@ impl Run {
             trace_hash: self.world.trace_hash(),
             virtual_us: self.world.now().0,
             operations: ops.len(),
+            grants: self.workload.locked().grants(),
             succeeded: ops.iter().filter(|op| succeeded(&op.outcome)).count(),
             probes: self.world.probes().clone(),
         }

@@ -7,6 +7,7 @@ mod show;
 use ombak_base::{NodeId, ShardId, Tick};
 use ombak_kv::{Quorum, Quorums};
 use ombak_node::{Bounds, DeleteMode};
+use ombak_paxos::locks::Mode;
 use ombak_sim::{Decisions, SyncFault};
 
 use crate::cluster::Shape;
@@ -24,6 +25,8 @@ pub struct Script {
     pub delete_mode: DeleteMode,
     /// What shards have room for, until everything is healed.
     pub bounds: Bounds,
+    /// Whether there is a root group, which has the locks.
+    pub root: bool,
     /// Whether messages that meet a partition are lost; else they wait for its end.
     pub partitions_lose: bool,
     /// Whether wall clocks may be wrong.
@@ -145,6 +148,8 @@ pub enum Ask {
     },
     /// A listing of the keys of a bucket; `None`: of the buckets.
     List(Option<usize>),
+    /// Something about locks.
+    Lock(Locking),
 }
 
 impl Ask {
@@ -207,9 +212,41 @@ impl Ask {
             Ask::Get { quorums, .. } | Ask::Put { quorums, .. } | Ask::Delete { quorums, .. } => {
                 Some(quorums)
             }
-            Ask::List(_) => None,
+            Ask::List(_) | Ask::Lock(_) => None,
         }
     }
+}
+
+/// What a client that locks does. What makes no sense for it at that time does nothing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Locking {
+    /// Begins a session, or keeps the one that it has alive.
+    Session {
+        /// Of a new one.
+        lease_ms: u32,
+    },
+    /// Asks for a lock, or for another mode of the one that it has.
+    Lock {
+        /// On what.
+        printer: usize,
+        /// How.
+        mode: Mode,
+        /// How long it waits for that; `None`: not at all.
+        wait_ms: Option<u32>,
+        /// Whether it writes the value block, if it may.
+        writes: bool,
+    },
+    /// Gives a lock up.
+    Unlock {
+        /// On what.
+        printer: usize,
+        /// Whether it writes the value block, if it may.
+        writes: bool,
+    },
+    /// Uses what it has locked, as far as it knows. It asks no node.
+    Use(usize),
+    /// Asks once more what has not been answered.
+    Again,
 }
 
 /// Whether a put depends on what is there.

@@ -53,6 +53,7 @@ impl Shrinking<'_> {
     fn go(&mut self) {
         self.leave_out();
         self.nodes();
+        self.root();
         self.room();
         self.end();
         self.spans();
@@ -120,6 +121,13 @@ impl Shrinking<'_> {
             if !self.fails(script) {
                 return;
             }
+        }
+    }
+
+    /// No root group.
+    fn root(&mut self) {
+        if self.best.script.root {
+            self.fails(Script { root: false, ..self.best.script.clone() });
         }
     }
 

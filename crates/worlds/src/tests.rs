@@ -5,11 +5,11 @@ const SEEDS: u64 = 60;
 
 #[test]
 fn the_first_seeds_hold() {
-    for seed in 0..SEEDS {
-        if let Err(failure) = run_seed(seed, 0) {
-            panic!("{failure}");
-        }
-    }
+    let run = |seed| run_seed(seed, 0).unwrap_or_else(|failure| panic!("{failure}"));
+    let grants: Vec<usize> = (0..SEEDS).map(|seed| run(seed).grants).collect();
+    let lock = grants.iter().filter(|grants| **grants > 0).count() as u64;
+    assert!((SEEDS / 5..SEEDS / 2).contains(&lock), "locks in {lock} of them");
+    assert!(grants.iter().sum::<usize>() > 500, "{grants:?}");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 mod asks;
 mod draw;
 mod listings;
+mod locks;
 mod quorums;
 mod turns;
 
@@ -10,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
 use bytes::Bytes;
-use ombak_base::{ClientId, NodeId, ShardId, Tick};
+use ombak_base::{Address, ClientId, NodeId, ShardId, Tick};
 use ombak_kv::{Answer, Listing, ObjectAnswer, Quorum, Quorums, Request};
 use ombak_node::Reply;
 use ombak_sim::{Heard, Rng, WALL_START_US, World};
@@ -18,14 +19,20 @@ use ombak_sim::{Heard, Rng, WALL_START_US, World};
 use crate::cluster::Cluster;
 use crate::history::{Found, History, Known, Op, Outcome, TIMEOUT_MS};
 use crate::keys::{BUCKETS, Keeps, bucket_of, keys};
-use crate::script::{Ask, Asked};
+use crate::locked::Locked;
+use crate::script::{Ask, Asked, Locking};
 use listings::Open;
+use locks::{Locks, SHARD};
+
+pub(crate) use locks::PRINTERS;
 
 /// Clients that do one thing after the other.
 pub const CLIENTS: usize = 5;
 /// Who asks for everything when all is healed, and who writes when a bucket is turned: many things at a time.
 const READER: usize = CLIENTS;
 const CROWD: usize = CLIENTS + 1;
+/// Who locks: this one and those that follow.
+pub(crate) const LOCKER: usize = CLIENTS + 2;
 
 /// How long a request may stay open before it counts as silence: its time, or that of a change of properties, and some.
 const SILENCE: Tick = Tick::from_ms(TIMEOUT_MS as u64 + 3_000);
@@ -75,11 +82,12 @@ pub struct Workload {
     calm_until: Tick,
     /// Listings that ended well, with the names in them.
     listed: Vec<(Listing, Vec<Bytes>)>,
+    locks: Locks,
 }
 
 impl Workload {
     /// Clients that have done nothing yet.
-    pub fn new(rng: Rng) -> Workload {
+    pub fn new(rng: Rng, locks: Rng) -> Workload {
         let mut history = History::default();
         for key in keys().filter(|key| BUCKETS[bucket_of(*key)].keeps == Keeps::Siblings) {
             history.siblings_from(key, Tick(0));
@@ -95,6 +103,7 @@ impl Workload {
             crowds: Vec::new(),
             calm_until: Tick(u64::MAX),
             listed: Vec::new(),
+            locks: Locks::new(locks),
         }
     }
 
@@ -144,6 +153,39 @@ impl Workload {
         Some(Asked { client, node, shard, ask })
     }
 
+    /// How many clients lock, if anybody does.
+    pub fn draw_lockers(&mut self) -> usize {
+        self.locks.draw_clients()
+    }
+
+    /// What a client does that locks, if anything.
+    pub fn draw_lock(&mut self, world: &World<Cluster>, client: usize) -> Option<Asked> {
+        let locking = self.locks.draw(client, world.now())?;
+        let node = self.locks.draw_node(world)?;
+        Some(Asked { client, node, shard: SHARD, ask: Ask::Lock(locking) })
+    }
+
+    /// What somebody does next, through `node`, who wants every lock, or none.
+    pub fn next_lock(&self, client: usize, node: NodeId, wants: bool) -> Option<Asked> {
+        let locking: Locking = self.locks.next(client, wants)?;
+        Some(Asked { client, node, shard: SHARD, ask: Ask::Lock(locking) })
+    }
+
+    /// Whether somebody has every lock, or none.
+    pub fn has_locks(&self, client: usize, wants: bool) -> bool {
+        self.locks.has(client, wants)
+    }
+
+    /// What clients were told of locks.
+    pub fn locked(&self) -> &Locked {
+        self.locks.locked()
+    }
+
+    /// Those who lock do nothing any more.
+    pub fn leave_locks(&mut self, world: &mut World<Cluster>) {
+        self.locks.leave(world);
+    }
+
     fn any_node(&mut self, world: &World<Cluster>) -> Option<NodeId> {
         let up: Vec<NodeId> = world.node_ids().filter(|node| world.is_up(*node)).collect();
         self.rng.pick(&up).copied()
@@ -156,6 +198,10 @@ impl Workload {
     /// Does what was drawn, or what a script says. One who waits for something asks nothing else meanwhile.
     pub fn ask(&mut self, world: &mut World<Cluster>, asked: &Asked) {
         let Asked { client, node, shard, ask } = asked;
+        if let Ask::Lock(locking) = ask {
+            let at = Address { node: *node, shard: *shard };
+            return self.locks.step(world, (*client, at), locking);
+        }
         if self.busy.contains_key(client) {
             return;
         }
@@ -185,6 +231,7 @@ impl Workload {
     /// From now on, what is drawn comes from this seed.
     pub fn draw_from(&mut self, seed: u64) {
         self.rng = Rng::new(seed);
+        self.locks.draw_from(Rng::new(!seed));
     }
 
     fn send(
@@ -203,7 +250,11 @@ impl Workload {
     /// Writes down what was heard.
     pub fn hear(&mut self, world: &mut World<Cluster>) {
         for reply in world.take_replies() {
-            let Some(waiting) = self.open.remove(&reply.client) else { continue };
+            let Some(waiting) = self.open.remove(&reply.client) else {
+                self.locks.hear(reply.client, reply.at, reply.heard);
+                world.finish(reply.client);
+                continue;
+            };
             let answer = match reply.heard {
                 Heard::Reply(Reply::Kv(answer)) => Some(answer),
                 Heard::Reply(_) | Heard::HungUp => None,

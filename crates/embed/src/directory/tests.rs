@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 
 #[test]
@@ -42,4 +44,26 @@ fn data_without_a_name_is_nobodys() {
     file.write_at(&[IoSlice::new(b"x")], 0).unwrap();
     let error = directory.identify("g", NodeId(1)).unwrap_err().to_string();
     assert!(error.contains("give an empty directory"), "{error}");
+}
+
+/// Lines that stand in such a file, and others.
+fn likely_identity() -> impl Strategy<Value = String> {
+    let line = prop_oneof![
+        3 => Just("format=1".to_string()),
+        1 => "format=[0-9]{0,3}",
+        3 => "group=[ -~]{0,4}",
+        3 => "id=[0-9]{0,11}",
+        3 => "directory=[0-9a-g]{0,18}",
+        1 => "[ -~]{0,10}",
+    ];
+    prop::collection::vec(line, 0..7).prop_map(|lines| lines.join("\n"))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_bytes_as_an_identity(bytes in prop_oneof![likely_identity().prop_map(String::into_bytes), prop::collection::vec(any::<u8>(), 0..60)]) {
+        fuzz::identity(&bytes);
+    }
 }

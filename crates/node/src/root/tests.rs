@@ -1,3 +1,5 @@
+use ombak_base::Place;
+
 use super::*;
 
 fn cluster_of(nodes: usize) -> Members {
@@ -20,4 +22,54 @@ fn tickets_of_vnodes_and_scans_are_not_the_root_groups() {
     assert_eq!(Shard::root_ticket(Ticket(3)), None);
     assert_eq!(Shard::root_ticket(Ticket(1 << 63 | 3)), None);
     assert_eq!(Shard::root_ticket(Ticket(1 << 63 | TICKETS | 3)), None);
+}
+
+/// A host that counts.
+#[derive(Default)]
+struct Counting(Vec<&'static str>);
+
+impl Effects<Shard> for Counting {
+    fn send(&mut self, _: Address, _: Message, _: Stamp) -> Result<(), Refused> {
+        Ok(())
+    }
+
+    fn reply(&mut self, _: ClientId, _: Reply, _: Stamp) {}
+
+    fn arm(&mut self, _: Timer, _: Tick) {}
+
+    fn disarm(&mut self, _: Timer) {}
+
+    fn choose(&mut self, _: u64) -> u64 {
+        0
+    }
+
+    fn load(&mut self, _: Ticket, _: Partition, _: &Bytes) {}
+
+    fn peek(&mut self, _: Partition, _: &Bytes) -> Peek {
+        Peek::Absent
+    }
+
+    fn store(&mut self, _: Partition, _: &Bytes, _: Option<Entry>) -> Stamp {
+        Stamp::NONE
+    }
+
+    fn await_durable(&mut self, _: Stamp) {}
+
+    fn scan(&mut self, _: Ticket, _: Scan) {}
+
+    fn probe(&mut self, _: &'static str) {}
+
+    fn count(&mut self, place: Place) {
+        self.0.push(place.name);
+    }
+}
+
+#[test]
+fn what_the_root_group_refuses_is_counted_and_nothing_else() {
+    let (mut counting, mut stored) = (Counting::default(), Stamp::NONE);
+    let mut fx = ForRoot { fx: &mut counting, stored: &mut stored };
+    let all: Vec<&str> = ombak_paxos::REFUSALS.iter().map(|(name, _)| *name).collect();
+    all.iter().for_each(|name| Effects::<LockServer>::probe(&mut fx, name));
+    Effects::<LockServer>::probe(&mut fx, "paxos: somebody leads");
+    assert_eq!(counting.0, all);
 }

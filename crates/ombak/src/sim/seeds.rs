@@ -241,6 +241,7 @@ mod tests {
             virtual_us: 1,
             operations: 2,
             succeeded: 1,
+            grants: 0,
             probes: BTreeMap::new(),
         }
     }

@@ -32,6 +32,13 @@ pub enum Failure {
     Disk,
 }
 
+impl Failure {
+    /// Whether what is stored is another's.
+    pub(super) fn is_others(&self) -> bool {
+        matches!(self, Failure::OtherCluster(_) | Failure::OtherNode(_) | Failure::OtherGroup(_))
+    }
+}
+
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -22,6 +22,7 @@ use ombak_base::{
 };
 use serde::{Deserialize, Serialize};
 
+use super::refusals;
 use super::telling::Telling;
 use super::watched::{Applied, Watched};
 use super::who::Who;
@@ -493,6 +494,9 @@ impl<S: StateMachine, E: Effects<Member<S>>> Host for Adaptor<'_, S, E> {
     }
 
     fn answer(&mut self, client: ClientId, outcome: Outcome) {
+        if outcome == Outcome::TooLarge {
+            self.fx.probe(refusals::TOO_LARGE);
+        }
         self.fx.reply(client, outcome, Stamp::NONE);
     }
 

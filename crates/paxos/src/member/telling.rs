@@ -102,7 +102,7 @@ impl Refusal {
     ];
 
     /// As hosts count it.
-    pub fn name(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             Refusal::OtherCluster => "paxos: refused, of another cluster",
             Refusal::NoGroup => "paxos: refused, of a group that is not here",

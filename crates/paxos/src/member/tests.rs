@@ -5,6 +5,7 @@ use ombak_base::{Address, ClientId, DecodeError, Entry, Peek, Refused, ScanEntry
 use super::*;
 use crate::ballot::{Ballot, Voters};
 use crate::log::tests::Journal;
+use crate::log::{COMMAND_BYTES_MAX, Snapshot};
 
 const A: NodeId = NodeId(0);
 const B: NodeId = NodeId(1);
@@ -16,6 +17,7 @@ struct Desk {
     sent: Vec<(NodeId, Telling)>,
     stored: Vec<(Bytes, Option<Entry>)>,
     probes: Vec<&'static str>,
+    answers: Vec<Outcome>,
 }
 
 impl Effects<Member<Journal>> for Desk {
@@ -24,7 +26,9 @@ impl Effects<Member<Journal>> for Desk {
         Ok(())
     }
 
-    fn reply(&mut self, _: ClientId, _: Outcome, _: Stamp) {}
+    fn reply(&mut self, _: ClientId, outcome: Outcome, _: Stamp) {
+        self.answers.push(outcome);
+    }
 
     fn arm(&mut self, _: Timer, _: Tick) {}
 
@@ -121,6 +125,8 @@ fn data_of_somebody_else_are_not_touched() {
     ] {
         let (mut member, desk) = booted(setup, found);
         assert_eq!(member.failure(), Some(&failure), "{failure}");
+        let counted = desk.probes.contains(&refusals::OTHER_DATA);
+        assert_eq!(counted, failure.is_others(), "{failure}");
         let hello = Bytes::new();
         let after = step(&mut member, Event::PeerUp { node: B, shards: 1, hello });
         for desk in [desk, after] {
@@ -192,4 +198,92 @@ fn what_is_not_for_this_member_is_refused() {
     refused(&mut member, log(8, disk, prepare.clone()), Refusal::NoGroup);
     refused(&mut member, log(7, DirectoryId(9), prepare), Refusal::NotGreeted);
     refused(&mut member, log(7, disk, canvass), Refusal::Removed);
+}
+
+/// A member of a group of two, and what B says to it, that leads.
+fn following() -> (Member<Journal>, impl Fn(Body) -> Telling) {
+    let (disk, ballot) = (DirectoryId(8), Ballot { round: 1, proposer: B });
+    let mut members = Members::new(Voters::majority([A, B]));
+    members.disks = [(A, DirectoryId(5)), (B, disk)].into();
+    let (mut member, _) = booted(Setup { groups: vec![(GROUP, members)], ..setup() }, &[]);
+    step(&mut member, Event::Durable(Stamp(u64::MAX)));
+    let yours = member.life();
+    let life = Life { disk, boot: 1, name: 2 };
+    let greeting = Greeting { cluster: ClusterId(1), life, asks: false, yours };
+    let message = Telling::Beat(greeting);
+    step(&mut member, Event::Message { from: FROM_B, message });
+    let says = move |body| {
+        let message = Message::new(ballot, body);
+        Telling::Log { group: GROUP, disk, members_at: Slot(0), message }
+    };
+    let (committed, first) = (Slot(0), Slot(1));
+    let message = says(Body::Accept { committed, first, entries: Vec::new(), question: 1 });
+    step(&mut member, Event::Message { from: FROM_B, message });
+    step(&mut member, Event::Durable(Stamp(u64::MAX)));
+    assert_eq!(member.replica(GROUP).unwrap().status().leader, Some(B));
+    (member, says)
+}
+
+/// What a refusal of that name leaves behind: nothing.
+fn passed_over(member: &mut Member<Journal>, message: Telling, what: &str) {
+    let before = member.replica(GROUP).cloned();
+    let desk = step(member, Event::Message { from: FROM_B, message });
+    assert_eq!(member.replica(GROUP).cloned(), before, "{what}");
+    assert!(desk.stored.is_empty() && desk.sent.is_empty(), "{what}: {:?}", desk.sent);
+    let counted = REFUSALS.iter().filter(|(name, _)| desk.probes.contains(name));
+    assert_eq!(counted.map(|(_, what)| *what).collect::<Vec<_>>(), [what]);
+}
+
+#[test]
+fn a_ballot_or_a_slot_from_the_future_is_refused() {
+    let (mut member, says) = following();
+    let far = Ballot { round: u64::MAX, proposer: B };
+    let later = Body::Accept {
+        committed: Slot(u64::MAX),
+        first: Slot(1),
+        entries: Vec::new(),
+        question: 2,
+    };
+    for body in [Body::Refuse { promised: far }, later] {
+        passed_over(&mut member, says(body), "from the future");
+    }
+}
+
+/// Cut short anywhere, with something behind it, or another one than was announced.
+#[test]
+fn a_snapshot_that_is_not_what_was_sent_is_refused() {
+    let (mut member, says) = following();
+    let (through, members_at) = (Slot(9), Slot(0));
+    let members = Members::new(Voters::majority([A, B]));
+    let snapshot =
+        Snapshot { through, members, members_at, state: Bytes::from_static(b"\x01\x02") };
+    let mut whole = Vec::new();
+    snapshot.encode(&mut whole);
+    let cut = (0..whole.len()).map(|end| (through, whole[..end].to_vec()));
+    let longer = [&whole[..], b"x"].concat();
+    let wrong = [(through, longer), (Slot(8), whole.clone())];
+    for (through, bytes) in cut.chain(wrong) {
+        let (total, piece) = (bytes.len() as u64, Bytes::from(bytes));
+        let state = Body::State { through, offset: 0, total, piece };
+        passed_over(&mut member, says(state), "broken snapshot");
+    }
+    let (total, piece) = (whole.len() as u64, Bytes::from(whole));
+    let message = says(Body::State { through, offset: 0, total, piece });
+    step(&mut member, Event::Message { from: FROM_B, message });
+    assert_eq!(member.replica(GROUP).unwrap().status().committed, through);
+}
+
+#[test]
+fn a_command_that_is_too_large_is_refused() {
+    let (mut member, _) = led();
+    let before = member.replica(GROUP).cloned();
+    let ask = |bytes: usize| Ask::Propose(Bytes::from(vec![0; bytes]));
+    let asks = |ask| Event::Request { client: ClientId(1), request: (GROUP, ask) };
+    let desk = step(&mut member, asks(ask(COMMAND_BYTES_MAX + 1)));
+    assert_eq!(member.replica(GROUP).cloned(), before);
+    assert!(desk.stored.is_empty() && desk.sent.is_empty());
+    assert_eq!(desk.answers, [Outcome::TooLarge]);
+    assert_eq!(desk.probes, [refusals::TOO_LARGE]);
+    let desk = step(&mut member, asks(ask(COMMAND_BYTES_MAX)));
+    assert!(!desk.stored.is_empty() && desk.probes.is_empty());
 }

@@ -100,6 +100,7 @@ fn a_peer_of_another_cluster_is_refused_with_the_reason() {
     assert_eq!(stranger.verdict(), (2, b"cluster 8 is not cluster 7".to_vec()));
     stranger.closed();
     assert_eq!(node.running.counters().shards[0].peers_in, 0);
+    node.wait_for("the count", |c| c.shards[0].peers_refused == 1);
 }
 
 #[test]

@@ -1,9 +1,11 @@
 //! The node's own resources, for its command line.
 
+use std::collections::BTreeMap;
+
 use hyper::body::Incoming;
 use hyper::{Request, StatusCode};
 use ombak_base::{Disk, NodeId, Partition};
-use ombak_node::{Reply, Request as Question, RootStatus, ShardStatus};
+use ombak_node::{Reply, Request as Question, RootStatus, ShardStatus, places};
 use ombak_store::log::SnapshotError;
 
 use super::Site;
@@ -124,7 +126,16 @@ impl Site {
             failure: root.failure.clone(),
             keeps_registers: root.keeps_registers,
             register_clients: root.register_clients as u64,
+            refused: self.root_refused(),
         }
+    }
+
+    /// What the root group has refused here. Of what never was, nothing is said.
+    fn root_refused(&self) -> BTreeMap<String, u64> {
+        let passed = self.gauges.read().meters.places;
+        let counted = places::root_refusals()
+            .map(|(place, what)| (what.to_string(), passed[usize::from(place.number)]));
+        counted.filter(|(_, count)| *count > 0).collect()
     }
 
     fn member(&self, node: NodeId, shards: &[ShardStatus]) -> MemberReport {

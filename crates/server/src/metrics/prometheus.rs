@@ -98,13 +98,13 @@ impl Page<'_> {
         let help = "Whether storage has failed, so that no writes are taken.";
         self.gauge("ombak_storage_failed", help, None, u64::from(failed))?;
         match shards.iter().find_map(|shard| shard.root.as_ref()) {
-            Some(root) => self.root(root),
+            Some(root) => self.root(reading, root),
             None => Ok(()),
         }
     }
 
     /// The group that manages the cluster's locks.
-    fn root(&mut self, root: &RootStatus) -> fmt::Result {
+    fn root(&mut self, reading: &Reading, root: &RootStatus) -> fmt::Result {
         let help = "Whether this node knows who leads the root group.";
         self.gauge("ombak_root_led", help, None, u64::from(root.leader.is_some()))?;
         let help = "Whether this node cannot take part in the root group.";
@@ -116,7 +116,12 @@ impl Page<'_> {
         let help = "Whether this node keeps registers, and answers for them.";
         self.gauge("ombak_registers_kept", help, None, u64::from(root.keeps_registers))?;
         let help = "Operations on registers that this node has under way.";
-        self.gauge("ombak_register_clients", help, None, root.register_clients as u64)
+        self.gauge("ombak_register_clients", help, None, root.register_clients as u64)?;
+        let passed = &reading.total.meters.places;
+        let refused = places::root_refusals()
+            .map(|(place, what)| (vec![("what", what.into())], passed[usize::from(place.number)]));
+        let help = "What the root group refused here, and was changed by in nothing.";
+        self.counters("ombak_root_refused", help, None, refused)
     }
 
     fn operations(&mut self, reading: &Reading) -> fmt::Result {
@@ -353,6 +358,7 @@ const SHARD_COUNTERS: &[OfShard] = &[
     ("ombak_peer_received", "From peers.", Some(Unit::Bytes), |shard| shard.peer_bytes_in),
     ("ombak_peer_frames_received", "Messages of peers.", None, |shard| shard.frames_in),
     ("ombak_peer_frames_sent", "Messages to peers.", None, |shard| shard.frames_out),
+    ("ombak_peers_refused", "Connections of no peer.", None, |shard| shard.peers_refused),
     ("ombak_sends_refused_down", "No connection.", None, |shard| shard.refused_down),
     ("ombak_sends_refused_full", "A queue was full.", None, |shard| shard.refused_full),
     ("ombak_reads_blocked", "Reads that went to disk.", None, |shard| shard.loads_blocked),

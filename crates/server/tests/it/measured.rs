@@ -129,6 +129,9 @@ fn metrics_are_well_formed() {
     let vnodes =
         |sample: &&Sample| sample.name == "ombak_vnodes" && sample.labels.contains("complete");
     assert_eq!(samples.iter().find(vnodes).unwrap().value, 16.0);
+    let refusals = samples.iter().filter(|sample| sample.name == "ombak_root_refused_total");
+    let refusals: Vec<(&str, f64)> = refusals.map(|sample| (sample.labels, sample.value)).collect();
+    assert!(refusals.contains(&("what=\"removed member\"", 0.0)), "{refusals:?}");
     node.stop().unwrap();
 }
 

@@ -2,7 +2,7 @@ use super::*;
 
 fn report(probes: &[(&'static str, u64)]) -> Report {
     let probes = probes.iter().copied().collect();
-    Report { seed: 1, trace_hash: 0, virtual_us: 0, operations: 0, succeeded: 0, probes }
+    Report { seed: 1, trace_hash: 0, virtual_us: 0, operations: 0, succeeded: 0, grants: 0, probes }
 }
 
 #[test]

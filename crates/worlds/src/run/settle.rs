@@ -27,6 +27,7 @@ impl Run {
         self.workload.draw_from(self.rng.next_u64());
         self.world.set_faults(Faults::calm());
         self.world.heal();
+        self.workload.leave_locks(&mut self.world);
         self.resume_all();
         // What is checked asks for much at once.
         let is_cramped = self.script.bounds != Bounds::default();
@@ -103,6 +104,7 @@ impl Run {
         self.world.check_at_rest();
         self.check_agreement()?;
         self.check_props()?;
+        self.check_locks()?;
         let live = self.check_stored()?;
         self.check_listings(&live)?;
         self.check_listings_of_tombstones(live)

@@ -5,12 +5,14 @@ use std::str::FromStr;
 use ombak_base::{Address, NodeId, ShardId, Tick};
 use ombak_kv::{Quorum, Quorums};
 use ombak_node::{Bounds, DeleteMode};
+use ombak_paxos::locks::Mode;
 use ombak_sim::{Decisions, Point, SyncFault, What};
 
 use super::show::HEAD;
-use super::{Action, Ask, Asked, Boot, Condition, Script};
+use super::{Action, Ask, Asked, Boot, Condition, Locking, Script};
 use crate::cluster::Shape;
 use crate::keys::{BUCKETS, keys};
+use crate::workload::PRINTERS;
 
 /// Bounds of what a script may ask for: more is a mistake of whoever wrote it.
 const NODES_MAX: u32 = 16;
@@ -73,6 +75,7 @@ struct Reading {
     shape: Option<Shape>,
     delete_mode: Option<DeleteMode>,
     bounds: Option<Bounds>,
+    root: bool,
     partitions_lose: bool,
     wrong_clocks: bool,
     new_epoch: bool,
@@ -93,6 +96,7 @@ impl Reading {
             ["room", "ops", ops, "unsynced", unsynced, "waiting", waiting] => {
                 self.bounds = Some(bounds(ops, unsynced, waiting)?);
             }
+            ["root-group"] => self.root = true,
             ["partitions-lose"] => self.partitions_lose = true,
             ["wrong-clocks"] => self.wrong_clocks = true,
             ["new-epoch"] => self.new_epoch = true,
@@ -138,6 +142,7 @@ impl Reading {
             shape: self.shape.ok_or_else(|| missing("nodes … shards … partitions …"))?,
             delete_mode: self.delete_mode.unwrap_or(DeleteMode::Immediate),
             bounds: self.bounds.unwrap_or_default(),
+            root: self.root,
             partitions_lose: self.partitions_lose,
             wrong_clocks: self.wrong_clocks,
             new_epoch: self.new_epoch,
@@ -347,8 +352,39 @@ fn ask_of(words: &[&str]) -> Parsed<Ask> {
         }
         ["list", "buckets"] => Ok(Ask::List(None)),
         ["list", bucket] => Ok(Ask::List(Some(bucket_of(bucket)?))),
+        _ => locking_of(words).map(Ask::Lock),
+    }
+}
+
+fn locking_of(words: &[&str]) -> Parsed<Locking> {
+    match words {
+        ["session", lease_ms] => Ok(Locking::Session { lease_ms: number(lease_ms)? }),
+        ["lock", printer, mode, options @ ..] => {
+            let (printer, mode) = (printer_of(printer)?, mode_of(mode)?);
+            let mut options = Options::of(options)?;
+            let (writes, wait_ms) = (options.word("writes"), options.number("wait")?);
+            options.none().map(|()| Locking::Lock { printer, mode, wait_ms, writes })
+        }
+        ["unlock", printer, options @ ..] => {
+            let (printer, mut options) = (printer_of(printer)?, Options::of(options)?);
+            let writes = options.word("writes");
+            options.none().map(|()| Locking::Unlock { printer, writes })
+        }
+        ["use", printer] => printer_of(printer).map(Locking::Use),
+        ["again"] => Ok(Locking::Again),
         _ => Err(format!("\"{}\" is nothing that a client asks", words.join(" "))),
     }
+}
+
+fn printer_of(text: &str) -> Parsed<usize> {
+    let printer: usize = after(text, 'p', "printer")?;
+    let is_known = printer < PRINTERS;
+    if is_known { Ok(printer) } else { Err(format!("{text}: there are {PRINTERS} printers")) }
+}
+
+fn mode_of(text: &str) -> Parsed<Mode> {
+    let mode = Mode::ALL.into_iter().find(|mode| mode.to_string() == text);
+    mode.ok_or_else(|| format!("\"{text}\" is no mode: NL, CR, CW, PR, PW, EX"))
 }
 
 /// What follows the key: words, and `name=value`.
@@ -376,6 +412,19 @@ impl<'a> Options<'a> {
             Some(Some("true")) => Ok(Some(true)),
             Some(Some("false")) => Ok(Some(false)),
             Some(_) => Err(format!("{wanted}=true or {wanted}=false, please")),
+        }
+    }
+
+    fn number(&mut self, wanted: &str) -> Parsed<Option<u32>> {
+        let place = self.0.iter().position(|(name, value)| *name == wanted && value.is_some());
+        let value = place.and_then(|place| self.0.remove(place).1);
+        value.map(number).transpose()
+    }
+
+    fn none(self) -> Parsed<()> {
+        match self.0.first() {
+            None => Ok(()),
+            Some((name, _)) => Err(format!("\"{name}\" means nothing here")),
         }
     }
 

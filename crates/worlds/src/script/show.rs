@@ -22,7 +22,7 @@ use ombak_kv::{Quorum, Quorums};
 use ombak_node::{Bounds, DeleteMode};
 use ombak_sim::{Point, SyncFault, What};
 
-use super::{Action, Ask, Asked, Boot, Condition, Script};
+use super::{Action, Ask, Asked, Boot, Condition, Locking, Script};
 
 /// The first line of every script of this version.
 pub(super) const HEAD: &str = "ombak schedule 1";
@@ -47,6 +47,7 @@ impl Display for Script {
             writeln!(f, "room ops {ops_max} unsynced {unsynced_max} waiting {waiting_max}")?;
         }
         let flags = [
+            (self.root, "root-group"),
             (self.partitions_lose, "partitions-lose"),
             (self.wrong_clocks, "wrong-clocks"),
             (self.new_epoch, "new-epoch"),
@@ -162,6 +163,26 @@ impl Display for Asked {
             }
             Ask::List(Some(bucket)) => write!(f, "list b{bucket}"),
             Ask::List(None) => write!(f, "list buckets"),
+            Ask::Lock(locking) => write!(f, "{locking}"),
+        }
+    }
+}
+
+impl Display for Locking {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Locking::Session { lease_ms } => write!(f, "session {lease_ms}"),
+            Locking::Lock { printer, mode, wait_ms, writes } => {
+                write!(f, "lock p{printer} {mode}")?;
+                wait_ms.iter().try_for_each(|ms| write!(f, " wait={ms}"))?;
+                show_words(f, &[(*writes, " writes")])
+            }
+            Locking::Unlock { printer, writes } => {
+                write!(f, "unlock p{printer}")?;
+                show_words(f, &[(*writes, " writes")])
+            }
+            Locking::Use(printer) => write!(f, "use p{printer}"),
+            Locking::Again => write!(f, "again"),
         }
     }
 }

@@ -43,6 +43,40 @@ fn a_script_written_by_hand_is_run() {
     assert_eq!(report, run_script(&script).unwrap());
 }
 
+const LOCKING: &str = "\
+ombak schedule 1
+seed 7
+nodes 3 shards 1 partitions 8
+root-group
+9.200000 client 7 n2.s0 session 3000
+9.300000 client 7 n2.s0 lock p0 EX wait=500 writes
+9.400000 client 7 n1.s0 again
+9.500000 client 7 n1.s0 use p0
+9.600000 client 8 n1.s0 session 3000
+9.700000 client 8 n1.s0 lock p0 PR
+9.800000 client 7 n1.s0 unlock p0 writes
+9.900000 client 8 n1.s0 lock p0 PR
+10.000000 healed
+";
+
+#[test]
+fn a_script_about_locks_is_run() {
+    let script: Script = LOCKING.parse().unwrap();
+    assert_eq!(script.to_string(), LOCKING);
+    // Those of the clients, and those of a new one through each node.
+    assert_eq!(run_script(&script).unwrap().grants, 2 + 3 * 3);
+    for (from, to, error) in [
+        ("p0 EX", "p3 EX", "line 6: p3: there are 3 printers"),
+        ("p0 EX", "p0 XE", "line 6: \"XE\" is no mode"),
+        ("wait=500", "wait=x", "line 6: \"x\" is no number"),
+        ("p0 writes", "p0 reads", "line 11: \"reads\" means nothing here"),
+        ("again", "agin", "line 7: \"agin\" is nothing that a client asks"),
+    ] {
+        let found = refused(&LOCKING.replace(from, to));
+        assert!(found.starts_with(error), "{to}: {found}");
+    }
+}
+
 /// The line, and a text that says what is wrong with it.
 fn refused(script: &str) -> String {
     script.parse::<Script>().unwrap_err().to_string()

@@ -1,0 +1,4 @@
+//! The first words of a member of an embedded group, any bytes. The properties are in `ombak_embed::fuzz`, where tests run them too.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| ombak_embed::fuzz::hello(input));
