@@ -565,10 +565,10 @@ impl<S: StateMachine> Member<S> {
             (Some(_), Some((Slot(0), disks))) if disks.get(&node) == Some(&mine) => {
                 groups.found(now.tick, group, disks, who, fx);
             }
-            (Some(_), Some((_, disks))) => {
+            (Some(_), Some((at, disks))) => {
                 groups.join(now.tick, group, who, fx);
                 if disks.get(&node).is_some_and(|disk| *disk != mine) {
-                    groups.lost(group, fx);
+                    groups.lost(group, at, fx);
                 }
             }
         }
@@ -593,10 +593,10 @@ impl<S: StateMachine> Member<S> {
             Refusal::OtherDisk if known == Some(&who.me.life.disk) && !is_behind => {}
             Refusal::OtherDisk => {
                 groups.join(now.tick, group, who, fx);
-                groups.lost(group, fx);
+                groups.lost(group, members_at, fx);
             }
             Refusal::Removed => {
-                groups.returning.remove(&group);
+                groups.stay_out(group);
             }
             _ => {}
         }

@@ -94,8 +94,8 @@ pub(super) struct Groups<S> {
     waiting: BTreeSet<Group>,
     /// This disk has been a member's in this life.
     pub has_belonged: bool,
-    /// Those in which the member has lost its disk, and wants to be what it was.
-    pub returning: BTreeSet<Group>,
+    /// Those in which the member has lost its disk, and wants to be what it was; and since which change of members at least that is so.
+    returning: BTreeMap<Group, Slot>,
 }
 
 impl<S: StateMachine> Groups<S> {
@@ -109,7 +109,7 @@ impl<S: StateMachine> Groups<S> {
             founding: BTreeMap::new(),
             waiting: BTreeSet::new(),
             has_belonged: false,
-            returning: BTreeSet::new(),
+            returning: BTreeMap::new(),
         }
     }
 
@@ -209,35 +209,46 @@ impl<S: StateMachine> Groups<S> {
         })
     }
 
-    /// It was a member of a group, on a disk that it has lost.
-    pub fn lost<E: Effects<Member<S>>>(&mut self, group: Group, fx: &mut E) {
-        if self.returning.insert(group) {
+    /// It was a member of a group, on a disk that it has lost, as whoever knows of the change of members at this slot says.
+    pub fn lost<E: Effects<Member<S>>>(&mut self, group: Group, at: Slot, fx: &mut E) {
+        let since = self.returning.insert(group, at);
+        if since.is_none() {
             fx.probe("paxos: a member has lost its disk");
         }
+    }
+
+    /// It will not be what it was in this group.
+    pub fn stay_out(&mut self, group: Group) {
+        self.returning.remove(&group);
     }
 
     /// Some of those in which it still has to ask.
     pub fn asking(&mut self, who: &Who, max: usize) -> Vec<Group> {
         let (node, disk) = (who.me.node, who.me.life.disk);
         let Groups { all, returning, .. } = self;
-        let is_back = |replica: &Replica<S>| {
+        // What it knows itself may be from before it was lost.
+        let is_back = |replica: &Replica<S>, since: Slot| {
             let members = replica.members();
-            members.disks.get(&node) == Some(&disk) && !members.is_lost(node, disk)
+            let is_member = members.disks.get(&node) == Some(&disk);
+            is_member && !members.is_lost(node, disk) && replica.members_at() >= since
         };
-        returning.retain(|group| all.get(group).is_some_and(|hosted| !is_back(&hosted.replica)));
-        returning.iter().copied().take(max).collect()
+        let is_open = |hosted: &Hosted<S>, since| !is_back(&hosted.replica, since);
+        returning.retain(|group, since| all.get(group).is_some_and(|each| is_open(each, *since)));
+        returning.keys().copied().take(max).collect()
     }
 
-    /// Whether the group knows it on this disk.
+    /// Whether the group knows it on this disk, as far as is known.
     pub fn belongs(&self, group: Group, who: &Who) -> bool {
-        self.all.get(&group).is_some_and(|hosted| hosted.belongs(who))
+        let since = self.returning.get(&group).copied().unwrap_or_default();
+        let is_known = |hosted: &Hosted<S>| hosted.replica.members_at() >= since;
+        self.all.get(&group).is_some_and(|hosted| hosted.belongs(who) && is_known(hosted))
     }
 
     /// Finds those in which it was on another disk.
     pub fn find_lost<E: Effects<Member<S>>>(&mut self, who: &Who, fx: &mut E) {
         let lost = self.all.iter().filter(|(_, hosted)| hosted.is_lost(who));
         let lost: Vec<Group> = lost.map(|(group, _)| *group).collect();
-        lost.into_iter().for_each(|group| self.lost(group, fx));
+        lost.into_iter().for_each(|group| self.lost(group, Slot(0), fx));
     }
 
     /// The member is on another disk from now on.
@@ -285,7 +296,7 @@ impl<S: StateMachine> Groups<S> {
         if hosted.count(&mut self.peers) {
             self.has_belonged |= hosted.belongs(who);
             if hosted.is_lost(who) {
-                self.returning.insert(group);
+                self.returning.entry(group).or_default();
             }
         }
         true
@@ -307,7 +318,7 @@ impl<S: StateMachine> Groups<S> {
             if hosted.count(peers) {
                 *has_belonged |= hosted.belongs(who);
                 if hosted.is_lost(who) {
-                    returning.insert(*group);
+                    returning.entry(*group).or_default();
                 }
             }
         }
