@@ -65,6 +65,9 @@ fn show(status: &Status, at: &str) -> Result<(), CliError> {
         if !root.refused.is_empty() {
             print_line(&refused_line(root))?;
         }
+        if root.voters.contains(&status.node) && !root.keeps_registers {
+            print_line("registers: not answered by this node yet, or not any more")?;
+        }
     }
     for damage in &status.storage.damage {
         print_line(&format!("damaged: {}", damage.text))?;

@@ -8,6 +8,7 @@ use std::fs;
 use std::process::Output;
 use std::time::{Duration, Instant};
 
+use ombak_server::report::RootReport;
 use support::cluster::Cluster;
 use support::process::{PATIENCE, ombak};
 
@@ -60,14 +61,12 @@ fn what_is_set_stays_when_nodes_die_and_disks_are_lost() {
 /// Between two looks.
 const PACE: Duration = Duration::from_millis(20);
 
-/// Until the node has copied what its seat is to know.
+/// Until the node has copied what its seat is to know, and votes again in the group that says who sits where: before that, its disk
+/// counts as lost.
 fn await_keeping(cluster: &Cluster, node: usize) {
     let deadline = Instant::now() + PATIENCE;
-    while !cluster
-        .status(node)
-        .and_then(|status| status.root)
-        .is_some_and(|root| root.keeps_registers)
-    {
+    let keeps = |root: RootReport| root.keeps_registers && root.voters.len() == 3;
+    while !cluster.status(node).and_then(|status| status.root).is_some_and(keeps) {
         assert!(Instant::now() < deadline, "node {node} does not keep registers again");
         std::thread::sleep(PACE);
     }
