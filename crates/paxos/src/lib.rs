@@ -8,6 +8,8 @@
 //! - [`Ballot`], [`Voters`] and [`Members`]: the numbers of proposals, and how many must agree.
 
 mod ballot;
+#[cfg(test)]
+mod golden;
 pub mod locks;
 pub mod log;
 mod member;

@@ -163,7 +163,7 @@ pub enum RegisterTimer {
     Copy,
 }
 
-/// Why a server takes no part.
+/// How far a server has come.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 enum Phase {
     /// What is stored is being read.
@@ -274,10 +274,8 @@ impl RegisterServer {
     fn settle<E: Effects<RegisterServer>>(&mut self, now: Now, fx: &mut E) {
         let (Phase::Running, Some(seating)) = (self.phase, &self.seating) else { return };
         let before = self.state.clone();
-        let sits = seating.disks.get(&self.setup.id) == Some(&seating.mine);
+        let sits = self.sits(seating);
         self.state.era = self.state.era.max(seating.era);
-        let has_seat = self.setup.seats.members().contains(&self.setup.id);
-        let sits = sits && has_seat;
         if sits && seating.era == Era(0) {
             self.state.complete = Some(seating.mine); // Nobody has ever sat here on another disk.
         }
@@ -295,11 +293,16 @@ impl RegisterServer {
     /// In which era this node answers for its seat.
     fn era(&self) -> Option<Era> {
         let seating = self.seating.as_ref().filter(|_| self.phase == Phase::Running)?;
-        let sits = seating.disks.get(&self.setup.id) == Some(&seating.mine);
         let is_complete = self.state.complete == Some(seating.mine) && self.copying.is_none();
         // It has been told of a later one before it was started: that is on its way again.
         let is_behind = seating.era < self.state.era;
-        (sits && is_complete && !is_behind).then_some(seating.era)
+        (self.sits(seating) && is_complete && !is_behind).then_some(seating.era)
+    }
+
+    /// Whether this node has a seat, and this disk is the one that belongs to it.
+    fn sits(&self, seating: &Seating) -> bool {
+        let id = self.setup.id;
+        self.setup.seats.members().contains(&id) && seating.disks.get(&id) == Some(&seating.mine)
     }
 
     fn send<E: Effects<RegisterServer>>(
@@ -333,8 +336,8 @@ impl RegisterServer {
                 self.hear_told(now, from, (number, era, disk), told, fx);
             }
             RegisterTelling::Copy { era, from: key } => self.hear_copy(from, era, key, fx),
-            RegisterTelling::Copied { disk, from: key, cells, next } => {
-                self.hear_copied(now, (from, disk), key, cells, next, fx);
+            RegisterTelling::Copied { era, disk, from: key, cells, next } => {
+                self.hear_copied(now, (from, era, disk), key, cells, next, fx);
             }
             RegisterTelling::Forward { number, ask } => {
                 self.hear_forward(now, from, number, ask, fx);

@@ -6,6 +6,7 @@ use ombak_sim::explore::{Explorer, Model, Outcome as Ended, Property, Steps};
 use proptest::prelude::*;
 
 use super::*;
+use crate::golden::{hex, wire};
 
 const ACCEPTORS: [NodeId; 3] = [NodeId(0), NodeId(1), NodeId(2)];
 
@@ -56,12 +57,6 @@ struct Clients {
     begins_max: Vec<u32>,
     /// Reads begin with a look.
     looks: bool,
-}
-
-fn wire(what: &impl Wire) -> Vec<u8> {
-    let mut out = Vec::new();
-    what.encode(&mut out);
-    out
 }
 
 fn value(outcome: &Outcome) -> &Value {
@@ -269,10 +264,9 @@ fn golden() {
     let bid = Bid { era: Era(5), ballot: Ballot { round: 300, proposer: NodeId(7) } };
     let ask = Ask::Accept { bid, value: Value { version: 2, writer: 1, bytes: bytes("v") } };
     let told = cell.answer(ask.clone());
-    let hex = |bytes: Vec<u8>| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-    assert_eq!(hex(wire(&ask)), "020205ac02070201000000000000000000000000000000010176");
-    assert_eq!(hex(wire(&told)), "020205ac0207");
-    assert_eq!(hex(wire(&cell)), "0205ad02070105ac02070201000000000000000000000000000000010176");
+    assert_eq!(hex(&wire(&ask)), "020205ac02070201000000000000000000000000000000010176");
+    assert_eq!(hex(&wire(&told)), "020205ac0207");
+    assert_eq!(hex(&wire(&cell)), "0205ad02070105ac02070201000000000000000000000000000000010176");
     assert_eq!(Cell::decode(Bytes::from(wire(&cell))), Ok(cell));
 }
 

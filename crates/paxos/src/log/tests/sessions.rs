@@ -4,6 +4,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::{Journal, command};
+use crate::golden::hex;
 use crate::log::sessions::{Answer, Client, Limits, SessionId, Sessions, open, unnumbered};
 use crate::log::{Slot, StateMachine};
 
@@ -106,10 +107,6 @@ fn answers_that_are_too_large_together_cost_the_oldest_session() {
     apply(&mut machine, &first.command(&command(1)).1);
     assert_eq!(apply(&mut machine, &second.command(&command(1)).1), Answer::SessionLost);
     assert_eq!(machine.len(), 1);
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[test]

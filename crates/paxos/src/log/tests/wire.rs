@@ -7,6 +7,7 @@ use ombak_base::{ClusterId, DirectoryId, NodeId, Wire};
 use proptest::prelude::*;
 
 use crate::ballot::{Ballot, Voters};
+use crate::golden::{hex, wire};
 use crate::log::entry::Gathering;
 use crate::log::{Ask, Body, Change, Entry, Message, Outcome, Slot, Snapshot, Write};
 use crate::member::{Greeting, Group, Life, Refusal, Telling};
@@ -32,16 +33,6 @@ fn members() -> Members {
 
 fn accepted(value: Entry) -> Accepted<Entry> {
     Accepted { ballot: BALLOT, value }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn wire(what: &impl Wire) -> Vec<u8> {
-    let mut out = Vec::new();
-    what.encode(&mut out);
-    out
 }
 
 fn stored(write: &Write) -> Vec<u8> {

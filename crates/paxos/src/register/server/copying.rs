@@ -23,8 +23,9 @@ const SCANS_MAX: usize = 8;
 /// How far a copy has come.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub(super) struct Copying {
-    /// To this disk.
+    /// To this disk, which has had the seat in this era.
     to: DirectoryId,
+    since: Era,
     /// All of these is here.
     done: BTreeSet<NodeId>,
     /// From whom it is copied now, from which name on; and what comes after that page, when it is merged.
@@ -47,7 +48,8 @@ impl RegisterServer {
             return;
         }
         fx.arm(RegisterTimer::Copy, now.tick.plus_ms(RETRY_MS));
-        let fresh = Copying { to: mine, done: BTreeSet::new(), source: None, next: None };
+        let fresh =
+            Copying { to: mine, since: era, done: BTreeSet::new(), source: None, next: None };
         let copying = self.copying.take().filter(|copying| copying.to == mine).unwrap_or(fresh);
         let copying = self.copying.insert(copying);
         if copying.next.is_some() {
@@ -101,15 +103,13 @@ impl RegisterServer {
         let Some(Scanning { to, from }) = self.scans.remove(&ticket) else { return };
         let Some(disk) = self.seating.as_ref().map(|seating| seating.mine) else { return };
         let Ok(Chunk { entries, next }) = chunk else { return self.stop(fx) };
-        if self.era().is_none() {
-            return;
-        }
+        let Some(era) = self.era() else { return };
         let name = |key: Bytes| key.slice(CELLS.len().min(key.len())..);
         let cell = |entry: ombak_base::ScanEntry| {
             Some((name(entry.key), Cell::decode(entry.bytes?).ok()?))
         };
         let Some(cells) = entries.into_iter().map(cell).collect() else { return self.stop(fx) };
-        let copied = RegisterTelling::Copied { disk, from, cells, next: next.map(name) };
+        let copied = RegisterTelling::Copied { era, disk, from, cells, next: next.map(name) };
         self.send(to, copied, self.written, fx);
     }
 
@@ -117,7 +117,7 @@ impl RegisterServer {
     pub(super) fn hear_copied<E: Effects<Self>>(
         &mut self,
         now: Now,
-        (from, disk): (NodeId, DirectoryId),
+        (from, era, disk): (NodeId, Era, DirectoryId),
         page: Bytes,
         cells: Vec<(Bytes, Cell)>,
         next: Option<Bytes>,
@@ -126,11 +126,16 @@ impl RegisterServer {
         let seating = self.seating.as_ref();
         let is_seated = seating.is_some_and(|seating| seating.disks.get(&from) == Some(&disk));
         let Some(copying) = &mut self.copying else { return };
-        if !is_seated || copying.source != Some((from, page)) || copying.next.is_some() {
+        // What it was asked for another name of this disk, it may have said in an earlier era.
+        let has_gone_on = era >= copying.since;
+        if !(is_seated && has_gone_on)
+            || copying.source != Some((from, page))
+            || copying.next.is_some()
+        {
             return;
         }
         copying.next = Some(next);
-        self.cells.merging = cells.len();
+        self.cells.merging += cells.len(); // Of what was copied to a disk of another name, some may wait still.
         for (key, cell) in cells {
             self.work_on(now, key, Work::Merge(cell), fx);
         }

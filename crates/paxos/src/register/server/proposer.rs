@@ -131,10 +131,12 @@ impl RegisterServer {
         reply: RegisterReply,
         fx: &mut E,
     ) {
-        if let Some(of) = self.forwarded.remove(&number).filter(|of| of.to == from) {
-            self.clients.remove(&of.client);
-            fx.reply(of.client, reply, Stamp::NONE);
-        }
+        let Some(of) = self.forwarded.get(&number).copied().filter(|of| of.to == from) else {
+            return; // It was given up.
+        };
+        self.forwarded.remove(&number);
+        self.clients.remove(&of.client);
+        fx.reply(of.client, reply, Stamp::NONE);
     }
 
     fn take<E: Effects<Self>>(
@@ -271,10 +273,11 @@ impl RegisterServer {
         if let Some(due) = running.due {
             self.due.remove(&(due, number));
         }
-        if let Some(hold) = running.operation.hold().filter(|_| self.holds.len() < HOLDS_MAX) {
+        if let Some(hold) = running.operation.hold() {
+            if self.holds.len() >= HOLDS_MAX {
+                self.holds.pop_first(); // Any of them: it is a round trip more, once.
+            }
             self.holds.insert(running.key.clone(), hold);
-        } else if self.holds.len() >= HOLDS_MAX {
-            self.holds.pop_first(); // Any of them: it is a round trip more, once.
         }
         self.tell(running.asker, reply, fx);
         let Occupied(mut queue) = self.queues.entry(running.key) else { return };

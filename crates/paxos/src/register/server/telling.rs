@@ -5,7 +5,7 @@
 //! ask       0 number era key ask                       byte strings have their length in front; see the messages of `register`
 //! told      1 number era disk told
 //! copy      2 era name
-//! copied    3 disk name count (name cell)* (0 | 1 name)
+//! copied    3 era disk name count (name cell)* (0 | 1 name)
 //! forward   4 number key wish                            wish  = 0 | 1 value | 2 version value          value = 0 | 1 bytes
 //! forwarded 5 number reply                               reply = 0 outcome | 1 why:u8                   outcome = kind:u8 value
 //! ```
@@ -56,6 +56,8 @@ pub enum RegisterTelling {
     },
     /// What the sender has of that.
     Copied {
+        /// In which the sender answers, and in no earlier one any more.
+        era: Era,
         /// The sender's.
         disk: DirectoryId,
         /// What was asked for.
@@ -101,8 +103,9 @@ impl Wire for RegisterTelling {
                 put_varint(out, era.0);
                 put_bytes(out, from);
             }
-            RegisterTelling::Copied { disk, from, cells, next } => {
+            RegisterTelling::Copied { era, disk, from, cells, next } => {
                 out.push(3);
+                put_varint(out, era.0);
                 out.extend_from_slice(&disk.0.to_le_bytes());
                 put_bytes(out, from);
                 put_varint(out, cells.len() as u64);
@@ -146,6 +149,7 @@ impl Wire for RegisterTelling {
                 from: reader.bytes(REGISTER_KEY_BYTES_MAX)?,
             },
             3 => RegisterTelling::Copied {
+                era: Era(reader.varint()?),
                 disk: DirectoryId(reader.u64()?),
                 from: reader.bytes(REGISTER_KEY_BYTES_MAX)?,
                 cells: read_cells(&mut reader)?,

@@ -1,21 +1,12 @@
 //! What servers say and store, byte by byte. What they do is tested on whole nodes, in `worlds`.
 
-use ombak_base::Wire;
+use ombak_base::{Entry, Peek, Refused, Scan, Wire};
 use proptest::prelude::*;
 
 use super::super::{Ask, Bid, Cell, Value};
 use super::*;
 use crate::ballot::Ballot;
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn wire(what: &impl Wire) -> Vec<u8> {
-    let mut out = Vec::new();
-    what.encode(&mut out);
-    out
-}
+use crate::golden::{hex, wire};
 
 /// One of each.
 fn tellings() -> Vec<RegisterTelling> {
@@ -30,6 +21,7 @@ fn tellings() -> Vec<RegisterTelling> {
         RegisterTelling::Told { number: 3, era, disk, told },
         RegisterTelling::Copy { era, from: Bytes::new() },
         RegisterTelling::Copied {
+            era,
             disk,
             from: Bytes::new(),
             cells: vec![(key.clone(), cell)],
@@ -63,6 +55,133 @@ fn golden() {
 fn a_new_disk_copies_from_all_that_a_quorum_could_miss() {
     let needed = |n: u32| sources_needed(&Voters::majority((0..n).map(NodeId)));
     assert_eq!([1, 2, 3, 5, 7].map(needed), [1, 1, 2, 3, 4]);
+}
+
+/// A host that answers nothing by itself.
+#[derive(Default)]
+struct Desk {
+    sent: Vec<(NodeId, RegisterTelling)>,
+    loads: Vec<Ticket>,
+    answers: Vec<RegisterReply>,
+}
+
+impl Effects<RegisterServer> for Desk {
+    fn send(&mut self, to: Address, message: RegisterTelling, _: Stamp) -> Result<(), Refused> {
+        self.sent.push((to.node, message));
+        Ok(())
+    }
+
+    fn reply(&mut self, _: ClientId, reply: RegisterReply, _: Stamp) {
+        self.answers.push(reply);
+    }
+
+    fn arm(&mut self, _: RegisterTimer, _: Tick) {}
+
+    fn disarm(&mut self, _: RegisterTimer) {}
+
+    fn choose(&mut self, n: u64) -> u64 {
+        1 % n
+    }
+
+    fn load(&mut self, ticket: Ticket, _: Partition, _: &Bytes) {
+        self.loads.push(ticket);
+    }
+
+    fn peek(&mut self, _: Partition, _: &Bytes) -> Peek {
+        Peek::Unknown
+    }
+
+    fn store(&mut self, _: Partition, _: &Bytes, _: Option<Entry>) -> Stamp {
+        Stamp(1)
+    }
+
+    fn await_durable(&mut self, _: Stamp) {}
+
+    fn scan(&mut self, _: Ticket, _: Scan) {}
+
+    fn probe(&mut self, _: &'static str) {}
+}
+
+fn step(server: &mut RegisterServer, event: Event<RegisterServer>) -> Desk {
+    let mut desk = Desk::default();
+    server.step(Now::default(), event, &mut desk);
+    desk
+}
+
+fn heard(server: &mut RegisterServer, from: u32, message: RegisterTelling) -> Desk {
+    let from = Address { node: NodeId(from), shard: ShardId(0) };
+    step(server, Event::Message { from, message })
+}
+
+/// Node 0 of three, which all can reach.
+fn started(id: u32) -> RegisterServer {
+    let seats = Voters::majority((0..3).map(NodeId));
+    let setup = RegisterSetup { id: NodeId(id), home: Partition(0), seats, damaged: false };
+    let mut server = RegisterServer::new(setup);
+    step(&mut server, Event::Start);
+    for node in (0..3).map(NodeId) {
+        step(&mut server, Event::PeerUp { node, shards: 1, hello: Bytes::new() });
+    }
+    step(&mut server, Event::Loaded { ticket: STATE, entry: Ok(None) });
+    server
+}
+
+/// Node 0 has lost its disk, and sits on this one.
+fn sit_down(server: &mut RegisterServer, era: u64, mine: u64) -> Desk {
+    let (era, mine) = (Era(era), DirectoryId(mine));
+    let disks = [(NodeId(0), mine), (NodeId(1), DirectoryId(1)), (NodeId(2), DirectoryId(2))];
+    let mut desk = Desk::default();
+    let seating = Seating { era, disks: disks.into(), mine };
+    server.seat(Now::default(), Some(seating), &mut desk);
+    desk
+}
+
+fn page(source: NodeId, era: u64, names: &[&'static str]) -> RegisterTelling {
+    let cells = names.iter().map(|name| (Bytes::from_static(name.as_bytes()), Cell::default()));
+    let disk = DirectoryId(source.0.into());
+    let (era, from) = (Era(era), Bytes::new());
+    RegisterTelling::Copied { era, disk, from, cells: cells.collect(), next: None }
+}
+
+/// What the earlier name has begun to merge is merged, and does not count for the new one.
+#[test]
+fn a_disk_that_gets_another_name_while_it_copies_begins_again() {
+    let mut server = started(0);
+    let mut loads = Vec::new();
+    for (era, mine) in [(5, 50), (9, 90)] {
+        let asked = sit_down(&mut server, era, mine).sent;
+        let [(source, RegisterTelling::Copy { .. })] = asked[..] else { panic!("{asked:?}") };
+        let early = heard(&mut server, source.0, page(source, era - 1, &["c"]));
+        assert_eq!(early.loads, [], "it may say more yet in an era before");
+        loads.extend(heard(&mut server, source.0, page(source, era, &["a", "b"])).loads);
+    }
+    let mut asked = Vec::new();
+    for ticket in loads {
+        asked.extend(step(&mut server, Event::Loaded { ticket, entry: Ok(None) }).sent);
+    }
+    assert!(!server.is_seated(), "one of two was copied");
+    let [(source, RegisterTelling::Copy { era: Era(9), .. })] = asked[..] else {
+        panic!("{asked:?}")
+    };
+    for ticket in heard(&mut server, source.0, page(source, 9, &["a"])).loads {
+        step(&mut server, Event::Loaded { ticket, entry: Ok(None) });
+    }
+    assert!(server.is_seated());
+}
+
+/// Whoever was not asked has nothing to answer.
+#[test]
+fn an_answer_of_another_node_is_none() {
+    let mut server = started(7);
+    let request = RegisterAsk { key: Bytes::from_static(b"k"), wish: Wish::Read };
+    let desk = step(&mut server, Event::Request { client: ClientId(1), request });
+    let [(to, RegisterTelling::Forward { number, .. })] = desk.sent[..] else {
+        panic!("{:?}", desk.sent)
+    };
+    let reply = RegisterReply::Answer(Outcome::Done(Value::default()));
+    let answer = RegisterTelling::Forwarded { number, reply: reply.clone() };
+    assert_eq!(heard(&mut server, (to.0 + 1) % 3, answer.clone()).answers, []);
+    assert_eq!(heard(&mut server, to.0, answer).answers, [reply]);
 }
 
 proptest! {
