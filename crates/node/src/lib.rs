@@ -22,6 +22,7 @@ mod members;
 mod message;
 mod once;
 mod owed;
+mod part;
 pub mod places;
 mod reaping;
 mod registers;

@@ -3,12 +3,8 @@
 //! The voters that founded the root group have the seats. On which disk each of them is now, the root group's log says; everything
 //! else the registers do without it: see [`ombak_paxos::register::server`].
 
-use bytes::Bytes;
 use ombak_base::property::about;
-use ombak_base::{
-    Address, ClientId, DirectoryId, Effects, Entry, Event, Machine, Now, Partition, Peek, Refused,
-    Scan, ShardId, Stamp, Tick, Ticket,
-};
+use ombak_base::{ClientId, DirectoryId, Effects, Event, Machine, Now, Partition, ShardId, Stamp};
 use ombak_paxos::register::Era;
 use ombak_paxos::register::server::{
     RegisterAsk, RegisterFailure, RegisterReply, RegisterServer, RegisterSetup, RegisterTelling,
@@ -17,12 +13,11 @@ use ombak_paxos::register::server::{
 use serde::{Deserialize, Serialize};
 
 use crate::message::Message;
+use crate::part::{Part, Within};
 use crate::shard::{Config, Reply, Shard, Timer};
 
 /// Where the registers lie, on shard 0.
 pub const REGISTER_PARTITION: Partition = Partition(u32::MAX - 2);
-/// Tickets of the registers, apart from those of vnodes and of the root group.
-const TICKETS: u64 = 1 << 61;
 
 /// The registers, and what they were told last of who sits where.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
@@ -43,11 +38,6 @@ impl Registers {
         Some(Box::new(Registers { server: RegisterServer::new(setup), seated: None }))
     }
 
-    /// Whether a ticket is the registers': then that is their own name for it.
-    pub fn ticket(ticket: Ticket) -> Option<Ticket> {
-        (ticket.0 & !(TICKETS - 1) == TICKETS).then_some(Ticket(ticket.0 & (TICKETS - 1)))
-    }
-
     pub fn check(&self) {
         self.server.check();
     }
@@ -60,7 +50,7 @@ impl Registers {
 
 impl Shard {
     /// Whether this node keeps registers, and answers for them: it has a seat, and all that belongs to that.
-    pub fn keeps_registers(&self) -> bool {
+    pub(crate) fn keeps_registers(&self) -> bool {
         self.registers.as_ref().is_some_and(|registers| registers.server.is_seated())
     }
 
@@ -87,8 +77,8 @@ impl Shard {
         fx: &mut E,
     ) {
         if let Some(registers) = &mut self.registers {
-            let mut fx = ForRegisters { fx, stored: &mut self.stored };
-            about(REGISTER_PARTITION, || registers.server.step(now, event, &mut fx));
+            let mut within = Within { fx, stored: &mut self.stored };
+            about(REGISTER_PARTITION, || registers.server.step(now, event, &mut within));
         }
     }
 
@@ -105,61 +95,23 @@ impl Shard {
         registers.seated = seated;
         let disks = replica.map(|replica| replica.members().disks.clone()).unwrap_or_default();
         let seating = seated.map(|(era, mine)| Seating { era, disks, mine });
-        let mut fx = ForRegisters { fx, stored: &mut self.stored };
-        about(REGISTER_PARTITION, || registers.server.seat(now, seating, &mut fx));
+        let mut within = Within { fx, stored: &mut self.stored };
+        about(REGISTER_PARTITION, || registers.server.seat(now, seating, &mut within));
     }
 }
 
-/// What the registers ask of their host, as the shard asks it.
-struct ForRegisters<'a, E> {
-    fx: &'a mut E,
-    stored: &'a mut Stamp,
-}
+impl Part for RegisterServer {
+    const TICKETS: u64 = 1 << 61;
 
-impl<E: Effects<Shard>> Effects<RegisterServer> for ForRegisters<'_, E> {
-    fn send(&mut self, to: Address, message: RegisterTelling, after: Stamp) -> Result<(), Refused> {
-        self.fx.send(to, Message::Registers(message), after)
+    fn message(message: RegisterTelling) -> Message {
+        Message::Registers(message)
     }
 
-    fn reply(&mut self, to: ClientId, reply: RegisterReply, after: Stamp) {
-        self.fx.reply(to, Reply::Register(reply), after);
+    fn reply(reply: RegisterReply) -> Reply {
+        Reply::Register(reply)
     }
 
-    fn arm(&mut self, timer: RegisterTimer, at: Tick) {
-        self.fx.arm(Timer::Registers(timer), at);
-    }
-
-    fn disarm(&mut self, timer: RegisterTimer) {
-        self.fx.disarm(Timer::Registers(timer));
-    }
-
-    fn choose(&mut self, n: u64) -> u64 {
-        self.fx.choose(n)
-    }
-
-    fn load(&mut self, ticket: Ticket, partition: Partition, key: &Bytes) {
-        self.fx.load(Ticket(TICKETS | ticket.0), partition, key);
-    }
-
-    fn peek(&mut self, partition: Partition, key: &Bytes) -> Peek {
-        self.fx.peek(partition, key)
-    }
-
-    fn store(&mut self, partition: Partition, key: &Bytes, entry: Option<Entry>) -> Stamp {
-        let stamp = self.fx.store(partition, key, entry);
-        *self.stored = (*self.stored).max(stamp);
-        stamp
-    }
-
-    fn await_durable(&mut self, stamp: Stamp) {
-        self.fx.await_durable(stamp);
-    }
-
-    fn scan(&mut self, ticket: Ticket, scan: Scan) {
-        self.fx.scan(Ticket(TICKETS | ticket.0), scan);
-    }
-
-    fn probe(&mut self, name: &'static str) {
-        self.fx.probe(name);
+    fn timer(timer: RegisterTimer) -> Timer {
+        Timer::Registers(timer)
     }
 }

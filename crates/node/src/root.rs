@@ -3,19 +3,15 @@
 //! Its members are chosen when a cluster begins ([`founders`]): up to seven nodes vote, the others learn. It carries the lock
 //! manager. It runs on shard 0, in a partition of the device that is its own, and shares the node's log and its syncs.
 
-use bytes::Bytes;
 use ombak_base::property::about;
-use ombak_base::{
-    Address, ClientId, Effects, Entry, Event, Machine, Now, Partition, Peek, Refused, Scan,
-    ShardId, Stamp, Tick, Ticket,
-};
+use ombak_base::{ClientId, Effects, Event, Machine, Now, Partition, ShardId, Stamp};
 use ombak_cluster::Topology;
 use ombak_paxos::locks::{LOCKS, LockAsk, LockFailure, LockReply, LockServer, LockTimer};
 use ombak_paxos::{Members, Setup, Telling, Voters};
 use serde::{Deserialize, Serialize};
 
 use crate::message::Message;
-use crate::places;
+use crate::part::{Part, Within};
 use crate::shard::{Config, Reply, Shard, Timer};
 
 /// Where the root group keeps its things. It lies on shard 0.
@@ -24,8 +20,6 @@ pub const ROOT_PARTITION: Partition = Partition(u32::MAX - 1);
 pub const ROOT_VOTERS_MAX: usize = 7;
 /// A snapshot is taken after so many bytes of log.
 const SNAPSHOT_EVERY: usize = 4 * 1024 * 1024;
-/// Tickets of the root group, apart from those of vnodes and registers.
-const TICKETS: u64 = 1 << 62;
 
 /// Who founds the root group of a cluster: its first nodes vote, the others learn. An odd number, for an even one survives the loss
 /// of no more.
@@ -100,15 +94,10 @@ impl Shard {
         fx: &mut E,
     ) {
         if let Some(root) = &mut self.root {
-            let mut for_root = ForRoot { fx, stored: &mut self.stored };
-            about(ROOT_PARTITION, || root.step(now, event, &mut for_root));
+            let mut within = Within { fx, stored: &mut self.stored };
+            about(ROOT_PARTITION, || root.step(now, event, &mut within));
             self.seat_registers(now, fx);
         }
-    }
-
-    /// Whether a ticket is the root group's: then that is its own name for it.
-    pub(crate) fn root_ticket(ticket: Ticket) -> Option<Ticket> {
-        (ticket.0 & !(TICKETS - 1) == TICKETS).then_some(Ticket(ticket.0 & (TICKETS - 1)))
     }
 
     /// How the root group is, seen from here; nothing, if it is not here.
@@ -127,58 +116,19 @@ impl Shard {
     }
 }
 
-/// What the root group asks of its host, as the shard asks it.
-struct ForRoot<'a, E> {
-    fx: &'a mut E,
-    stored: &'a mut Stamp,
-}
+impl Part for LockServer {
+    const TICKETS: u64 = 1 << 62;
 
-impl<E: Effects<Shard>> Effects<LockServer> for ForRoot<'_, E> {
-    fn send(&mut self, to: Address, message: Telling, after: Stamp) -> Result<(), Refused> {
-        self.fx.send(to, Message::Root(message), after)
+    fn message(message: Telling) -> Message {
+        Message::Root(message)
     }
 
-    fn reply(&mut self, to: ClientId, reply: LockReply, after: Stamp) {
-        self.fx.reply(to, Reply::Locks(reply), after);
+    fn reply(reply: LockReply) -> Reply {
+        Reply::Locks(reply)
     }
 
-    fn arm(&mut self, timer: LockTimer, at: Tick) {
-        self.fx.arm(Timer::Root(timer), at);
-    }
-
-    fn disarm(&mut self, timer: LockTimer) {
-        self.fx.disarm(Timer::Root(timer));
-    }
-
-    fn choose(&mut self, n: u64) -> u64 {
-        self.fx.choose(n)
-    }
-
-    fn load(&mut self, ticket: Ticket, partition: Partition, key: &Bytes) {
-        self.fx.load(Ticket(TICKETS | ticket.0), partition, key);
-    }
-
-    fn peek(&mut self, partition: Partition, key: &Bytes) -> Peek {
-        self.fx.peek(partition, key)
-    }
-
-    fn store(&mut self, partition: Partition, key: &Bytes, entry: Option<Entry>) -> Stamp {
-        let stamp = self.fx.store(partition, key, entry);
-        *self.stored = (*self.stored).max(stamp);
-        stamp
-    }
-
-    fn await_durable(&mut self, stamp: Stamp) {
-        self.fx.await_durable(stamp);
-    }
-
-    fn scan(&mut self, ticket: Ticket, scan: Scan) {
-        self.fx.scan(Ticket(TICKETS | ticket.0), scan);
-    }
-
-    fn probe(&mut self, name: &'static str) {
-        places::of_refusal(name).into_iter().for_each(|place| self.fx.count(place));
-        self.fx.probe(name);
+    fn timer(timer: LockTimer) -> Timer {
+        Timer::Root(timer)
     }
 }
 

@@ -13,7 +13,7 @@ use ombak_kv::props::{BucketMap, BucketProps};
 use ombak_kv::{Answer, BucketId, Kv, RequestError};
 use ombak_paxos::Members;
 use ombak_paxos::locks::{LockAsk, LockReply, LockServer, LockTimer};
-use ombak_paxos::register::server::{RegisterAsk, RegisterReply, RegisterTimer};
+use ombak_paxos::register::server::{RegisterAsk, RegisterReply, RegisterServer, RegisterTimer};
 use serde::{Deserialize, Serialize};
 
 use crate::boot::Boot;
@@ -23,6 +23,7 @@ use crate::listing::List;
 use crate::members::HEARTBEAT_US;
 use crate::message::{Message, Told};
 use crate::once::Once;
+use crate::part::Part;
 use crate::reaping::{DeleteMode, Waiting};
 use crate::registers::Registers;
 use crate::repair::{DISK_FULL, Repair, STORAGE_FAILED, ScanFor};
@@ -462,12 +463,12 @@ impl Machine for Shard {
             Event::Timer(Timer::Registers(timer)) => {
                 self.tell_registers(now, Event::Timer(timer), fx);
             }
-            Event::Loaded { ticket, entry } => match Registers::ticket(ticket) {
+            Event::Loaded { ticket, entry } => match RegisterServer::own_ticket(ticket) {
                 Some(ticket) => self.tell_registers(now, Event::Loaded { ticket, entry }, fx),
                 None => self.loaded(now, ticket, entry, fx),
             },
             Event::Scanned { ticket, chunk } => {
-                match (Shard::root_ticket(ticket), Registers::ticket(ticket)) {
+                match (LockServer::own_ticket(ticket), RegisterServer::own_ticket(ticket)) {
                     (Some(ticket), _) => self.tell_root(now, Event::Scanned { ticket, chunk }, fx),
                     (None, Some(ticket)) => {
                         self.tell_registers(now, Event::Scanned { ticket, chunk }, fx);

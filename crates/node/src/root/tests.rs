@@ -1,5 +1,8 @@
 use ombak_base::Place;
 
+use bytes::Bytes;
+use ombak_base::{Address, Entry, Peek, Refused, Scan, Tick, Ticket};
+
 use super::*;
 
 fn cluster_of(nodes: usize) -> Members {
@@ -14,14 +17,6 @@ fn an_odd_number_votes_and_seven_at_most() {
     let twelve = cluster_of(12);
     assert_eq!(twelve.everybody().len(), 12);
     assert_eq!(twelve.learners.len(), 5);
-}
-
-#[test]
-fn tickets_of_vnodes_and_scans_are_not_the_root_groups() {
-    assert_eq!(Shard::root_ticket(Ticket(TICKETS | 3)), Some(Ticket(3)));
-    assert_eq!(Shard::root_ticket(Ticket(3)), None);
-    assert_eq!(Shard::root_ticket(Ticket(1 << 63 | 3)), None);
-    assert_eq!(Shard::root_ticket(Ticket(1 << 63 | TICKETS | 3)), None);
 }
 
 /// A host that counts.
@@ -67,7 +62,7 @@ impl Effects<Shard> for Counting {
 #[test]
 fn what_the_root_group_refuses_is_counted_and_nothing_else() {
     let (mut counting, mut stored) = (Counting::default(), Stamp::NONE);
-    let mut fx = ForRoot { fx: &mut counting, stored: &mut stored };
+    let mut fx = Within { fx: &mut counting, stored: &mut stored };
     let all: Vec<&str> = ombak_paxos::REFUSALS.iter().map(|(name, _)| *name).collect();
     all.iter().for_each(|name| Effects::<LockServer>::probe(&mut fx, name));
     Effects::<LockServer>::probe(&mut fx, "paxos: somebody leads");

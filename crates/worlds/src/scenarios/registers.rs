@@ -122,7 +122,10 @@ impl Office {
 
     /// Whether each seat answers.
     fn all_keep(&self) -> bool {
-        let keeps = |node| self.world.machine(node, S).is_some_and(Shard::keeps_registers);
+        let keeps = |node| {
+            let root = self.world.machine(node, S).and_then(Shard::root_status);
+            root.is_some_and(|root| root.keeps_registers)
+        };
         self.world.node_ids().filter(|node| node.0 != 3).all(keeps)
     }
 
