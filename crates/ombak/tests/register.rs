@@ -6,9 +6,8 @@ mod support;
 
 use std::fs;
 use std::process::Output;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use ombak_server::report::RootReport;
 use support::cluster::Cluster;
 use support::process::{PATIENCE, ombak};
 
@@ -48,7 +47,7 @@ fn what_is_set_stays_when_nodes_die_and_disks_are_lost() {
         fs::remove_dir_all(cluster.dir_of(lost)).unwrap();
         cluster.start_node(lost);
         cluster.wait_serving();
-        await_keeping(&cluster, lost);
+        cluster.wait_keeping_registers();
     }
     assert_eq!(sure(&cluster, &["get", "leader"]), "db4");
     let json = sure(&cluster, &["get", "leader", "--json"]);
@@ -56,18 +55,4 @@ fn what_is_set_stays_when_nodes_die_and_disks_are_lost() {
     assert_eq!(sure(&cluster, &["remove", "leader"]), "5");
     assert_eq!(register(&cluster, &["get", "leader"]).status.code(), Some(1));
     (0..3).for_each(|node| cluster.stop(node));
-}
-
-/// Between two looks.
-const PACE: Duration = Duration::from_millis(20);
-
-/// Until the node has copied what its seat is to know, and votes again in the group that says who sits where: before that, its disk
-/// counts as lost.
-fn await_keeping(cluster: &Cluster, node: usize) {
-    let deadline = Instant::now() + PATIENCE;
-    let keeps = |root: RootReport| root.keeps_registers && root.voters.len() == 3;
-    while !cluster.status(node).and_then(|status| status.root).is_some_and(keeps) {
-        assert!(Instant::now() < deadline, "node {node} does not keep registers again");
-        std::thread::sleep(PACE);
-    }
 }

@@ -142,6 +142,15 @@ impl Cluster {
         self.wait("a node to be ready", is_ready);
     }
 
+    /// Waits until each of the three keeps registers, and votes in the group that says who sits where. Before that, a disk counts
+    /// as lost.
+    pub fn wait_keeping_registers(&mut self) {
+        self.wait("a node to keep registers and to vote", |status| {
+            let root = status.as_ref().and_then(|status| status.root.as_ref());
+            root.is_some_and(|root| root.keeps_registers && root.voters.len() == 3)
+        });
+    }
+
     /// Waits until the others know that a node is down.
     pub fn wait_known_down(&mut self, down: usize) {
         let name = self.name(down);

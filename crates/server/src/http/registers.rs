@@ -18,6 +18,7 @@ use ombak_base::ShardId;
 use ombak_node::{Reply, Request as Question};
 use ombak_paxos::register::server::{RegisterAsk, RegisterFailure, RegisterReply};
 use ombak_paxos::register::{Outcome as Became, Value, Wish};
+use ombak_runtime::AskError;
 
 use super::Site;
 use super::ask::unexpected;
@@ -61,8 +62,14 @@ impl Site {
     }
 
     async fn ask_register(&self, key: Bytes, wish: Wish) -> Result<Became, Refusal> {
+        let is_read = wish == Wish::Read;
         let ask = Question::Register(RegisterAsk { key, wish });
-        match self.ask(ShardId(0), ask).await? {
+        let reply = self.ask(ShardId(0), ask).await.map_err(|error| match error {
+            // It may have been on its way.
+            AskError::Stopped | AskError::Late if !is_read => failed(RegisterFailure::Unknown),
+            error => error.into(),
+        });
+        match reply? {
             Reply::Register(RegisterReply::Answer(became)) => Ok(became),
             Reply::Register(RegisterReply::Failed(why)) => Err(failed(why)),
             other => Err(unexpected(&other)),
