@@ -140,28 +140,31 @@ impl<S: Replicated> Group<S> {
         }
     }
 
-    /// Makes these the ones who vote, by majority, and nobody else a member. When it returns, a quorum of them has the whole log, and
+    /// Makes these the ones who vote, and nobody else a member. When it returns, a quorum of them has the whole log, and
     /// who is no longer one may be shut down. All must be among the peers of all.
     pub fn change(
         &self,
         voters: impl IntoIterator<Item = NodeId>,
         within: Duration,
     ) -> Result<(), ChangeError> {
-        self.change_to(voters.into_iter().collect(), BTreeSet::new(), within)
+        self.change_to(voters.into_iter().collect(), BTreeSet::new(), None, within)
     }
 
-    /// As [`change`](Group::change), with members that are told everything and do not vote.
+    /// As [`change`](Group::change), with members that are told everything and do not vote, and with how many voters decide: with 2 of
+    /// 5 a leader needs one other for each command, and its successor needs all but one of them to be elected. `None`: as many as now,
+    /// which is a majority unless it was changed.
     pub fn change_to(
         &self,
         voters: BTreeSet<NodeId>,
         learners: BTreeSet<NodeId>,
+        accept: Option<usize>,
         within: Duration,
     ) -> Result<(), ChangeError> {
         let is_known = |node: &&NodeId| **node == self.id || self.peers.contains(node);
         if let Some(node) = voters.union(&learners).find(|node| !is_known(node)) {
             return Err(ChangeError::NotAPeer(*node));
         }
-        match self.call(Request::Ask(Ask::Members { voters, learners }), within) {
+        match self.call(Request::Ask(Ask::Members { voters, learners, accept }), within) {
             Ok(Some(Reply::Outcome(Outcome::Changed { .. }))) => Ok(()),
             Ok(Some(Reply::Outcome(Outcome::Refused))) => Err(ChangeError::Refused),
             Ok(Some(Reply::Outcome(Outcome::NoLeader))) => Err(NotNow::NoLeader.into()),

@@ -110,6 +110,16 @@ impl Voters {
         voters.intersect().then_some(()).ok_or(voters.disjoint()).map(|()| voters)
     }
 
+    /// Others, of whom as many decide as of these, or a majority if that is what decides here.
+    pub(crate) fn among(&self, members: BTreeSet<NodeId>) -> Voters {
+        let majority = Voters::majority(members);
+        if *self == Voters::majority(self.members.iter().copied()) {
+            return majority;
+        }
+        let accept = self.accept.min(majority.members.len());
+        Voters::flexible(majority.members.clone(), accept).unwrap_or(majority)
+    }
+
     /// Whether each two quorums have a member in common.
     fn intersect(&self) -> bool {
         if self.members.is_empty() {

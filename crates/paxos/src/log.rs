@@ -85,6 +85,7 @@ use ombak_base::{ClientId, DecodeError, DirectoryId, NodeId, Stamp, Tick};
 use serde::{Deserialize, Serialize};
 
 pub use entry::{Batch, Change, Entry};
+pub(crate) use following::STATE_TOO_LARGE;
 pub use lease::Lease;
 pub use message::{Ask, Body, Message};
 pub use outcome::Outcome;
@@ -119,6 +120,10 @@ pub const COMMAND_BYTES_MAX: usize = 1024 * 1024;
 pub const QUEUE_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Bytes of entries in a message, unless a single one is larger.
 pub const MESSAGE_BYTES_MAX: usize = 1024 * 1024;
+/// Bytes of a snapshot in a message.
+pub const PIECE_BYTES_MAX: usize = 64 * 1024;
+/// Bytes of a snapshot that a member is sent before it has said that it has them; those of a piece more, at most.
+pub const STATE_WINDOW_BYTES: u64 = 1024 * 1024;
 /// Slots that a follower is sent before it has answered.
 pub const WINDOW: u64 = 64;
 /// Requests that wait for a leader, or for its answer, on a node that does not lead.

@@ -14,6 +14,8 @@ use crate::synod::{Accepted, Outbid};
 
 /// A state that is sent in pieces: at most so much.
 pub(super) const STATE_BYTES_MAX: u64 = 256 * 1024 * 1024;
+/// A state is announced that is larger.
+pub(crate) const STATE_TOO_LARGE: &str = "paxos: refused, a snapshot too large";
 
 /// See [`Body::Accept`].
 pub(super) struct Accept {
@@ -84,6 +86,7 @@ impl<S: StateMachine> Replica<S> {
         if is_new {
             self.give_way(now, host);
             (self.followed, self.question) = (ballot, 0);
+            self.arriving = None; // Another leader's snapshot may be written otherwise.
             self.through = self.accepted_through(ballot);
         }
         self.role = Role::Following { leader: Some(ballot) };
@@ -142,19 +145,25 @@ impl<S: StateMachine> Replica<S> {
         (through, offset, total, piece): (Slot, u64, u64, Bytes),
         host: &mut impl Host,
     ) {
-        if self.follow(now, from, ballot, host).is_none() || total > STATE_BYTES_MAX {
+        if total > STATE_BYTES_MAX {
+            return host.probe(STATE_TOO_LARGE);
+        }
+        if self.follow(now, from, ballot, host).is_none() {
             return;
         }
         if through > self.committed {
-            let fresh = (through, Vec::new());
             let arriving = self.arriving.take().filter(|(slot, _)| *slot == through);
-            let (slot, mut bytes) = arriving.unwrap_or(fresh);
+            let (_, mut bytes) = arriving.unwrap_or((through, Vec::new()));
             if offset == bytes.len() as u64 {
                 bytes.extend_from_slice(&piece);
+            } else {
+                host.probe("paxos: a piece of a snapshot is not the next one");
             }
-            if (bytes.len() as u64) < total {
-                self.arriving = Some((slot, bytes));
-                return;
+            let took = bytes.len() as u64;
+            if took < total {
+                self.arriving = Some((through, bytes));
+                let took = Body::Took { through, offset: took };
+                return host.send(from, Message::new(ballot, took), Stamp::NONE);
             }
             if self.take_state(through, Bytes::from(bytes), host).is_none() {
                 host.probe("paxos: a snapshot that arrived was refused");

@@ -5,6 +5,7 @@ mod forwarding;
 mod handing;
 mod reading;
 mod sending;
+mod streaming;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -184,7 +185,9 @@ impl<S: StateMachine> Replica<S> {
             Ask::Read(query) => self.ask_for_read(now, asker, query, host),
             Ask::ReadAt(slot, _) if slot > self.committed => Some(Outcome::Behind),
             Ask::ReadAt(_, query) => Some(self.read_here(&query)),
-            Ask::Members { voters, learners } => self.change(asker, voters, learners, host),
+            Ask::Members { voters, learners, accept } => {
+                self.change(asker, voters, learners, accept, host)
+            }
         };
         if let Some(outcome) = refused {
             self.tell(asker, outcome, host);
@@ -338,6 +341,12 @@ impl<S: StateMachine> Replica<S> {
         let slot = self.committed.next();
         let Role::Leading(leading) = &self.role else { return false };
         let has = |node| leading.has(self.id, node, slot);
+        if let Some(Entry::Members(change)) = self.entries.get(slot).map(|entry| &entry.value)
+            && let Some(next) = &change.members.next
+            && planted!("a change is decided by who is to vote")
+        {
+            return next.have_chosen_if(has);
+        }
         slot < leading.next && self.members.have_chosen_if(has)
     }
 

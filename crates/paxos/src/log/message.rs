@@ -17,6 +17,7 @@
 //! chosen   13 first count (ballot entry)*
 //! lease    14 number ms
 //! granted  15 number
+//! took     16 through offset
 //! ```
 
 use std::collections::BTreeSet;
@@ -30,6 +31,9 @@ use super::{Outcome, Slot};
 use crate::ballot::Ballot;
 use crate::members::{LEARNERS_MAX, VOTERS_MAX, decode_nodes, encode_nodes};
 use crate::synod::Accepted;
+
+#[cfg(doc)]
+use crate::Voters;
 
 const VERSION: u8 = 1;
 
@@ -147,6 +151,13 @@ pub enum Body {
         /// See `Lease`.
         number: u64,
     },
+    /// So much of the state after a slot is here.
+    Took {
+        /// After this slot.
+        through: Slot,
+        /// Bytes, without gaps. The next piece is to begin here.
+        offset: u64,
+    },
 }
 
 /// What can be asked of a group.
@@ -158,10 +169,13 @@ pub enum Ask {
     Read(Bytes),
     /// From now on, these are to vote, and these others to be told.
     Members {
-        /// They vote, by majority.
+        /// They vote.
         voters: BTreeSet<NodeId>,
         /// They are told.
         learners: BTreeSet<NodeId>,
+        /// So many voters decide, and as many as that takes elect a leader ([`Voters::flexible`]). `None`: as it is now, so that a
+        /// majority stays one.
+        accept: Option<usize>,
     },
     /// This voter is to lead.
     Lead(NodeId),
@@ -193,10 +207,11 @@ impl Ask {
                 out.push(2);
                 put_bytes(out, query);
             }
-            Ask::Members { voters, learners } => {
-                out.push(3);
+            Ask::Members { voters, learners, accept } => {
+                out.push(if accept.is_some() { 6 } else { 3 });
                 encode_nodes(voters, out);
                 encode_nodes(learners, out);
+                accept.iter().for_each(|accept| put_varint(out, *accept as u64));
             }
             Ask::Lead(node) => {
                 out.push(4);
@@ -214,9 +229,10 @@ impl Ask {
         Ok(match reader.u8()? {
             1 => Ask::Propose(reader.bytes(usize::MAX)?),
             2 => Ask::Read(reader.bytes(usize::MAX)?),
-            3 => Ask::Members {
+            kind @ (3 | 6) => Ask::Members {
                 voters: decode_nodes(reader, VOTERS_MAX)?,
                 learners: decode_nodes(reader, LEARNERS_MAX)?,
+                accept: (kind == 6).then(|| reader.varint()).transpose()?.map(|n| n as usize),
             },
             4 => Ask::Lead(read_node(reader)?),
             5 => Ask::ReadAt(read_slot(reader)?, reader.bytes(usize::MAX)?),
@@ -280,6 +296,7 @@ impl Body {
             Body::Chosen { .. } => 13,
             Body::Lease { .. } => 14,
             Body::Granted { .. } => 15,
+            Body::Took { .. } => 16,
         }
     }
 
@@ -315,7 +332,9 @@ impl Body {
                 tail.last().map_or(*committed, |(slot, _)| *slot.max(committed))
             }
             Body::Accept { committed, first, .. } => *committed.max(first),
-            Body::Accepted { through, .. } | Body::State { through, .. } => *through,
+            Body::Accepted { through, .. }
+            | Body::State { through, .. }
+            | Body::Took { through, .. } => *through,
             Body::Chosen { first, .. } => *first,
             _ => Slot(0),
         }
@@ -369,6 +388,10 @@ impl Body {
                 put_varint(out, *ms);
             }
             Body::Granted { number } => put_varint(out, *number),
+            Body::Took { through, offset } => {
+                put_varint(out, through.0);
+                put_varint(out, *offset);
+            }
             Body::State { through, offset, total, piece } => {
                 put_varint(out, through.0);
                 put_varint(out, *offset);
@@ -420,6 +443,7 @@ impl Body {
             },
             14 => Body::Lease { number: reader.varint()?, ms: reader.varint()? },
             15 => Body::Granted { number: reader.varint()? },
+            16 => Body::Took { through: read_slot(reader)?, offset: reader.varint()? },
             _ => return Err(DecodeError::Invalid("kind of message")),
         })
     }

@@ -51,7 +51,7 @@ pub struct Replica<S> {
     pub(super) through: Slot,
     /// The last question of that leader.
     pub(super) question: u64,
-    /// Of a snapshot that arrives in pieces: after which slot, and what is there.
+    /// Of a snapshot that arrives in pieces from that leader: after which slot, and what is there.
     pub(super) arriving: Option<(Slot, Vec<u8>)>,
     /// The last thing that was stored and is not known to be durable. What is said of the disk waits for it.
     pub(super) written: Stamp,
@@ -93,6 +93,8 @@ pub struct Status {
     pub committed: Slot,
     /// Everything up to here is in its snapshot alone.
     pub forgotten: Slot,
+    /// It is being sent the state after this slot.
+    pub arriving: Option<Slot>,
     /// Who belongs to the group.
     pub members: Members,
 }
@@ -209,7 +211,10 @@ impl<S: StateMachine> Replica<S> {
 
     /// Takes a snapshot if there is enough new.
     pub(super) fn snapshot_if_due(&mut self, host: &mut impl Host) {
-        if self.since_snapshot < self.snapshot_every {
+        // Not before there is as much log as state: a byte that is decided costs no more than a byte of a snapshot, and who is sent
+        // a large state finds the entries since when it has it.
+        let state = self.snapshot.as_ref().map_or(0, |snapshot| snapshot.state.len());
+        if self.since_snapshot < self.snapshot_every.max(state) {
             return;
         }
         let skips = planted!("a snapshot skips a slot");
@@ -295,6 +300,9 @@ impl<S: StateMachine> Replica<S> {
             Body::Chosen { first, entries } => self.hear_chosen(now, first, entries, host),
             Body::Lease { number, ms } => self.hear_lease(now, from, ballot, (number, ms), host),
             Body::Granted { number } => self.hear_granted(now, from, ballot, number, host),
+            Body::Took { through, offset } => {
+                self.hear_took(now, from, ballot, (through, offset), host);
+            }
             Body::Resign { successor } => {
                 if self.leader_ballot() == Some(ballot) && ballot.proposer == from {
                     self.give_way(now, host);
@@ -390,6 +398,7 @@ impl<S: StateMachine> Replica<S> {
             last: self.entries.last(),
             committed: self.committed,
             forgotten: self.entries.forgotten(),
+            arriving: self.arriving.as_ref().map(|(through, _)| *through),
             members: self.members.clone(),
         }
     }

@@ -4,7 +4,7 @@
 //! order: a write is durable no earlier than those before it.
 
 use bytes::Bytes;
-use ombak_base::{DecodeError, Reader, put_bytes, put_varint};
+use ombak_base::{DecodeError, Reader, put_varint};
 use serde::{Deserialize, Serialize};
 
 use super::Slot;
@@ -76,10 +76,16 @@ impl Stored {
 impl Snapshot {
     /// Appends the encoding.
     pub fn encode(&self, out: &mut Vec<u8>) {
+        self.encode_head(out);
+        out.extend_from_slice(&self.state);
+    }
+
+    /// Appends what comes before the bytes of the state.
+    pub(super) fn encode_head(&self, out: &mut Vec<u8>) {
         put_varint(out, self.through.0);
         put_varint(out, self.members_at.0);
         self.members.encode(out);
-        put_bytes(out, &self.state);
+        put_varint(out, self.state.len() as u64);
     }
 
     /// Reads what [`encode`](Snapshot::encode) wrote.

@@ -2,6 +2,7 @@
 
 mod disks;
 mod explored;
+mod flexible;
 mod group;
 mod leases;
 mod planted;
@@ -20,11 +21,14 @@ use super::{Slot, StateMachine};
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub struct Journal {
     pub lines: Vec<u64>,
+    /// Bytes that came with the lines and make snapshots large.
+    pub padding: usize,
 }
 
 impl StateMachine for Journal {
     fn apply(&mut self, _: Slot, command: &Bytes) -> Bytes {
         self.lines.push(number(command));
+        self.padding += command.len().saturating_sub(8);
         Bytes::copy_from_slice(&(self.lines.len() as u64).to_le_bytes())
     }
 
@@ -35,16 +39,19 @@ impl StateMachine for Journal {
     fn snapshot(&self) -> Bytes {
         let mut out = Vec::new();
         self.lines.iter().for_each(|line| put_varint(&mut out, *line));
+        out.resize(out.len() + self.padding, 0);
         Bytes::from(out)
     }
 
     fn restore(snapshot: Bytes) -> Result<Journal, DecodeError> {
-        let mut reader = Reader::new(snapshot);
+        let end = snapshot.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+        let padding = snapshot.len() - end;
+        let mut reader = Reader::new(snapshot.slice(..end));
         let mut lines = Vec::new();
         while reader.remaining() > 0 {
             lines.push(reader.varint()?);
         }
-        Ok(Journal { lines })
+        Ok(Journal { lines, padding })
     }
 }
 
@@ -53,5 +60,5 @@ pub fn command(number: u64) -> Bytes {
 }
 
 pub fn number(command: &Bytes) -> u64 {
-    command.as_ref().try_into().map_or(u64::MAX, u64::from_le_bytes)
+    command.first_chunk().map_or(u64::MAX, |number| u64::from_le_bytes(*number))
 }

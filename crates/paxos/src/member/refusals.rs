@@ -2,6 +2,7 @@
 //! state another one.
 
 use super::Refusal;
+use crate::log::STATE_TOO_LARGE;
 
 /// Larger than [`COMMAND_BYTES_MAX`](crate::log::COMMAND_BYTES_MAX): the client is told.
 pub(super) const TOO_LARGE: &str = "paxos: refused, too large";
@@ -10,7 +11,7 @@ pub(super) const OTHER_DATA: &str = "paxos: refused, data of another";
 
 /// Everything that a member refuses: the name of the probe, and in a few words what it was. State and disk are as they were before.
 /// Other versions are refused before anything comes to a member, by whoever shakes hands.
-pub const REFUSALS: [(&str, &str); 9] = [
+pub const REFUSALS: [(&str, &str); 10] = [
     (Refusal::OtherCluster.name(), "other cluster"),
     (Refusal::NoGroup.name(), "no such group"),
     (Refusal::OtherDisk.name(), "other disk"),
@@ -21,4 +22,5 @@ pub const REFUSALS: [(&str, &str); 9] = [
     ("paxos: a snapshot that arrived was refused", "broken snapshot"),
     (TOO_LARGE, "too large"),
     (OTHER_DATA, "other data"),
+    (STATE_TOO_LARGE, "snapshot too large"),
 ];

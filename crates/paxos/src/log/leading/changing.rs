@@ -35,16 +35,22 @@ impl<S: StateMachine> Replica<S> {
         asker: Asker,
         voters: BTreeSet<NodeId>,
         learners: BTreeSet<NodeId>,
+        accept: Option<usize>,
         host: &impl Host,
     ) -> Option<Outcome> {
         let bounded = (1..=VOTERS_MAX).contains(&voters.len()) && learners.len() <= LEARNERS_MAX;
         let mut members = self.members.clone();
         members.learners = learners.difference(&voters).copied().collect();
         members.returning.retain(|node, _| members.learners.contains(node));
-        if members.voters.members() != &voters {
-            members = members.towards(Voters::majority(voters));
+        let next = match accept {
+            Some(accept) => Voters::flexible(voters, accept).ok(),
+            None => Some(members.voters.among(voters)),
+        };
+        let Some(next) = next.filter(|_| bounded) else { return Some(Outcome::Refused) };
+        if members.voters != next {
+            members = members.towards(next);
         }
-        let members = self.with_disks(members, host).filter(|_| bounded);
+        let members = self.with_disks(members, host);
         let Some(members) = members else { return Some(Outcome::Refused) };
         self.want(Some(asker), members)
     }
@@ -106,7 +112,7 @@ impl<S: StateMachine> Replica<S> {
             (false, true) => {
                 voters.remove(&node);
                 members.returning.insert(node, disk);
-                (!voters.is_empty()).then(|| members.towards(Voters::majority(voters)))
+                (!voters.is_empty()).then(|| members.towards(members.voters.among(voters)))
             }
             (false, false) => {
                 members.disks.insert(node, disk);
@@ -117,7 +123,7 @@ impl<S: StateMachine> Replica<S> {
                 let is_due = leading.has(self.id, node, self.committed);
                 members.returning.remove(&node).filter(|_| is_due)?;
                 voters.insert(node);
-                Some(members.towards(Voters::majority(voters)))
+                Some(members.towards(members.voters.among(voters)))
             }
         }
     }

@@ -1,12 +1,12 @@
 //! What each member is sent, and sent again.
 
-use bytes::Bytes;
 use ombak_base::{NodeId, Stamp, Tick};
 use serde::{Deserialize, Serialize};
 
 use super::super::message::{Body, Message};
 use super::super::replica::{Replica, Role};
 use super::super::{Host, MESSAGE_BYTES_MAX, RESEND_MS, Slot, StateMachine, Timer, WINDOW};
+use super::streaming::Streaming;
 
 /// What is known of another member.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
@@ -24,17 +24,26 @@ pub(super) struct Peer {
     pub(super) up: bool,
     /// It has come farther since the last look at who has not.
     pub(super) is_moving: bool,
+    /// It lacks what was forgotten, and is sent the state.
+    pub(super) streaming: Option<Streaming>,
 }
 
 impl Peer {
     pub(super) fn new(known: Slot, up: bool) -> Peer {
         let (sent, told) = (known, Slot(0));
-        Peer { base: known, acked: None, sent, told, answered: 0, up, is_moving: false }
+        let (is_moving, streaming) = (false, None);
+        Peer { base: known, acked: None, sent, told, answered: 0, up, is_moving, streaming }
     }
 
     /// It is sent what comes after this.
     pub(super) fn stands_at(&self) -> Slot {
         self.acked.unwrap_or(self.base)
+    }
+
+    /// What is under way to it may be lost.
+    fn begin_again(&mut self) {
+        self.sent = self.stands_at();
+        self.streaming.iter_mut().for_each(Streaming::again);
     }
 }
 
@@ -62,17 +71,18 @@ impl<S: StateMachine> Replica<S> {
 
     /// Sends a member what comes next, if there is anything, or if it must be.
     pub(super) fn send_next(&mut self, node: NodeId, must: bool, host: &mut impl Host) {
+        let lacks_state = self.stream_state(node, host);
         let committed = self.committed;
         let Role::Leading(leading) = &mut self.role else { return };
         let question = leading.question;
         let asks = leading.reads.front().is_some_and(|read| read.question <= question);
         let idle = leading.next == committed.next();
         let Some(peer) = leading.peers.get_mut(&node).filter(|peer| peer.up) else { return };
-        if peer.sent < self.entries.forgotten() {
-            return self.send_state(node, host);
-        }
-        let end = leading.next.min(Slot(peer.stands_at().0 + WINDOW).next());
         let first = peer.sent.next();
+        let end = match lacks_state {
+            true => first,
+            false => leading.next.min(Slot(peer.stands_at().0 + WINDOW).next()),
+        };
         let mut entries = Vec::new();
         let mut bytes = 0;
         for (slot, accepted) in self.entries.from(first).take_while(|(slot, _)| *slot < end) {
@@ -93,31 +103,6 @@ impl<S: StateMachine> Replica<S> {
         host.send(node, Message::new(leading.ballot, body), Stamp::NONE);
     }
 
-    /// The member lacks what was forgotten: the state instead, in pieces.
-    pub(super) fn send_state(&mut self, node: NodeId, host: &mut impl Host) {
-        let Some(snapshot) = &self.snapshot else { return };
-        let Role::Leading(leading) = &mut self.role else { return };
-        let Some(peer) = leading.peers.get_mut(&node) else { return };
-        let mut bytes = Vec::new();
-        snapshot.encode(&mut bytes);
-        let bytes = Bytes::from(bytes);
-        let total = bytes.len() as u64;
-        let mut offset = 0;
-        while offset < bytes.len() {
-            let piece = bytes.slice(offset..bytes.len().min(offset + MESSAGE_BYTES_MAX));
-            let body = Body::State {
-                through: snapshot.through,
-                offset: offset as u64,
-                total,
-                piece: piece.clone(),
-            };
-            host.send(node, Message::new(leading.ballot, body), Stamp::NONE);
-            offset += piece.len();
-        }
-        peer.sent = snapshot.through;
-        host.probe("paxos: a snapshot was sent");
-    }
-
     /// A sign of life to all: there is a leader.
     pub(in crate::log) fn greet_all(&mut self, now: Tick, host: &mut impl Host) {
         let Role::Leading(leading) = &self.role else { return };
@@ -134,7 +119,7 @@ impl<S: StateMachine> Replica<S> {
         let ballot = leading.ballot;
         let Some(peer) = leading.peers.get_mut(&node) else { return };
         peer.up = true;
-        peer.sent = peer.stands_at();
+        peer.begin_again();
         if extending {
             let prepare = Message::new(ballot, Body::Prepare { committed });
             host.send(node, prepare, Stamp::NONE);
@@ -172,7 +157,7 @@ impl<S: StateMachine> Replica<S> {
     fn send_again(&mut self, node: NodeId) {
         let Role::Leading(leading) = &mut self.role else { return };
         if let Some(peer) = leading.peers.get_mut(&node) {
-            peer.sent = peer.stands_at();
+            peer.begin_again();
         }
     }
 }

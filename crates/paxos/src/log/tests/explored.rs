@@ -128,7 +128,7 @@ fn write(line: u64) -> (Id, Ask) {
 
 fn voters(ids: &[u32]) -> (Id, Ask) {
     let voters = ids.iter().copied().map(NodeId).collect();
-    (ID, Ask::Members { voters, learners: BTreeSet::new() })
+    (ID, Ask::Members { voters, learners: BTreeSet::new(), accept: None })
 }
 
 fn lead(id: u32) -> (Id, Ask) {

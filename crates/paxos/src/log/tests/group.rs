@@ -174,6 +174,15 @@ impl Town {
         self.next
     }
 
+    /// The same, and the snapshot is to become so much larger.
+    pub fn write_much(&mut self, at: NodeId, bytes: usize) -> u64 {
+        self.next += 1;
+        let padded = [&command(self.next)[..], &vec![7; bytes]].concat();
+        let ask = Ask::Propose(unnumbered(&Bytes::from(padded)));
+        self.ask(at, ask, Asked::Line(self.next));
+        self.next
+    }
+
     /// A client asks for the next line to be written, and does not give up.
     pub fn write_once(&mut self, client: NodeId) -> u64 {
         self.next += 1;
@@ -274,9 +283,20 @@ impl Town {
 
     /// A client asks for other members.
     pub fn change(&mut self, at: NodeId, voters: &[u32], learners: &[u32]) {
+        self.change_to(at, voters, learners, None);
+    }
+
+    /// The same, and for so many voters to decide.
+    pub fn change_to(
+        &mut self,
+        at: NodeId,
+        voters: &[u32],
+        learners: &[u32],
+        accept: Option<usize>,
+    ) {
         let nodes = |ids: &[u32]| ids.iter().copied().map(NodeId).collect();
-        let ask = Ask::Members { voters: nodes(voters), learners: nodes(learners) };
-        self.ask(at, ask, Asked::Members);
+        let (voters, learners) = (nodes(voters), nodes(learners));
+        self.ask(at, Ask::Members { voters, learners, accept }, Asked::Members);
     }
 
     /// A client asks for a certain leader.

@@ -10,6 +10,7 @@ use super::disks::{a_disk_is_lost_after_it_has_accepted, a_disk_is_replaced_by_a
 use super::leases::{a_leader_with_a_lease_is_replaced, who_has_granted_a_lease_is_started_again};
 use super::scenarios::{
     a_leader_dies_where_everything_takes_long, a_leader_of_yesterday_is_read_from,
+    a_leader_that_is_alone_wants_to_decide_alone,
 };
 use super::script::{the_power_goes_after_a_promise, the_power_goes_after_an_acceptance};
 use super::seeds::run;
@@ -20,7 +21,7 @@ const BUGS: [&str; 17] = [
     "accepted before it is synced",
     "a leader takes up nothing",
     "a leader reuses a slot",
-    "the new voters decide alone at once",
+    "a change is decided by who is to vote",
     "a proposal behind a change",
     "a read without a round",
     "a snapshot skips a slot",
@@ -42,7 +43,8 @@ fn find(bug: &'static str) -> Option<(String, String)> {
         let panic = catch_unwind(AssertUnwindSafe(f)).err()?;
         Some((place, panic.downcast_ref::<String>().cloned().unwrap_or_default()))
     };
-    let scenarios: [fn(); 8] = [
+    let scenarios: [fn(); 9] = [
+        a_leader_that_is_alone_wants_to_decide_alone,
         a_leader_dies_where_everything_takes_long,
         a_leader_of_yesterday_is_read_from,
         a_leader_with_a_lease_is_replaced,

@@ -1,10 +1,12 @@
 //! What happened to others, and what must not happen here, one after the other.
 
 use ombak_base::NodeId;
+use ombak_sim::Faults;
 
-use super::command;
 use super::group::{Town, node};
-use crate::log::sessions::Answer;
+use super::{Journal, command};
+use crate::log::sessions::{Answer, Sessions};
+use crate::log::{PIECE_BYTES_MAX, Replica};
 use crate::member::{Applied, Group};
 
 #[test]
@@ -162,6 +164,26 @@ fn from_one_to_seven_and_back() {
     assert_eq!(town.leader(), Some(node(6)));
 }
 
+/// It is cut off from those who have to agree to that, and they go on without it.
+pub fn a_leader_that_is_alone_wants_to_decide_alone() {
+    let mut town = Town::new(3, 3, 30);
+    let leader = town.await_leader();
+    town.run_for(500_000);
+    let rest = [node((leader.0 + 1) % 3), node((leader.0 + 2) % 3)];
+    town.world.partition(&[leader], &rest);
+    town.change(leader, &[leader.0], &[]);
+    assert!(town.run_until(2_000_000, |town| town.leader() != Some(leader)), "nobody else leads");
+    let line = town.write(rest[0]);
+    assert!(town.run_until(1_000_000, |town| town.told.contains(&line)), "{:?}", town.outcomes);
+    town.converge();
+    assert_eq!(town.members().voters().len(), 3);
+}
+
+#[test]
+fn a_leader_can_not_decide_alone_that_it_decides_alone() {
+    a_leader_that_is_alone_wants_to_decide_alone();
+}
+
 /// openraft #2091: the leader that is removed waits for itself.
 #[test]
 fn a_leader_that_removes_itself_gives_way() {
@@ -227,6 +249,69 @@ fn a_laggard_catches_up_by_snapshot() {
     town.world.restart(away).unwrap();
     town.converge();
     assert!(town.world.probes().contains_key("paxos: a snapshot was taken over"));
+}
+
+/// A group whose state is some pieces large, of which one member was away and lacks all of it.
+fn much_is_lacked(seed: u64) -> (Town, NodeId, NodeId) {
+    let mut town = Town::new(3, 3, seed);
+    let leader = town.await_leader();
+    let away = node((leader.0 + 1) % 3);
+    town.world.crash(away);
+    for _ in 0..8 {
+        let line = town.write_much(leader, 5 * PIECE_BYTES_MAX);
+        assert!(town.run_until(1_000_000, |town| town.told.contains(&line)), "{:?}", town.outcomes);
+    }
+    (town, leader, away)
+}
+
+fn has_all(town: &Town, node: NodeId) -> bool {
+    let padding = |replica: &Replica<Sessions<Journal>>| replica.state().state().padding;
+    town.replica(node).map(padding) == Some(8 * 5 * PIECE_BYTES_MAX)
+}
+
+/// More than fits into the window.
+#[test]
+fn a_large_snapshot_is_streamed_while_the_group_goes_on() {
+    let (mut town, leader, away) = much_is_lacked(21);
+    town.world.restart(away).unwrap();
+    let mut lines = 0;
+    while !has_all(&town, away) {
+        lines += 1;
+        assert!(lines < 1_000, "{:?}", town.status(away));
+        town.write(leader);
+        town.run_for(2_000);
+    }
+    town.converge();
+    assert_eq!(town.world.probes()["paxos: a snapshot was sent"], 1);
+    assert!(!town.world.probes().contains_key("paxos: a piece of a snapshot is not the next one"));
+}
+
+/// Connections break, the receiver is started anew, and then another leads.
+#[test]
+fn a_large_snapshot_arrives_whatever_happens() {
+    let is_arriving = |town: &Town| {
+        town.world
+            .node_ids()
+            .any(|id| town.status(id).is_some_and(|status| status.arriving.is_some()))
+    };
+    for seed in 22..30 {
+        let (mut town, leader, away) = much_is_lacked(seed);
+        town.world.set_faults(Faults {
+            drop_per_mille: 20,
+            reorder_per_mille: 20,
+            ..Faults::calm()
+        });
+        town.world.restart(away).unwrap();
+        assert!(town.run_until_soon(3_000_000, is_arriving), "not begun");
+        town.world.crash(away);
+        town.world.restart(away).unwrap();
+        assert!(town.run_until_soon(3_000_000, is_arriving), "not again");
+        town.world.crash(leader);
+        town.run_for(300_000);
+        town.world.restart(leader).unwrap();
+        assert!(town.run_until(60_000_000, |town| has_all(town, away)), "seed {seed}");
+        town.converge();
+    }
 }
 
 /// Cuts off a leader whose clock is three times too slow: it is late to see that it is alone.

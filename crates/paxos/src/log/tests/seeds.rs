@@ -25,6 +25,7 @@ pub fn run(seed: u64) -> Town {
     let cuts = rng.chance(1, 2);
     let pauses = rng.chance(1, 4);
     let changes = rng.chance(1, 2);
+    let mut flexible = flexible(seed);
     for _ in 0..rng.between(20, 120) {
         let at = node(rng.below(nodes.into()) as u32);
         town.group = Group(rng.below(groups.into()) as u32);
@@ -56,7 +57,9 @@ pub fn run(seed: u64) -> Town {
                 let voters = (0..nodes).filter(|_| rng.chance(1, 2)).collect::<Vec<_>>();
                 let learners = (0..nodes).filter(|_| rng.chance(1, 4)).collect::<Vec<_>>();
                 if !voters.is_empty() {
-                    town.change(at, &voters, &learners);
+                    let most = voters.len() as u64;
+                    let accept = flexible.as_mut().map(|rng| rng.between(1, most) as usize);
+                    town.change_to(at, &voters, &learners, accept);
                 }
             }
             22 => {
@@ -85,6 +88,12 @@ fn lease(seed: u64) -> Option<Lease> {
     let mut rng = Rng::new(seed ^ 0x2545_f491_4f6c_dd1d);
     let drift_ppm = if rng.chance(1, 2) { 200 } else { rng.below(200_000) as u32 };
     rng.chance(1, 3).then(|| Lease { ms: rng.between(50, 2_000), drift_ppm })
+}
+
+/// Whether the voters that decide are any number. Drawn apart, as leases are.
+fn flexible(seed: u64) -> Option<Rng> {
+    let mut rng = Rng::new(seed ^ 0x27d4_eb2f_1656_67c5);
+    rng.chance(1, 3).then_some(rng)
 }
 
 /// Each clock is wrong by what is declared, or by less.

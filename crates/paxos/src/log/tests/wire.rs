@@ -45,6 +45,8 @@ fn bodies() -> Vec<(Body, &'static str)> {
     let committed = Slot(7);
     let change = Entry::Members(Change { after: Slot(5), members: members() });
     let voters = BTreeSet::from([NodeId(1), NodeId(2)]);
+    let others =
+        |accept| Ask::Members { voters: voters.clone(), learners: BTreeSet::new(), accept };
     let ask = |ask| Body::Forward { life: 1, ticket: 2, floor: 1, ask };
     let answer = |outcome| Body::Answer { life: 1, ticket: 2, outcome };
     vec![
@@ -63,7 +65,8 @@ fn bodies() -> Vec<(Body, &'static str)> {
         (Body::Accepted { through: Slot(8), question: 3 }, "0107ac02020803"),
         (ask(Ask::Propose(Bytes::from_static(b"x"))), "0108ac0202010201010178"),
         (ask(Ask::Read(Bytes::new())), "0108ac02020102010200"),
-        (ask(Ask::Members { voters, learners: BTreeSet::new() }), "0108ac02020102010302010200"),
+        (ask(others(None)), "0108ac02020102010302010200"),
+        (ask(others(Some(2))), "0108ac0202010201060201020002"),
         (ask(Ask::Lead(NodeId(300))), "0108ac020201020104ac02"),
         (
             answer(Outcome::Applied { slot: Slot(9), answer: Bytes::from_static(b"y") }),
@@ -86,6 +89,7 @@ fn bodies() -> Vec<(Body, &'static str)> {
         ),
         (Body::Lease { number: 3, ms: 1_000 }, "010eac020203e807"),
         (Body::Granted { number: 3 }, "010fac020203"),
+        (Body::Took { through: Slot(9), offset: 65_536 }, "0110ac020209808004"),
     ]
 }
 

@@ -1,0 +1,120 @@
+//! A snapshot on its way to a member that lacks what was forgotten.
+//!
+//! It goes in pieces, and so many bytes are under way as the window has. The member says how far it has come, and is sent the
+//! next ones. One that does not begin where the last one ended is passed over, and is answered in the same way: so the two find together
+//! again after a loss or a restart. A leader that has taken a newer snapshot meanwhile goes on with the one that it has begun.
+
+use bytes::Bytes;
+use ombak_base::{NodeId, Stamp, Tick};
+use serde::{Deserialize, Serialize};
+
+use super::super::message::{Body, Message};
+use super::super::replica::{Replica, Role};
+use super::super::stored::Snapshot;
+use super::super::{Host, PIECE_BYTES_MAX, STATE_WINDOW_BYTES, Slot, StateMachine};
+use crate::ballot::Ballot;
+
+/// How far a member has come with a snapshot.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub(super) struct Streaming {
+    pub(super) through: Slot,
+    /// The encoding, in two parts so that the state is not copied: all but the state, and the state.
+    head: Bytes,
+    state: Bytes,
+    /// Bytes that it was sent.
+    sent: u64,
+    /// Bytes that it has, as it said.
+    took: u64,
+}
+
+impl Streaming {
+    pub(super) fn new(snapshot: &Snapshot) -> Streaming {
+        let mut head = Vec::new();
+        snapshot.encode_head(&mut head);
+        let (through, state) = (snapshot.through, snapshot.state.clone());
+        Streaming { through, head: Bytes::from(head), state, sent: 0, took: 0 }
+    }
+
+    /// What is under way may be lost.
+    pub(super) fn again(&mut self) {
+        self.sent = self.took;
+    }
+
+    /// The member has so much. `true`: that is news.
+    fn took(&mut self, offset: u64) -> bool {
+        let is_news = offset != self.took && offset <= self.total();
+        if is_news {
+            let is_less = offset < self.took; // It was started anew.
+            self.took = offset;
+            self.sent = if is_less { offset } else { self.sent.max(offset) };
+        }
+        is_news
+    }
+
+    fn total(&self) -> u64 {
+        (self.head.len() + self.state.len()) as u64
+    }
+
+    /// The next piece, if the window has room.
+    fn next_piece(&mut self) -> Option<Body> {
+        let (through, offset, total) = (self.through, self.sent, self.total());
+        if offset >= total || offset - self.took >= STATE_WINDOW_BYTES {
+            return None;
+        }
+        let piece = match offset.checked_sub(self.head.len() as u64) {
+            None => self.head.slice(offset as usize..),
+            Some(begin) => {
+                let begin = begin as usize;
+                self.state.slice(begin..self.state.len().min(begin + PIECE_BYTES_MAX))
+            }
+        };
+        self.sent += piece.len() as u64;
+        Some(Body::State { through, offset, total, piece })
+    }
+}
+
+impl<S: StateMachine> Replica<S> {
+    /// Sends a member that lacks what was forgotten the next pieces of the state. `false`: it does not lack that.
+    pub(super) fn stream_state(&mut self, node: NodeId, host: &mut impl Host) -> bool {
+        let Role::Leading(leading) = &mut self.role else { return false };
+        let Some(peer) = leading.peers.get_mut(&node).filter(|peer| peer.up) else { return false };
+        let snapshot = self.snapshot.as_ref();
+        let Some(snapshot) = snapshot.filter(|_| peer.sent < self.entries.forgotten()) else {
+            peer.streaming = None;
+            return false;
+        };
+        let begun = peer.streaming.take();
+        let begun = begun.filter(|begun| Some(begun.through) > peer.acked);
+        let mut streaming = begun.unwrap_or_else(|| {
+            host.probe("paxos: a snapshot was sent");
+            Streaming::new(snapshot)
+        });
+        while let Some(piece) = streaming.next_piece() {
+            host.send(node, Message::new(leading.ballot, piece), Stamp::NONE);
+        }
+        peer.streaming = Some(streaming);
+        true
+    }
+
+    /// A member has so many bytes of the state after a slot.
+    pub(in crate::log) fn hear_took(
+        &mut self,
+        now: Tick,
+        from: NodeId,
+        ballot: Ballot,
+        (through, offset): (Slot, u64),
+        host: &mut impl Host,
+    ) {
+        let Role::Leading(leading) = &mut self.role else { return };
+        if leading.ballot != ballot {
+            return;
+        }
+        let Some(peer) = leading.peers.get_mut(&from) else { return };
+        let streaming = peer.streaming.as_mut().filter(|streaming| streaming.through == through);
+        if streaming.is_some_and(|streaming| streaming.took(offset)) {
+            peer.is_moving = true;
+            self.send_next(from, false, host);
+            self.arm_resend(now, host);
+        }
+    }
+}
