@@ -1,16 +1,13 @@
 //! `ombak bucket`: which buckets there are, their keys and properties.
 
-#![allow(clippy::unwrap_used, reason = "whatever fails here fails the test")]
-
-mod support;
-
 use std::collections::BTreeSet;
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
-use support::alone::{start_alone, stop, wait_ready};
-use support::ports::Ports;
-use support::process::{Finished, run};
+
+use crate::support::alone::{start_alone, stop, wait_ready};
+use crate::support::ports::Ports;
+use crate::support::process::{Finished, run};
 
 #[test]
 fn buckets_are_listed_counted_and_changed() {

@@ -1,18 +1,15 @@
 //! The Rust client against a cluster of real processes, one of which is killed or hangs.
 
-#![allow(clippy::unwrap_used, reason = "whatever fails here fails the test")]
-
-mod support;
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use ombak_client::{Client, Error, Object, Options};
 use rustix::process::Signal;
-use support::cluster::Cluster;
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
+
+use crate::support::cluster::Cluster;
 
 const WRITERS: u32 = 8;
 /// No request may take longer, whatever becomes of a node.

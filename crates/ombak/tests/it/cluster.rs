@@ -3,10 +3,6 @@
 //! These are the failures that broke another young Riak work-alike whose own checks ran on mocks, and those that were
 //! counted in a real Riak.
 
-#![allow(clippy::unwrap_used, reason = "whatever fails here fails the test")]
-
-mod support;
-
 use std::collections::BTreeSet;
 use std::fs;
 use std::thread;
@@ -14,11 +10,14 @@ use std::time::{Duration, Instant};
 
 use ombak_wire::{Request, RpbGetReq, RpbPutReq, quorum};
 use rustix::process::Signal;
-use support::cluster::Cluster;
-use support::load::{Load, missing};
-use support::many::{alone_it_has_all, count_values, damage_a_value, get_many, put_many, repair};
-use support::pb::{Pb, PbError, del_req, found, get_req, put_req, values};
-use support::process::run;
+
+use crate::support::cluster::Cluster;
+use crate::support::load::{Load, missing};
+use crate::support::many::{
+    alone_it_has_all, count_values, damage_a_value, get_many, put_many, repair,
+};
+use crate::support::pb::{Pb, PbError, del_req, found, get_req, put_req, values};
+use crate::support::process::run;
 
 /// No request waits longer for a replica that is dead or hangs.
 const PATIENCE: Duration = Duration::from_secs(2);

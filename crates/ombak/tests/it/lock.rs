@@ -1,9 +1,5 @@
 //! What `ombak lock` promises when holders are stopped and killed, leaders crash, and networks are cut.
 
-#![allow(clippy::unwrap_used, reason = "whatever fails here fails the test")]
-
-mod support;
-
 use std::fs;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -13,10 +9,11 @@ use std::time::{Duration, Instant};
 use ombak_locks::wire::Locks;
 use ombak_locks::{Fence, How, LockError, Mode, Nodes, Session, Token};
 use rustix::process::{Pid, Signal, kill_process_group, test_kill_process};
-use support::cluster::Cluster;
-use support::hosts::Hosts;
-use support::process::{PATIENCE, Process, ombak};
 use tempfile::TempDir;
+
+use crate::support::cluster::Cluster;
+use crate::support::hosts::Hosts;
+use crate::support::process::{PATIENCE, Process, ombak};
 
 /// Between two looks.
 const PACE: Duration = Duration::from_millis(10);

@@ -1,15 +1,12 @@
 //! `ombak record` and `ombak sim --conform`: what a node did, played by the same program.
 
-#![allow(clippy::unwrap_used, reason = "whatever fails here fails the test")]
-
-mod support;
-
 use std::fs;
 
 use rustix::process::Signal;
-use support::alone::{start_alone, stop, wait_ready};
-use support::ports::Ports;
-use support::process::run;
+
+use crate::support::alone::{start_alone, stop, wait_ready};
+use crate::support::ports::Ports;
+use crate::support::process::run;
 
 #[test]
 fn what_a_node_recorded_is_what_the_program_does() {

@@ -1,15 +1,11 @@
 //! What `ombak register` promises when nodes are killed, and lose their disks.
 
-#![allow(clippy::unwrap_used, reason = "whatever fails here fails the test")]
-
-mod support;
-
 use std::fs;
 use std::process::Output;
 use std::time::Instant;
 
-use support::cluster::Cluster;
-use support::process::{PATIENCE, ombak};
+use crate::support::cluster::Cluster;
+use crate::support::process::{PATIENCE, ombak};
 
 fn register(cluster: &Cluster, args: &[&str]) -> Output {
     let nodes: Vec<String> = (0..3).map(|node| cluster.http_address(node).to_string()).collect();

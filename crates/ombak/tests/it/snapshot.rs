@@ -1,16 +1,13 @@
 //! `ombak snapshot`: a copy of a running node's data that another node starts on.
 
-#![allow(clippy::unwrap_used, reason = "whatever fails here fails the test")]
-
-mod support;
-
 use std::path::Path;
 
 use rustix::process::Signal;
 use serde_json::Value;
-use support::alone::{start_alone, stop, wait_ready};
-use support::ports::Ports;
-use support::process::{Finished, run};
+
+use crate::support::alone::{start_alone, stop, wait_ready};
+use crate::support::ports::Ports;
+use crate::support::process::{Finished, run};
 
 fn put(http: &str, key: &str, value: &str) {
     let put = run(["put", "users", key, value, "--node", http]);

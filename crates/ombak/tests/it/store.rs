@@ -1,17 +1,14 @@
 //! `ombak store`: what a data directory holds, while its node does not run.
 
-#![allow(clippy::unwrap_used, reason = "whatever fails here fails the test")]
-
-mod support;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use rustix::process::Signal;
 use serde_json::Value;
-use support::alone::{start_alone, stop, wait_ready};
-use support::ports::Ports;
-use support::process::{Finished, run};
+
+use crate::support::alone::{start_alone, stop, wait_ready};
+use crate::support::ports::Ports;
+use crate::support::process::{Finished, run};
 
 const KEYS: usize = 20;
 

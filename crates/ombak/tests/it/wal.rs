@@ -1,9 +1,5 @@
 //! `ombak wal`: what a log says, and what a restart would make of it.
 
-#![allow(clippy::unwrap_used, reason = "whatever fails here fails the test")]
-
-mod support;
-
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -11,9 +7,10 @@ use std::path::Path;
 use ombak_aries::{Engine, EngineOptions, Options, OsDisk};
 use rustix::process::Signal;
 use serde_json::Value;
-use support::alone::{start_alone, stop, wait_ready};
-use support::ports::Ports;
-use support::process::{Finished, run};
+
+use crate::support::alone::{start_alone, stop, wait_ready};
+use crate::support::ports::Ports;
+use crate::support::process::{Finished, run};
 
 fn wal(command: &str, dir: &Path, more: &[&str]) -> Finished {
     let dir = dir.display().to_string();

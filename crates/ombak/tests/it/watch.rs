@@ -1,17 +1,14 @@
 //! What operators see of nodes that work: rates, and one request in the logs of all nodes.
 
-#![allow(clippy::unwrap_used, reason = "whatever fails here fails the test")]
-
-mod support;
-
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use serde_json::Value;
-use support::cluster::Cluster;
-use support::demo::Demo;
-use support::pb::{Pb, put_req};
-use support::process::{PATIENCE, run};
+
+use crate::support::cluster::Cluster;
+use crate::support::demo::Demo;
+use crate::support::pb::{Pb, put_req};
+use crate::support::process::{PATIENCE, run};
 
 #[test]
 fn one_put_can_be_followed_through_the_logs_of_all_nodes() {

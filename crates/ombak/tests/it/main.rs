@@ -1,0 +1,16 @@
+//! The program in processes of its own, with real sockets and disks.
+
+#![allow(clippy::unwrap_used, reason = "whatever fails here fails the test")]
+
+mod bucket;
+mod cli;
+mod client;
+mod cluster;
+mod lock;
+mod record;
+mod register;
+mod snapshot;
+mod store;
+mod support;
+mod wal;
+mod watch;
