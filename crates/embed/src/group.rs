@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use ombak_aries::OsDisk;
 use ombak_base::{ClusterId, FNV_START, NodeId, fnv1a};
+use ombak_paxos::REFUSALS;
 use ombak_paxos::log::{Ask, COMMAND_BYTES_MAX, Outcome, StateMachine};
 use ombak_runtime::{AskError, Boot, Config, Flow, Handle, NoFace, Running, RuntimeError};
 use ombak_store::{Store, StoreWriter};
@@ -200,6 +201,13 @@ impl<S: Replicated> Group<S> {
     /// Why another process was refused as a member last, if one was. The text goes to that process as well, and to both logs.
     pub fn refused(&self) -> Option<String> {
         self.turned.last()
+    }
+
+    /// What was refused by this member since it was started, and how often: messages of others than the group's members, what can't be
+    /// true, what is too large. State and disk are as they were.
+    pub fn refusals(&self) -> impl Iterator<Item = (&'static str, u64)> + use<S> {
+        let counted = self.running.counters().meters.places;
+        REFUSALS.into_iter().map(|(_, what)| what).zip(counted)
     }
 
     /// Who this is.

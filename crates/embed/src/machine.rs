@@ -10,7 +10,7 @@ use ombak_base::{
     Passing, Peek, Place, Refused, RequestId, Scan, Stamp, Tick, Ticket, property::Broken,
 };
 use ombak_paxos::log::{Ask, Outcome, StateMachine, WAITING_MAX};
-use ombak_paxos::{Failure, Group, Member, Members, Setup, Telling, Timer, Voters};
+use ombak_paxos::{Failure, Group, Member, Members, REFUSALS, Setup, Telling, Timer, Voters};
 
 use crate::Status;
 
@@ -249,6 +249,12 @@ impl<S: StateMachine> Machine for Hosted<S> {
     }
 }
 
+/// Where a refusal of that name is counted: by its place in [`REFUSALS`].
+fn place(probe: &str) -> Option<Place> {
+    let mut places = (0..).zip(REFUSALS).map(|(number, (name, _))| Place { number, name });
+    places.find(|place| place.name == probe)
+}
+
 /// Gives a member what it asks of its host, and notes which requests are over.
 struct Through<'a, E> {
     fx: &'a mut E,
@@ -304,6 +310,7 @@ impl<S: StateMachine, E: Effects<Hosted<S>>> Effects<Member<S>> for Through<'_, 
     }
 
     fn probe(&mut self, name: &'static str) {
+        place(name).into_iter().for_each(|place| self.fx.count(place));
         self.fx.probe(name);
     }
 

@@ -61,6 +61,11 @@
 //! to stand at once. That is a matter of time, not of safety: who stands needs promises of a quorum like everybody else. A leader
 //! that has a lease lets it run out first.
 //!
+//! # Snapshots
+//!
+//! The state is written down when there is as much log as state, and at least so many bytes of log as the host says; entries are kept from the
+//! snapshot before on. Who lacks older ones is sent the state instead, in pieces that it acknowledges (`leading/streaming.rs`).
+//!
 //! # Silence
 //!
 //! A group that has nothing to do says nothing and has no timer. That a leader's node lives is not each group's business, but

@@ -1,7 +1,8 @@
 use super::*;
 
-use ombak_base::{Chunk, DecodeError, Peek, Refused};
-use ombak_paxos::log::Slot;
+use ombak_base::{Address, Chunk, DecodeError, Peek, Refused, ShardId};
+use ombak_paxos::Ballot;
+use ombak_paxos::log::{Body, Message, Slot};
 
 const SECOND: u64 = 1_000;
 
@@ -32,6 +33,7 @@ impl StateMachine for Count {
 struct Desk {
     stored: u64,
     replies: Vec<(ClientId, Reply)>,
+    counted: Vec<Place>,
 }
 
 impl Effects<Hosted<Count>> for Desk {
@@ -57,6 +59,9 @@ impl Effects<Hosted<Count>> for Desk {
     fn await_durable(&mut self, _: Stamp) {}
     fn scan(&mut self, _: Ticket, _: Scan) {}
     fn probe(&mut self, _: &'static str) {}
+    fn count(&mut self, place: Place) {
+        self.counted.push(place);
+    }
 }
 
 /// A member and its host.
@@ -121,6 +126,19 @@ fn what_is_asked_early_is_answered_later() {
     one.sync(); // It leads.
     one.sync(); // What it proposed is on the disk.
     assert_eq!(one.said(), [r#"c2 b"\x01""#]);
+}
+
+#[test]
+fn what_is_refused_is_counted() {
+    let mut one = Pair::new(&[1]);
+    one.read();
+    let message = Message { ballot: Ballot::NONE.next(NodeId(2)), body: Body::Support };
+    let disk = DirectoryId(9);
+    let message = Telling::Log { group: GROUP, disk, members_at: Slot(0), message };
+    let from = Address { node: NodeId(2), shard: ShardId(0) };
+    one.step(Event::Message { from, message });
+    let what = one.1.counted.iter().map(|place| REFUSALS[usize::from(place.number)].1);
+    assert_eq!(what.collect::<Vec<_>>(), ["not greeted"]);
 }
 
 #[test]

@@ -71,7 +71,6 @@ impl<S: StateMachine> Replica<S> {
 
     /// Sends a member what comes next, if there is anything, or if it must be.
     pub(super) fn send_next(&mut self, node: NodeId, must: bool, host: &mut impl Host) {
-        let lacks_state = self.stream_state(node, host);
         let committed = self.committed;
         let Role::Leading(leading) = &mut self.role else { return };
         let question = leading.question;
@@ -79,10 +78,14 @@ impl<S: StateMachine> Replica<S> {
         let idle = leading.next == committed.next();
         let Some(peer) = leading.peers.get_mut(&node).filter(|peer| peer.up) else { return };
         let first = peer.sent.next();
-        let end = match lacks_state {
-            true => first,
-            false => leading.next.min(Slot(peer.stands_at().0 + WINDOW).next()),
-        };
+        let mut end = leading.next.min(Slot(peer.stands_at().0 + WINDOW).next());
+        match self.snapshot.as_ref().filter(|_| first <= self.entries.forgotten()) {
+            Some(snapshot) => {
+                peer.stream(node, leading.ballot, snapshot, host);
+                end = first;
+            }
+            None => peer.streaming = None,
+        }
         let mut entries = Vec::new();
         let mut bytes = 0;
         for (slot, accepted) in self.entries.from(first).take_while(|(slot, _)| *slot < end) {

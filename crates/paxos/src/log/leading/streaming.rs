@@ -12,6 +12,7 @@ use super::super::message::{Body, Message};
 use super::super::replica::{Replica, Role};
 use super::super::stored::Snapshot;
 use super::super::{Host, PIECE_BYTES_MAX, STATE_WINDOW_BYTES, Slot, StateMachine};
+use super::sending::Peer;
 use crate::ballot::Ballot;
 
 /// How far a member has come with a snapshot.
@@ -73,29 +74,29 @@ impl Streaming {
     }
 }
 
-impl<S: StateMachine> Replica<S> {
-    /// Sends a member that lacks what was forgotten the next pieces of the state. `false`: it does not lack that.
-    pub(super) fn stream_state(&mut self, node: NodeId, host: &mut impl Host) -> bool {
-        let Role::Leading(leading) = &mut self.role else { return false };
-        let Some(peer) = leading.peers.get_mut(&node).filter(|peer| peer.up) else { return false };
-        let snapshot = self.snapshot.as_ref();
-        let Some(snapshot) = snapshot.filter(|_| peer.sent < self.entries.forgotten()) else {
-            peer.streaming = None;
-            return false;
-        };
-        let begun = peer.streaming.take();
-        let begun = begun.filter(|begun| Some(begun.through) > peer.acked);
+impl Peer {
+    /// Sends it, who lacks what was forgotten, the next pieces of the state.
+    pub(super) fn stream(
+        &mut self,
+        node: NodeId,
+        ballot: Ballot,
+        snapshot: &Snapshot,
+        host: &mut impl Host,
+    ) {
+        let begun = self.streaming.take();
+        let begun = begun.filter(|begun| Some(begun.through) > self.acked);
         let mut streaming = begun.unwrap_or_else(|| {
             host.probe("paxos: a snapshot was sent");
             Streaming::new(snapshot)
         });
         while let Some(piece) = streaming.next_piece() {
-            host.send(node, Message::new(leading.ballot, piece), Stamp::NONE);
+            host.send(node, Message::new(ballot, piece), Stamp::NONE);
         }
-        peer.streaming = Some(streaming);
-        true
+        self.streaming = Some(streaming);
     }
+}
 
+impl<S: StateMachine> Replica<S> {
     /// A member has so many bytes of the state after a slot.
     pub(in crate::log) fn hear_took(
         &mut self,
