@@ -120,7 +120,7 @@ impl<S: StateMachine> Hosted<S> {
             id: self.id,
             leader: status.leader,
             slot: status.committed.0,
-            votes: status.members.is_voter(self.id) && !is_lost,
+            votes: status.members.is_lasting_voter(self.id) && !is_lost,
             voters: status.members.voters.members().clone(),
             next_voters: next.map(|next| next.members().clone()),
             learners: status.members.learners,

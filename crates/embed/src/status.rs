@@ -15,7 +15,7 @@ pub struct Status {
     pub slot: u64,
     /// Who votes.
     pub voters: BTreeSet<NodeId>,
-    /// Whether this member is one of them, with the disk that it has: on another one than before it is not, until it is taken in again.
+    /// Whether this member is one of them, with the disk that it has: on another one than before it is not, until it was taken in again.
     pub votes: bool,
     /// While the voters change: who will vote. Both have to agree.
     pub next_voters: Option<BTreeSet<NodeId>>,

@@ -3,8 +3,10 @@
 //! Its members are chosen when a cluster begins ([`founders`]): up to seven nodes vote, the others learn. It carries the lock
 //! manager. It runs on shard 0, in a partition of the device that is its own, and shares the node's log and its syncs.
 
+use std::collections::BTreeSet;
+
 use ombak_base::property::about;
-use ombak_base::{ClientId, Effects, Event, Machine, Now, Partition, ShardId, Stamp};
+use ombak_base::{ClientId, Effects, Event, Machine, NodeId, Now, Partition, ShardId, Stamp};
 use ombak_cluster::Topology;
 use ombak_paxos::locks::{LOCKS, LockAsk, LockFailure, LockReply, LockServer, LockTimer};
 use ombak_paxos::{Members, Setup, Telling, Voters};
@@ -37,9 +39,9 @@ pub fn founders(topology: &Topology) -> Members {
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct RootStatus {
     /// Who leads, as far as this node knows.
-    pub leader: Option<ombak_base::NodeId>,
-    /// Who votes.
-    pub voters: Vec<ombak_base::NodeId>,
+    pub leader: Option<NodeId>,
+    /// Who votes, and goes on to when the change that is under way is over.
+    pub voters: Vec<NodeId>,
     /// What is decided, as far as this node knows.
     pub decided: u64,
     /// Clients of this node that wait for an answer.
@@ -106,7 +108,7 @@ impl Shard {
         let status = server.replica().map(|replica| replica.status());
         Some(RootStatus {
             leader: status.as_ref().and_then(|status| status.leader),
-            voters: status.iter().flat_map(|status| status.members.voters()).collect(),
+            voters: status.iter().flat_map(|status| lasting_voters(&status.members)).collect(),
             decided: status.map_or(0, |status| status.committed.0),
             clients: server.clients(),
             keeps_registers: self.keeps_registers(),
@@ -114,6 +116,13 @@ impl Shard {
             failure: server.member().failure().map(|failure| failure.to_string()),
         })
     }
+}
+
+/// Not who is about to vote: whoever takes the next disk away when it says so here would take one too many.
+fn lasting_voters(members: &Members) -> BTreeSet<NodeId> {
+    let mut voters = members.voters();
+    voters.retain(|node| members.is_lasting_voter(*node));
+    voters
 }
 
 impl Part for LockServer {

@@ -78,6 +78,12 @@ impl Members {
         self.all_voters().any(|voters| voters.members().contains(&node))
     }
 
+    /// Whether the node votes, and goes on to when the change that is under way is over. Who is about to vote again on another disk does
+    /// not yet: until then its disk counts as lost.
+    pub fn is_lasting_voter(&self, node: NodeId) -> bool {
+        self.all_voters().all(|voters| voters.members().contains(&node))
+    }
+
     /// Everybody who votes.
     pub fn voters(&self) -> BTreeSet<NodeId> {
         self.all_voters().flat_map(|voters| voters.members()).copied().collect()

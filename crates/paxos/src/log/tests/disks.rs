@@ -64,6 +64,30 @@ fn who_has_lost_its_disk_is_taken_in_again_and_votes() {
     assert!(town.members().returning.is_empty());
 }
 
+/// While old and new voters decide together, those without it must agree: one of them less is one too many. From when on it says that
+/// it votes and goes on to, the next may be lost.
+#[test]
+fn who_is_about_to_vote_again_still_counts_as_lost() {
+    let (mut town, leader, lost, other) = three(7);
+    let line = write(&mut town, leader);
+    town.world.wipe(lost);
+    town.world.restart(lost).unwrap();
+    let members = |town: &Town| town.status(lost).map(|status| status.members);
+    let is_coming = |town: &Town| {
+        members(town).is_some_and(|members| members.next.is_some() && members.is_voter(lost))
+    };
+    assert!(town.run_until_soon(5_000_000, is_coming), "{:?}", town.members());
+    assert!(!members(&town).unwrap().is_lasting_voter(lost));
+    let is_back = |town: &Town| members(town).is_some_and(|members| members.is_lasting_voter(lost));
+    assert!(town.run_until_soon(5_000_000, is_back), "{:?}", town.members());
+    town.world.wipe(leader);
+    town.run_for(1_000_000);
+    let next = write(&mut town, other);
+    assert_eq!(town.replica(other).unwrap().state().state().lines, [line, next]);
+    town.world.restart(leader).unwrap();
+    town.converge();
+}
+
 /// What was told of is on the disks of two, and one of these is lost. The other can't be reached.
 pub fn a_disk_is_lost_after_it_has_accepted() {
     let (mut town, leader, lost, away) = three(3);
