@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::contenders::Kind;
+use crate::services::Service;
 
 /// Ombak's replicated log beside other libraries, on the same commands
 #[derive(Parser)]
@@ -18,8 +19,8 @@ pub struct Arguments {
 
 #[derive(Subcommand)]
 pub enum Command {
-    /// Three members of etcd over loopback, puts of 64 clients
-    Etcd(Etcd),
+    /// Three members of etcd and of Ombak over loopback, puts of 64 clients
+    Services(Services),
     /// Is the busy loop of the lowest priority
     #[command(hide = true)]
     Spin,
@@ -79,14 +80,20 @@ pub struct Common {
 }
 
 #[derive(Args)]
-pub struct Etcd {
-    /// The program
+pub struct Services {
+    /// Which services
+    #[arg(long, value_delimiter = ',', value_enum, default_values_t = Service::ALL)]
+    pub services: Vec<Service>,
+    /// The program of etcd (Debian: etcd-server)
     #[arg(long, default_value = "etcd")]
-    pub program: PathBuf,
+    pub etcd: PathBuf,
+    /// The program of Ombak
+    #[arg(long, default_value = "../../target/release/ombak")]
+    pub ombak: PathBuf,
     /// Where the members' data goes
     #[arg(long, default_value = "consensus-bench-data")]
     pub dir: PathBuf,
-    /// The first of six ports
+    /// The first of nine ports
     #[arg(long, default_value_t = 23_790)]
     pub port: u16,
     /// Clients, each with one put under way

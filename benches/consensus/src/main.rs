@@ -10,11 +10,11 @@
 
 mod cli;
 mod contenders;
-mod etcd;
 mod job;
 mod journal;
 mod os;
 mod runs;
+mod services;
 mod table;
 mod tally;
 
@@ -28,7 +28,7 @@ fn main() -> Result<()> {
     let arguments = Arguments::parse();
     match arguments.command {
         None => runs::compare(&arguments.options),
-        Some(Command::Etcd(options)) => etcd::compare(&options),
+        Some(Command::Services(options)) => services::compare(&options),
         Some(Command::Spin) => os::spin(),
         Some(Command::Job { job }) => run_job(&job),
     }

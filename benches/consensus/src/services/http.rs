@@ -1,27 +1,15 @@
-//! A client of etcd's JSON gateway: HTTP/1.1 with one connection that stays open.
+//! A client of HTTP/1.1 with one connection that stays open.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use serde_json::{Value, json};
 
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 pub struct Connection {
     stream: BufReader<TcpStream>,
-}
-
-/// Puts one value after the other under a key of the client's own. How many were acknowledged.
-pub fn put_until(port: u16, client: usize, bytes: usize, until: Instant) -> Result<u64> {
-    let mut connection = Connection::open(port)?;
-    let mut puts = 0;
-    while Instant::now() < until {
-        connection.put(client, bytes)?;
-        puts += 1;
-    }
-    Ok(puts)
 }
 
 impl Connection {
@@ -32,37 +20,21 @@ impl Connection {
         Ok(Connection { stream: BufReader::new(stream) })
     }
 
-    pub fn put(&mut self, client: usize, bytes: usize) -> Result<()> {
-        // Base64 has four letters for three bytes, and "AAAA" is three zeros.
-        let key = format!("{client:08}");
-        let value = "A".repeat(bytes.div_ceil(3) * 4);
-        let answer = self.post("/v3/kv/put", &json!({ "key": key, "value": value }))?;
-        ensure!(answer.get("header").is_some(), "a put was answered by {answer}");
-        Ok(())
-    }
-
-    /// Whether the member that this leads to leads the others.
-    pub fn leads(&mut self) -> Result<bool> {
-        let answer = self.post("/v3/maintenance/status", &json!({}))?;
-        let leader = answer.get("leader").context("no leader")?;
-        Ok(*leader == answer["header"]["member_id"])
-    }
-
-    fn post(&mut self, path: &str, body: &Value) -> Result<Value> {
-        let body = body.to_string();
-        let head = format!("POST {path} HTTP/1.1\r\nHost: etcd\r\nContent-Length: {}", body.len());
+    /// `request` is a method and a path. The answer's body, if its status begins with 2.
+    pub fn ask(&mut self, request: &str, body: &str) -> Result<Vec<u8>> {
+        let length = body.len();
+        let head = format!("{request} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}");
         self.stream.get_mut().write_all(format!("{head}\r\n\r\n{body}").as_bytes())?;
-        let bytes = self.head()?;
-        let mut answer = vec![0; bytes];
+        let mut answer = vec![0; self.head()?];
         self.stream.read_exact(&mut answer)?;
-        Ok(serde_json::from_slice(&answer)?)
+        Ok(answer)
     }
 
     /// Reads the answer's head: how long the rest is.
     fn head(&mut self) -> Result<usize> {
         let status = self.line()?;
-        ensure!(status.starts_with("HTTP/1.1 200"), "answered {status}");
-        let mut bytes = None;
+        ensure!(status.starts_with("HTTP/1.1 2"), "answered {status}");
+        let mut bytes = status.starts_with("HTTP/1.1 204").then_some(0);
         loop {
             let line = self.line()?.to_ascii_lowercase();
             if line.is_empty() {
