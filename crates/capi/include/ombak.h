@@ -125,7 +125,8 @@ typedef struct ombak_options {
     size_t members_length;
     /* The directory for the log, created if need be. NULL: in memory, and this id must not be used again. */
     const char *dir;
-    /* A snapshot is taken after so many bytes of commands. 0: 4 MiB. */
+    /* A snapshot is taken after so many bytes of commands, and not before they are as
+     * many as the last snapshot's. 0: 4 MiB. */
     uint64_t snapshot_every;
 } ombak_options;
 

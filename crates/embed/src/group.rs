@@ -8,14 +8,13 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use ombak_aries::OsDisk;
 use ombak_base::{ClusterId, FNV_START, NodeId, fnv1a};
-use ombak_paxos::REFUSALS;
 use ombak_paxos::log::{Ask, COMMAND_BYTES_MAX, Outcome, StateMachine};
 use ombak_runtime::{AskError, Boot, Config, Flow, Handle, NoFace, Running, RuntimeError};
 use ombak_store::{Store, StoreWriter};
 
 use crate::directory::{Directory, random};
 use crate::handshake::{Greeter, Turned};
-use crate::machine::{Hosted, Reply, Request};
+use crate::machine::{Hosted, Reply, Request, refusals};
 use crate::pending::{Answers, Pending, Watch, stopped};
 use crate::{
     ChangeError, Ended, NotNow, Options, ProposeError, ReadError, StartError, Status, TooLarge,
@@ -207,7 +206,7 @@ impl<S: Replicated> Group<S> {
     /// true, what is too large. State and disk are as they were.
     pub fn refusals(&self) -> impl Iterator<Item = (&'static str, u64)> + use<S> {
         let counted = self.running.counters().meters.places;
-        REFUSALS.into_iter().map(|(_, what)| what).zip(counted)
+        refusals().map(move |(place, what)| (what, counted[usize::from(place.number)]))
     }
 
     /// Who this is.

@@ -10,7 +10,7 @@ use ombak_base::{
     Passing, Peek, Place, Refused, RequestId, Scan, Stamp, Tick, Ticket, property::Broken,
 };
 use ombak_paxos::log::{Ask, Outcome, StateMachine, WAITING_MAX};
-use ombak_paxos::{Failure, Group, Member, Members, REFUSALS, Setup, Telling, Timer, Voters};
+use ombak_paxos::{Failure, Group, Member, Members, Setup, Telling, Timer, Voters, refusal_places};
 
 use crate::Status;
 
@@ -249,10 +249,14 @@ impl<S: StateMachine> Machine for Hosted<S> {
     }
 }
 
-/// Where a refusal of that name is counted: by its place in [`REFUSALS`].
+/// Where a refusal of that name is counted.
 fn place(probe: &str) -> Option<Place> {
-    let mut places = (0..).zip(REFUSALS).map(|(number, (name, _))| Place { number, name });
-    places.find(|place| place.name == probe)
+    refusals().map(|(place, _)| place).find(|place| place.name == probe)
+}
+
+/// Where each refusal is counted, and in a few words what it was. Nothing else is counted here.
+pub(crate) fn refusals() -> impl Iterator<Item = (Place, &'static str)> {
+    refusal_places(0)
 }
 
 /// Gives a member what it asks of its host, and notes which requests are over.

@@ -28,7 +28,7 @@ pub struct Options {
     pub voters: BTreeSet<NodeId>,
     /// The directory for the log, created if need be. `None`: in memory, so that each start is as after the loss of a disk.
     pub dir: Option<PathBuf>,
-    /// A snapshot is taken after so many bytes of commands.
+    /// A snapshot is taken after so many bytes of commands, and not before they are as many as the last snapshot's.
     pub snapshot_every: usize,
     /// How the log uses the disk.
     pub log: ombak_store::log::Options,

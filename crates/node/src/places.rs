@@ -1,7 +1,7 @@
 //! Where operations pass, for hosts that count and for logs that follow one operation through all nodes.
 
 use ombak_base::Place;
-use ombak_paxos::REFUSALS;
+use ombak_paxos::refusal_places;
 
 macro_rules! places {
     ($($(#[$doc:meta])* $constant:ident = $number:literal, $name:literal;)*) => {
@@ -51,12 +51,12 @@ places! {
     FENCED = 17, "fenced off";
 }
 
-/// Where the root group refuses something: a place for each of [`REFUSALS`], in their order, from this number on.
+/// Where the root group refuses something: see [`refusal_places`].
 const ROOT_REFUSED: u8 = 18;
 
 /// Where the root group refuses something, and in a few words what.
 pub fn root_refusals() -> impl Iterator<Item = (Place, &'static str)> {
-    (ROOT_REFUSED..).zip(REFUSALS).map(|(number, (name, what))| (Place { number, name }, what))
+    refusal_places(ROOT_REFUSED)
 }
 
 /// The place of a refusal, if the probe of that name is one.

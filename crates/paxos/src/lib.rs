@@ -20,6 +20,6 @@ pub mod synod;
 pub use ballot::{Ballot, Disjoint, Voters};
 pub use member::{
     APPLIED_BYTES_MAX, Applied, BEAT_MS, Failure, Greeting, Group, Life, Member, REFUSALS, Refusal,
-    SUSPECT_MS, Setup, Telling, Timer,
+    SUSPECT_MS, Setup, Telling, Timer, refusal_places,
 };
 pub use members::{Disks, LEARNERS_MAX, Members, VOTERS_MAX};

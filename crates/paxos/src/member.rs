@@ -47,7 +47,7 @@ use groups::{Founding, Groups, Standing, group_of, key_of_life, node_of, to};
 use who::{Identity, Met, Who};
 
 pub use failure::Failure;
-pub use refusals::REFUSALS;
+pub use refusals::{REFUSALS, refusal_places};
 pub use telling::{Greeting, Refusal, Telling};
 pub use watched::{APPLIED_BYTES_MAX, Applied};
 pub use who::Life;
@@ -87,7 +87,7 @@ pub struct Setup {
     pub groups: Vec<(Group, Members)>,
     /// Whether some of what is there may be lost.
     pub damaged: bool,
-    /// A snapshot is taken after so many bytes of entries.
+    /// A snapshot is taken after so many bytes of entries, and not before they are as many as the last snapshot's.
     pub snapshot_every: usize,
     /// Whether leaders answer reads by themselves while they have a lease. The host promises what `log/lease.rs` says.
     pub lease: Option<Lease>,

@@ -341,9 +341,9 @@ impl<S: StateMachine> Replica<S> {
         let slot = self.committed.next();
         let Role::Leading(leading) = &self.role else { return false };
         let has = |node| leading.has(self.id, node, slot);
-        if let Some(Entry::Members(change)) = self.entries.get(slot).map(|entry| &entry.value)
+        if planted!("a change is decided by who is to vote")
+            && let Some(Entry::Members(change)) = self.entries.get(slot).map(|entry| &entry.value)
             && let Some(next) = &change.members.next
-            && planted!("a change is decided by who is to vote")
         {
             return next.have_chosen_if(has);
         }

@@ -1,6 +1,8 @@
 //! What a member refuses, for hosts that count: a member says it by a probe, and keeps no count of its own, which would make every
 //! state another one.
 
+use ombak_base::Place;
+
 use super::Refusal;
 use crate::log::STATE_TOO_LARGE;
 
@@ -24,3 +26,8 @@ pub const REFUSALS: [(&str, &str); 10] = [
     (OTHER_DATA, "other data"),
     (STATE_TOO_LARGE, "snapshot too large"),
 ];
+
+/// Where a host counts each of them, in their order: places from this number on, and in a few words what it was.
+pub fn refusal_places(first: u8) -> impl Iterator<Item = (Place, &'static str)> {
+    (first..).zip(REFUSALS).map(|(number, (name, what))| (Place { number, name }, what))
+}
