@@ -7,6 +7,7 @@
 
 mod contain;
 
+use std::cell::Cell;
 use std::fmt;
 use std::sync::OnceLock;
 
@@ -112,8 +113,8 @@ macro_rules! eventually {
     };
 }
 
-/// Whether the named bug is planted in this run. `false`, and nothing in the binary, unless built with
-/// `--cfg planted`; then [`plant`] selects one at a time.
+/// Whether the named bug is planted in this thread: [`plant`] selects one at a time, as tests do. Where there are no debug
+/// assertions, as in every release build, it is the constant `false`, and the bug is not in the binary.
 #[macro_export]
 macro_rules! planted {
     ($name:literal) => {
@@ -121,32 +122,17 @@ macro_rules! planted {
     };
 }
 
-#[cfg(planted)]
-mod selected {
-    use std::cell::Cell;
-
-    thread_local! {
-        static PLANTED: Cell<&'static str> = const { Cell::new("") };
-    }
-
-    /// Selects the bug that is planted in this thread from now on; `""` for none.
-    pub fn plant(name: &'static str) {
-        PLANTED.set(name);
-    }
-
-    /// See [`planted!`](crate::planted).
-    pub fn is_planted(name: &'static str) -> bool {
-        PLANTED.get() == name
-    }
+thread_local! {
+    static PLANTED: Cell<&'static str> = const { Cell::new("") };
 }
 
-#[cfg(not(planted))]
-mod selected {
-    /// See [`planted!`](crate::planted).
-    #[inline(always)]
-    pub const fn is_planted(_name: &'static str) -> bool {
-        false
-    }
+/// Selects the bug that is planted in this thread from now on; `""` for none.
+pub fn plant(name: &'static str) {
+    PLANTED.set(name);
 }
 
-pub use selected::*;
+/// See [`planted!`](crate::planted).
+#[inline]
+pub fn is_planted(name: &'static str) -> bool {
+    cfg!(debug_assertions) && PLANTED.get() == name
+}

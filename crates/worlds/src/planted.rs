@@ -21,7 +21,7 @@ const LISTED: &str = "a listing has everything, and nothing deleted";
 const REAPED: &str = "what is deleted is reaped";
 const BASE: &str = "a merge onto its base is what came";
 
-/// Every planted bug. Built with `--cfg planted`, a test plants each and must find it.
+/// Every planted bug. A test plants each and must find it.
 pub const PLANTED: &[Planted] = &[
     Planted {
         name: "acknowledging before durable",

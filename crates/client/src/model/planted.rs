@@ -4,7 +4,7 @@ use super::rules::{BOUNDED, FRESH, IN_ORDER, NO_LEAK, ONE_HOLDER, SERVED};
 
 /// One planted bug.
 #[derive(Clone, Copy, Debug)]
-#[cfg_attr(not(planted), expect(dead_code, reason = "read where bugs are planted"))]
+#[cfg_attr(not(debug_assertions), expect(dead_code, reason = "read where bugs are planted"))]
 pub struct Planted {
     /// Its name in the code.
     pub name: &'static str,

@@ -158,11 +158,11 @@ fn every_planted_bug_is_listed() {
 }
 
 /// A plan that somebody can follow in their head has no more callers and faults.
-#[cfg(planted)]
+#[cfg(debug_assertions)]
 const STEPS_MAX: usize = 4;
 
 /// Each planted bug is found within so many plans, by a rule that it is meant to break, and shrinks.
-#[cfg(planted)]
+#[cfg(debug_assertions)]
 #[test]
 fn every_planted_bug_is_found() {
     for planted in PLANTED {

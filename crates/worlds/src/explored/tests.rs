@@ -43,7 +43,7 @@ fn the_shortest_schedule_of_a_missed_write_is_found() {
 }
 
 /// Bugs that are planted in the production code: how many steps the shortest schedule of each has, among all.
-#[cfg(planted)]
+#[cfg(debug_assertions)]
 const FOUND: &[(&str, &str, usize, &str)] = &[
     ("acknowledging before durable", "write-crash", 14, MISSED),
     ("read repair writing the older value", "write-write-read", 10, MISSED),
@@ -51,7 +51,7 @@ const FOUND: &[(&str, &str, usize, &str)] = &[
     ("retry without the request id", "forward-crash", 15, "always \"a value stands once\""),
 ];
 
-#[cfg(planted)]
+#[cfg(debug_assertions)]
 #[test]
 fn the_explorer_finds_planted_bugs() {
     for (bug, name, steps, broken) in FOUND {

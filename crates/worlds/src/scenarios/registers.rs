@@ -308,7 +308,7 @@ fn seeds() {
 }
 
 /// Each is found by somebody who was told of something and does not see it.
-#[cfg(planted)]
+#[cfg(debug_assertions)]
 #[test]
 fn every_planted_bug_is_found() {
     let planted = |bug, scenario: &dyn Fn()| {

@@ -1,6 +1,6 @@
-//! Bugs that are planted one at a time (`--cfg planted`): the crash tests must find each of them.
+//! Bugs that are planted one at a time: the crash tests must find each of them.
 
-#![cfg(planted)]
+#![cfg(debug_assertions)]
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 

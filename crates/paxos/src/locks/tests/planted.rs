@@ -1,6 +1,6 @@
-//! Bugs that are planted one at a time (`--cfg planted`): the exploration must find each, by the property that it breaks.
+//! Bugs that are planted one at a time: the exploration must find each, by the property that it breaks.
 
-#![cfg(planted)]
+#![cfg(debug_assertions)]
 
 use ombak_base::property::plant;
 use ombak_sim::explore::Outcome;

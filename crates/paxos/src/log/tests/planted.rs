@@ -1,6 +1,6 @@
-//! Bugs that are planted one at a time (`--cfg planted`): runs from seeds must find each of them.
+//! Bugs that are planted one at a time: runs from seeds must find each of them.
 
-#![cfg(planted)]
+#![cfg(debug_assertions)]
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
