@@ -12,7 +12,7 @@ use ombak_cluster::{Hello, Topology, VERSION};
 use ombak_kv::props::BucketMap;
 use ombak_kv::{Answer, BucketId, Content, GetOp, Operation, PutOp, Quorums, Request, Return};
 use ombak_node::{Boot, Config, DeleteMode, Reply, Shard};
-use ombak_sim::explore::{Budget, Cluster, History, Storage};
+use ombak_sim::explore::{Budget, Cluster, Explorer, History, Progress, Report, Storage};
 use ombak_store::memory::Memory;
 
 use crate::keys::keep_siblings;
@@ -233,7 +233,35 @@ pub const EXPLORATIONS: &[Exploration] = &[
     },
 ];
 
+/// How far an exploration goes, and how often it shows where it is.
+#[derive(Clone, Copy, Debug)]
+pub struct Effort {
+    /// Threads, the calling one among them.
+    pub threads: usize,
+    /// Distinct states.
+    pub states_max: usize,
+    /// Bytes of memory, as far as that can be reckoned.
+    pub bytes_max: usize,
+    /// Progress is shown about every so many new states.
+    pub shown_states: u64,
+}
+
 impl Exploration {
+    /// Explores every schedule, as far as `effort` goes. It is compiled here, once, for all who ask for it.
+    pub fn explore(
+        &self,
+        effort: Effort,
+        watch: &mut dyn FnMut(&Progress),
+    ) -> Result<Report<Cluster<Shard, Told>>, String> {
+        let cluster = self.cluster()?;
+        let explorer = Explorer::new(&cluster)
+            .threads(effort.threads)
+            .states_max(effort.states_max)
+            .bytes_max(effort.bytes_max)
+            .watch(effort.shown_states, watch);
+        Ok(explorer.run())
+    }
+
     /// The cluster, with what must hold in it.
     pub fn cluster(&self) -> Result<Cluster<Shard, Told>, String> {
         self.cluster_with(Quorums::default())

@@ -33,7 +33,7 @@ mod workload;
 
 pub use cluster::{Cluster, SMALL_STORE, Shape};
 pub use conform::{Conformed, Nonconformity, Step, conform};
-pub use explored::{EXPLORATIONS, Exploration, Told};
+pub use explored::{EXPLORATIONS, Effort, Exploration, Told};
 pub use families::{Families, Family, FamilyError};
 pub use guide::Guide;
 pub use history::{Broken, Found, History, Known, Listed, Op, OpKind, Outcome};

@@ -3,8 +3,8 @@
 use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use ombak_sim::explore::{Explorer, Outcome, Progress};
-use ombak_worlds::{EXPLORATIONS, Exploration};
+use ombak_sim::explore::{Outcome, Progress};
+use ombak_worlds::{EXPLORATIONS, Effort, Exploration};
 
 use super::ExploreArgs;
 use crate::config::cores;
@@ -34,18 +34,18 @@ fn list() -> Result<(), CliError> {
 }
 
 fn explore(exploration: &Exploration, args: &ExploreArgs) -> Result<(), CliError> {
-    let cluster = exploration.cluster().map_err(CliError::failed)?;
     let (begun, bar) = (Instant::now(), progress());
-    let watch = |progress: &Progress| {
+    let effort = Effort {
+        threads: cores(),
+        states_max: args.states_max,
+        bytes_max: args.memory_max.saturating_mul(1024 * 1024),
+        shown_states: SHOWN_STATES,
+    };
+    let mut watch = |progress: &Progress| {
         bar.set_message(so_far(progress, begun));
         bar.tick();
     };
-    let report = Explorer::new(&cluster)
-        .threads(cores())
-        .states_max(args.states_max)
-        .bytes_max(args.memory_max.saturating_mul(1024 * 1024))
-        .watch(SHOWN_STATES, watch)
-        .run();
+    let report = exploration.explore(effort, &mut watch).map_err(CliError::failed)?;
     bar.finish_and_clear();
     let seconds = begun.elapsed().as_secs_f64().max(0.001);
     print_line(&format!("{}: {}", exploration.name, exploration.about))?;
