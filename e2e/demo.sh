@@ -1,12 +1,12 @@
 # Sourced: starts a demo on free ports and stops it at the end. What it prints goes to the file $demo_out.
 # OMBAK names the program, if it is not the release build.
-ombak=${OMBAK:-target/release/ombak}
+export OMBAK=${OMBAK:-target/release/ombak}
 pb_port=${PB_PORT:-18087}
 http_port=${HTTP_PORT:-18098}
 
 start_demo() {
     demo_out=$(mktemp)
-    "$ombak" demo --pb-port "$pb_port" --http-port "$http_port" "$@" >"$demo_out" 2>&1 &
+    "$OMBAK" demo --pb-port "$pb_port" --http-port "$http_port" "$@" >"$demo_out" 2>&1 &
     demo=$!
     trap 'kill -INT "$demo" 2>/dev/null; wait "$demo" 2>/dev/null || true; rm -f "$demo_out"' EXIT
     until grep -q '^ready' "$demo_out"; do

@@ -139,7 +139,7 @@ test('a node is killed under load and comes back', { timeout: 120_000 }, async (
         const [, words] = await eventually('the demo says how to start the node again', () =>
             demoPrinted().match(/Start it again with:\n {2}ombak (.*)\n/),
         );
-        const ombak = path.join(__dirname, '..', '..', 'target', 'release', 'ombak');
+        const ombak = path.resolve(__dirname, '..', '..', process.env.OMBAK);
         // It must not outlive us.
         const options = [...words.split(' '), '--stop-when-stdin-closes'];
         revived = spawn(ombak, options, { stdio: ['pipe', 'ignore', 'ignore'] });
