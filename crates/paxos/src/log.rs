@@ -71,6 +71,7 @@
 //! A group that has nothing to do says nothing and has no timer. That a leader's node lives is not each group's business, but
 //! the host's, who says so ([`Replica::peer_down`]). Lost messages are sent again after [`RESEND_MS`] while something is under way.
 
+mod batch;
 mod clients;
 mod election;
 mod entries;
@@ -89,7 +90,8 @@ use bytes::Bytes;
 use ombak_base::{ClientId, DecodeError, DirectoryId, NodeId, Stamp, Tick};
 use serde::{Deserialize, Serialize};
 
-pub use entry::{Batch, Change, Entry};
+pub use batch::Batch;
+pub use entry::{Change, Entry};
 pub(crate) use following::STATE_TOO_LARGE;
 pub use lease::Lease;
 pub use message::{Ask, Body, Message};

@@ -13,9 +13,10 @@ use bytes::Bytes;
 use ombak_base::{NodeId, Stamp, Tick, always, planted};
 use serde::{Deserialize, Serialize};
 
+use super::batch::Gathering;
 use super::clients::Asker;
 use super::election::Found;
-use super::entry::{Change, Entry, Gathering};
+use super::entry::{Change, Entry};
 use super::lease::Leased;
 use super::message::Ask;
 use super::replica::{Replica, Role};
@@ -48,10 +49,10 @@ pub(super) struct Leading {
     unsynced: VecDeque<(Stamp, Slot)>,
     peers: BTreeMap<NodeId, Peer>,
     gathering: Gathering,
-    /// Who asked for what is gathered.
-    gathered: Vec<Asker>,
-    /// Who asked for what is under way.
-    under_way: VecDeque<(Slot, Vec<Asker>)>,
+    /// Who asked for what is under way, and then for what is gathered.
+    askers: VecDeque<Asker>,
+    /// How many of them asked for each slot.
+    under_way: VecDeque<(Slot, usize)>,
     /// A change that is to be proposed.
     wanted: Option<Change>,
     /// Who waits for the change to be over.
@@ -93,7 +94,7 @@ impl Leading {
             unsynced: VecDeque::new(),
             peers: everybody.iter().filter(|node| **node != id).map(peer).collect(),
             gathering: Gathering::default(),
-            gathered: Vec::new(),
+            askers: VecDeque::new(),
             under_way: VecDeque::new(),
             wanted: None,
             changer: None,
@@ -109,8 +110,8 @@ impl Leading {
 
     /// Everybody who waits for an answer.
     pub fn abandon(&mut self) -> Vec<Asker> {
-        let mut askers = std::mem::take(&mut self.gathered);
-        askers.extend(self.under_way.drain(..).flat_map(|(_, askers)| askers));
+        self.under_way.clear();
+        let mut askers = Vec::from(std::mem::take(&mut self.askers));
         askers.extend(self.changer.take());
         askers.extend(self.reads.drain(..).map(|read| read.asker));
         askers
@@ -206,7 +207,7 @@ impl<S: StateMachine> Replica<S> {
             return Some(Outcome::Busy);
         }
         leading.gathering.push(command);
-        leading.gathered.push(asker);
+        leading.askers.push_back(asker);
         None
     }
 
@@ -256,8 +257,9 @@ impl<S: StateMachine> Replica<S> {
         if leading.gathering.is_empty() || under_way >= PIPELINE {
             return None;
         }
-        leading.under_way.push_back((leading.next, std::mem::take(&mut leading.gathered)));
-        Some(Entry::Commands(leading.gathering.take()))
+        let batch = leading.gathering.take();
+        leading.under_way.push_back((leading.next, batch.count() as usize));
+        Some(Entry::Commands(batch))
     }
 
     /// What was stored up to here is on the own disk.
@@ -308,21 +310,24 @@ impl<S: StateMachine> Replica<S> {
         while self.is_next_chosen() {
             let slot = self.committed.next();
             let Role::Leading(leading) = &mut self.role else { return };
-            let askers = match leading.under_way.front() {
-                Some((first, _)) if *first == slot => leading.under_way.pop_front(),
-                _ => None,
-            };
-            let mut askers = askers.map_or(Vec::new(), |(_, askers)| askers).into_iter();
+            let asked = leading.under_way.pop_front_if(|(first, _)| *first == slot);
+            let mut waiting = asked.map_or(0, |(_, count)| count);
+            let mut askers = std::mem::take(&mut leading.askers);
             let mut answers = Vec::new(); // To other nodes.
             self.apply_next(|slot, answer| {
                 host.applied(slot, &answer);
                 let outcome = |answer| Outcome::Applied { slot, answer };
-                match askers.next() {
+                let is_awaited = waiting > 0;
+                waiting -= usize::from(is_awaited);
+                match askers.pop_front_if(|_| is_awaited) {
                     Some(Asker::Client(client)) => host.answer(client, outcome(answer)),
                     Some(asker) => answers.push((asker, outcome(answer))),
                     None => {}
                 }
             });
+            always!(waiting == 0, "who asked for a slot is told of it", "{slot:?}: {waiting}");
+            let Role::Leading(leading) = &mut self.role else { return };
+            leading.askers = askers;
             answers.into_iter().for_each(|(asker, outcome)| self.tell(asker, outcome, host));
             self.members_may_have_changed(now, slot, host);
             self.take_farewell(now, slot, host);

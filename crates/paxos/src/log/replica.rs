@@ -197,9 +197,8 @@ impl<S: StateMachine> Replica<S> {
         match &accepted.value {
             Entry::Nothing => {}
             Entry::Commands(batch) => {
-                for command in batch.commands() {
-                    answer(slot, self.state.apply(slot, &command));
-                }
+                let state = &mut self.state;
+                batch.for_each(|command| answer(slot, state.apply(slot, command)));
             }
             Entry::Members(change) if change.after == self.members_at => {
                 (self.members, self.members_at) = (change.members.clone(), slot);

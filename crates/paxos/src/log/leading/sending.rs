@@ -1,12 +1,18 @@
 //! What each member is sent, and sent again.
 
+use std::collections::BTreeMap;
+
 use ombak_base::{NodeId, Stamp, Tick};
 use serde::{Deserialize, Serialize};
 
+use super::super::entries::Entries;
+use super::super::entry::Entry;
 use super::super::message::{Body, Message};
 use super::super::replica::{Replica, Role};
+use super::super::stored::Snapshot;
 use super::super::{Host, MESSAGE_BYTES_MAX, RESEND_MS, Slot, StateMachine, Timer, WINDOW};
 use super::streaming::Streaming;
+use crate::ballot::Ballot;
 
 /// What is known of another member.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
@@ -47,14 +53,65 @@ impl Peer {
     }
 }
 
+/// What a leader has to send.
+struct Sending<'a> {
+    ballot: Ballot,
+    entries: &'a Entries,
+    snapshot: Option<&'a Snapshot>,
+    next: Slot,
+    committed: Slot,
+    question: u64,
+    /// Somebody waits for answers to the question.
+    asks: bool,
+}
+
+impl Sending<'_> {
+    fn send_next(&self, node: NodeId, peer: &mut Peer, must: bool, host: &mut impl Host) {
+        if !peer.up {
+            return;
+        }
+        let first = peer.sent.next();
+        match self.snapshot.filter(|_| first <= self.entries.forgotten()) {
+            Some(snapshot) => peer.stream(node, self.ballot, snapshot, host),
+            None => peer.streaming = None,
+        }
+        let entries = self.next_entries(peer);
+        let (committed, question) = (self.committed, self.question);
+        let is_news = peer.told < committed && self.next == committed.next();
+        let is_asked = self.asks && peer.answered < question;
+        if entries.is_empty() && !(must || is_news || is_asked) {
+            return;
+        }
+        peer.told = committed;
+        let body = Body::Accept { committed, first, entries, question };
+        host.send(node, Message::new(self.ballot, body), Stamp::NONE);
+    }
+
+    /// What the window and a message have room for.
+    fn next_entries(&self, peer: &mut Peer) -> Vec<Entry> {
+        let mut entries = Vec::new();
+        if peer.streaming.is_some() {
+            return entries;
+        }
+        let end = self.next.min(Slot(peer.stands_at().0 + WINDOW).next());
+        let mut bytes = 0;
+        let tail = self.entries.from(peer.sent.next()).take_while(|(slot, _)| *slot < end);
+        for (slot, accepted) in tail {
+            bytes += accepted.value.weight();
+            if bytes > MESSAGE_BYTES_MAX && !entries.is_empty() {
+                break;
+            }
+            entries.push(accepted.value.clone());
+            peer.sent = slot;
+        }
+        entries
+    }
+}
+
 impl<S: StateMachine> Replica<S> {
     /// Sends each member that can be reached what it was not sent.
     pub(super) fn send_all(&mut self, now: Tick, host: &mut impl Host) {
-        let Role::Leading(leading) = &self.role else { return };
-        let nodes: Vec<NodeId> = leading.peers.keys().copied().collect();
-        for node in nodes {
-            self.send_next(node, false, host);
-        }
+        self.send_to_all(false, host);
         self.arm_resend(now, host);
     }
 
@@ -71,46 +128,36 @@ impl<S: StateMachine> Replica<S> {
 
     /// Sends a member what comes next, if there is anything, or if it must be.
     pub(super) fn send_next(&mut self, node: NodeId, must: bool, host: &mut impl Host) {
-        let committed = self.committed;
-        let Role::Leading(leading) = &mut self.role else { return };
+        let Some((sending, peers)) = self.sending() else { return };
+        if let Some(peer) = peers.get_mut(&node) {
+            sending.send_next(node, peer, must, host);
+        }
+    }
+
+    fn send_to_all(&mut self, must: bool, host: &mut impl Host) {
+        let Some((sending, peers)) = self.sending() else { return };
+        peers.iter_mut().for_each(|(node, peer)| sending.send_next(*node, peer, must, host));
+    }
+
+    /// What goes to others, if this one leads, and the others.
+    fn sending(&mut self) -> Option<(Sending<'_>, &mut BTreeMap<NodeId, Peer>)> {
+        let Role::Leading(leading) = &mut self.role else { return None };
         let question = leading.question;
-        let asks = leading.reads.front().is_some_and(|read| read.question <= question);
-        let idle = leading.next == committed.next();
-        let Some(peer) = leading.peers.get_mut(&node).filter(|peer| peer.up) else { return };
-        let first = peer.sent.next();
-        let mut end = leading.next.min(Slot(peer.stands_at().0 + WINDOW).next());
-        match self.snapshot.as_ref().filter(|_| first <= self.entries.forgotten()) {
-            Some(snapshot) => {
-                peer.stream(node, leading.ballot, snapshot, host);
-                end = first;
-            }
-            None => peer.streaming = None,
-        }
-        let mut entries = Vec::new();
-        let mut bytes = 0;
-        for (slot, accepted) in self.entries.from(first).take_while(|(slot, _)| *slot < end) {
-            bytes += accepted.value.weight();
-            if bytes > MESSAGE_BYTES_MAX && !entries.is_empty() {
-                break;
-            }
-            entries.push(accepted.value.clone());
-            peer.sent = slot;
-        }
-        let is_news = peer.told < committed && idle;
-        let is_asked = asks && peer.answered < question;
-        if entries.is_empty() && !(must || is_news || is_asked) {
-            return;
-        }
-        peer.told = committed;
-        let body = Body::Accept { committed, first, entries, question };
-        host.send(node, Message::new(leading.ballot, body), Stamp::NONE);
+        let sending = Sending {
+            ballot: leading.ballot,
+            entries: &self.entries,
+            snapshot: self.snapshot.as_ref(),
+            next: leading.next,
+            committed: self.committed,
+            question,
+            asks: leading.reads.front().is_some_and(|read| read.question <= question),
+        };
+        Some((sending, &mut leading.peers))
     }
 
     /// A sign of life to all: there is a leader.
     pub(in crate::log) fn greet_all(&mut self, now: Tick, host: &mut impl Host) {
-        let Role::Leading(leading) = &self.role else { return };
-        let nodes: Vec<NodeId> = leading.peers.keys().copied().collect();
-        nodes.into_iter().for_each(|node| self.send_next(node, true, host));
+        self.send_to_all(true, host);
         self.arm_resend(now, host);
     }
 

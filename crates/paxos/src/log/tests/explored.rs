@@ -98,7 +98,11 @@ fn one_log(state: &State) -> bool {
 /// Whoever knows what a slot decided that a client was told of knows the client's line.
 fn told_is_kept(state: &State) -> bool {
     let has = |entry: &Entry, line: &u64| match entry {
-        Entry::Commands(batch) => batch.commands().any(|command| number(&command) == *line),
+        Entry::Commands(batch) => {
+            let mut is_in = false;
+            batch.for_each(|command| is_in |= number(command) == *line);
+            is_in
+        }
         _ => false,
     };
     let told = &state.history().told;

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use crate::ballot::{Ballot, Voters};
 use crate::golden::{hex, wire};
-use crate::log::entry::Gathering;
+use crate::log::batch::Gathering;
 use crate::log::{Ask, Body, Change, Entry, Message, Outcome, Slot, Snapshot, Write};
 use crate::member::{Greeting, Group, Life, Refusal, Telling};
 use crate::members::{Disks, Members};
@@ -18,8 +18,8 @@ const BALLOT: Ballot = Ballot { round: 300, proposer: NodeId(2) };
 
 fn commands() -> Entry {
     let mut gathering = Gathering::default();
-    gathering.push(b"one");
-    gathering.push(b"");
+    gathering.push(&Bytes::from_static(b"one"));
+    gathering.push(&Bytes::new());
     Entry::Commands(gathering.take())
 }
 
