@@ -225,6 +225,11 @@ pub struct Hold {
 }
 
 impl Hold {
+    /// Whether its proposer's own acceptor, which has promised this, has heard of somebody else since.
+    pub fn is_outbid(&self, promised: Bid) -> bool {
+        promised > self.bid
+    }
+
     /// In which era that is so.
     pub fn era(&self) -> Era {
         self.bid.era

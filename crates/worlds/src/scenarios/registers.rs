@@ -181,6 +181,17 @@ fn a_node_without_a_seat_passes_on() {
     assert_eq!(office.sure(NodeId(3), &key(1), &wrong), set);
 }
 
+/// One after the other, each at another node: nobody is in anybody's way, so everybody is told what became of it.
+#[test]
+fn who_sets_after_others_is_sure_of_it() {
+    let mut office = Office::new(3, 7);
+    for round in 1..10 {
+        let bytes = Some(key(round));
+        let set = office.sure(NodeId(round as u32 % 3), &key(0), &Wish::Set(bytes.clone()));
+        assert_eq!((set.version, set.bytes), (round, bytes));
+    }
+}
+
 /// Of those who compare and set the same, one does.
 #[test]
 fn all_compare_and_set_at_once() {

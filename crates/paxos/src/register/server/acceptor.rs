@@ -138,6 +138,10 @@ impl RegisterServer {
             }
         }
         cell.check();
+        // Others would refuse the next proposal as well, and whether one has taken it would never be known.
+        if self.holds.get(&key).is_some_and(|hold| hold.is_outbid(cell.promised())) {
+            self.holds.remove(&key);
+        }
         if cell != before {
             let mut bytes = Vec::new();
             cell.encode(&mut bytes);
