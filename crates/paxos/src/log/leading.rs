@@ -311,21 +311,19 @@ impl<S: StateMachine> Replica<S> {
             let slot = self.committed.next();
             let Role::Leading(leading) = &mut self.role else { return };
             let asked = leading.under_way.pop_front_if(|(first, _)| *first == slot);
-            let mut waiting = asked.map_or(0, |(_, count)| count);
+            let mut waiting = 0..asked.map_or(0, |(_, count)| count);
             let mut askers = std::mem::take(&mut leading.askers);
             let mut answers = Vec::new(); // To other nodes.
             self.apply_next(|slot, answer| {
                 host.applied(slot, &answer);
                 let outcome = |answer| Outcome::Applied { slot, answer };
-                let is_awaited = waiting > 0;
-                waiting -= usize::from(is_awaited);
-                match askers.pop_front_if(|_| is_awaited) {
+                match waiting.next().and_then(|_| askers.pop_front()) {
                     Some(Asker::Client(client)) => host.answer(client, outcome(answer)),
                     Some(asker) => answers.push((asker, outcome(answer))),
                     None => {}
                 }
             });
-            always!(waiting == 0, "who asked for a slot is told of it", "{slot:?}: {waiting}");
+            always!(waiting.is_empty(), "who asked for a slot is told of it", "{slot:?}");
             let Role::Leading(leading) = &mut self.role else { return };
             leading.askers = askers;
             answers.into_iter().for_each(|(asker, outcome)| self.tell(asker, outcome, host));
