@@ -6,7 +6,7 @@ use ombak_base::{
 };
 use ombak_node::{Message, Reply, Timer};
 
-use crate::recorded::{Effect, Log, Record, Recorded, Step, retype};
+use crate::both_hosts::recorded::{Effect, Log, Record, Recorded, Step, retype};
 
 /// Feeds the inputs of `log` to a fresh shard, which must do the same and become the same.
 pub fn assert_replays(what: &str, log: &Log) {

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use ombak_base::{Entry, Event, Partition, Peek, Stamp, Tick, Ticket};
 use ombak_node::{Shard, Timer};
 
-use crate::recorded::{Effect, Log, Step};
+use crate::both_hosts::recorded::{Effect, Log, Step};
 
 /// Panics with the first step that no host may take.
 pub fn assert_lawful(log: &Log) {

@@ -11,12 +11,12 @@ use ombak_sim::{Booted, Heard, Rng, SimDisk, System, World};
 use ombak_store::log::{LogDevice, LogWriter};
 use tempfile::TempDir;
 
-use crate::recorded::Record;
-use crate::requests::is_last;
-use crate::script::Host;
-use crate::site::{Node, Site};
-use crate::steady::{Ask, Steady};
-use crate::window::{Client, Window};
+use crate::both_hosts::recorded::Record;
+use crate::both_hosts::requests::is_last;
+use crate::both_hosts::script::Host;
+use crate::both_hosts::site::{Node, Site};
+use crate::both_hosts::steady::{Ask, Steady};
+use crate::both_hosts::window::{Client, Window};
 
 const SHARD: ShardId = ShardId(0);
 const NODE: NodeId = NodeId(0);

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use ombak_base::{Address, Event, NodeId, Stamp, Wire};
 use ombak_node::Message;
 
-use crate::recorded::{Effect, Log, Record, Step};
+use crate::both_hosts::recorded::{Effect, Log, Record, Step};
 
 /// A shard, and the record of each of its starts.
 pub type Lives = (Address, Vec<Record>);

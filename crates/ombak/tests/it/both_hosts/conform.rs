@@ -12,10 +12,12 @@ use ombak_tape::{Recording, Reel, Reels};
 use ombak_worlds::{Nonconformity, conform};
 use tempfile::TempDir;
 
-use crate::recorded::DEADLINE;
-use crate::requests::{LATEST, SIBLINGS, deleting, is_last, keep_siblings, key, reading, writing};
-use crate::site::{Node, Site};
-use crate::window::Window;
+use crate::both_hosts::recorded::DEADLINE;
+use crate::both_hosts::requests::{
+    LATEST, SIBLINGS, deleting, is_last, keep_siblings, key, reading, writing,
+};
+use crate::both_hosts::site::{Node, Site};
+use crate::both_hosts::window::Window;
 
 const NODES: u32 = 3;
 const SHARDS: u16 = 2;

@@ -9,8 +9,6 @@
 //!    host (`replay.rs`), and must give the same effects and the same state after every step. What it was fed is held
 //!    against what a machine may rely on (`laws.rs`), and against what the other shards sent (`links.rs`).
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
-
 mod alone;
 mod conform;
 mod crowd;

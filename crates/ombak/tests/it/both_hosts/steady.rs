@@ -20,7 +20,7 @@ use ombak_base::{
 use ombak_node::{Message, Reply, Request, Timer};
 use ombak_sim::Rng;
 
-use crate::recorded::Recorded;
+use crate::both_hosts::recorded::Recorded;
 
 const WALL_START_US: u64 = 1_700_000_000_000_000;
 

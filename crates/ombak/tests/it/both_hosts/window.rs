@@ -10,7 +10,7 @@ use bytes::{Buf, BytesMut};
 use ombak_base::Machine;
 use ombak_runtime::{Answer, Close, Face, Hosted, Requests};
 
-use crate::recorded::DEADLINE;
+use crate::both_hosts::recorded::DEADLINE;
 
 /// Both sides of it. Clones are the same window.
 pub struct Window<M: Machine> {

@@ -15,13 +15,13 @@ use ombak_runtime::Flow;
 use ombak_sim::Rng;
 use tempfile::TempDir;
 
-use crate::links::Lives;
-use crate::recorded::{DEADLINE, Recorded};
-use crate::requests::{
+use crate::both_hosts::links::Lives;
+use crate::both_hosts::recorded::{DEADLINE, Recorded};
+use crate::both_hosts::requests::{
     LATEST, SIBLINGS, context, deleting, is_last, keep_siblings, key, keys, reading, set, writing,
 };
-use crate::site::{Node, Site};
-use crate::window::{Client, Window};
+use crate::both_hosts::site::{Node, Site};
+use crate::both_hosts::window::{Client, Window};
 
 const NODES: u32 = 3;
 const SHARDS: u16 = 2;

@@ -12,8 +12,8 @@ use ombak_store::log::{self, LogDevice, LogWriter};
 use ombak_tape::Recorder;
 use ombak_worlds::SMALL_STORE;
 
-use crate::recorded::{Record, Recorded};
-use crate::window::{Client, Window};
+use crate::both_hosts::recorded::{Record, Recorded};
+use crate::both_hosts::window::{Client, Window};
 
 const RING_SIZE: u32 = 8;
 

@@ -8,8 +8,8 @@ use ombak_kv::{
 };
 use ombak_node::{Reply, Request};
 
-use crate::recorded::Record;
-use crate::requests::{
+use crate::both_hosts::recorded::Record;
+use crate::both_hosts::requests::{
     LATEST, SIBLINGS, bucket, buckets, context, deleting, is_last, keep_siblings, key, keys,
     reading, set, writing,
 };
