@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use ombak_runtime::Limits;
@@ -35,6 +35,15 @@ pub fn node_with(change: impl FnOnce(&mut Limits)) -> Node {
     let mut options = Options { shards: Some(1), ..options() };
     change(&mut options.limits);
     Node::start(options).unwrap()
+}
+
+/// Waits until the node, which has one shard, has read so many bytes from its clients.
+pub fn wait_until_read(node: &Node, bytes: u64) {
+    let start = Instant::now();
+    while node.counters().shards[0].client_bytes_in < bytes {
+        assert!(start.elapsed() < PATIENCE, "waited too long for {bytes} bytes to be read");
+        std::thread::yield_now();
+    }
 }
 
 /// A connection of a client.
