@@ -153,8 +153,12 @@ pub enum ChangeError {
     /// Nothing was proposed; later.
     #[error("nothing was proposed: {0}")]
     NotNow(#[from] NotNow),
-    /// Another change is under way, or these would be none. Wait for the other one, or name at least one voter.
-    #[error("another change of members is under way, or these would be no members")]
+    /// Another change is under way, or a group of these would not do. Wait for the other one; or name a voter with the state at least,
+    /// and fewer witnesses than voters that decide.
+    #[error(
+        "another change of members is under way, or a group can't be of these: it needs voters that keep the state, \
+         and fewer witnesses than voters that decide"
+    )]
     Refused,
     /// This process does not know where that member is: start it with that one among its peers.
     #[error("{0} is not among the peers of this process, so it could not be told anything")]

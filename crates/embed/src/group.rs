@@ -1,6 +1,5 @@
 //! A member of a group, in this process.
 
-use std::collections::BTreeSet;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,7 +16,8 @@ use crate::handshake::{Greeter, Turned};
 use crate::machine::{Hosted, Reply, Request, refusals};
 use crate::pending::{Answers, Pending, Watch, stopped};
 use crate::{
-    ChangeError, Ended, NotNow, Options, ProposeError, ReadError, StartError, Status, TooLarge,
+    ChangeError, Ended, Membership, NotNow, Options, ProposeError, ReadError, StartError, Status,
+    TooLarge,
 };
 
 /// A state machine that may live on the group's thread. Implemented by every one of which that is true.
@@ -62,7 +62,8 @@ impl<S: Replicated> Group<S> {
         listener: Option<TcpListener>,
         state: S,
     ) -> Result<Group<S>, StartError> {
-        let Options { group, id, peers, voters, dir, snapshot_every, log, limits, .. } = options;
+        let founders = options.founders();
+        let Options { group, id, peers, dir, snapshot_every, log, limits, .. } = options;
         let address = listener.as_ref().and_then(|listener| listener.local_addr().ok());
         let opened = dir.as_deref().map(Directory::open).transpose()?;
         let directory_id = match &opened {
@@ -85,7 +86,7 @@ impl<S: Replicated> Group<S> {
             limits,
         };
         let who = (id, cluster, directory_id);
-        let machine = Hosted::new(who, voters, snapshot_every, state);
+        let machine = Hosted::new(who, founders, snapshot_every, state);
         let shards = [machine].into_iter().zip(devices).collect();
         let boot = Boot { shards, writer, errands: None, recorders: Vec::new() };
         let running = ombak_runtime::start(config, boot)?;
@@ -147,24 +148,19 @@ impl<S: Replicated> Group<S> {
         voters: impl IntoIterator<Item = NodeId>,
         within: Duration,
     ) -> Result<(), ChangeError> {
-        self.change_to(voters.into_iter().collect(), BTreeSet::new(), None, within)
+        let voters = voters.into_iter().collect();
+        self.change_to(Membership { voters, ..Membership::default() }, within)
     }
 
-    /// As [`change`](Group::change), with members that are told everything and do not vote, and with how many voters decide: with 2 of
-    /// 5 a leader needs one other for each command, and its successor needs all but one of them to be elected. `None`: as many as now,
-    /// which is a majority unless it was changed.
-    pub fn change_to(
-        &self,
-        voters: BTreeSet<NodeId>,
-        learners: BTreeSet<NodeId>,
-        accept: Option<usize>,
-        within: Duration,
-    ) -> Result<(), ChangeError> {
+    /// As [`change`](Group::change), with members that do not vote or keep no state, and with how many voters decide.
+    pub fn change_to(&self, to: Membership, within: Duration) -> Result<(), ChangeError> {
+        let Membership { voters, learners, witnesses, accept } = to;
         let is_known = |node: &&NodeId| **node == self.id || self.peers.contains(node);
         if let Some(node) = voters.union(&learners).find(|node| !is_known(node)) {
             return Err(ChangeError::NotAPeer(*node));
         }
-        match self.call(Request::Ask(Ask::Members { voters, learners, accept }), within) {
+        let ask = Ask::Members { voters, learners, witnesses, accept };
+        match self.call(Request::Ask(ask), within) {
             Ok(Some(Reply::Outcome(Outcome::Changed { .. }))) => Ok(()),
             Ok(Some(Reply::Outcome(Outcome::Refused))) => Err(ChangeError::Refused),
             Ok(Some(Reply::Outcome(Outcome::NoLeader))) => Err(NotNow::NoLeader.into()),

@@ -10,7 +10,7 @@ use ombak_base::{
     Passing, Peek, Place, Refused, RequestId, Scan, Stamp, Tick, Ticket, property::Broken,
 };
 use ombak_paxos::log::{Ask, Outcome, StateMachine, WAITING_MAX};
-use ombak_paxos::{Failure, Group, Member, Members, Setup, Telling, Timer, Voters, refusal_places};
+use ombak_paxos::{Failure, Group, Member, Members, Setup, Telling, Timer, refusal_places};
 
 use crate::Status;
 
@@ -67,23 +67,19 @@ enum Watching {
 }
 
 impl<S: StateMachine> Hosted<S> {
-    /// Of a group that begins with `voters`; with none, it waits to be taken in.
+    /// Of a group that begins with `founders`; with nobody, it waits to be taken in.
     pub fn new(
         (id, cluster, disk): (NodeId, ClusterId, DirectoryId),
-        voters: BTreeSet<NodeId>,
+        founders: Members,
         snapshot_every: usize,
         state: S,
     ) -> Hosted<S> {
-        let members = match voters.is_empty() {
-            true => Members::nobody(),
-            false => Members::new(Voters::majority(voters)),
-        };
         let setup = Setup {
             id,
             cluster,
             disk,
             home: HOME,
-            groups: vec![(GROUP, members)],
+            groups: vec![(GROUP, founders)],
             damaged: false,
             snapshot_every,
             lease: None,
@@ -123,6 +119,7 @@ impl<S: StateMachine> Hosted<S> {
             votes: status.members.is_lasting_voter(self.id) && !is_lost,
             voters: status.members.voters.members().clone(),
             next_voters: next.map(|next| next.members().clone()),
+            witnesses: &status.members.everybody() & &status.members.witnesses,
             learners: status.members.learners,
             is_ready: true,
             failure: None,

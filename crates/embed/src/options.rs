@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use ombak_base::NodeId;
+use ombak_paxos::{Members, Voters};
 use ombak_runtime::Limits;
 
 use crate::StartError;
@@ -26,6 +27,9 @@ pub struct Options {
     /// Who the group begins with, the same on all of them. Empty: this one waits until a [`change`](crate::Group::change) takes it
     /// in. What is on the disk goes before.
     pub voters: BTreeSet<NodeId>,
+    /// Those of them that are witnesses, the same on all: they vote and keep the log, and never the state, so they can't lead. A group with one
+    /// among three goes on without any one member, as with three states. Who is a witness once stays one.
+    pub witnesses: BTreeSet<NodeId>,
     /// The directory for the log, created if need be. `None`: in memory, so that each start is as after the loss of a disk.
     pub dir: Option<PathBuf>,
     /// A snapshot is taken after so many bytes of commands, and not before they are as many as the last snapshot's.
@@ -47,6 +51,7 @@ impl Options {
             listen: own.map(|(_, addr)| *addr).filter(|_| members.len() > 1),
             peers: members.iter().filter(|(member, _)| *member != id).copied().collect(),
             voters: members.iter().map(|(member, _)| *member).collect(),
+            witnesses: BTreeSet::new(),
             dir: None,
             snapshot_every: 4 * 1024 * 1024,
             log: ombak_store::log::Options {
@@ -74,12 +79,23 @@ impl Options {
             format!("{} is not among the voters: a member that joins names no voters", self.id)
         } else if self.voters.len() > ombak_paxos::VOTERS_MAX {
             format!("at most {} members vote", ombak_paxos::VOTERS_MAX)
+        } else if let Some(other) = self.witnesses.difference(&self.voters).next() {
+            format!("{other} is to be a witness, and is not among the voters")
+        } else if !self.voters.is_empty() && !self.founders().have_state() {
+            "half of the voters or more are witnesses: too few keep the state".into()
         } else if self.listen.is_none() && !self.peers.is_empty() {
             "with peers, it needs an address to listen on".into()
         } else {
             return Ok(());
         };
         Err(StartError::Options(wrong))
+    }
+
+    /// Who the group begins with.
+    pub(crate) fn founders(&self) -> Members {
+        let mut members = Members::new(Voters::majority(self.voters.iter().copied()));
+        members.witnesses = self.witnesses.clone();
+        members
     }
 
     pub(crate) fn everybody(&self) -> impl Iterator<Item = NodeId> {

@@ -21,6 +21,8 @@ pub struct Status {
     pub next_voters: Option<BTreeSet<NodeId>>,
     /// Who is told, and does not vote.
     pub learners: BTreeSet<NodeId>,
+    /// Who keeps the log and no state, among these.
+    pub witnesses: BTreeSet<NodeId>,
     /// Whether what is on the disk was read. Before that it takes no part.
     pub is_ready: bool,
     /// Why it takes no part any more.
@@ -38,8 +40,8 @@ impl Status {
         let is_same = self.leader == other.leader
             && (self.votes, self.is_ready) == (other.votes, other.is_ready)
             && self.failure == other.failure
-            && (&self.voters, &self.next_voters, &self.learners)
-                == (&other.voters, &other.next_voters, &other.learners);
+            && (&self.voters, &self.next_voters) == (&other.voters, &other.next_voters)
+            && (&self.learners, &self.witnesses) == (&other.learners, &other.witnesses);
         !is_same
     }
 }

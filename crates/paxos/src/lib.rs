@@ -22,4 +22,4 @@ pub use member::{
     APPLIED_BYTES_MAX, Applied, BEAT_MS, Failure, Greeting, Group, Life, Member, REFUSALS, Refusal,
     SUSPECT_MS, Setup, Telling, Timer, refusal_places,
 };
-pub use members::{Disks, LEARNERS_MAX, Members, VOTERS_MAX};
+pub use members::{Disks, LEARNERS_MAX, Members, VOTERS_MAX, WITNESSES_MAX};

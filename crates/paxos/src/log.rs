@@ -66,6 +66,16 @@
 //! The state is written down when there is as much log as state, and at least so many bytes of log as the host says; entries are kept from the
 //! snapshot before on. Who lacks older ones is sent the state instead, in pieces that it acknowledges (`leading/streaming.rs`).
 //!
+//! # Witnesses
+//!
+//! Some voters can be *witnesses*: they promise and accept like the others, and keep the log and no state. So they cost little, apply nothing,
+//! can't lead, and answer no reads. Of three voters, one can be a witness: the group goes on without any one of them. Of any voters that
+//! decide, one at least must keep the state ([`Members::have_state`]).
+//!
+//! A witness forgets entries when the leader says that the voters with the state have them in their snapshots, and lets nobody lead who lacks
+//! what it has forgotten (`leading/witnesses.rs`). Who was a witness once stays one under its name: its state has missed something,
+//! and it would go unnoticed if it were used again.
+//!
 //! # Silence
 //!
 //! A group that has nothing to do says nothing and has no timer. That a leader's node lives is not each group's business, but
@@ -97,7 +107,7 @@ pub use lease::Lease;
 pub use message::{Ask, Body, Message};
 pub use outcome::Outcome;
 pub use replica::{Replica, Status};
-pub use stored::{Snapshot, Stored, Write};
+pub use stored::{Place, Snapshot, Stored, Write};
 
 #[cfg(doc)]
 use crate::{Members, synod::Promised};
@@ -142,6 +152,8 @@ pub const WAITING_MS: u64 = 5_000;
 pub const ELECTION_MS: u64 = 150;
 /// What was not answered is sent again.
 pub const RESEND_MS: u64 = 200;
+/// Witnesses forget what a voter that is away may lack after the leader has taken so many snapshots meanwhile.
+pub const SNAPSHOTS_HELD: u32 = 16;
 
 /// A leader that is to hand over goes on if that took longer.
 pub const HANDOVER_MS: u64 = 2_000;

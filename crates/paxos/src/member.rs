@@ -315,7 +315,7 @@ impl<S: StateMachine> Member<S> {
             () if planted!("a lost disk votes") => (founders.clone(), Standing::Ready),
             () if founds => {
                 let (founders, met) = (founders.clone(), Disks::new());
-                (Members::nobody(), Standing::Founding(Founding { founders, met }))
+                (Members::nobody(), Standing::Founding(Box::new(Founding { founders, met })))
             }
             () if knows_disks => (founders.clone(), Standing::Waiting),
             () => (Members::nobody(), Standing::Waiting),

@@ -12,6 +12,9 @@ pub const VOTERS_MAX: usize = 31;
 /// Members of a group that do not vote.
 pub const LEARNERS_MAX: usize = 1024;
 
+/// Nodes that a group has had as witnesses.
+pub const WITNESSES_MAX: usize = 1024;
+
 /// On which disk each member keeps what it has promised.
 pub type Disks = BTreeMap<NodeId, DirectoryId>;
 
@@ -27,6 +30,9 @@ pub struct Members {
     pub next: Option<Voters>,
     /// Who is told, and does not vote.
     pub learners: BTreeSet<NodeId>,
+    /// Who keeps the log alone, and no state, whenever it is a member: see [`crate::log`]. Nobody ever leaves them. A state that has
+    /// missed something is never used again.
+    pub witnesses: BTreeSet<NodeId>,
     /// On which disk each of them is a member: on another it is somebody else. Who is not in it may have any.
     pub disks: Disks,
     /// Who has voted on a disk that is lost, and on which it is now: a learner as soon as it does not vote, and a voter again when it
@@ -37,8 +43,8 @@ pub struct Members {
 impl Members {
     /// These voters, and no others.
     pub fn new(voters: Voters) -> Members {
-        let (learners, disks, returning) = Default::default();
-        Members { voters, next: None, learners, disks, returning }
+        let (learners, witnesses, disks, returning) = Default::default();
+        Members { voters, next: None, learners, witnesses, disks, returning }
     }
 
     /// Of a group that nobody here knows anything of.
@@ -94,6 +100,18 @@ impl Members {
         self.voters().union(&self.learners).copied().collect()
     }
 
+    /// Whether the node keeps no state.
+    pub fn is_witness(&self, node: NodeId) -> bool {
+        self.witnesses.contains(&node)
+    }
+
+    /// Whether somebody with the state is among any voters that decide: else what is decided might be in no state when one of them
+    /// is lost.
+    pub fn have_state(&self) -> bool {
+        self.all_voters()
+            .all(|voters| voters.members().intersection(&self.witnesses).count() < voters.accept)
+    }
+
     fn all_voters(&self) -> impl Iterator<Item = &Voters> {
         std::iter::once(&self.voters).chain(self.next.as_ref())
     }
@@ -125,26 +143,37 @@ impl Members {
     /// Appends the encoding.
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {
         encode_voters(&self.voters, out);
-        out.push(u8::from(self.next.is_some()));
+        let has_witnesses = !self.witnesses.is_empty();
+        out.push(u8::from(self.next.is_some()) | u8::from(has_witnesses) << 1);
         if let Some(next) = &self.next {
             encode_voters(next, out);
         }
         encode_nodes(&self.learners, out);
         encode_disks(&self.disks, out);
         encode_disks(&self.returning, out);
+        if has_witnesses {
+            encode_nodes(&self.witnesses, out);
+        }
     }
 
     /// Reads what [`encode`](Members::encode) wrote.
     pub(crate) fn decode(reader: &mut Reader) -> Result<Members, DecodeError> {
         let voters = decode_voters(reader)?;
-        let next = match reader.u8()? {
-            0 => None,
-            1 => Some(decode_voters(reader)?),
-            _ => return Err(DecodeError::Invalid("members")),
-        };
+        let parts = reader.u8()?;
+        if parts > 0b11 {
+            return Err(DecodeError::Invalid("members"));
+        }
+        let next = (parts & 0b01 != 0).then(|| decode_voters(reader)).transpose()?;
         let learners = decode_nodes(reader, LEARNERS_MAX)?;
         let (disks, returning) = (decode_disks(reader)?, decode_disks(reader)?);
-        Ok(Members { voters, next, learners, disks, returning })
+        let mut witnesses = BTreeSet::new();
+        if parts & 0b10 != 0 {
+            witnesses = decode_nodes(reader, WITNESSES_MAX)?;
+            if witnesses.is_empty() {
+                return Err(DecodeError::Invalid("witnesses"));
+            }
+        }
+        Ok(Members { voters, next, learners, witnesses, disks, returning })
     }
 }
 

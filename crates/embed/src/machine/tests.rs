@@ -3,6 +3,7 @@ use super::*;
 use ombak_base::{Address, Chunk, DecodeError, Peek, Refused, ShardId};
 use ombak_paxos::Ballot;
 use ombak_paxos::log::{Body, Message, Slot};
+use ombak_paxos::{Members, Voters};
 
 const SECOND: u64 = 1_000;
 
@@ -70,11 +71,11 @@ struct Pair(Hosted<Count>, Desk);
 impl Pair {
     /// That was started with these voters, and has read nothing yet.
     fn new(voters: &[u32]) -> Pair {
-        let voters = voters.iter().copied().map(NodeId).collect();
-        let mut pair = Pair(
-            Hosted::new((NodeId(1), ClusterId(1), DirectoryId(1)), voters, 1024, Count::default()),
-            Desk::default(),
-        );
+        let voters = voters.iter().copied().map(NodeId);
+        let founders = Members::new(Voters::majority(voters));
+        let who = (NodeId(1), ClusterId(1), DirectoryId(1));
+        let hosted = Hosted::new(who, founders, 1024, Count::default());
+        let mut pair = Pair(hosted, Desk::default());
         pair.step(Event::Start);
         pair
     }

@@ -6,8 +6,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use ombak_embed::{
-    Bytes, COMMAND_BYTES_MAX, ChangeError, DecodeError, Group, NodeId, Options, ProposeError,
-    ReadError, Slot, StartError, StateMachine, Status,
+    Bytes, COMMAND_BYTES_MAX, ChangeError, DecodeError, Group, Membership, NodeId, Options,
+    ProposeError, ReadError, Slot, StartError, StateMachine, Status,
 };
 
 const WITHIN: Duration = Duration::from_secs(30);
@@ -188,6 +188,79 @@ fn members_change_and_the_old_ones_may_go() {
     assert_eq!(last.read("", WITHIN).unwrap(), "before after");
 }
 
+/// What a witness is started with: nobody asks it anything.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+struct Nothing;
+
+impl StateMachine for Nothing {
+    fn apply(&mut self, _: Slot, _: &Bytes) -> Bytes {
+        panic!("a witness applies nothing")
+    }
+
+    fn read(&self, _: &Bytes) -> Bytes {
+        panic!("a witness is not read from")
+    }
+
+    fn snapshot(&self) -> Bytes {
+        panic!("a witness has no state")
+    }
+
+    fn restore(_: Bytes) -> Result<Nothing, DecodeError> {
+        panic!("a witness is sent no state")
+    }
+}
+
+#[test]
+fn with_a_witness_any_one_of_three_may_be_away() {
+    let dir = tempfile::tempdir().unwrap();
+    let (listeners, members) = ports(3);
+    let witnesses = BTreeSet::from([NodeId(3)]);
+    let options = |id| {
+        let options = options(id, &members, Some(dir.path()));
+        Options { witnesses: witnesses.clone(), snapshot_every: 100, ..options }
+    };
+    let mut listeners = listeners.into_iter();
+    let mut listen = || listeners.next().unwrap();
+    let first = Group::start_on(options(1), listen(), Journal::default()).unwrap();
+    let second = Group::start_on(options(2), listen(), Journal::default()).unwrap();
+    let witness = Group::start_on(options(3), listen(), Nothing).unwrap();
+    let mut said = String::new();
+    for n in 0..40 {
+        let line = format!("command {n}\n");
+        say(&first, line.clone());
+        said += &line;
+    }
+    assert_eq!(first.status().unwrap().witnesses, witnesses);
+    first.stop().unwrap();
+    assert_eq!(second.read("", WITHIN).unwrap(), said);
+    say(&second, "alone with the witness");
+    witness.stop().unwrap();
+    let witness = Group::start_on(options(3), TcpListener::bind(members[2].1).unwrap(), Nothing);
+    let witness = witness.unwrap();
+    assert_eq!(witness.read("", WITHIN).unwrap().len(), said.len() + 22, "it asks who leads");
+    let change = |voters: &[u32], witnesses: &[u32]| Membership {
+        voters: voters.iter().copied().map(NodeId).collect(),
+        witnesses: witnesses.iter().copied().map(NodeId).collect(),
+        ..Membership::default()
+    };
+    let ask = |to: Membership| {
+        let deadline = Instant::now() + WITHIN;
+        loop {
+            match second.change_to(to.clone(), WITHIN) {
+                Err(ChangeError::Unknown | ChangeError::NotNow(_)) if Instant::now() < deadline => {
+                }
+                done => return done,
+            }
+        }
+    };
+    let refused = ask(change(&[2, 3], &[2]));
+    assert_eq!(refused, Err(ChangeError::Refused), "nobody would keep the state");
+    ask(change(&[2, 3], &[])).unwrap();
+    let status = second.status().unwrap();
+    assert_eq!(status.voters, BTreeSet::from([NodeId(2), NodeId(3)]));
+    assert_eq!(status.witnesses, witnesses);
+}
+
 #[test]
 fn without_a_majority_nothing_is_decided_and_it_says_so() {
     let mut groups = start(3, None);
@@ -286,6 +359,11 @@ fn options_that_contradict_themselves_are_refused() {
     assert!(says(Options { peers, ..good.clone() }).contains("n1 is among its own peers"));
     let voters = BTreeSet::from([NodeId(2)]);
     assert!(says(Options { voters, ..good.clone() }).contains("n1 is not among the voters"));
+    let witnesses = |ids: &[u32]| ids.iter().copied().map(NodeId).collect();
+    let stranger = Options { witnesses: witnesses(&[9]), ..good.clone() };
+    assert!(says(stranger).contains("n9 is to be a witness"));
+    let all = Options { witnesses: witnesses(&[1, 2]), ..good.clone() };
+    assert!(says(all).contains("too few keep the state"));
     let voters = BTreeSet::from([NodeId(1), NodeId(7)]);
     assert!(says(Options { voters, ..good.clone() }).contains("n7 is to vote"));
     assert!(says(Options { group: String::new(), ..good.clone() }).contains("name"));

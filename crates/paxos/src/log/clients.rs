@@ -87,7 +87,7 @@ impl<S: StateMachine> Replica<S> {
             }
             None => {
                 self.waiting.push_back(waiting);
-                if !self.votes() {
+                if !self.can_lead() {
                     self.await_leader(now, host); // Others are waiting for one already.
                 }
             }

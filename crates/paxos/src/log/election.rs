@@ -62,7 +62,7 @@ impl<S: StateMachine> Replica<S> {
     pub(super) fn await_leader(&mut self, now: Tick, host: &mut impl Host) {
         host.disarm(Timer::Resend);
         let is_curious = self.entries.last() > self.committed || self.has_clients();
-        if self.votes() || is_curious {
+        if self.can_lead() || is_curious {
             // All may have drawn the same, and drawn too little, once.
             let is_drawn_once = planted!("election jitter is drawn once");
             let drawn_ms = if is_drawn_once { 0 } else { host.choose(ELECTION_MS) };
@@ -71,7 +71,7 @@ impl<S: StateMachine> Replica<S> {
         }
     }
 
-    /// Who does not vote can't stand. It may vote without knowing it yet, or be out without knowing it.
+    /// Who does not vote can't stand, nor does a witness. It may vote without knowing it yet, or be out without knowing it.
     pub(super) fn enquire(&mut self, now: Tick, host: &mut impl Host) {
         if self.leader_ballot().is_some() {
             return;
@@ -158,7 +158,7 @@ impl<S: StateMachine> Replica<S> {
     /// Asks the voters whether they would promise the next ballot.
     pub(super) fn canvass(&mut self, now: Tick, host: &mut impl Host) {
         let is_settled = matches!(self.role, Role::Leading(_)) || self.leader_ballot().is_some();
-        if is_settled || !self.votes() {
+        if is_settled || !self.can_lead() {
             return;
         }
         if self.is_held(now, self.id) {
@@ -203,9 +203,15 @@ impl<S: StateMachine> Replica<S> {
             return host.send(from, refusal, Stamp::NONE);
         }
         let is_free = content.is_none() && !self.is_held(now, from);
-        if is_free && self.is_itself() && committed >= self.entries.forgotten() {
+        if is_free && self.is_itself() && self.can_tell(committed) {
             host.send(from, Message::new(ballot, Body::Support), Stamp::NONE);
         }
+    }
+
+    /// Whether it has all that it has accepted above a slot.
+    fn can_tell(&self, committed: Slot) -> bool {
+        let is_lax = planted!("who lacks what was forgotten is let lead");
+        committed >= self.entries.forgotten() || is_lax
     }
 
     pub(super) fn hear_support(
@@ -227,7 +233,7 @@ impl<S: StateMachine> Replica<S> {
 
     /// Begins a ballot: phase 1.
     pub(super) fn stand(&mut self, now: Tick, host: &mut impl Host) {
-        if !self.votes() {
+        if !self.can_lead() {
             return;
         }
         if self.is_held(now, self.id) {
@@ -264,7 +270,7 @@ impl<S: StateMachine> Replica<S> {
         host: &mut impl Host,
     ) {
         // Who lacks what was forgotten can't be told what was accepted there. And who has lost its disk has lost its promises.
-        if ballot.proposer != from || committed < self.entries.forgotten() || !self.is_itself() {
+        if ballot.proposer != from || !self.can_tell(committed) || !self.is_itself() {
             return;
         }
         if self.is_held(now, from) {

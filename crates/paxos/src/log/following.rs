@@ -7,7 +7,7 @@ use super::clients::Asker;
 use super::entry::Entry;
 use super::message::{Body, Message};
 use super::replica::{Replica, Role};
-use super::stored::{Snapshot, Write};
+use super::stored::{Place, Snapshot, Write};
 use super::{Host, Outcome, Slot, StateMachine, Timer};
 use crate::ballot::Ballot;
 use crate::synod::{Accepted, Outbid};
@@ -176,9 +176,9 @@ impl<S: StateMachine> Replica<S> {
 
     fn take_state(&mut self, through: Slot, bytes: Bytes, host: &mut impl Host) -> Option<()> {
         let mut reader = Reader::new(bytes);
-        let snapshot = Snapshot::decode(&mut reader).ok()?;
+        let snapshot = Place::decode_with_state(&mut reader).ok()?;
         reader.finish().ok()?;
-        if snapshot.through != through {
+        if snapshot.through() != through {
             return None;
         }
         self.install(snapshot.clone())?;
@@ -188,6 +188,37 @@ impl<S: StateMachine> Replica<S> {
         self.answer_readers(host);
         host.probe("paxos: a snapshot was taken over");
         Some(())
+    }
+
+    /// The leader tells a witness where to go on from, or what it may forget.
+    pub(super) fn hear_skip(
+        &mut self,
+        now: Tick,
+        from: NodeId,
+        ballot: Ballot,
+        place: Place,
+        host: &mut impl Host,
+    ) {
+        if self.follow(now, from, ballot, host).is_none() {
+            return;
+        }
+        let through = place.through;
+        if through > self.entries.forgotten() {
+            let snapshot = Snapshot { place, state: None };
+            self.store(Write::Snapshot(snapshot.clone()), host);
+            self.store(Write::Forget(through), host);
+            if through > self.committed {
+                self.install(snapshot);
+                host.probe("paxos: a witness skips what it lacks");
+            } else {
+                self.entries.forget(through);
+                (self.snapshot, self.is_witness) = (Some(snapshot), true);
+                host.probe("paxos: a witness forgets");
+            }
+            self.answer_readers(host);
+        }
+        let body = Body::Accepted { through: self.through, question: self.question };
+        host.send(from, Message::new(ballot, body), self.written);
     }
 
     /// Tells whoever asked.

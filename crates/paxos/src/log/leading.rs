@@ -6,6 +6,7 @@ mod handing;
 mod reading;
 mod sending;
 mod streaming;
+mod witnesses;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -29,6 +30,7 @@ use forwarding::Forwarded;
 use handing::Handing;
 use reading::Reading;
 use sending::Peer;
+use witnesses::Holding;
 
 /// What a leader keeps.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
@@ -67,6 +69,7 @@ pub(super) struct Leading {
     /// What was forwarded, by whom: a message that comes twice asks once.
     forwarded: BTreeMap<(NodeId, u64), Forwarded>,
     handing: Option<Handing>,
+    holding: Holding,
     pub(super) lease: Leased,
 }
 
@@ -104,6 +107,7 @@ impl Leading {
             resends: false,
             forwarded: BTreeMap::new(),
             handing: None,
+            holding: Holding::default(),
             lease: Leased::default(),
         }
     }
@@ -186,8 +190,8 @@ impl<S: StateMachine> Replica<S> {
             Ask::Read(query) => self.ask_for_read(now, asker, query, host),
             Ask::ReadAt(slot, _) if slot > self.committed => Some(Outcome::Behind),
             Ask::ReadAt(_, query) => Some(self.read_here(&query)),
-            Ask::Members { voters, learners, accept } => {
-                self.change(asker, voters, learners, accept, host)
+            Ask::Members { voters, learners, witnesses, accept } => {
+                self.change(asker, voters, (learners, witnesses), accept, host)
             }
         };
         if let Some(outcome) = refused {
@@ -333,11 +337,14 @@ impl<S: StateMachine> Replica<S> {
         if self.committed > before {
             self.answer_reads(now, host);
             self.answer_readers(host);
-            self.snapshot_if_due(host);
+            if self.snapshot_if_due(host) {
+                self.hold_for_witnesses(host);
+            }
             if !self.pump(now, host) {
                 self.send_all(now, host); // They have not heard that it is chosen.
             }
         }
+        self.let_witnesses_forget(host);
     }
 
     fn is_next_chosen(&self) -> bool {

@@ -18,6 +18,7 @@
 //! lease    14 number ms
 //! granted  15 number
 //! took     16 through offset
+//! skip     17 place                                             to a witness: place = through members-at members
 //! ```
 
 use std::collections::BTreeSet;
@@ -27,6 +28,7 @@ use ombak_base::{DecodeError, NodeId, Reader, Wire, put_bytes, put_varint};
 use serde::{Deserialize, Serialize};
 
 use super::entry::Entry;
+use super::stored::Place;
 use super::{Outcome, Slot};
 use crate::ballot::Ballot;
 use crate::members::{LEARNERS_MAX, VOTERS_MAX, decode_nodes, encode_nodes};
@@ -158,6 +160,8 @@ pub enum Body {
         /// Bytes, without gaps. The next piece is to begin here.
         offset: u64,
     },
+    /// To a witness: go on from here if you are behind, and forget the entries up to here.
+    Skip(Box<Place>),
 }
 
 /// What can be asked of a group.
@@ -173,6 +177,8 @@ pub enum Ask {
         voters: BTreeSet<NodeId>,
         /// They are told.
         learners: BTreeSet<NodeId>,
+        /// Those among the voters that are to keep no state. Who ever kept none is one of them in any case.
+        witnesses: BTreeSet<NodeId>,
         /// So many voters decide, and as many as that takes elect a leader ([`Voters::flexible`]). `None`: as it is now, so that a
         /// majority stays one.
         accept: Option<usize>,
@@ -207,11 +213,19 @@ impl Ask {
                 out.push(2);
                 put_bytes(out, query);
             }
-            Ask::Members { voters, learners, accept } => {
-                out.push(if accept.is_some() { 6 } else { 3 });
+            Ask::Members { voters, learners, witnesses, accept } => {
+                out.push(match (accept, witnesses.is_empty()) {
+                    (None, true) => 3,
+                    (Some(_), true) => 6,
+                    (None, false) => 7,
+                    (Some(_), false) => 8,
+                });
                 encode_nodes(voters, out);
                 encode_nodes(learners, out);
                 accept.iter().for_each(|accept| put_varint(out, *accept as u64));
+                if !witnesses.is_empty() {
+                    encode_nodes(witnesses, out);
+                }
             }
             Ask::Lead(node) => {
                 out.push(4);
@@ -229,11 +243,19 @@ impl Ask {
         Ok(match reader.u8()? {
             1 => Ask::Propose(reader.bytes(usize::MAX)?),
             2 => Ask::Read(reader.bytes(usize::MAX)?),
-            kind @ (3 | 6) => Ask::Members {
-                voters: decode_nodes(reader, VOTERS_MAX)?,
-                learners: decode_nodes(reader, LEARNERS_MAX)?,
-                accept: (kind == 6).then(|| reader.varint()).transpose()?.map(|n| n as usize),
-            },
+            kind @ (3 | 6 | 7 | 8) => {
+                let voters = decode_nodes(reader, VOTERS_MAX)?;
+                let learners = decode_nodes(reader, LEARNERS_MAX)?;
+                let accept = (kind % 2 == 0).then(|| reader.varint()).transpose()?;
+                let accept = accept.map(|accept| accept as usize);
+                let has_witnesses = kind > 6;
+                let witnesses = has_witnesses.then(|| decode_nodes(reader, VOTERS_MAX));
+                let witnesses = witnesses.transpose()?.unwrap_or_default();
+                if has_witnesses && witnesses.is_empty() {
+                    return Err(DecodeError::Invalid("witnesses"));
+                }
+                Ask::Members { voters, learners, witnesses, accept }
+            }
             4 => Ask::Lead(read_node(reader)?),
             5 => Ask::ReadAt(read_slot(reader)?, reader.bytes(usize::MAX)?),
             _ => return Err(DecodeError::Invalid("kind of question")),
@@ -297,6 +319,7 @@ impl Body {
             Body::Lease { .. } => 14,
             Body::Granted { .. } => 15,
             Body::Took { .. } => 16,
+            Body::Skip(_) => 17,
         }
     }
 
@@ -336,6 +359,7 @@ impl Body {
             | Body::State { through, .. }
             | Body::Took { through, .. } => *through,
             Body::Chosen { first, .. } => *first,
+            Body::Skip(place) => place.through,
             _ => Slot(0),
         }
     }
@@ -388,6 +412,7 @@ impl Body {
                 put_varint(out, *ms);
             }
             Body::Granted { number } => put_varint(out, *number),
+            Body::Skip(place) => place.encode(out),
             Body::Took { through, offset } => {
                 put_varint(out, through.0);
                 put_varint(out, *offset);
@@ -444,6 +469,7 @@ impl Body {
             14 => Body::Lease { number: reader.varint()?, ms: reader.varint()? },
             15 => Body::Granted { number: reader.varint()? },
             16 => Body::Took { through: read_slot(reader)?, offset: reader.varint()? },
+            17 => Body::Skip(Box::new(Place::decode(reader)?)),
             _ => return Err(DecodeError::Invalid("kind of message")),
         })
     }

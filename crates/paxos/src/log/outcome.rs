@@ -30,7 +30,7 @@ pub enum Outcome {
     },
     /// Who was asked for leads.
     Led,
-    /// The member has not applied the slot in time that was to be read at. Another may have.
+    /// The member has not applied the slot in time that was to be read at, or keeps no state. Another may have.
     Behind,
     /// The leader was lost on the way: it may have been decided, may yet be, or not.
     Unknown,
@@ -40,8 +40,8 @@ pub enum Outcome {
     Busy,
     /// Larger than [`COMMAND_BYTES_MAX`](super::COMMAND_BYTES_MAX).
     TooLarge,
-    /// Another change of members is under way, or these would be none; or who is to lead does not vote, can't be reached, or did not
-    /// come to lead in time. Nothing was proposed.
+    /// Another change of members is under way, or these would be none, or witnesses could decide without the others; or who is to
+    /// lead does not vote, is a witness, can't be reached, or did not come to lead in time. Nothing was proposed.
     Refused,
 }
 

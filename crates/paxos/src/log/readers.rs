@@ -20,6 +20,9 @@ impl<S: StateMachine> Replica<S> {
         (slot, query): (Slot, Bytes),
         host: &mut impl Host,
     ) {
+        if self.is_witness {
+            return host.answer(client, Outcome::Behind);
+        }
         if slot <= self.committed || planted!("a member reads before it has come so far") {
             return host.answer(client, self.read_here(&query));
         }
@@ -32,8 +35,8 @@ impl<S: StateMachine> Replica<S> {
         self.tickets += 1;
         let (ask, until) = (Ask::ReadAt(slot, query), now.plus_ms(WAITING_MS));
         self.readers.insert((slot, self.tickets), Waiting { client, ask, until });
-        if self.leader_ballot().is_none() && !self.votes() {
-            self.await_leader(now, host); // Voters do so anyway.
+        if self.leader_ballot().is_none() && !self.can_lead() {
+            self.await_leader(now, host); // The others do so anyway.
         }
     }
 
@@ -48,9 +51,12 @@ impl<S: StateMachine> Replica<S> {
             if entry.key().0 > self.committed {
                 return;
             }
-            let waiting = entry.remove();
-            if let Ask::ReadAt(_, query) = &waiting.ask {
-                host.answer(waiting.client, self.read_here(query));
+            let Waiting { client, ask, .. } = entry.remove();
+            match ask {
+                // It has become one while they waited.
+                _ if self.is_witness => host.answer(client, Outcome::Behind),
+                Ask::ReadAt(_, query) => host.answer(client, self.read_here(&query)),
+                _ => {}
             }
         }
     }

@@ -13,7 +13,7 @@ use super::entry::Entry;
 use super::leading::Leading;
 use super::lease::{Held, Lease};
 use super::message::{Body, Message};
-use super::stored::{Snapshot, Stored, Write};
+use super::stored::{Place, Snapshot, Stored, Write};
 use super::{Host, ROUNDS_AHEAD_MAX, SLOT_MAX, Slot, StateMachine, Timer};
 use crate::ballot::Ballot;
 use crate::members::Members;
@@ -31,7 +31,10 @@ pub struct Replica<S> {
     pub(super) entries: Entries,
     /// Everything up to here is known to be chosen, and applied.
     pub(super) committed: Slot,
+    /// As of `committed`, unless this is a witness.
     pub(super) state: S,
+    /// It has applied nothing since it was told that it is a witness, and never will.
+    pub(super) is_witness: bool,
     /// As of `committed`.
     pub(super) members: Members,
     /// The slot that made them so.
@@ -95,6 +98,8 @@ pub struct Status {
     pub forgotten: Slot,
     /// It is being sent the state after this slot.
     pub arriving: Option<Slot>,
+    /// It keeps no state.
+    pub is_witness: bool,
     /// Who belongs to the group.
     pub members: Members,
 }
@@ -116,6 +121,7 @@ impl<S: StateMachine> Replica<S> {
             entries: Entries::after(Slot(0)),
             committed: Slot(0),
             state,
+            is_witness: members.is_witness(id),
             members,
             members_at: Slot(0),
             snapshot: None,
@@ -163,6 +169,7 @@ impl<S: StateMachine> Replica<S> {
     /// The group begins, with these members.
     pub fn found(&mut self, members: Members, host: &mut impl Host) {
         self.members = members;
+        self.is_witness |= self.members.is_witness(self.id);
         self.take_snapshot(self.committed, host);
         host.probe("paxos: a group begins");
     }
@@ -172,18 +179,27 @@ impl<S: StateMachine> Replica<S> {
         self.members.is_voter(self.id) && self.is_itself()
     }
 
+    /// Whether it may lead: it votes, and has the state.
+    pub(super) fn can_lead(&self) -> bool {
+        self.votes() && !self.is_witness
+    }
+
     /// It is not on another disk than the member of its name.
     pub(super) fn is_itself(&self) -> bool {
         self.disk.is_none_or(|disk| self.members.is_on(self.id, disk))
     }
 
-    /// The state is what a snapshot says.
+    /// The state is what a snapshot says. One without a state makes it a witness.
     pub(super) fn install(&mut self, snapshot: Snapshot) -> Option<()> {
-        self.state.install(snapshot.state.clone()).ok()?;
-        self.entries.forget(snapshot.through);
-        self.committed = snapshot.through;
-        self.through = self.through.max(snapshot.through);
-        (self.members, self.members_at) = (snapshot.members.clone(), snapshot.members_at);
+        if let Some(state) = &snapshot.state {
+            self.state.install(state.clone()).ok()?;
+        }
+        let Place { through, members, members_at } = snapshot.place.clone();
+        self.is_witness = snapshot.state.is_none() || members.is_witness(self.id);
+        self.entries.forget(through);
+        self.committed = through;
+        self.through = self.through.max(through);
+        (self.members, self.members_at) = (members, members_at);
         self.snapshot = Some(snapshot);
         self.since_snapshot = 0;
         Some(())
@@ -195,6 +211,7 @@ impl<S: StateMachine> Replica<S> {
         let Some(accepted) = self.entries.get(slot) else { return };
         self.since_snapshot += accepted.value.weight();
         match &accepted.value {
+            Entry::Commands(_) if self.is_witness => {}
             Entry::Nothing => {}
             Entry::Commands(batch) => {
                 let state = &mut self.state;
@@ -202,38 +219,39 @@ impl<S: StateMachine> Replica<S> {
             }
             Entry::Members(change) if change.after == self.members_at => {
                 (self.members, self.members_at) = (change.members.clone(), slot);
+                self.is_witness |= self.members.is_witness(self.id);
             }
             Entry::Members(_) => {} // Another one came first.
         }
         self.committed = slot;
     }
 
-    /// Takes a snapshot if there is enough new.
-    pub(super) fn snapshot_if_due(&mut self, host: &mut impl Host) {
+    /// Takes a snapshot if there is enough new. Whether it did. A witness takes none: the leader tells it what it may forget.
+    pub(super) fn snapshot_if_due(&mut self, host: &mut impl Host) -> bool {
         // Not before there is as much log as state: a byte that is decided costs no more than a byte of a snapshot, and who is sent
         // a large state finds the entries since when it has it.
-        let state = self.snapshot.as_ref().map_or(0, |snapshot| snapshot.state.len());
-        if self.since_snapshot < self.snapshot_every.max(state) {
-            return;
+        let state = self.snapshot.as_ref().and_then(|snapshot| snapshot.state.as_ref());
+        let state = state.map_or(0, Bytes::len);
+        if self.is_witness || self.since_snapshot < self.snapshot_every.max(state) {
+            return false;
         }
         let skips = planted!("a snapshot skips a slot");
         let through = if skips { self.committed.next() } else { self.committed };
         // Who is a little behind is told the entries since the snapshot before, and not all of the state.
         if let Some(before) = self.take_snapshot(through, host) {
-            self.store(Write::Forget(before.through), host);
-            self.entries.forget(before.through);
+            self.store(Write::Forget(before.through()), host);
+            self.entries.forget(before.through());
         }
         host.probe("paxos: a snapshot was taken");
+        true
     }
 
     /// Gives the one before.
     fn take_snapshot(&mut self, through: Slot, host: &mut impl Host) -> Option<Snapshot> {
-        let snapshot = Snapshot {
-            through,
-            members: self.members.clone(),
-            members_at: self.members_at,
-            state: self.state.snapshot(),
-        };
+        let (members, members_at) = (self.members.clone(), self.members_at);
+        let place = Place { through, members, members_at };
+        let state = (!self.is_witness).then(|| self.state.snapshot());
+        let snapshot = Snapshot { place, state };
         self.store(Write::Snapshot(snapshot.clone()), host);
         self.since_snapshot = 0;
         self.snapshot.replace(snapshot)
@@ -249,7 +267,7 @@ impl<S: StateMachine> Replica<S> {
     pub fn start(&mut self, now: Tick, host: &mut impl Host) {
         self.life = host.choose(u64::MAX);
         self.held.start(now, self.lease);
-        if self.committed > Slot(0) {
+        if self.committed > Slot(0) && !self.is_witness {
             host.restored(self.committed);
         }
         if self.members.voters() == BTreeSet::from([self.id]) {
@@ -302,6 +320,7 @@ impl<S: StateMachine> Replica<S> {
             Body::Took { through, offset } => {
                 self.hear_took(now, from, ballot, (through, offset), host);
             }
+            Body::Skip(place) => self.hear_skip(now, from, ballot, *place, host),
             Body::Resign { successor } => {
                 if self.leader_ballot() == Some(ballot) && ballot.proposer == from {
                     self.give_way(now, host);
@@ -316,7 +335,7 @@ impl<S: StateMachine> Replica<S> {
     /// A timer has come due.
     pub fn timer(&mut self, now: Tick, timer: Timer, host: &mut impl Host) {
         match timer {
-            Timer::Election if self.votes() => self.canvass(now, host),
+            Timer::Election if self.can_lead() => self.canvass(now, host),
             Timer::Election => self.enquire(now, host),
             Timer::Resend => self.resend(now, host),
             Timer::Clients => self.look_after_clients(now, host),
@@ -361,7 +380,7 @@ impl<S: StateMachine> Replica<S> {
         }
     }
 
-    /// The state, as of [`committed`](Status::committed).
+    /// The state, as of [`committed`](Status::committed). Of a witness, nothing that is of use.
     pub fn state(&self) -> &S {
         &self.state
     }
@@ -398,6 +417,7 @@ impl<S: StateMachine> Replica<S> {
             committed: self.committed,
             forgotten: self.entries.forgotten(),
             arriving: self.arriving.as_ref().map(|(through, _)| *through),
+            is_witness: self.is_witness,
             members: self.members.clone(),
         }
     }
@@ -420,6 +440,7 @@ impl<S: StateMachine> Replica<S> {
         );
         if let Role::Leading(leading) = &self.role {
             leading.check(promised, self.through);
+            always!(!self.is_witness, "who leads has the state");
         }
     }
 }

@@ -29,23 +29,30 @@ pub enum Write {
         /// What was known to be chosen then. It saves work after a restart, and nothing else hangs on it.
         committed: Slot,
     },
-    /// Replaces the last one.
+    /// Replaces the last one. A witness has one without a state.
     Snapshot(Snapshot),
     /// Entries up to this slot are not needed any more. The snapshot that has them came before.
     Forget(Slot),
 }
 
-/// The state after a slot.
+/// A place in the log, and the members there: all that has to be known to go on from it, but for the state.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
-pub struct Snapshot {
-    /// After this one.
+pub struct Place {
+    /// After this slot.
     pub through: Slot,
     /// The members from the next slot on.
     pub members: Members,
     /// The slot that made them so.
     pub members_at: Slot,
-    /// The state machine's.
-    pub state: Bytes,
+}
+
+/// The state after a slot.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// Where.
+    pub place: Place,
+    /// The state machine's. `None`: of a witness.
+    pub state: Option<Bytes>,
 }
 
 /// What was kept, as it is found at a start. Give it everything, in any order, and make a replica of it.
@@ -73,26 +80,40 @@ impl Stored {
     }
 }
 
-impl Snapshot {
+impl Place {
     /// Appends the encoding.
-    pub fn encode(&self, out: &mut Vec<u8>) {
-        self.encode_head(out);
-        out.extend_from_slice(&self.state);
-    }
-
-    /// Appends what comes before the bytes of the state.
-    pub(super) fn encode_head(&self, out: &mut Vec<u8>) {
+    pub(super) fn encode(&self, out: &mut Vec<u8>) {
         put_varint(out, self.through.0);
         put_varint(out, self.members_at.0);
         self.members.encode(out);
-        put_varint(out, self.state.len() as u64);
     }
 
-    /// Reads what [`encode`](Snapshot::encode) wrote.
-    pub fn decode(reader: &mut Reader) -> Result<Snapshot, DecodeError> {
+    /// Reads what [`encode`](Place::encode) wrote.
+    pub(super) fn decode(reader: &mut Reader) -> Result<Place, DecodeError> {
         let (through, members_at) = (Slot(reader.varint()?), Slot(reader.varint()?));
-        let members = Members::decode(reader)?;
-        Ok(Snapshot { through, members, members_at, state: reader.bytes(usize::MAX)? })
+        if members_at > through {
+            return Err(DecodeError::Invalid("slot of the members"));
+        }
+        Ok(Place { through, members: Members::decode(reader)?, members_at })
+    }
+
+    /// Appends what comes before the bytes of a state, in the encoding of both.
+    pub(crate) fn encode_with(&self, state: &Bytes, out: &mut Vec<u8>) {
+        self.encode(out);
+        put_varint(out, state.len() as u64);
+    }
+
+    /// Reads the encoding of a place and its state.
+    pub(super) fn decode_with_state(reader: &mut Reader) -> Result<Snapshot, DecodeError> {
+        let place = Place::decode(reader)?;
+        Ok(Snapshot { place, state: Some(reader.bytes(usize::MAX)?) })
+    }
+}
+
+impl Snapshot {
+    /// After which slot.
+    pub fn through(&self) -> Slot {
+        self.place.through
     }
 }
 
@@ -112,9 +133,14 @@ impl Write {
                 put_varint(out, committed.0);
                 accepted.value.encode(out);
             }
-            Write::Snapshot(snapshot) => {
+            Write::Snapshot(Snapshot { place, state: Some(state) }) => {
                 out.push(3);
-                snapshot.encode(out);
+                place.encode_with(state, out);
+                out.extend_from_slice(state);
+            }
+            Write::Snapshot(Snapshot { place, state: None }) => {
+                out.push(5);
+                place.encode(out);
             }
             Write::Forget(slot) => {
                 out.push(4);
@@ -139,8 +165,9 @@ impl Write {
                 let value = Entry::decode(&mut reader)?;
                 Write::Entry { slot, accepted: Accepted { ballot, value }, committed }
             }
-            3 => Write::Snapshot(Snapshot::decode(&mut reader)?),
+            3 => Write::Snapshot(Place::decode_with_state(&mut reader)?),
             4 => Write::Forget(Slot(reader.varint()?)),
+            5 => Write::Snapshot(Snapshot { place: Place::decode(&mut reader)?, state: None }),
             _ => return Err(DecodeError::Invalid("kind of write")),
         };
         reader.finish()?;

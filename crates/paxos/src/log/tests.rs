@@ -11,6 +11,7 @@ mod script;
 mod seeds;
 mod sessions;
 mod wire;
+mod witnesses;
 
 use bytes::Bytes;
 use ombak_base::{DecodeError, Reader, put_varint};

@@ -72,7 +72,7 @@ pub(super) struct Founding {
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub(super) enum Standing {
     /// All founders have to meet.
-    Founding(Founding),
+    Founding(Box<Founding>),
     /// It has voted, and others have to say that they know of this life.
     Waiting,
     /// Nothing.
@@ -119,7 +119,7 @@ impl<S: StateMachine> Groups<S> {
         hosted.count(&mut self.peers);
         self.all.insert(group, hosted);
         match standing {
-            Standing::Founding(founding) => drop(self.founding.insert(group, founding)),
+            Standing::Founding(founding) => drop(self.founding.insert(group, *founding)),
             Standing::Waiting => drop(self.waiting.insert(group)),
             Standing::Ready => {}
         }

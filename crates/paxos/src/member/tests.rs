@@ -5,7 +5,7 @@ use ombak_base::{Address, ClientId, DecodeError, Entry, Peek, Refused, ScanEntry
 use super::*;
 use crate::ballot::{Ballot, Voters};
 use crate::log::tests::Journal;
-use crate::log::{COMMAND_BYTES_MAX, Snapshot};
+use crate::log::{COMMAND_BYTES_MAX, Place};
 
 const A: NodeId = NodeId(0);
 const B: NodeId = NodeId(1);
@@ -255,10 +255,10 @@ fn a_snapshot_that_is_not_what_was_sent_is_refused() {
     let (mut member, says) = following();
     let (through, members_at) = (Slot(9), Slot(0));
     let members = Members::new(Voters::majority([A, B]));
-    let snapshot =
-        Snapshot { through, members, members_at, state: Bytes::from_static(b"\x01\x02") };
+    let state = Bytes::from_static(b"\x01\x02");
     let mut whole = Vec::new();
-    snapshot.encode(&mut whole);
+    Place { through, members, members_at }.encode_with(&state, &mut whole);
+    whole.extend_from_slice(&state);
     let cut = (0..whole.len()).map(|end| (through, whole[..end].to_vec()));
     let longer = [&whole[..], b"x"].concat();
     let wrong = [(through, longer), (Slot(8), whole.clone())];

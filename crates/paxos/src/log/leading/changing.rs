@@ -13,7 +13,7 @@ use super::super::replica::{Replica, Role};
 use super::super::{Host, Outcome, Slot, StateMachine};
 use super::{Leading, Peer};
 use crate::ballot::Voters;
-use crate::members::{LEARNERS_MAX, Members, VOTERS_MAX};
+use crate::members::{LEARNERS_MAX, Members, VOTERS_MAX, WITNESSES_MAX};
 
 /// A farewell is due, or was proposed.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
@@ -34,11 +34,12 @@ impl<S: StateMachine> Replica<S> {
         &mut self,
         asker: Asker,
         voters: BTreeSet<NodeId>,
-        learners: BTreeSet<NodeId>,
+        (learners, witnesses): (BTreeSet<NodeId>, BTreeSet<NodeId>),
         accept: Option<usize>,
         host: &impl Host,
     ) -> Option<Outcome> {
         let bounded = (1..=VOTERS_MAX).contains(&voters.len()) && learners.len() <= LEARNERS_MAX;
+        let bounded = bounded && witnesses.is_subset(&voters);
         let mut members = self.members.clone();
         members.learners = learners.difference(&voters).copied().collect();
         members.returning.retain(|node, _| members.learners.contains(node));
@@ -47,10 +48,13 @@ impl<S: StateMachine> Replica<S> {
             None => Some(members.voters.among(voters)),
         };
         let Some(next) = next.filter(|_| bounded) else { return Some(Outcome::Refused) };
+        members.witnesses.extend(witnesses);
         if members.voters != next {
             members = members.towards(next);
         }
+        let bounded = |members: &Members| members.witnesses.len() <= WITNESSES_MAX;
         let members = self.with_disks(members, host);
+        let members = members.filter(|members| members.have_state() && bounded(members));
         let Some(members) = members else { return Some(Outcome::Refused) };
         self.want(Some(asker), members)
     }
@@ -112,7 +116,8 @@ impl<S: StateMachine> Replica<S> {
             (false, true) => {
                 voters.remove(&node);
                 members.returning.insert(node, disk);
-                (!voters.is_empty()).then(|| members.towards(members.voters.among(voters)))
+                let without = (!voters.is_empty()).then(|| members.voters.among(voters))?;
+                Some(members.towards(without)).filter(Members::have_state)
             }
             (false, false) => {
                 members.disks.insert(node, disk);
@@ -150,6 +155,9 @@ impl<S: StateMachine> Replica<S> {
         }
         leading.barrier = None;
         leading.lease.end();
+        if self.is_witness {
+            return self.resign(now, host); // It leads without a state to answer from.
+        }
         let everybody = self.members.everybody();
         let up = &self.up;
         for node in everybody.iter().filter(|node| **node != self.id) {
@@ -180,16 +188,17 @@ impl<S: StateMachine> Replica<S> {
         }
     }
 
-    /// It does not vote any more. The others are told what is chosen, and the one that has most is told to lead.
+    /// It does not vote any more, or has no state. The others are told what is chosen, and the one that has most is told to lead.
     pub(super) fn resign(&mut self, now: Tick, host: &mut impl Host) {
         self.greet_all(now, host);
         let Role::Leading(leading) = &self.role else { return };
-        let voters = leading.peers.iter().filter(|(node, _)| self.members.is_voter(**node));
+        let can_lead = |node| self.members.is_voter(node) && !self.members.is_witness(node);
+        let voters = leading.peers.iter().filter(|(node, _)| can_lead(**node));
         if let Some((successor, _)) = voters.max_by_key(|(_, peer)| (peer.up, peer.acked)) {
             let resign = Body::Resign { successor: true };
             host.send(*successor, Message::new(leading.ballot, resign), Stamp::NONE);
         }
-        host.probe("paxos: a leader that was removed resigns");
+        host.probe("paxos: a leader that may not lead any more resigns");
         self.give_way(now, host);
     }
 

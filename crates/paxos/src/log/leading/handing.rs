@@ -64,10 +64,11 @@ impl<S: StateMachine> Replica<S> {
         if to == self.id {
             return Some(Outcome::Led);
         }
-        let votes = self.members.next.is_none() && self.members.is_voter(to);
+        let can_lead = self.members.is_voter(to) && !self.members.is_witness(to);
+        let can_lead = can_lead && self.members.next.is_none();
         let Role::Leading(leading) = &mut self.role else { return Some(Outcome::NoLeader) };
         let is_up = leading.peers.get(&to).is_some_and(|peer| peer.up);
-        if !votes || !is_up || !leading.is_settled() || leading.handing.is_some() {
+        if !can_lead || !is_up || !leading.is_settled() || leading.handing.is_some() {
             return Some(Outcome::Refused);
         }
         let until = now.max(leading.lease.over).plus_ms(HANDOVER_MS);

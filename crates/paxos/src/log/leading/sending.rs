@@ -1,6 +1,6 @@
 //! What each member is sent, and sent again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ombak_base::{NodeId, Stamp, Tick};
 use serde::{Deserialize, Serialize};
@@ -58,6 +58,7 @@ struct Sending<'a> {
     ballot: Ballot,
     entries: &'a Entries,
     snapshot: Option<&'a Snapshot>,
+    witnesses: &'a BTreeSet<NodeId>,
     next: Slot,
     committed: Slot,
     question: u64,
@@ -70,11 +71,11 @@ impl Sending<'_> {
         if !peer.up {
             return;
         }
-        let first = peer.sent.next();
-        match self.snapshot.filter(|_| first <= self.entries.forgotten()) {
-            Some(snapshot) => peer.stream(node, self.ballot, snapshot, host),
+        match self.snapshot.filter(|_| peer.sent < self.entries.forgotten()) {
+            Some(snapshot) => self.send_snapshot(node, peer, snapshot, host),
             None => peer.streaming = None,
         }
+        let first = peer.sent.next();
         let entries = self.next_entries(peer);
         let (committed, question) = (self.committed, self.question);
         let is_news = peer.told < committed && self.next == committed.next();
@@ -85,6 +86,28 @@ impl Sending<'_> {
         peer.told = committed;
         let body = Body::Accept { committed, first, entries, question };
         host.send(node, Message::new(self.ballot, body), Stamp::NONE);
+    }
+
+    /// To who lacks what was forgotten. A witness needs no more of it than where it is.
+    fn send_snapshot(
+        &self,
+        node: NodeId,
+        peer: &mut Peer,
+        snapshot: &Snapshot,
+        host: &mut impl Host,
+    ) {
+        let Snapshot { place, state } = snapshot;
+        match state {
+            Some(state) if !self.witnesses.contains(&node) => {
+                peer.stream(node, self.ballot, (place, state), host);
+            }
+            _ => {
+                peer.streaming = None;
+                peer.sent = place.through;
+                let skip = Body::Skip(Box::new(place.clone()));
+                host.send(node, Message::new(self.ballot, skip), Stamp::NONE);
+            }
+        }
     }
 
     /// What the window and a message have room for.
@@ -147,6 +170,7 @@ impl<S: StateMachine> Replica<S> {
             ballot: leading.ballot,
             entries: &self.entries,
             snapshot: self.snapshot.as_ref(),
+            witnesses: &self.members.witnesses,
             next: leading.next,
             committed: self.committed,
             question,

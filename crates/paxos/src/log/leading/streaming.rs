@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::message::{Body, Message};
 use super::super::replica::{Replica, Role};
-use super::super::stored::Snapshot;
+use super::super::stored::Place;
 use super::super::{Host, PIECE_BYTES_MAX, STATE_WINDOW_BYTES, Slot, StateMachine};
 use super::sending::Peer;
 use crate::ballot::Ballot;
@@ -29,10 +29,10 @@ pub(super) struct Streaming {
 }
 
 impl Streaming {
-    pub(super) fn new(snapshot: &Snapshot) -> Streaming {
+    pub(super) fn new(place: &Place, state: &Bytes) -> Streaming {
         let mut head = Vec::new();
-        snapshot.encode_head(&mut head);
-        let (through, state) = (snapshot.through, snapshot.state.clone());
+        place.encode_with(state, &mut head);
+        let (through, state) = (place.through, state.clone());
         Streaming { through, head: Bytes::from(head), state, sent: 0, took: 0 }
     }
 
@@ -80,14 +80,14 @@ impl Peer {
         &mut self,
         node: NodeId,
         ballot: Ballot,
-        snapshot: &Snapshot,
+        (place, state): (&Place, &Bytes),
         host: &mut impl Host,
     ) {
         let begun = self.streaming.take();
         let begun = begun.filter(|begun| Some(begun.through) > self.acked);
         let mut streaming = begun.unwrap_or_else(|| {
             host.probe("paxos: a snapshot was sent");
-            Streaming::new(snapshot)
+            Streaming::new(place, state)
         });
         while let Some(piece) = streaming.next_piece() {
             host.send(node, Message::new(ballot, piece), Stamp::NONE);

@@ -46,7 +46,26 @@ fn disk(id: NodeId) -> DirectoryId {
 }
 
 fn group(nodes: u32, founders: u32, budget: Budget) -> Group {
-    let mut founders = Members::new(Voters::majority((0..founders).map(NodeId)));
+    let founders = Members::new(Voters::majority((0..founders).map(NodeId)));
+    group_of(nodes, founders, usize::MAX, budget)
+}
+
+/// Members that take a snapshot after every entry, and a witness, which is the last one.
+fn with_witness(nodes: u32, budget: Budget) -> Group {
+    let mut founders = Members::new(Voters::majority((0..nodes).map(NodeId)));
+    founders.witnesses = BTreeSet::from([NodeId(nodes - 1)]);
+    group_of(nodes, founders, 1, budget)
+        .always("a witness applies nothing", |state| {
+            let mut witnesses = replicas(state).filter(|replica| replica.status().is_witness);
+            witnesses.all(|witness| witness.state().lines.is_empty() && !witness.leads())
+        })
+        .sometimes("a witness forgets", |state| {
+            let mut witnesses = replicas(state).filter(|replica| replica.status().is_witness);
+            witnesses.any(|witness| witness.status().forgotten > Slot(0))
+        })
+}
+
+fn group_of(nodes: u32, mut founders: Members, snapshot_every: usize, budget: Budget) -> Group {
     founders.disks = founders.voters().into_iter().map(|id| (id, disk(id))).collect();
     let boot = move |id| {
         let members = match founders.is_voter(id) {
@@ -59,7 +78,7 @@ fn group(nodes: u32, founders: u32, budget: Budget) -> Group {
             disk: disk(id),
             home: Partition(0),
             groups: vec![(ID, members)],
-            snapshot_every: usize::MAX,
+            snapshot_every,
             lease: None,
             damaged: false,
             beats: false,
@@ -132,7 +151,8 @@ fn write(line: u64) -> (Id, Ask) {
 
 fn voters(ids: &[u32]) -> (Id, Ask) {
     let voters = ids.iter().copied().map(NodeId).collect();
-    (ID, Ask::Members { voters, learners: BTreeSet::new(), accept: None })
+    let (learners, witnesses) = Default::default();
+    (ID, Ask::Members { voters, learners, witnesses, accept: None })
 }
 
 fn lead(id: u32) -> (Id, Ask) {
@@ -169,6 +189,18 @@ fn a_group_moves_while_it_writes_and_crashes() {
 fn a_member_is_replaced_and_the_leader_changes() {
     let group = group(3, 2, Budget { timers: 2, ..Budget::default() });
     assert_eq!(complete(group.request(A, voters(&[1, 2]))), 18_596);
+}
+
+#[test]
+fn a_witness_elects_and_forgets_while_two_write() {
+    let group = with_witness(3, Budget { timers: 1, ..Budget::default() });
+    assert_eq!(complete(group.request(A, write(1)).request(A, write(2))), 319_809);
+}
+
+#[test]
+fn a_witness_forgets_and_crashes_or_another() {
+    let group = with_witness(2, Budget { timers: 1, crashes: 1, ..Budget::default() });
+    assert_eq!(complete(group.request(A, write(1)).request(A, write(2))), 25_962);
 }
 
 #[test]

@@ -22,7 +22,7 @@ fn deciding(ids: &[u32], accept: usize) -> Voters {
 
 fn change(town: &mut Town, at: NodeId, voters: &[u32], accept: Option<usize>) {
     let changed = town.changed;
-    town.change_to(at, voters, &[], accept);
+    town.change_to(at, voters, &[], &[], accept);
     assert!(town.run_until(5_000_000, |town| town.changed > changed), "{:?}", town.outcomes);
 }
 
@@ -82,7 +82,7 @@ fn how_many_decide_can_be_changed_alone() {
 fn none_and_more_than_there_are_can_not_decide() {
     let (mut town, leader) = two_of_five(4);
     for accept in [0, 6, usize::MAX] {
-        town.change_to(leader, &[0, 1, 2, 3, 4], &[], Some(accept));
+        town.change_to(leader, &[0, 1, 2, 3, 4], &[], &[], Some(accept));
     }
     let refused = |town: &Town| town.outcomes.get("refused") == Some(&3);
     assert!(town.run_until(1_000_000, refused), "{:?}", town.outcomes);

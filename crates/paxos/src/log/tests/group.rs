@@ -25,6 +25,8 @@ const LIMITS: Limits = Limits { sessions: 5, window: 8, answer_bytes: 80 };
 pub struct Group {
     /// Those that the group begins with; others join.
     founders: BTreeSet<NodeId>,
+    /// Those of them that keep no state.
+    witnesses: BTreeSet<NodeId>,
     groups: u32,
     lease: Option<Lease>,
     /// Of who is booted next.
@@ -45,7 +47,11 @@ impl System for Group {
     ) -> Result<Booted<Group>, String> {
         let (devices, writer) = open_log(disk, 1).map_err(|error| error.to_string())?;
         let founders = self.founders.contains(&id).then(|| self.founders.clone());
-        let members = Members::new(Voters::majority(founders.unwrap_or_default()));
+        let is_founder = founders.is_some();
+        let mut members = Members::new(Voters::majority(founders.unwrap_or_default()));
+        if is_founder {
+            members.witnesses = self.witnesses.clone();
+        }
         let groups = (0..self.groups).map(|group| (Id(group), members.clone())).collect();
         let setup = Setup {
             id,
@@ -133,8 +139,19 @@ impl Town {
 
     /// The same, of so many groups on the same nodes, whose leaders may have leases.
     pub fn with(groups: u32, lease: Option<Lease>, nodes: u32, founders: u32, seed: u64) -> Town {
+        Town::with_witnesses(groups, lease, (nodes, founders, &[]), seed)
+    }
+
+    /// The same, and some of the founders keep no state.
+    pub fn with_witnesses(
+        groups: u32,
+        lease: Option<Lease>,
+        (nodes, founders, witnesses): (u32, u32, &[u32]),
+        seed: u64,
+    ) -> Town {
         let founders = (0..founders).map(NodeId).collect();
-        let system = Group { founders, groups, lease, cluster: ClusterId(1) };
+        let witnesses = witnesses.iter().copied().map(NodeId).collect();
+        let system = Group { founders, witnesses, groups, lease, cluster: ClusterId(1) };
         Town {
             world: World::new(system, nodes, seed).unwrap(),
             group: Id(0),
@@ -283,20 +300,21 @@ impl Town {
 
     /// A client asks for other members.
     pub fn change(&mut self, at: NodeId, voters: &[u32], learners: &[u32]) {
-        self.change_to(at, voters, learners, None);
+        self.change_to(at, voters, learners, &[], None);
     }
 
-    /// The same, and for so many voters to decide.
+    /// The same, for some of the voters to be witnesses, and for so many to decide.
     pub fn change_to(
         &mut self,
         at: NodeId,
         voters: &[u32],
         learners: &[u32],
+        witnesses: &[u32],
         accept: Option<usize>,
     ) {
         let nodes = |ids: &[u32]| ids.iter().copied().map(NodeId).collect();
-        let (voters, learners) = (nodes(voters), nodes(learners));
-        self.ask(at, Ask::Members { voters, learners, accept }, Asked::Members);
+        let (voters, learners, witnesses) = (nodes(voters), nodes(learners), nodes(witnesses));
+        self.ask(at, Ask::Members { voters, learners, witnesses, accept }, Asked::Members);
     }
 
     /// A client asks for a certain leader.
@@ -506,9 +524,15 @@ impl Town {
         for (place, line) in &known.places {
             assert_eq!(last[*place as usize - 1], *line, "the answer is that of another");
         }
-        for node in self.members().everybody() {
+        let members = self.members();
+        let at = self.most_known(self.group).map(|status| status.committed);
+        for node in members.everybody() {
             let lines = self.replica(node).map(|replica| replica.state().state().lines.len());
-            assert_eq!(lines, Some(last.len()), "{node} lags: {}", self.describe());
+            let has_state = !members.is_witness(node);
+            assert!(!has_state || lines == Some(last.len()), "{node} lags: {}", self.describe());
+            let status = self.status(node);
+            let known = status.as_ref().map(|status| (Some(status.committed), status.is_witness));
+            assert_eq!(known, Some((at, !has_state)), "{node} lags: {}", self.describe());
         }
     }
 

@@ -14,8 +14,11 @@ use super::scenarios::{
 };
 use super::script::{the_power_goes_after_a_promise, the_power_goes_after_an_acceptance};
 use super::seeds::run;
+use super::witnesses::{
+    the_other_one_leads_with_what_the_witness_has_kept, who_was_away_for_long_waits_for_who_knows,
+};
 
-const BUGS: [&str; 17] = [
+const BUGS: [&str; 19] = [
     "an acceptor that forgets its promise",
     "a promise is not kept",
     "accepted before it is synced",
@@ -33,6 +36,8 @@ const BUGS: [&str; 17] = [
     "election jitter is drawn once",
     "a lease over a skewed clock",
     "who was started lets others lead",
+    "a witness forgets what not all know",
+    "who lacks what was forgotten is let lead",
 ];
 const SEEDS: u64 = 2_000;
 
@@ -43,7 +48,7 @@ fn find(bug: &'static str) -> Option<(String, String)> {
         let panic = catch_unwind(AssertUnwindSafe(f)).err()?;
         Some((place, panic.downcast_ref::<String>().cloned().unwrap_or_default()))
     };
-    let scenarios: [fn(); 9] = [
+    let scenarios: [fn(); 11] = [
         a_leader_that_is_alone_wants_to_decide_alone,
         a_leader_dies_where_everything_takes_long,
         a_leader_of_yesterday_is_read_from,
@@ -53,6 +58,8 @@ fn find(bug: &'static str) -> Option<(String, String)> {
         the_power_goes_after_an_acceptance,
         a_disk_is_lost_after_it_has_accepted,
         a_disk_is_replaced_by_an_older_copy,
+        the_other_one_leads_with_what_the_witness_has_kept,
+        who_was_away_for_long_waits_for_who_knows,
     ];
     let scenario = scenarios.iter().find_map(|scenario| seen("a scenario".to_string(), scenario));
     let found = scenario

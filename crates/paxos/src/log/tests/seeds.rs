@@ -13,7 +13,10 @@ pub fn run(seed: u64) -> Town {
     let founders = rng.between(1, u64::from(nodes)) as u32;
     let groups = if rng.chance(1, 4) { rng.between(2, 4) as u32 } else { 1 };
     let lease = lease(seed);
-    let mut town = Town::with(groups, lease, nodes, founders, seed);
+    let mut witnesses = witnesses(seed);
+    let founding = witnesses.as_mut().map_or(Vec::new(), |rng| some_of(founders, rng));
+    let mut town =
+        Town::with_witnesses(groups, lease, (nodes, founders, founding.as_slice()), seed);
     if let Some(Lease { drift_ppm, .. }) = lease {
         drift(&mut town, nodes, drift_ppm, seed);
     }
@@ -59,7 +62,10 @@ pub fn run(seed: u64) -> Town {
                 if !voters.is_empty() {
                     let most = voters.len() as u64;
                     let accept = flexible.as_mut().map(|rng| rng.between(1, most) as usize);
-                    town.change_to(at, &voters, &learners, accept);
+                    let mut witnesses =
+                        witnesses.as_mut().map_or(Vec::new(), |rng| some_of(nodes, rng));
+                    witnesses.retain(|id| voters.contains(id));
+                    town.change_to(at, &voters, &learners, &witnesses, accept);
                 }
             }
             22 => {
@@ -94,6 +100,19 @@ fn lease(seed: u64) -> Option<Lease> {
 fn flexible(seed: u64) -> Option<Rng> {
     let mut rng = Rng::new(seed ^ 0x27d4_eb2f_1656_67c5);
     rng.chance(1, 3).then_some(rng)
+}
+
+/// Whether some keep no state. Drawn apart, as leases are.
+fn witnesses(seed: u64) -> Option<Rng> {
+    let mut rng = Rng::new(seed ^ 0x9216_d5d9_8979_fb1b);
+    rng.chance(1, 3).then_some(rng)
+}
+
+/// Fewer than half of the nodes.
+fn some_of(nodes: u32, rng: &mut Rng) -> Vec<u32> {
+    let mut some = (0..nodes).filter(|_| rng.chance(1, 3)).collect::<Vec<_>>();
+    some.truncate((nodes as usize - 1) / 2);
+    some
 }
 
 /// Each clock is wrong by what is declared, or by less.

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use crate::ballot::{Ballot, Voters};
 use crate::golden::{hex, wire};
 use crate::log::batch::Gathering;
-use crate::log::{Ask, Body, Change, Entry, Message, Outcome, Slot, Snapshot, Write};
+use crate::log::{Ask, Body, Change, Entry, Message, Outcome, Place, Slot, Snapshot, Write};
 use crate::member::{Greeting, Group, Life, Refusal, Telling};
 use crate::members::{Disks, Members};
 use crate::synod::Accepted;
@@ -28,7 +28,16 @@ fn members() -> Members {
     let learners = BTreeSet::from([NodeId(9)]);
     let disks = Disks::from([(NodeId(1), DirectoryId(5))]);
     let returning = Disks::from([(NodeId(4), DirectoryId(6))]);
-    Members { voters: voters(&[1, 2, 3]), next: Some(voters(&[4])), learners, disks, returning }
+    let (voters, next, witnesses) = (voters(&[1, 2, 3]), Some(voters(&[4])), BTreeSet::new());
+    Members { voters, next, learners, witnesses, disks, returning }
+}
+
+fn with_witness() -> Members {
+    Members { witnesses: BTreeSet::from([NodeId(2)]), ..members() }
+}
+
+fn place(members: Members) -> Place {
+    Place { through: Slot(9), members, members_at: Slot(5) }
 }
 
 fn accepted(value: Entry) -> Accepted<Entry> {
@@ -45,8 +54,11 @@ fn bodies() -> Vec<(Body, &'static str)> {
     let committed = Slot(7);
     let change = Entry::Members(Change { after: Slot(5), members: members() });
     let voters = BTreeSet::from([NodeId(1), NodeId(2)]);
-    let others =
-        |accept| Ask::Members { voters: voters.clone(), learners: BTreeSet::new(), accept };
+    let others = |accept, witnesses| {
+        let (voters, learners) = (voters.clone(), BTreeSet::new());
+        Ask::Members { voters, learners, witnesses, accept }
+    };
+    let (none, second) = (BTreeSet::new(), BTreeSet::from([NodeId(2)]));
     let ask = |ask| Body::Forward { life: 1, ticket: 2, floor: 1, ask };
     let answer = |outcome| Body::Answer { life: 1, ticket: 2, outcome };
     vec![
@@ -65,8 +77,10 @@ fn bodies() -> Vec<(Body, &'static str)> {
         (Body::Accepted { through: Slot(8), question: 3 }, "0107ac02020803"),
         (ask(Ask::Propose(Bytes::from_static(b"x"))), "0108ac0202010201010178"),
         (ask(Ask::Read(Bytes::new())), "0108ac02020102010200"),
-        (ask(others(None)), "0108ac02020102010302010200"),
-        (ask(others(Some(2))), "0108ac0202010201060201020002"),
+        (ask(others(None, none.clone())), "0108ac02020102010302010200"),
+        (ask(others(Some(2), none)), "0108ac0202010201060201020002"),
+        (ask(others(None, second.clone())), "0108ac0202010201070201020001 02"),
+        (ask(others(Some(2), second)), "0108ac020201020108020102000201 02"),
         (ask(Ask::Lead(NodeId(300))), "0108ac020201020104ac02"),
         (
             answer(Outcome::Applied { slot: Slot(9), answer: Bytes::from_static(b"y") }),
@@ -90,6 +104,10 @@ fn bodies() -> Vec<(Body, &'static str)> {
         (Body::Lease { number: 3, ms: 1_000 }, "010eac020203e807"),
         (Body::Granted { number: 3 }, "010fac020203"),
         (Body::Took { through: Slot(9), offset: 65_536 }, "0110ac020209808004"),
+        (
+            Body::Skip(Box::new(place(with_witness()))),
+            "0111ac0202 090502020301020303010101040109 0101 0500000000000000 0104 0600000000000000 0102",
+        ),
     ]
 }
 
@@ -145,12 +163,9 @@ fn tellings_have_these_bytes() {
 
 #[test]
 fn what_is_stored_has_these_bytes() {
-    let snapshot = Snapshot {
-        through: Slot(9),
-        members: members(),
-        members_at: Slot(5),
-        state: Bytes::from_static(b"s"),
-    };
+    let state = Some(Bytes::from_static(b"s"));
+    let snapshot = Snapshot { place: place(members()), state };
+    let of_witness = Snapshot { place: place(with_witness()), state: None };
     let entry = Write::Entry { slot: Slot(8), accepted: accepted(commands()), committed: Slot(7) };
     for (write, golden) in [
         (Write::Promise(BALLOT), "0101ac0202"),
@@ -158,6 +173,10 @@ fn what_is_stored_has_these_bytes() {
         (
             Write::Snapshot(snapshot),
             "0103090502020301020301010101040109 0101 0500000000000000 0104 0600000000000000 0173",
+        ),
+        (
+            Write::Snapshot(of_witness),
+            "0105090502020301020303010101040109 0101 0500000000000000 0104 0600000000000000 0102",
         ),
         (Write::Forget(Slot(4)), "010404"),
     ] {
@@ -180,7 +199,7 @@ proptest! {
     }
 
     #[test]
-    fn wounded_tellings_are_read_or_refused(which in 0..7usize, at in 0..64usize, byte: u8, cut in 0..64usize) {
+    fn wounded_tellings_are_read_or_refused(which in 0..tellings().len(), at in 0..64usize, byte: u8, cut in 0..64usize) {
         let mut bytes = wire(&tellings().swap_remove(which).0);
         let at = at % bytes.len();
         bytes[at] = byte;
@@ -192,7 +211,7 @@ proptest! {
 
     /// Whatever is read from a wounded message is written as it was read.
     #[test]
-    fn wounded_messages_are_read_or_refused(which in 0..23usize, at in 0..64usize, byte: u8, cut in 0..64usize) {
+    fn wounded_messages_are_read_or_refused(which in 0..bodies().len(), at in 0..64usize, byte: u8, cut in 0..64usize) {
         let message = Message { ballot: BALLOT, body: bodies().swap_remove(which).0 };
         let mut bytes = wire(&message);
         let at = at % bytes.len();
