@@ -148,11 +148,18 @@ impl<M: Machine, D: Device, F: Face<M>> Shard<M, D, F> {
         self.flush();
     }
 
-    /// One clock read of each kind a turn: a step costs less than reading the clock twice.
     fn clock(&self) -> Now {
-        let tick = Tick(self.start.elapsed().as_micros() as u64);
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Now { tick, wall_us: wall.as_micros() as u64 }
+        Now { tick: self.tick(), wall_us: wall.as_micros() as u64 }
+    }
+
+    fn tick(&self) -> Tick {
+        Tick(self.start.elapsed().as_micros() as u64)
+    }
+
+    /// Something has come, and its moment is not one from before that: leases hang on it. The wall clock is read once a turn.
+    fn look_at_clock(&mut self) {
+        self.host.now.tick = self.tick();
     }
 
     fn wait(&mut self, deadline: Option<Tick>) -> Result<(), RuntimeError> {
@@ -290,6 +297,7 @@ impl<M: Machine, D: Device, F: Face<M>> Shard<M, D, F> {
     fn drain_inbox(&mut self) {
         for _ in 0..INPUTS_MAX {
             let Some(input) = self.inbox.pop() else { break };
+            self.look_at_clock();
             self.take_input(input);
         }
         if self.inbox.take_starved() {
@@ -336,6 +344,7 @@ impl<M: Machine, D: Device, F: Face<M>> Shard<M, D, F> {
                 return;
             }
             let Some(ask) = self.asks.pop() else { return };
+            self.look_at_clock();
             self.take_ask(ask);
         }
     }
@@ -371,7 +380,10 @@ impl<M: Machine, D: Device, F: Face<M>> Shard<M, D, F> {
             let Some(key) = self.host.clients.next_ready() else { return };
             match self.host.read_client(key, &mut self.scratch) {
                 Received::Nothing => {}
-                Received::Input => self.ask_all(key),
+                Received::Input => {
+                    self.look_at_clock();
+                    self.ask_all(key);
+                }
                 Received::End => {
                     self.host.close_client(key);
                     self.take_soon();
@@ -404,7 +416,10 @@ impl<M: Machine, D: Device, F: Face<M>> Shard<M, D, F> {
             self.host.counted.reads += 1;
             match self.peers.read(key, &mut self.scratch) {
                 Arrived::Nothing => {}
-                Arrived::Bytes(n) => self.take_frames(key, n),
+                Arrived::Bytes(n) => {
+                    self.look_at_clock();
+                    self.take_frames(key, n);
+                }
                 Arrived::End(reason) => self.lose_peer(key, &reason),
             }
         }

@@ -1,7 +1,7 @@
 use std::io::Read;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ombak_base::ShardId;
 use ombak_runtime::{AskError, Flow, Limits};
@@ -119,6 +119,33 @@ fn a_local_stream_can_be_stopped() {
     node.handle.send(ShardId(0), Ask::Stream(1000), Box::new(sink)).unwrap();
     watch.until("gone");
     node.wait_for("the stream to be forgotten", |c| c.shards[0].outstanding == 1);
+}
+
+/// Several are taken in one turn. What a lease allows at a moment is not allowed to who asks after it.
+#[test]
+fn no_moment_is_older_than_what_is_asked_in_it() {
+    let node = Plan::new(0).alone();
+    let when = |told: Told| match told {
+        Told::Text(text) => Duration::from_micros(text.parse().unwrap()),
+        part @ Told::Part(..) => panic!("{part:?}"),
+    };
+    let (sender, answers) = mpsc::channel();
+    let first = when(node.call(Ask::When));
+    let answered = Instant::now();
+    let (gate, (blocking, blocked)) = (Gate::default(), mpsc::channel());
+    node.ask_into(Ask::Block(blocking, gate.clone()), "block", &sender);
+    blocked.recv_timeout(DEADLINE).unwrap();
+    // The turn has begun, and its beginning is to be a while ago.
+    while answered.elapsed() < Duration::from_millis(20) {
+        std::thread::yield_now();
+    }
+    let asked = answered.elapsed();
+    node.ask_into(Ask::When, "when", &sender);
+    gate.open();
+    assert_eq!(answers.recv_timeout(DEADLINE).unwrap().0, "block");
+    let second = when(answers.recv_timeout(DEADLINE).unwrap().1);
+    let passed = second - first + Duration::from_micros(1);
+    assert!(passed >= asked, "{passed:?} by its clock, and {asked:?} had passed");
 }
 
 #[test]

@@ -61,6 +61,8 @@ pub enum Ask {
     Stream(u32),
     /// Every event of peers, device and clients, as it happens.
     Watch,
+    /// Answers with the moment at which it was asked, in microseconds.
+    When,
     /// Answers after so many milliseconds.
     After(u64),
     /// Keeps the shard's thread until the gate opens.
@@ -174,6 +176,7 @@ impl Toy {
                 self.watchers.push(client);
                 say(format!("watching {:?}", self.peers));
             }
+            Ask::When => say(now.tick.0.to_string()),
             Ask::After(ms) => fx.arm(client, now.tick.plus_ms(ms)),
             Ask::Block(blocked, gate) => {
                 blocked.send(()).unwrap();
