@@ -154,6 +154,9 @@ pub const ELECTION_MS: u64 = 150;
 pub const RESEND_MS: u64 = 200;
 /// Witnesses forget what a voter that is away may lack after the leader has taken so many snapshots meanwhile.
 pub const SNAPSHOTS_HELD: u32 = 16;
+/// And what one may lack that can't be reached, after so many times the bytes of entries after which a host wants a snapshot: with a
+/// large state, snapshots are rare.
+pub const SHORTEST_SNAPSHOTS_HELD: usize = 64;
 
 /// A leader that is to hand over goes on if that took longer.
 pub const HANDOVER_MS: u64 = 2_000;

@@ -90,6 +90,11 @@ impl Members {
         self.all_voters().all(|voters| voters.members().contains(&node))
     }
 
+    /// Whether it is true of everybody who votes.
+    pub(crate) fn all_voters_are(&self, is: impl Fn(NodeId) -> bool) -> bool {
+        self.all_voters().flat_map(|voters| voters.members()).all(|node| is(*node))
+    }
+
     /// Everybody who votes.
     pub fn voters(&self) -> BTreeSet<NodeId> {
         self.all_voters().flat_map(|voters| voters.members()).copied().collect()

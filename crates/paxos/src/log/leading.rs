@@ -337,8 +337,9 @@ impl<S: StateMachine> Replica<S> {
         if self.committed > before {
             self.answer_reads(now, host);
             self.answer_readers(host);
+            let bytes = self.since_snapshot;
             if self.snapshot_if_due(host) {
-                self.hold_for_witnesses(host);
+                self.hold_for_witnesses(bytes, host);
             }
             if !self.pump(now, host) {
                 self.send_all(now, host); // They have not heard that it is chosen.

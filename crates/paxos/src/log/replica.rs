@@ -43,7 +43,7 @@ pub struct Replica<S> {
     /// Bytes of entries since.
     pub(super) since_snapshot: usize,
     /// A snapshot is taken after so many bytes of entries.
-    snapshot_every: usize,
+    pub(super) snapshot_every: usize,
     /// Whether leaders may answer reads by themselves.
     pub(super) lease: Option<Lease>,
     /// Until when it lets nobody else lead.

@@ -6,8 +6,8 @@
 //! to be chosen then ([`Write::Entry`]). So who has accepted a slot that was proposed after a snapshot was taken has on its disk that
 //! all of that snapshot is chosen.
 //!
-//! One that is down would have the witnesses keep the log for ever. When [`SNAPSHOTS_HELD`] snapshots were taken meanwhile, they
-//! forget nevertheless. Who was away for so long is of no use to them then, until another one with the state has brought it up to date.
+//! One that is down would have the witnesses keep the log for ever. When [`SNAPSHOTS_HELD`] snapshots were taken meanwhile, or there are
+//! as many bytes of entries as in [`SHORTEST_SNAPSHOTS_HELD`] of the shortest, they forget nevertheless. Who was away for so long is of no use to them then, until another one with the state has brought it up to date.
 //! That is a matter of who can lead, and not of safety: a witness promises nothing to who lacks what it has forgotten.
 
 use ombak_base::{Stamp, planted};
@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::super::message::{Body, Message};
 use super::super::replica::{Replica, Role};
 use super::super::stored::Place;
-use super::super::{Host, SNAPSHOTS_HELD, Slot, StateMachine};
+use super::super::{Host, SHORTEST_SNAPSHOTS_HELD, SNAPSHOTS_HELD, Slot, StateMachine};
 
 #[cfg(doc)]
 use super::super::Write;
@@ -28,11 +28,13 @@ pub(super) struct Holding {
     due: Option<(Box<Place>, Slot)>,
     /// Snapshots since they were told to forget.
     taken: u32,
+    /// And bytes of entries.
+    bytes: usize,
 }
 
 impl<S: StateMachine> Replica<S> {
-    /// A snapshot was taken: what is in it is to be forgotten by witnesses.
-    pub(super) fn hold_for_witnesses(&mut self, host: &mut impl Host) {
+    /// A snapshot was taken after so many bytes: what is in it is to be forgotten by witnesses.
+    pub(super) fn hold_for_witnesses(&mut self, bytes: usize, host: &mut impl Host) {
         let Role::Leading(leading) = &mut self.role else { return };
         let Some(snapshot) = self.snapshot.as_ref().filter(|_| !self.members.witnesses.is_empty())
         else {
@@ -42,19 +44,21 @@ impl<S: StateMachine> Replica<S> {
         let known_by = leading.next.max(leading.safe_from.next());
         leading.holding.due = Some((Box::new(snapshot.place.clone()), known_by));
         leading.holding.taken += 1;
+        leading.holding.bytes = leading.holding.bytes.saturating_add(bytes);
         self.let_witnesses_forget(host);
     }
 
     /// Tells witnesses to forget, if they may.
     pub(super) fn let_witnesses_forget(&mut self, host: &mut impl Host) {
         let Role::Leading(leading) = &mut self.role else { return };
-        let Some((_, known_by)) = &leading.holding.due else { return };
-        let known_by = *known_by;
-        let is_long = leading.holding.taken >= SNAPSHOTS_HELD;
-        let mut voters = self.members.voters().into_iter();
-        let may = voters.all(|node| {
-            let is_excused = self.members.is_witness(node) || (is_long && node != self.id);
-            is_excused || leading.has(self.id, node, known_by)
+        let Holding { due: Some((_, known_by)), taken, bytes } = &leading.holding else { return };
+        let is_long = *taken >= SNAPSHOTS_HELD;
+        let is_much = *bytes / SHORTEST_SNAPSHOTS_HELD >= self.snapshot_every;
+        let is_down = |node| leading.peers.get(&node).is_none_or(|peer| !peer.up);
+        let may = self.members.all_voters_are(|node| {
+            let is_excused = node != self.id && (is_long || (is_much && is_down(node)));
+            let must_know = !is_excused && !self.members.is_witness(node);
+            !must_know || leading.has(self.id, node, *known_by)
         });
         if !may && !planted!("a witness forgets what not all know") {
             return;
@@ -68,7 +72,7 @@ impl<S: StateMachine> Replica<S> {
                 Stamp::NONE,
             );
         }
-        host.probe(match is_long {
+        host.probe(match is_long || is_much {
             true => "paxos: witnesses may forget what not all know",
             false => "paxos: witnesses may forget",
         });

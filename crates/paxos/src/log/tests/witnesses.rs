@@ -112,6 +112,26 @@ fn a_witness_forgets_in_the_end_and_elects_nobody_who_lacks_that() {
     who_was_away_for_long_waits_for_who_knows();
 }
 
+/// With a large state snapshots are rare, and what is between two of them is much.
+#[test]
+fn a_witness_forgets_sooner_when_it_is_much() {
+    let (mut town, leader, other) = two_and_a_witness(10);
+    let large = town.write_much(leader, 20_000);
+    assert!(town.run_until(3_000_000, |town| town.told.contains(&large)));
+    write_many(&mut town, leader, 3);
+    town.run_for(500_000);
+    town.world.crash(other);
+    let before = forgotten(&town, WITNESS);
+    let taken = |town: &Town| town.world.probes()["paxos: a snapshot was taken"];
+    let first = taken(&town);
+    while forgotten(&town, WITNESS) == before {
+        assert!(taken(&town) - first < u64::from(SNAPSHOTS_HELD), "it was not much");
+        town.write_much(leader, 1_000);
+        town.run_for(20_000);
+    }
+    town.converge();
+}
+
 #[test]
 fn a_witness_that_joins_late_or_was_away_skips_what_was_forgotten() {
     let (mut town, leader, other) = two_and_a_witness(4);
