@@ -8,10 +8,11 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use ombak_embed::{Bytes, DecodeError, Group, NodeId, Options, Slot, StateMachine};
+use ombak_embed::{Bytes, DecodeError, Group, Lease, NodeId, Options, Slot, StateMachine};
 
 const WITHIN: Duration = Duration::from_secs(10);
 const COMMAND_BYTES: usize = 16;
+const LEASE: Lease = Lease { ms: 1_000, drift_ppm: 500 };
 
 /// Adds up the lengths of commands.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
@@ -41,30 +42,37 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut args = std::env::args().skip(1);
     let dir = args.next().ok_or("usage: bench_group DIR [SECONDS]")?;
     let seconds: u64 = args.next().map_or(Ok(3), |text| text.parse())?;
-    let groups = start(Path::new(&dir))?;
-    groups[0].propose(Bytes::new(), WITHIN)?;
-    let leader = groups[0].status()?.leader;
-    let leads = groups.iter().find(|group| Some(group.id()) == leader).unwrap_or(&groups[0]);
-    let follows = groups.iter().find(|group| Some(group.id()) != leader).unwrap_or(&groups[0]);
+    let groups = start(&Path::new(&dir).join("without"), None)?;
+    let leased = start(&Path::new(&dir).join("leased"), Some(LEASE))?;
     let lasts = Duration::from_secs(seconds);
-    for (place, group) in [("the leader", leads), ("a follower", follows)] {
+    for (place, leads) in [("the leader", true), ("a follower", false)] {
+        let (group, leased) = (one_that(leads, &groups)?, one_that(leads, &leased)?);
         for window in [1, 16, 256] {
             show(&format!("commands at {place}, window {window}"), propose(group, window, lasts)?);
         }
-        show(&format!("reads at {place}, one at a time"), read(group, lasts)?);
+        show(&format!("reads at {place}"), read(group, lasts)?);
+        show(&format!("reads at {place}, with a lease"), read(leased, lasts)?);
     }
-    groups.into_iter().try_for_each(Group::stop)?;
+    groups.into_iter().chain(leased).try_for_each(Group::stop)?;
     Ok(())
 }
 
-fn start(dir: &Path) -> Result<Vec<Group<Total>>, Box<dyn Error>> {
+/// The leader, or another.
+fn one_that(leads: bool, groups: &[Group<Total>]) -> Result<&Group<Total>, Box<dyn Error>> {
+    groups[0].propose(Bytes::new(), WITHIN)?;
+    let leader = groups[0].status()?.leader;
+    let found = groups.iter().find(|group| (Some(group.id()) == leader) == leads);
+    found.ok_or_else(|| "the leader was lost: try again".into())
+}
+
+fn start(dir: &Path, lease: Option<Lease>) -> Result<Vec<Group<Total>>, Box<dyn Error>> {
     let listeners: Vec<_> =
         (0..3).map(|_| TcpListener::bind("127.0.0.1:0")).collect::<Result<_, _>>()?;
     let addresses = listeners.iter().map(TcpListener::local_addr).collect::<Result<Vec<_>, _>>()?;
     let members: Vec<_> = (1..).map(NodeId).zip(addresses).collect();
     let one = |(id, listener): (u32, _)| {
         let dir = Some(dir.join(id.to_string()));
-        let options = Options { dir, ..Options::new("bench", NodeId(id), &members) };
+        let options = Options { dir, lease, ..Options::new("bench", NodeId(id), &members) };
         Ok(Group::start_on(options, listener, Total::default())?)
     };
     (1..).zip(listeners).map(one).collect()

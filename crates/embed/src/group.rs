@@ -63,7 +63,7 @@ impl<S: Replicated> Group<S> {
         state: S,
     ) -> Result<Group<S>, StartError> {
         let founders = options.founders();
-        let Options { group, id, peers, dir, snapshot_every, log, limits, .. } = options;
+        let Options { group, id, peers, dir, snapshot_every, lease, log, limits, .. } = options;
         let address = listener.as_ref().and_then(|listener| listener.local_addr().ok());
         let opened = dir.as_deref().map(Directory::open).transpose()?;
         let directory_id = match &opened {
@@ -86,7 +86,7 @@ impl<S: Replicated> Group<S> {
             limits,
         };
         let who = (id, cluster, directory_id);
-        let machine = Hosted::new(who, founders, snapshot_every, state);
+        let machine = Hosted::new(who, founders, (snapshot_every, lease), state);
         let shards = [machine].into_iter().zip(devices).collect();
         let boot = Boot { shards, writer, errands: None, recorders: Vec::new() };
         let running = ombak_runtime::start(config, boot)?;

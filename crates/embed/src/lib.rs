@@ -66,7 +66,7 @@ pub use group::{Group, Replicated};
 pub use membership::Membership;
 pub use ombak_base::{DecodeError, NodeId};
 pub use ombak_paxos::VOTERS_MAX;
-pub use ombak_paxos::log::{COMMAND_BYTES_MAX, Slot, StateMachine};
+pub use ombak_paxos::log::{COMMAND_BYTES_MAX, Lease, Slot, StateMachine};
 pub use ombak_runtime::{Limits, RuntimeError};
 pub use ombak_store::log::Options as LogOptions;
 pub use options::{NAME_BYTES_MAX, Options};

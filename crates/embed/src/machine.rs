@@ -9,7 +9,7 @@ use ombak_base::{
     ClientId, ClusterId, DirectoryId, Effects, Entry, Event, Machine, NodeId, Now, Partition,
     Passing, Peek, Place, Refused, RequestId, Scan, Stamp, Tick, Ticket, property::Broken,
 };
-use ombak_paxos::log::{Ask, Outcome, StateMachine, WAITING_MAX};
+use ombak_paxos::log::{Ask, Lease, Outcome, StateMachine, WAITING_MAX};
 use ombak_paxos::{Failure, Group, Member, Members, Setup, Telling, Timer, refusal_places};
 
 use crate::Status;
@@ -71,7 +71,7 @@ impl<S: StateMachine> Hosted<S> {
     pub fn new(
         (id, cluster, disk): (NodeId, ClusterId, DirectoryId),
         founders: Members,
-        snapshot_every: usize,
+        (snapshot_every, lease): (usize, Option<Lease>),
         state: S,
     ) -> Hosted<S> {
         let setup = Setup {
@@ -82,7 +82,7 @@ impl<S: StateMachine> Hosted<S> {
             groups: vec![(GROUP, founders)],
             damaged: false,
             snapshot_every,
-            lease: None,
+            lease,
             beats: true,
             watch: false,
         };

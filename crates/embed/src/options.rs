@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use ombak_base::NodeId;
+use ombak_paxos::log::Lease;
 use ombak_paxos::{Members, Voters};
 use ombak_runtime::Limits;
 
@@ -34,6 +35,13 @@ pub struct Options {
     pub dir: Option<PathBuf>,
     /// A snapshot is taken after so many bytes of commands, and not before they are as many as the last snapshot's.
     pub snapshot_every: usize,
+    /// Lets a leader answer reads by itself for so long after a majority has let it: a read then asks nobody, and after a leader's death
+    /// the next one waits for as long. `None`, the default: it asks a majority each time. The same on all members.
+    ///
+    /// **Reads are then as good as the clocks are.** It is for you to promise that no member's monotonic clock is wrong by more than
+    /// `drift_ppm`, not while its machine sleeps, is suspended or moved either; and that all members are down for one lease before they are
+    /// started with a shorter one, or with none. What is written hangs on no clock.
+    pub lease: Option<Lease>,
     /// How the log uses the disk.
     pub log: ombak_store::log::Options,
     /// The bounds of the runtime.
@@ -54,6 +62,7 @@ impl Options {
             witnesses: BTreeSet::new(),
             dir: None,
             snapshot_every: 4 * 1024 * 1024,
+            lease: None,
             log: ombak_store::log::Options {
                 log_segment_bytes: 8 * 1024 * 1024,
                 checkpoint_bytes: 16 * 1024 * 1024,
@@ -83,6 +92,8 @@ impl Options {
             format!("{other} is to be a witness, and is not among the voters")
         } else if !self.voters.is_empty() && !self.founders().have_state() {
             "half of the voters or more are witnesses: too few keep the state".into()
+        } else if !self.lease.is_none_or(is_sane) {
+            "a lease lasts 10 ms to a minute, and a clock that is wrong by more than a tenth is none".into()
         } else if self.listen.is_none() && !self.peers.is_empty() {
             "with peers, it needs an address to listen on".into()
         } else {
@@ -101,4 +112,8 @@ impl Options {
     pub(crate) fn everybody(&self) -> impl Iterator<Item = NodeId> {
         self.peers.iter().map(|(peer, _)| *peer).chain([self.id])
     }
+}
+
+fn is_sane(lease: Lease) -> bool {
+    (10..=60_000).contains(&lease.ms) && lease.drift_ppm <= 100_000
 }

@@ -74,7 +74,7 @@ impl Pair {
         let voters = voters.iter().copied().map(NodeId);
         let founders = Members::new(Voters::majority(voters));
         let who = (NodeId(1), ClusterId(1), DirectoryId(1));
-        let hosted = Hosted::new(who, founders, 1024, Count::default());
+        let hosted = Hosted::new(who, founders, (1024, None), Count::default());
         let mut pair = Pair(hosted, Desk::default());
         pair.step(Event::Start);
         pair

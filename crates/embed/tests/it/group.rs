@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use ombak_embed::{
-    Bytes, COMMAND_BYTES_MAX, ChangeError, DecodeError, Group, Membership, NodeId, Options,
+    Bytes, COMMAND_BYTES_MAX, ChangeError, DecodeError, Group, Lease, Membership, NodeId, Options,
     ProposeError, ReadError, Slot, StartError, StateMachine, Status,
 };
 
@@ -262,6 +262,30 @@ fn with_a_witness_any_one_of_three_may_be_away() {
 }
 
 #[test]
+fn with_a_lease_a_leader_reads_alone_and_its_successor_waits() {
+    let (listeners, members) = ports(3);
+    let lease = Some(Lease { ms: 1_000, drift_ppm: 200 });
+    let one = |(id, listener)| {
+        let options = Options { lease, ..options(id, &members, None) };
+        Group::start_on(options, listener, Journal::default()).unwrap()
+    };
+    let mut groups: Vec<_> = (1..).zip(listeners).map(one).collect();
+    say(&groups[0], "first");
+    let leader = until(&groups[0], |status| status.leader.is_some()).leader.unwrap();
+    let leader = groups.remove(leader.0 as usize - 1);
+    let sent = || leader.counters().shards[0].frames_out;
+    let before = sent();
+    for _ in 0..3_000 {
+        assert_eq!(leader.read("", WITHIN).unwrap(), "first");
+    }
+    // Two for each without: it would ask both others.
+    assert!(sent() - before < 3_000, "{}", sent() - before);
+    leader.stop().unwrap();
+    say(&groups[1], " second");
+    assert_eq!(groups[0].read("", WITHIN).unwrap(), "first second");
+}
+
+#[test]
 fn without_a_majority_nothing_is_decided_and_it_says_so() {
     let mut groups = start(3, None);
     say(&groups[0], "x");
@@ -364,6 +388,9 @@ fn options_that_contradict_themselves_are_refused() {
     assert!(says(stranger).contains("n9 is to be a witness"));
     let all = Options { witnesses: witnesses(&[1, 2]), ..good.clone() };
     assert!(says(all).contains("too few keep the state"));
+    let lease = |ms, drift_ppm| Options { lease: Some(Lease { ms, drift_ppm }), ..good.clone() };
+    assert!(says(lease(1, 200)).contains("a lease lasts 10 ms"));
+    assert!(says(lease(1_000, 500_000)).contains("wrong by more than a tenth"));
     let voters = BTreeSet::from([NodeId(1), NodeId(7)]);
     assert!(says(Options { voters, ..good.clone() }).contains("n7 is to vote"));
     assert!(says(Options { group: String::new(), ..good.clone() }).contains("name"));
