@@ -154,13 +154,11 @@ impl<S: Replicated> Group<S> {
 
     /// As [`change`](Group::change), with members that do not vote or keep no state, and with how many voters decide.
     pub fn change_to(&self, to: Membership, within: Duration) -> Result<(), ChangeError> {
-        let Membership { voters, learners, witnesses, accept } = to;
         let is_known = |node: &&NodeId| **node == self.id || self.peers.contains(node);
-        if let Some(node) = voters.union(&learners).find(|node| !is_known(node)) {
+        if let Some(node) = to.voters.union(&to.learners).find(|node| !is_known(node)) {
             return Err(ChangeError::NotAPeer(*node));
         }
-        let ask = Ask::Members { voters, learners, witnesses, accept };
-        match self.call(Request::Ask(ask), within) {
+        match self.call(Request::Ask(Ask::Members(Box::new(to))), within) {
             Ok(Some(Reply::Outcome(Outcome::Changed { .. }))) => Ok(()),
             Ok(Some(Reply::Outcome(Outcome::Refused))) => Err(ChangeError::Refused),
             Ok(Some(Reply::Outcome(Outcome::NoLeader))) => Err(NotNow::NoLeader.into()),

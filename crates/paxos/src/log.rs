@@ -104,7 +104,7 @@ pub use batch::Batch;
 pub use entry::{Change, Entry};
 pub(crate) use following::STATE_TOO_LARGE;
 pub use lease::Lease;
-pub use message::{Ask, Body, Message};
+pub use message::{Ask, Body, Membership, Message};
 pub use outcome::Outcome;
 pub use replica::{Replica, Status};
 pub use stored::{Place, Snapshot, Stored, Write};

@@ -14,8 +14,8 @@ pub enum Entry {
     Nothing,
     /// Commands, to be applied in order.
     Commands(Batch),
-    /// Other members from the next slot on.
-    Members(Change),
+    /// Other members from the next slot on. Apart, so that entries, of which each is moved often, are small.
+    Members(Box<Change>),
 }
 
 /// A change of members.
@@ -59,7 +59,7 @@ impl Entry {
             1 => Entry::Commands(Batch::decode(reader)?),
             2 => {
                 let after = Slot(reader.varint()?);
-                Entry::Members(Change { after, members: Members::decode(reader)? })
+                Entry::Members(Box::new(Change { after, members: Members::decode(reader)? }))
             }
             _ => return Err(DecodeError::Invalid("kind of entry")),
         })

@@ -182,7 +182,7 @@ impl<S: StateMachine> Replica<S> {
             return None;
         }
         self.install(snapshot.clone())?;
-        self.store(Write::Snapshot(snapshot), host);
+        self.store(Write::Snapshot(Box::new(snapshot)), host);
         self.store(Write::Forget(through), host);
         host.restored(through);
         self.answer_readers(host);
@@ -205,7 +205,7 @@ impl<S: StateMachine> Replica<S> {
         let through = place.through;
         if through > self.entries.forgotten() {
             let snapshot = Snapshot { place, state: None };
-            self.store(Write::Snapshot(snapshot.clone()), host);
+            self.store(Write::Snapshot(Box::new(snapshot.clone())), host);
             self.store(Write::Forget(through), host);
             if through > self.committed {
                 self.install(snapshot);

@@ -190,9 +190,7 @@ impl<S: StateMachine> Replica<S> {
             Ask::Read(query) => self.ask_for_read(now, asker, query, host),
             Ask::ReadAt(slot, _) if slot > self.committed => Some(Outcome::Behind),
             Ask::ReadAt(_, query) => Some(self.read_here(&query)),
-            Ask::Members { voters, learners, witnesses, accept } => {
-                self.change(asker, voters, (learners, witnesses), accept, host)
-            }
+            Ask::Members(members) => self.change(asker, *members, host),
         };
         if let Some(outcome) = refused {
             self.tell(asker, outcome, host);
@@ -255,7 +253,7 @@ impl<S: StateMachine> Replica<S> {
             return Some(Entry::Nothing);
         }
         if let Some(change) = leading.wanted.take() {
-            return Some(Entry::Members(change));
+            return Some(Entry::Members(Box::new(change)));
         }
         let under_way = leading.next.0 - committed.next().0;
         if leading.gathering.is_empty() || under_way >= PIPELINE {

@@ -164,6 +164,21 @@ pub enum Body {
     Skip(Box<Place>),
 }
 
+/// Who is to belong to a group.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
+pub struct Membership {
+    /// They vote.
+    pub voters: BTreeSet<NodeId>,
+    /// They are told everything, and do not vote.
+    pub learners: BTreeSet<NodeId>,
+    /// Those among the voters that keep the log and no state, so that they can't lead. Who was one before is one in any case. They are fewer
+    /// than decide, so that somebody with the state is always among these.
+    pub witnesses: BTreeSet<NodeId>,
+    /// So many voters decide, and as many as that takes elect a leader ([`Voters::flexible`]): with 2 of 5 a leader needs one other for each
+    /// command, and its successor needs all but one of them to be elected. `None`: as it is now, so that a majority stays one.
+    pub accept: Option<usize>,
+}
+
 /// What can be asked of a group.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub enum Ask {
@@ -171,18 +186,8 @@ pub enum Ask {
     Propose(Bytes),
     /// Answer this from a state that is not older than the question.
     Read(Bytes),
-    /// From now on, these are to vote, and these others to be told.
-    Members {
-        /// They vote.
-        voters: BTreeSet<NodeId>,
-        /// They are told.
-        learners: BTreeSet<NodeId>,
-        /// Those among the voters that are to keep no state. Who ever kept none is one of them in any case.
-        witnesses: BTreeSet<NodeId>,
-        /// So many voters decide, and as many as that takes elect a leader ([`Voters::flexible`]). `None`: as it is now, so that a
-        /// majority stays one.
-        accept: Option<usize>,
-    },
+    /// From now on, these are to belong to the group.
+    Members(Box<Membership>),
     /// This voter is to lead.
     Lead(NodeId),
     /// Answer this from the state of whoever is asked, once it has applied this slot. Nobody else is asked.
@@ -199,7 +204,7 @@ impl Ask {
     pub(super) fn bytes(&self) -> usize {
         match self {
             Ask::Propose(bytes) | Ask::Read(bytes) | Ask::ReadAt(_, bytes) => bytes.len(),
-            Ask::Members { .. } | Ask::Lead(_) => 0,
+            Ask::Members(_) | Ask::Lead(_) => 0,
         }
     }
 
@@ -213,20 +218,7 @@ impl Ask {
                 out.push(2);
                 put_bytes(out, query);
             }
-            Ask::Members { voters, learners, witnesses, accept } => {
-                out.push(match (accept, witnesses.is_empty()) {
-                    (None, true) => 3,
-                    (Some(_), true) => 6,
-                    (None, false) => 7,
-                    (Some(_), false) => 8,
-                });
-                encode_nodes(voters, out);
-                encode_nodes(learners, out);
-                accept.iter().for_each(|accept| put_varint(out, *accept as u64));
-                if !witnesses.is_empty() {
-                    encode_nodes(witnesses, out);
-                }
-            }
+            Ask::Members(members) => members.encode(out),
             Ask::Lead(node) => {
                 out.push(4);
                 put_varint(out, node.0.into());
@@ -243,23 +235,44 @@ impl Ask {
         Ok(match reader.u8()? {
             1 => Ask::Propose(reader.bytes(usize::MAX)?),
             2 => Ask::Read(reader.bytes(usize::MAX)?),
-            kind @ (3 | 6 | 7 | 8) => {
-                let voters = decode_nodes(reader, VOTERS_MAX)?;
-                let learners = decode_nodes(reader, LEARNERS_MAX)?;
-                let accept = (kind % 2 == 0).then(|| reader.varint()).transpose()?;
-                let accept = accept.map(|accept| accept as usize);
-                let has_witnesses = kind > 6;
-                let witnesses = has_witnesses.then(|| decode_nodes(reader, VOTERS_MAX));
-                let witnesses = witnesses.transpose()?.unwrap_or_default();
-                if has_witnesses && witnesses.is_empty() {
-                    return Err(DecodeError::Invalid("witnesses"));
-                }
-                Ask::Members { voters, learners, witnesses, accept }
-            }
+            kind @ (3 | 6 | 7 | 8) => Ask::Members(Box::new(Membership::decode(kind, reader)?)),
             4 => Ask::Lead(read_node(reader)?),
             5 => Ask::ReadAt(read_slot(reader)?, reader.bytes(usize::MAX)?),
             _ => return Err(DecodeError::Invalid("kind of question")),
         })
+    }
+}
+
+impl Membership {
+    /// Whether there are witnesses and a number is said by the first byte: before these, there were neither.
+    fn encode(&self, out: &mut Vec<u8>) {
+        let Membership { voters, learners, witnesses, accept } = self;
+        out.push(match (accept, witnesses.is_empty()) {
+            (None, true) => 3,
+            (Some(_), true) => 6,
+            (None, false) => 7,
+            (Some(_), false) => 8,
+        });
+        encode_nodes(voters, out);
+        encode_nodes(learners, out);
+        accept.iter().for_each(|accept| put_varint(out, *accept as u64));
+        if !witnesses.is_empty() {
+            encode_nodes(witnesses, out);
+        }
+    }
+
+    fn decode(kind: u8, reader: &mut Reader) -> Result<Membership, DecodeError> {
+        let voters = decode_nodes(reader, VOTERS_MAX)?;
+        let learners = decode_nodes(reader, LEARNERS_MAX)?;
+        let accept = matches!(kind, 6 | 8).then(|| reader.varint()).transpose()?;
+        let mut witnesses = BTreeSet::new();
+        if matches!(kind, 7 | 8) {
+            witnesses = decode_nodes(reader, VOTERS_MAX)?;
+            if witnesses.is_empty() {
+                return Err(DecodeError::Invalid("witnesses"));
+            }
+        }
+        Ok(Membership { voters, learners, witnesses, accept: accept.map(|accept| accept as usize) })
     }
 }
 

@@ -47,6 +47,9 @@ impl<S: StateMachine> Replica<S> {
 
     /// More was applied: some may have waited for that.
     pub(super) fn answer_readers(&mut self, host: &mut impl Host) {
+        if self.readers.is_empty() {
+            return; // As a rule, and each command comes by here.
+        }
         while let Some(entry) = self.readers.first_entry() {
             if entry.key().0 > self.committed {
                 return;

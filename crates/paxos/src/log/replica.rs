@@ -228,11 +228,13 @@ impl<S: StateMachine> Replica<S> {
 
     /// Takes a snapshot if there is enough new. Whether it did. A witness takes none: the leader tells it what it may forget.
     pub(super) fn snapshot_if_due(&mut self, host: &mut impl Host) -> bool {
+        if self.since_snapshot < self.snapshot_every || self.is_witness {
+            return false;
+        }
         // Not before there is as much log as state: a byte that is decided costs no more than a byte of a snapshot, and who is sent
         // a large state finds the entries since when it has it.
         let state = self.snapshot.as_ref().and_then(|snapshot| snapshot.state.as_ref());
-        let state = state.map_or(0, Bytes::len);
-        if self.is_witness || self.since_snapshot < self.snapshot_every.max(state) {
+        if self.since_snapshot < state.map_or(0, Bytes::len) {
             return false;
         }
         let skips = planted!("a snapshot skips a slot");
@@ -252,7 +254,7 @@ impl<S: StateMachine> Replica<S> {
         let place = Place { through, members, members_at };
         let state = (!self.is_witness).then(|| self.state.snapshot());
         let snapshot = Snapshot { place, state };
-        self.store(Write::Snapshot(snapshot.clone()), host);
+        self.store(Write::Snapshot(Box::new(snapshot.clone())), host);
         self.since_snapshot = 0;
         self.snapshot.replace(snapshot)
     }

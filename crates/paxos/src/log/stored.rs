@@ -30,7 +30,7 @@ pub enum Write {
         committed: Slot,
     },
     /// Replaces the last one. A witness has one without a state.
-    Snapshot(Snapshot),
+    Snapshot(Box<Snapshot>),
     /// Entries up to this slot are not needed any more. The snapshot that has them came before.
     Forget(Slot),
 }
@@ -74,7 +74,7 @@ impl Stored {
                 self.committed = self.committed.max(committed);
                 self.entries.insert(slot, accepted);
             }
-            Write::Snapshot(snapshot) => self.snapshot = Some(snapshot),
+            Write::Snapshot(snapshot) => self.snapshot = Some(*snapshot),
             Write::Forget(_) => {}
         }
     }
@@ -133,15 +133,17 @@ impl Write {
                 put_varint(out, committed.0);
                 accepted.value.encode(out);
             }
-            Write::Snapshot(Snapshot { place, state: Some(state) }) => {
-                out.push(3);
-                place.encode_with(state, out);
-                out.extend_from_slice(state);
-            }
-            Write::Snapshot(Snapshot { place, state: None }) => {
-                out.push(5);
-                place.encode(out);
-            }
+            Write::Snapshot(snapshot) => match &snapshot.state {
+                Some(state) => {
+                    out.push(3);
+                    snapshot.place.encode_with(state, out);
+                    out.extend_from_slice(state);
+                }
+                None => {
+                    out.push(5);
+                    snapshot.place.encode(out);
+                }
+            },
             Write::Forget(slot) => {
                 out.push(4);
                 put_varint(out, slot.0);
@@ -165,9 +167,12 @@ impl Write {
                 let value = Entry::decode(&mut reader)?;
                 Write::Entry { slot, accepted: Accepted { ballot, value }, committed }
             }
-            3 => Write::Snapshot(Place::decode_with_state(&mut reader)?),
+            3 => Write::Snapshot(Box::new(Place::decode_with_state(&mut reader)?)),
             4 => Write::Forget(Slot(reader.varint()?)),
-            5 => Write::Snapshot(Snapshot { place: Place::decode(&mut reader)?, state: None }),
+            5 => {
+                let snapshot = Snapshot { place: Place::decode(&mut reader)?, state: None };
+                Write::Snapshot(Box::new(snapshot))
+            }
             _ => return Err(DecodeError::Invalid("kind of write")),
         };
         reader.finish()?;

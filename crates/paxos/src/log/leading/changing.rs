@@ -1,6 +1,5 @@
 //! Other members: from the wish to the farewell.
 
-use std::collections::BTreeSet;
 use std::collections::btree_map::Entry::Vacant;
 
 use ombak_base::{DirectoryId, NodeId, Stamp, Tick};
@@ -8,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::clients::Asker;
 use super::super::entry::Change;
-use super::super::message::{Body, Message};
+use super::super::message::{Body, Membership, Message};
 use super::super::replica::{Replica, Role};
 use super::super::{Host, Outcome, Slot, StateMachine};
 use super::{Leading, Peer};
@@ -33,11 +32,10 @@ impl<S: StateMachine> Replica<S> {
     pub(super) fn change(
         &mut self,
         asker: Asker,
-        voters: BTreeSet<NodeId>,
-        (learners, witnesses): (BTreeSet<NodeId>, BTreeSet<NodeId>),
-        accept: Option<usize>,
+        to: Membership,
         host: &impl Host,
     ) -> Option<Outcome> {
+        let Membership { voters, learners, witnesses, accept } = to;
         let bounded = (1..=VOTERS_MAX).contains(&voters.len()) && learners.len() <= LEARNERS_MAX;
         let bounded = bounded && witnesses.is_subset(&voters);
         let mut members = self.members.clone();

@@ -9,7 +9,7 @@ use ombak_sim::explore::{Budget, Cluster, ClusterState, Explorer, History, Outco
 
 use super::{Journal, command, number};
 use crate::ballot::Voters;
-use crate::log::{Ask, Entry, Outcome, Replica, Slot};
+use crate::log::{Ask, Entry, Membership, Outcome, Replica, Slot};
 use crate::member::{Group as Id, Member, Setup};
 use crate::members::Members;
 
@@ -151,8 +151,7 @@ fn write(line: u64) -> (Id, Ask) {
 
 fn voters(ids: &[u32]) -> (Id, Ask) {
     let voters = ids.iter().copied().map(NodeId).collect();
-    let (learners, witnesses) = Default::default();
-    (ID, Ask::Members { voters, learners, witnesses, accept: None })
+    (ID, Ask::Members(Box::new(Membership { voters, ..Membership::default() })))
 }
 
 fn lead(id: u32) -> (Id, Ask) {

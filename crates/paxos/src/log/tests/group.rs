@@ -11,7 +11,7 @@ use ombak_sim::{
 use super::{Journal, StateMachine, command, number};
 use crate::ballot::Voters;
 use crate::log::sessions::{Answer, Client, Limits, SessionId, Sessions, open, unnumbered};
-use crate::log::{Ask, Entry, Lease, Outcome, Replica, Slot, Status};
+use crate::log::{Ask, Entry, Lease, Membership, Outcome, Replica, Slot, Status};
 use crate::member::{Applied, Group as Id, Member, Setup};
 use crate::members::Members;
 
@@ -314,7 +314,8 @@ impl Town {
     ) {
         let nodes = |ids: &[u32]| ids.iter().copied().map(NodeId).collect();
         let (voters, learners, witnesses) = (nodes(voters), nodes(learners), nodes(witnesses));
-        self.ask(at, Ask::Members { voters, learners, witnesses, accept }, Asked::Members);
+        let members = Membership { voters, learners, witnesses, accept };
+        self.ask(at, Ask::Members(Box::new(members)), Asked::Members);
     }
 
     /// A client asks for a certain leader.

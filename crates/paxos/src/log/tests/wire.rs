@@ -9,7 +9,9 @@ use proptest::prelude::*;
 use crate::ballot::{Ballot, Voters};
 use crate::golden::{hex, wire};
 use crate::log::batch::Gathering;
-use crate::log::{Ask, Body, Change, Entry, Message, Outcome, Place, Slot, Snapshot, Write};
+use crate::log::{
+    Ask, Body, Change, Entry, Membership, Message, Outcome, Place, Slot, Snapshot, Write,
+};
 use crate::member::{Greeting, Group, Life, Refusal, Telling};
 use crate::members::{Disks, Members};
 use crate::synod::Accepted;
@@ -52,11 +54,11 @@ fn stored(write: &Write) -> Vec<u8> {
 
 fn bodies() -> Vec<(Body, &'static str)> {
     let committed = Slot(7);
-    let change = Entry::Members(Change { after: Slot(5), members: members() });
+    let change = Entry::Members(Box::new(Change { after: Slot(5), members: members() }));
     let voters = BTreeSet::from([NodeId(1), NodeId(2)]);
     let others = |accept, witnesses| {
         let (voters, learners) = (voters.clone(), BTreeSet::new());
-        Ask::Members { voters, learners, witnesses, accept }
+        Ask::Members(Box::new(Membership { voters, learners, witnesses, accept }))
     };
     let (none, second) = (BTreeSet::new(), BTreeSet::from([NodeId(2)]));
     let ask = |ask| Body::Forward { life: 1, ticket: 2, floor: 1, ask };
@@ -171,11 +173,11 @@ fn what_is_stored_has_these_bytes() {
         (Write::Promise(BALLOT), "0101ac0202"),
         (entry, "010208ac020207010205036f6e6500"),
         (
-            Write::Snapshot(snapshot),
+            Write::Snapshot(Box::new(snapshot)),
             "0103090502020301020301010101040109 0101 0500000000000000 0104 0600000000000000 0173",
         ),
         (
-            Write::Snapshot(of_witness),
+            Write::Snapshot(Box::new(of_witness)),
             "0105090502020301020303010101040109 0101 0500000000000000 0104 0600000000000000 0102",
         ),
         (Write::Forget(Slot(4)), "010404"),
