@@ -130,6 +130,9 @@ pub(super) struct Counts {
     pub waiting: u64,
 }
 
+/// So many may wait at any moment, however few come: they came at the same time.
+const BURST: u64 = 10;
+
 /// Whether the rate was held, and by which counts.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(super) struct OpenLoop {
@@ -141,7 +144,7 @@ pub(super) struct OpenLoop {
     pub overflowed: u64,
     /// In the queue at its end.
     pub waiting: u64,
-    /// Nothing overflowed, and of what came at most 1 % waits.
+    /// Nothing overflowed, and of what came at most 1 % waits, or a few.
     pub held: bool,
 }
 
@@ -151,7 +154,7 @@ impl OpenLoop {
         let arrivals = after.came - before.came;
         let overflowed = after.overflowed - before.overflowed;
         let waiting = after.waiting;
-        let held = overflowed == 0 && waiting <= (arrivals / 100).max(1);
+        let held = overflowed == 0 && waiting <= (arrivals / 100).max(BURST);
         OpenLoop { rate, arrivals, overflowed, waiting, held }
     }
 
