@@ -146,7 +146,7 @@ impl Driver {
     }
 
     /// Gives what waits to connections that have room, in turn.
-    fn give(&mut self, load: &mut impl Load) {
+    pub(super) fn give(&mut self, load: &mut impl Load) {
         for _ in 0..self.slots.len() {
             if !load.waits() {
                 return;

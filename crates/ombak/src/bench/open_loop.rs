@@ -124,14 +124,11 @@ fn arrive(
 /// How many there have been.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Counts {
-    came: u64,
-    overflowed: u64,
+    pub came: u64,
+    pub overflowed: u64,
     /// In the queue.
     pub waiting: u64,
 }
-
-/// So many may wait at any moment, however few come: they came at the same time.
-const BURST: u64 = 10;
 
 /// Whether the rate was held, and by which counts.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -144,7 +141,7 @@ pub(super) struct OpenLoop {
     pub overflowed: u64,
     /// In the queue at its end.
     pub waiting: u64,
-    /// Nothing overflowed, and of what came at most 1 % waits, or a few.
+    /// Nothing overflowed, and of what came at most 1 % waits.
     pub held: bool,
 }
 
@@ -154,7 +151,7 @@ impl OpenLoop {
         let arrivals = after.came - before.came;
         let overflowed = after.overflowed - before.overflowed;
         let waiting = after.waiting;
-        let held = overflowed == 0 && waiting <= (arrivals / 100).max(BURST);
+        let held = overflowed == 0 && waiting <= (arrivals / 100).max(1);
         OpenLoop { rate, arrivals, overflowed, waiting, held }
     }
 

@@ -18,7 +18,7 @@ use super::frames::{Frames, Kind};
 use super::load::{Load, Preload, Rest};
 use super::meter::Meter;
 use super::mix::Mix;
-use super::open_loop::{Arrivals, OpenLoop};
+use super::open_loop::{Arrivals, Counts, OpenLoop};
 use super::options::{BenchArgs, BenchCommand};
 use super::plot;
 use super::probe::{self, ServerFacts};
@@ -133,6 +133,16 @@ struct Part {
     of: Duration,
 }
 
+/// What a window came to, beside what was tallied.
+struct Measured {
+    /// How long it was in all.
+    window: Duration,
+    /// Requests between its parts that were not answered.
+    unanswered: usize,
+    /// Counts at its end.
+    arrivals: Counts,
+}
+
 struct Run<'a> {
     driver: Driver,
     meter: Meter,
@@ -173,9 +183,8 @@ impl Run<'_> {
         let disconnects_before = self.driver.disconnects();
         let (rate, arrivals_before) = (args.rate, mix.arrivals());
         mix.take_tally();
-        let (window, mut unanswered) = self.rounds(args.duration, &mut mix)?;
+        let Measured { window, mut unanswered, arrivals } = self.rounds(args.duration, &mut mix)?;
         let tally = mix.take_tally();
-        let arrivals = mix.arrivals();
         let mut report = Report::new(args, tally, window);
         report.open_loop = rate.map(|rate| OpenLoop::of(rate, arrivals_before, arrivals));
         report.disconnects = self.driver.disconnects() - disconnects_before;
@@ -190,11 +199,10 @@ impl Run<'_> {
         Ok(report.with_usage(self.meter.processes(), self.meter.thread_cpu_seconds, floor))
     }
 
-    /// The measured window, with --floor in parts, with the floor's turn before each. How long it was in all, and how
-    /// many requests between the parts were not answered.
-    fn rounds(&mut self, length: Duration, mix: &mut Mix) -> Result<(Duration, usize), BenchError> {
+    /// The measured window, with --floor in parts, with the floor's turn before each.
+    fn rounds(&mut self, length: Duration, mix: &mut Mix) -> Result<Measured, BenchError> {
         let rounds = if self.floor.is_some() { FLOOR_ROUNDS } else { 1 };
-        let (mut window, mut unanswered) = (Duration::ZERO, 0);
+        let (mut window, mut unanswered, mut arrivals) = (Duration::ZERO, 0, mix.arrivals());
         for round in 0..rounds {
             if self.is_interrupted() {
                 break;
@@ -206,9 +214,11 @@ impl Run<'_> {
             self.meter.start()?;
             let part = Part { name: "measure", from: window, length: length / rounds, of: length };
             window += self.phase(part, mix)?;
+            // Before anything that takes time, in which more come and nobody takes them.
+            arrivals = mix.arrivals();
             self.meter.stop();
         }
-        Ok((window, unanswered))
+        Ok(Measured { window, unanswered, arrivals })
     }
 
     fn floor_turn(&mut self, round: u32, length: Duration) -> Result<(), BenchError> {
@@ -247,7 +257,8 @@ impl Run<'_> {
         Ok(rest.failed + self.driver.under_way().0)
     }
 
-    /// Runs until the part is over or until Ctrl-C; how long it was.
+    /// Runs until the part is over or until Ctrl-C; how long it was. What waits then is what no connection was free for, and not what this
+    /// program had not looked at yet.
     fn phase(&mut self, part: Part, mix: &mut Mix) -> Result<Duration, BenchError> {
         let start = Instant::now();
         let end = start + part.length;
@@ -255,6 +266,7 @@ impl Run<'_> {
         loop {
             let now = Instant::now();
             if now >= end || self.is_interrupted() {
+                self.driver.give(mix);
                 return Ok(now.saturating_duration_since(start));
             }
             self.until((now + TICK).min(end), mix, |_| false)?;

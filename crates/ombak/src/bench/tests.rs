@@ -14,6 +14,7 @@ use ombak_wire::{
     RpbGetServerInfoResp, RpbPutResp, split_frame,
 };
 
+use super::open_loop::{Counts, OpenLoop};
 use super::run::measure;
 use super::{BenchArgs, BenchError};
 
@@ -201,6 +202,18 @@ fn an_open_loop_keeps_its_rate_and_not_more() {
     assert!((120..300).contains(&open.arrivals) && open.overflowed == 0, "{report}");
     assert!(report.operations <= open.arrivals + 8, "{report}");
     assert!(report.to_string().contains("held: 200/s"), "{report}");
+}
+
+#[test]
+fn a_rate_is_held_if_at_most_one_in_a_hundred_waits() {
+    let held = |came, waiting| {
+        let (before, after) = (Counts::default(), Counts { came, overflowed: 0, waiting });
+        OpenLoop::of(200, before, after).held
+    };
+    assert!(held(190, 1) && !held(190, 2));
+    assert!(held(1_000, 10) && !held(1_000, 11));
+    let overflowed = Counts { came: 1_000, overflowed: 1, waiting: 0 };
+    assert!(!OpenLoop::of(200, Counts::default(), overflowed).held);
 }
 
 #[test]
