@@ -91,7 +91,7 @@ impl Options {
         } else if let Some(other) = self.witnesses.difference(&self.voters).next() {
             format!("{other} is to be a witness, and is not among the voters")
         } else if !self.voters.is_empty() && !self.founders().have_state() {
-            "half of the voters or more are witnesses: too few keep the state".into()
+            "most of the voters are witnesses: too few keep the state".into()
         } else if !self.lease.is_none_or(is_sane) {
             "a lease lasts 10 ms to a minute, and a clock that is wrong by more than a tenth is none".into()
         } else if self.listen.is_none() && !self.peers.is_empty() {

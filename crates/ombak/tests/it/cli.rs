@@ -439,8 +439,10 @@ fn a_seed_gives_the_same_trace_in_every_process() {
     assert!(last(&["--seeds", "2"]).contains("2 held, 0 failed"));
     assert_eq!(last(&["--seed", "7", "--trace-hash", "--faults", "all"]), hash);
     assert_ne!(last(&["--seed", "7", "--trace-hash", "--faults", "crash,disk"]), hash);
+    assert_ne!(last(&["--seed", "7", "--trace-hash", "--faults", "none"]), hash);
     assert_ne!(last(&["--seed", "7", "--trace-hash", "--fork", "6000000:1"]), hash);
-    let guided = ["--seeds", "4", "--guided", "--from", "60", "--trace-hash"];
+    let guided =
+        ["--seeds", "4", "--guided", "--from", "60", "--faults", "network", "--trace-hash"];
     assert_eq!(last(&guided), last(&guided), "whoever is done first");
     let refused = run(["sim", "run", "--seed", "7", "--faults", "crash,disc"]);
     assert_eq!(refused.code, Some(2), "{refused:?}");
