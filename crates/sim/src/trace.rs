@@ -2,10 +2,12 @@
 
 use std::collections::VecDeque;
 use std::fmt::{self, Debug, Write};
+use std::hash::Hash;
 
 use ombak_base::{Address, NodeId, ShardId, Tick};
 
 use crate::diagram::Diagram;
+use crate::explore::Digest;
 
 /// A running 128-bit fingerprint: the same in every process, on every machine. Not for adversaries.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -63,6 +65,19 @@ pub(crate) enum Detail<'a> {
     Text(&'a dyn Debug),
     /// Fingerprinted as bytes, which is cheaper; shown as text.
     Bytes(&'a [u8], &'a dyn Debug),
+    /// Fingerprinted by what it hashes to, which is cheaper where there are values in it; shown as text.
+    Digest(u128, &'a dyn Debug),
+}
+
+impl<'a> Detail<'a> {
+    pub fn digest<T: Hash + Debug>(value: &'a T) -> Detail<'a> {
+        Detail::Digest(Digest::of(value), value)
+    }
+
+    fn text(&self) -> &'a dyn Debug {
+        let (Detail::Text(text) | Detail::Bytes(_, text) | Detail::Digest(_, text)) = self;
+        *text
+    }
 }
 
 /// Everything that a world did, in order.
@@ -126,13 +141,16 @@ impl Trace {
                 self.fingerprint.bytes(self.text.as_bytes());
             }
             Detail::Bytes(bytes, _) => self.fingerprint.bytes(bytes),
+            Detail::Digest(digest, _) => {
+                self.fingerprint.word(*digest as u64);
+                self.fingerprint.word((digest >> 64) as u64);
+            }
         }
         if self.lines_max > 0 {
             self.keep_line(line(now, node, shard, kind, detail));
         }
         if let Some(diagram) = &mut self.diagram {
-            let (Detail::Text(text) | Detail::Bytes(_, text)) = detail;
-            diagram.note(now, Some(node), shard, kind, text);
+            diagram.note(now, Some(node), shard, kind, detail.text());
         }
     }
 
@@ -153,7 +171,7 @@ impl Trace {
 
 fn line(now: u64, node: NodeId, shard: Option<ShardId>, kind: &str, detail: &Detail<'_>) -> String {
     let place = shard.map_or(format!("{node}"), |shard| format!("{node}.{shard}"));
-    let (Detail::Text(text) | Detail::Bytes(_, text)) = detail;
+    let text = detail.text();
     format!("{:>14} {place:<6} {kind:<9} {text:?}", format!("{:?}", Tick(now)))
 }
 

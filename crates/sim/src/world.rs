@@ -11,6 +11,7 @@ mod turn;
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
+use std::hash::Hash;
 
 use bytes::Bytes;
 use ombak_base::{Address, ClientId, Device, Event, Machine, NodeId, ShardId, Tick, Writer};
@@ -27,8 +28,8 @@ use node::{Due, Inside, Node, Process, ReplyOf, Shard};
 
 /// What the user of the simulator supplies.
 pub trait System: Sized {
-    /// What runs on every shard.
-    type Machine: Machine;
+    /// What runs on every shard. What it is asked and answers is hashed into the trace.
+    type Machine: Machine<Request: Hash, Reply: Hash>;
     /// What stores for it.
     type Device: Device;
     /// What makes that durable.

@@ -238,7 +238,8 @@ impl<S: System> World<S> {
             }
             Outgoing::Remote(to, bytes) => self.send_packet(from, to, bytes),
             Outgoing::Reply(client, reply) => {
-                self.trace_text(from.node, Some(from.shard), "reply", &(client, &reply));
+                let (at, told) = (Some(from.shard), (client, &reply));
+                self.trace.record(self.now, from.node, at, "reply", &Detail::digest(&told));
                 let heard = Heard::Reply(reply);
                 self.replies.push(Reply { client, at: Tick(self.now), heard });
             }
@@ -273,7 +274,10 @@ impl<S: System> World<S> {
         };
         match event {
             Event::Start => text("start", &()),
-            Event::Request { client, request } => text("request", &(client, request)),
+            Event::Request { client, request } => {
+                let asked = (client, request);
+                self.trace.record(now, node, at, "request", &Detail::digest(&asked));
+            }
             Event::More(client) => text("more", client),
             Event::Gone(client) => text("gone", client),
             Event::Message { from, message } => text("message", &(from, message)),

@@ -25,7 +25,7 @@ use crate::both_hosts::recorded::Recorded;
 const WALL_START_US: u64 = 1_700_000_000_000_000;
 
 /// What a client says to it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Hash, Debug)]
 pub enum Ask {
     /// A request to the shard.
     Of(Box<Request>),

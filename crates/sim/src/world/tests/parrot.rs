@@ -32,7 +32,7 @@ impl Wire for Number {
     }
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Hash, Debug)]
 pub enum Ask {
     /// Stores, and answers when that is durable.
     Save(u64),
@@ -47,7 +47,7 @@ pub enum Ask {
     Chatter(u64),
 }
 
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Said {
     Saved,
     Value(Option<u64>),
