@@ -66,7 +66,8 @@ struct State {
 }
 
 impl State {
-    /// Frees files that have neither name nor handle, now and after any crash.
+    /// Frees files that have neither name nor handle, now and after any crash. A name is not gone for that before the
+    /// change that took it is synced.
     fn collect(&mut self) {
         let known = self.names.known();
         self.inodes.retain(|id, inode| inode.handles > 0 || known.contains_key(id));
@@ -162,7 +163,6 @@ impl Disk for SimDisk {
         state.names.find(path).ok_or_else(missing)?;
         state.names.remove(path);
         state.counters.name_changes += 1;
-        state.collect();
         state.faults.on_name()
     }
 
@@ -172,7 +172,6 @@ impl Disk for SimDisk {
         let inode = state.names.find(from).ok_or_else(missing)?;
         state.names.rename(from, to, inode);
         state.counters.name_changes += 1;
-        state.collect();
         state.faults.on_name()
     }
 
@@ -192,8 +191,9 @@ impl Disk for SimDisk {
         let mut state = self.live()?;
         state.counters.syncs += 1;
         state.faults.on_sync().map_err(|(error, _)| error)?;
-        state.names.sync_dir(path.trim_end_matches('/'));
-        state.collect();
+        if state.names.sync_dir(path.trim_end_matches('/')) {
+            state.collect();
+        }
         Ok(())
     }
 
@@ -245,7 +245,8 @@ impl DiskFile for SimFile {
     fn write_at(&self, buffers: &[IoSlice<'_>], offset: u64) -> io::Result<()> {
         self.check_writable()?;
         buffers.iter().try_for_each(|buffer| self.check_aligned(buffer, offset))?;
-        let data: Vec<u8> = buffers.iter().flat_map(|buffer| buffer.iter().copied()).collect();
+        let mut data = Vec::with_capacity(buffers.iter().map(|buffer| buffer.len()).sum());
+        buffers.iter().for_each(|buffer| data.extend_from_slice(buffer));
         let mut state = self.disk.live()?;
         state.make_room(self.inode, offset + data.len() as u64)?;
         state.counters.writes += 1;
@@ -301,11 +302,10 @@ impl Drop for SimFile {
         if self.disk.boot != Some(state.boot) {
             return;
         }
-        if let Some(inode) = state.inodes.get_mut(&self.inode) {
-            inode.handles = inode.handles.saturating_sub(1);
-            if inode.handles == 0 {
-                state.collect();
-            }
+        let Some(inode) = state.inodes.get_mut(&self.inode) else { return };
+        inode.handles = inode.handles.saturating_sub(1);
+        if inode.handles == 0 && !state.names.knows(self.inode) {
+            state.inodes.remove(&self.inode);
         }
     }
 }

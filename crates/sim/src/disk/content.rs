@@ -6,6 +6,7 @@ use std::sync::Arc;
 pub const SECTOR_BYTES: usize = 512;
 
 const PAGE_BYTES: usize = 4096;
+const PAGE_SECTORS: u64 = (PAGE_BYTES / SECTOR_BYTES) as u64;
 
 type Page = [u8; PAGE_BYTES];
 
@@ -72,6 +73,13 @@ impl Content {
         self.write(&[0; SECTOR_BYTES][..rest as usize], offset + count as u64);
     }
 
+    /// Takes over a page of `other`, which is as long.
+    pub fn share_page(&mut self, other: &Content, page: usize) {
+        if let (Some(mine), Some(theirs)) = (self.pages.get_mut(page), other.pages.get(page)) {
+            mine.clone_from(theirs);
+        }
+    }
+
     /// Whether a sector may hold anything but zeros.
     pub fn has_sector(&self, sector: u64) -> bool {
         let page = sector as usize * SECTOR_BYTES / PAGE_BYTES;
@@ -89,6 +97,12 @@ fn pieces(offset: usize, len: usize) -> impl Iterator<Item = (usize, usize, usiz
         done += count;
         (count > 0).then_some((at, (offset + at) / PAGE_BYTES, within, count))
     })
+}
+
+/// The page that a sector is in, and all sectors of that page.
+pub fn page_of(sector: u64) -> (usize, std::ops::Range<u64>) {
+    let page = sector / PAGE_SECTORS;
+    (page as usize, page * PAGE_SECTORS..(page + 1) * PAGE_SECTORS)
 }
 
 /// The sectors that a range of bytes touches.

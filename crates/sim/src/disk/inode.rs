@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::content::{Content, SECTOR_BYTES, sectors};
+use super::content::{Content, SECTOR_BYTES, page_of, sectors};
 
 /// A file's two contents. `dirty` names every sector in which they may differ; the lengths may differ
 /// as well.
@@ -59,11 +59,21 @@ impl Inode {
     }
 
     pub fn sync(&mut self) {
+        self.synced.set_len(self.now.len());
+        let mut shared = 0;
         for (&sector, _) in self.dirty.iter().filter(|(_, dropped)| !**dropped) {
-            self.synced.copy_sector(&self.now, sector);
+            let (page, sectors) = page_of(sector);
+            if sector < shared {
+                continue; // With another of its page.
+            }
+            if self.dirty.range(sectors.clone()).any(|(_, dropped)| *dropped) {
+                self.synced.copy_sector(&self.now, sector);
+            } else {
+                self.synced.share_page(&self.now, page);
+                shared = sectors.end;
+            }
         }
         self.dirty.retain(|_, dropped| *dropped);
-        self.synced.set_len(self.now.len());
     }
 
     /// A sync has failed in the way that loses the writes.

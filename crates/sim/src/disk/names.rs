@@ -65,6 +65,14 @@ impl Names {
         pending.chain(synced).chain(now).collect()
     }
 
+    /// Whether [`known`](Names::known) has the file.
+    pub fn knows(&self, inode: InodeId) -> bool {
+        let mut pending = self.pending.iter().filter_map(|change| change.to.as_ref());
+        pending.any(|(_, there)| *there == inode)
+            || self.now.values().any(|there| *there == inode)
+            || self.synced.values().any(|there| *there == inode)
+    }
+
     pub fn create(&mut self, path: &str, inode: InodeId) {
         let mut directory = parent(path);
         while !directory.is_empty() && self.directories.insert(directory.to_string()) {
@@ -94,8 +102,8 @@ impl Names {
     }
 
     /// Makes the changes in a directory durable, and with them the earlier ones in directories that a
-    /// rename has tied to it: order between tied directories is kept, as a journal keeps it.
-    pub fn sync_dir(&mut self, directory: &str) {
+    /// rename has tied to it: order between tied directories is kept, as a journal keeps it. Whether there were any.
+    pub fn sync_dir(&mut self, directory: &str) -> bool {
         let mut tied = BTreeSet::from([directory.to_string()]);
         let mut chosen = vec![false; self.pending.len()];
         for (change, chosen) in self.pending.iter().zip(&mut chosen).rev() {
@@ -104,6 +112,7 @@ impl Names {
                 tied.extend(change.directories().map(String::from));
             }
         }
+        let before = self.pending.len();
         let mut chosen = chosen.into_iter();
         let synced = &mut self.synced;
         self.pending.retain(|change| {
@@ -113,6 +122,7 @@ impl Names {
             }
             !applies
         });
+        self.pending.len() < before
     }
 
     /// The name that each pending change is about, oldest first.

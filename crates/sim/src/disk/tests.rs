@@ -216,6 +216,19 @@ fn a_failed_sync_may_drop_the_data() {
 }
 
 #[test]
+fn a_later_sync_keeps_of_a_page_what_was_not_dropped() {
+    let (disk, file) = disk_with(&[1; 1536]);
+    put(&file, &[2; 1024], 0).unwrap();
+    disk.fail_sync(1, ErrorKind::Other, SyncFault::Drops);
+    assert!(file.sync().is_err());
+    put(&file, &[3; 1024], 512).unwrap();
+    file.sync().unwrap();
+    put(&file, &[4; 512], 1024).unwrap();
+    disk.crash_with(|_| false);
+    assert_eq!(disk.contents("f").unwrap(), [[1; 512], [3; 512], [3; 512]].concat());
+}
+
+#[test]
 fn the_nth_operation_fails_once() {
     let (disk, file) = disk_with(&[1; 8]);
     disk.fail_write(2, ErrorKind::BrokenPipe);
