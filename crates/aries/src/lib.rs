@@ -5,7 +5,7 @@
 //!   ─────────────────────────────────────────────────────────────────────────────
 //!   Engine, Transaction   begin, commit, rollback, savepoints, prepare; restart
 //!   ─────────────────────────────────────────────────────────────────────────────
-//!   buffer pool           pages in fixed memory, latches, write-back
+//!   buffer pool           pages in bounded memory, latches, write-back
 //!   ─────────────────────────────────────────────────────────────────────────────
 //!   SharedLog             a commit log for threads: group commit
 //!   CommitLog             a commit log for one owner

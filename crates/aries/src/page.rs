@@ -75,13 +75,17 @@ impl Page {
     /// A page of zeros.
     pub fn blank(id: PageId) -> Page {
         let mut page = Page { bytes: Box::new([0; PAGE_BYTES]) };
-        page.clear(id);
+        page.name(id);
         page
     }
 
     /// Makes it a page of zeros.
     pub(crate) fn clear(&mut self, id: PageId) {
         self.bytes.fill(0);
+        self.name(id);
+    }
+
+    fn name(&mut self, id: PageId) {
         self.bytes[4..8].copy_from_slice(&id.0.to_le_bytes());
     }
 

@@ -2,8 +2,8 @@
 //!
 //! # What it promises
 //!
-//! - **Fixed memory.** Frames are made once. A page that is wanted and not there takes the frame of one that is
-//!   not wanted.
+//! - **Bounded memory.** A frame is made when it is first needed. When there are as many as there may be, a page that is
+//!   wanted and not there takes the frame of one that is not wanted.
 //! - **Steal**: a page may be written before the transaction that changed it has ended; **no-force**: none has to be
 //!   written when a transaction commits. The two together are what makes it fast, and what recovery is for.
 //! - **The write-ahead rule** stands in one place, [`Pool::write_back`]: before a page is written, the log is durable
@@ -28,8 +28,8 @@ mod double;
 mod table;
 
 use std::io::IoSlice;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use ombak_base::{DiskFile, planted};
 use parking_lot::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -81,7 +81,8 @@ pub(crate) struct Pool {
     identity: u64,
     /// Whose the pages are: they judge what is read.
     managers: Arc<Managers>,
-    frames: Box<[Frame]>,
+    /// Those that were needed so far have memory. The hand takes the others in order, on its first round.
+    frames: Box<[OnceLock<Frame>]>,
     table: PageTable,
     /// The checksum of each page as it was written last since the pool was made; 0: it was not.
     sums: PageNumbers,
@@ -171,19 +172,12 @@ impl Pool {
         identity: u64,
         log: Arc<dyn Wal>,
     ) -> Pool {
-        let frame = |_| Frame {
-            latch: RwLock::new(Page::blank(NONE)),
-            page: AtomicU32::new(NONE.0),
-            rec_lsn: AtomicU64::new(0),
-            writing: AtomicBool::new(false),
-            heat: AtomicU8::new(0),
-        };
         Pool {
             file,
             log,
             identity,
             managers: Arc::default(),
-            frames: (0..frames.max(FRAMES_MIN)).map(frame).collect(),
+            frames: (0..frames.max(FRAMES_MIN)).map(|_| OnceLock::new()).collect(),
             table: PageTable::new(),
             sums: PageNumbers::new(),
             loaders: (0..LOADERS).map(|_| Mutex::new(())).collect(),
@@ -250,7 +244,16 @@ impl Pool {
     }
 
     fn resident(&self, id: PageId) -> Option<&Frame> {
-        self.table.get(id).map(|frame| &self.frames[frame])
+        self.table.get(id).map(|place| self.frame(place))
+    }
+
+    fn frame(&self, place: usize) -> &Frame {
+        self.frames[place].get_or_init(Frame::vacant)
+    }
+
+    /// The frames that have been needed, and their places.
+    fn frames_made(&self) -> impl Iterator<Item = (usize, &Frame)> {
+        self.frames.iter().enumerate().filter_map(|(place, frame)| Some((place, frame.get()?)))
     }
 
     /// Brings a page in. `None`: somebody else did meanwhile.
@@ -263,7 +266,7 @@ impl Pool {
             return Ok(None);
         }
         let (place, mut page) = self.vacate()?;
-        let frame = &self.frames[place];
+        let frame = self.frame(place);
         let read = match wanted {
             Wanted::Contents => self.read_page(id, &mut page),
             Wanted::Frame => {
@@ -313,7 +316,7 @@ impl Pool {
         let mut unwritten = None;
         for step in 0..frames * 8 {
             let place = self.hand.fetch_add(1, Ordering::Relaxed) % frames;
-            let frame = &self.frames[place];
+            let frame = self.frame(place);
             let swept = step % frames == frames - 1;
             if frame.cools() {
                 if frame.rec_lsn.load(Ordering::Acquire) != 0 {
@@ -325,7 +328,7 @@ impl Pool {
             if dirty.len() >= enough || (swept && !dirty.is_empty()) {
                 // Where nothing can be written any more, what is clean can still be given to others.
                 unwritten = self.write_back(&dirty).err().or(unwritten);
-                let vacant = |place: usize| Some((place, self.try_vacate(&self.frames[place])?));
+                let vacant = |place: usize| Some((place, self.try_vacate(self.frame(place))?));
                 if let Some(vacated) = dirty.drain(..).find_map(vacant) {
                     return Ok(vacated);
                 }
@@ -359,7 +362,7 @@ impl Pool {
             batch
                 .places
                 .iter()
-                .for_each(|place| self.frames[*place].writing.store(false, Ordering::Release));
+                .for_each(|place| self.frame(*place).writing.store(false, Ordering::Release));
             if result.is_err() {
                 written.failed = true;
                 return result;
@@ -371,10 +374,10 @@ impl Pool {
     /// Copies and seals the changed ones among some pages, in order of their place in the file, and calls them clean.
     fn gather(&self, places: &[usize]) -> Batch {
         let mut places = places.to_vec();
-        places.sort_by_key(|place| self.frames[*place].page.load(Ordering::Acquire));
+        places.sort_by_key(|place| self.frame(*place).page.load(Ordering::Acquire));
         let mut batch = Batch::default();
         for place in places {
-            let frame = &self.frames[place];
+            let frame = self.frame(place);
             let Some(page) = frame.latch.try_read() else { continue };
             let rec_lsn = Lsn(frame.rec_lsn.load(Ordering::Acquire));
             if rec_lsn == Lsn(0) {
@@ -439,7 +442,7 @@ impl Pool {
             if passed_over.is_empty() || latched == Latched::PassOver {
                 break;
             }
-            passed_over.iter().for_each(|place| drop(self.frames[*place].latch.read()));
+            passed_over.iter().for_each(|place| drop(self.frame(*place).latch.read()));
         }
         let mut written = self.usable()?;
         let synced = self.sync_pages(&mut written);
@@ -449,10 +452,10 @@ impl Pool {
     }
 
     fn changed_below(&self, lsn: Lsn) -> Vec<usize> {
-        let old = |place: &usize| {
-            (1..lsn.0).contains(&self.frames[*place].rec_lsn.load(Ordering::Acquire))
+        let old = |(_, frame): &(usize, &Frame)| {
+            (1..lsn.0).contains(&frame.rec_lsn.load(Ordering::Acquire))
         };
-        (0..self.frames.len()).filter(old).collect()
+        self.frames_made().filter(old).map(|(place, _)| place).collect()
     }
 
     /// The pages whose changes are not all durable in the file, and the first such change of each, or a little before:
@@ -462,7 +465,7 @@ impl Pool {
         let written = self.written.lock();
         let mut dirty = written.unsynced.clone();
         let forgets = planted!("a checkpoint forgets a dirty page");
-        for frame in self.frames.iter().skip(usize::from(forgets)) {
+        for (_, frame) in self.frames_made().skip(usize::from(forgets)) {
             let rec_lsn = Lsn(frame.rec_lsn.load(Ordering::Acquire));
             if rec_lsn != Lsn(0) {
                 dirty.push((PageId(frame.page.load(Ordering::Acquire)), rec_lsn));
@@ -496,8 +499,8 @@ impl Pool {
 
     /// What it has done so far.
     pub(crate) fn usage(&self) -> PoolUsage {
-        let dirty =
-            self.frames.iter().filter(|frame| frame.rec_lsn.load(Ordering::Relaxed) != 0).count();
+        let is_dirty = |(_, frame): &(usize, &Frame)| frame.rec_lsn.load(Ordering::Relaxed) != 0;
+        let dirty = self.frames_made().filter(is_dirty).count();
         PoolUsage {
             frames: self.frames.len(),
             dirty,
@@ -547,6 +550,17 @@ impl Batch {
 }
 
 impl Frame {
+    /// One that holds no page.
+    fn vacant() -> Frame {
+        Frame {
+            latch: RwLock::new(Page::blank(NONE)),
+            page: AtomicU32::new(NONE.0),
+            rec_lsn: AtomicU64::new(0),
+            writing: AtomicBool::new(false),
+            heat: AtomicU8::new(0),
+        }
+    }
+
     fn touch(&self) {
         let heat = self.heat.load(Ordering::Relaxed);
         if heat < HEAT_MAX {

@@ -157,6 +157,19 @@ fn a_scan_does_not_drive_out_what_is_used() {
 }
 
 #[test]
+fn frames_are_made_when_they_are_needed_and_no_more_than_there_may_be() {
+    let disk = SimDisk::new();
+    let (pool, _) = pool(&disk);
+    assert_eq!(pool.frames_made().count(), 0);
+    for id in [1, 2, 1] {
+        pool.read(PageId(id)).unwrap();
+    }
+    assert_eq!(pool.frames_made().count(), 2);
+    (0..3 * FRAMES as u32).for_each(|id| drop(pool.read(PageId(id)).unwrap()));
+    assert_eq!(pool.frames_made().count(), FRAMES);
+}
+
+#[test]
 fn latched_pages_keep_their_frames_and_too_many_are_refused() {
     let disk = SimDisk::new();
     let (pool, _) = pool(&disk);
