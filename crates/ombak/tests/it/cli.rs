@@ -14,7 +14,7 @@ use crate::support::alone::{start_alone, stop, wait_up};
 use crate::support::demo::{Demo, is_gone, port_options};
 use crate::support::pb::{Pb, put_req};
 use crate::support::ports::Ports;
-use crate::support::process::{Finished, Output, PATIENCE, Process, ombak, run, spawn};
+use crate::support::process::{Finished, Output, PATIENCE, Process, ombak, run, spawn, succeeds};
 
 /// One line that begins with the program's name.
 fn one_line(finished: &Finished, code: i32) -> &str {
@@ -349,11 +349,8 @@ fn values_are_bytes_from_files_and_standard_input() {
     let json: Value = serde_json::from_slice(&get(&["--json"])).unwrap();
     assert_eq!(json["siblings"][0]["headers"]["content-type"], "application/octet-stream");
     assert!(json["siblings"][0]["value_base64"].is_string());
-    let put = ombak()
-        .args(["put", "b", "stdin", "-", "--node", &node])
-        .stdin(fs::File::open(&file).unwrap())
-        .status();
-    assert!(put.unwrap().success());
+    let file = fs::File::open(&file).unwrap();
+    assert!(succeeds(ombak().args(["put", "b", "stdin", "-", "--node", &node]).stdin(file)));
     let other = demo.run(0, &["get", "nosuchtype/b", "k"]);
     assert!(one_line(&other, 3).contains("nosuchtype"), "{other:?}");
 }

@@ -5,11 +5,11 @@ use std::process::Output;
 use std::time::Instant;
 
 use crate::support::cluster::Cluster;
-use crate::support::process::{PATIENCE, ombak};
+use crate::support::process::{PATIENCE, ombak, output};
 
 fn register(cluster: &Cluster, args: &[&str]) -> Output {
     let nodes: Vec<String> = (0..3).map(|node| cluster.http_address(node).to_string()).collect();
-    ombak().arg("register").args(args).args(["--node", &nodes.join(",")]).output().unwrap()
+    output(ombak().arg("register").args(args).args(["--node", &nodes.join(",")]))
 }
 
 fn text(output: &Output) -> (Option<i32>, String) {

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use super::process::{PATIENCE, Process};
+use super::process::{PATIENCE, Process, succeeds};
 
 const PACE: Duration = Duration::from_millis(20);
 
@@ -96,7 +96,7 @@ impl Hosts {
         loop {
             let mut locks = self.ombak_on(host);
             locks.args(["locks", "--node", node]).stdout(Stdio::null()).stderr(Stdio::null());
-            if locks.status().unwrap().success() {
+            if succeeds(&mut locks) {
                 return;
             }
             let process = &mut self.nodes[host];
@@ -146,7 +146,7 @@ fn address(host: usize) -> String {
 fn ip(arguments: &[&str]) -> bool {
     let mut command = Command::new("ip");
     command.args(arguments).stdout(Stdio::null()).stderr(Stdio::null());
-    command.status().is_ok_and(|status| status.success())
+    succeeds(&mut command)
 }
 
 fn must(arguments: &[&str]) {

@@ -1,7 +1,7 @@
 //! The real binary as a child: its lines with deadlines, its end with a deadline, signals by pid.
 
 use std::ffi::OsStr;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::sync::{Mutex, PoisonError};
@@ -23,10 +23,26 @@ pub fn ombak() -> Command {
 /// Held while a child starts: until it has become its program, it holds every socket that is open here.
 pub static FORKS: Mutex<()> = Mutex::new(());
 
-/// Starts a child, not while another test tries ports.
+/// Starts a child, not while another test tries ports. Nothing else here may start one.
 pub fn spawn(command: &mut Command) -> Child {
+    try_spawn(command).unwrap()
+}
+
+fn try_spawn(command: &mut Command) -> io::Result<Child> {
     let _alone = FORKS.lock().unwrap_or_else(PoisonError::into_inner);
-    command.spawn().unwrap()
+    command.spawn()
+}
+
+/// Runs a child to its end, and gives what it has said.
+pub fn output(command: &mut Command) -> std::process::Output {
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    spawn(command).wait_with_output().unwrap()
+}
+
+/// Runs a child to its end; whether there is such a program, and it ended well.
+pub fn succeeds(command: &mut Command) -> bool {
+    let ended = try_spawn(command).and_then(|mut child| child.wait());
+    ended.is_ok_and(|status| status.success())
 }
 
 /// Which of its outputs a line came from.
