@@ -35,9 +35,18 @@ struct State {
     cells: [Cell; 3],
     clients: Vec<Client>,
     /// On the way to an acceptor, from a client.
-    asked: BTreeSet<(NodeId, usize, Vec<u8>)>,
+    asked: BTreeSet<(NodeId, usize, Bytes)>,
     /// On the way from an acceptor, to a client.
-    told: BTreeSet<(NodeId, usize, Vec<u8>)>,
+    told: BTreeSet<(NodeId, usize, Bytes)>,
+}
+
+/// What happens next.
+#[derive(Clone, Debug)]
+#[expect(dead_code, reason = "it is shown, if something is broken by it")]
+enum Act {
+    Begins(usize),
+    Takes(NodeId, Ask),
+    Hears(usize, NodeId, Told),
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -76,7 +85,8 @@ impl State {
     fn take(&mut self, i: usize, step: Option<Step>, begins_max: u32) {
         match step {
             Some(Step::Send(ask)) => {
-                self.asked.extend(ACCEPTORS.map(|node| (node, i, wire(&ask))));
+                let bytes = Bytes::from(wire(&ask));
+                self.asked.extend(ACCEPTORS.map(|node| (node, i, bytes.clone())));
             }
             Some(Step::Done(outcome)) => {
                 self.clients[i].outcome = Some(outcome);
@@ -97,7 +107,7 @@ impl State {
 
 impl Model for Clients {
     type State = State;
-    type Action = String;
+    type Action = Act;
 
     fn initial(&self) -> Vec<State> {
         let client = |operation: &Operation| Client {
@@ -129,27 +139,27 @@ impl Model for Clients {
                     false => begin(&mut client.operation),
                 };
                 next.take(i, Some(Step::Send(ask)), self.begins_max[i]);
-                steps.step(format!("client {i} begins"), next);
+                steps.step(Act::Begins(i), next);
             }
         }
         for message @ (node, i, ask) in &state.asked {
             let mut next = state.clone();
             next.asked.remove(message);
-            let ask = Ask::decode(Bytes::copy_from_slice(ask)).unwrap();
-            let action = format!("{node} takes {ask:?}");
+            let ask = Ask::decode(ask.clone()).unwrap();
+            let action = Act::Takes(*node, ask.clone());
             let cell = &mut next.cells[node.0 as usize];
             let told = cell.answer(ask);
             cell.check();
             if !next.clients[*i].is_over {
-                next.told.insert((*node, *i, wire(&told)));
+                next.told.insert((*node, *i, wire(&told).into()));
             }
             steps.step(action, next);
         }
         for message @ (node, i, told) in &state.told {
             let mut next = state.clone();
             next.told.remove(message);
-            let told = Told::decode(Bytes::copy_from_slice(told)).unwrap();
-            let action = format!("client {i} hears {told:?} of {node}");
+            let told = Told::decode(told.clone()).unwrap();
+            let action = Act::Hears(*i, *node, told.clone());
             let step = next.clients[*i].operation.hear(*node, told);
             if step == Some(Step::Again) {
                 steps.reached("a try is not enough");
