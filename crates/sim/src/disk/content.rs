@@ -73,7 +73,7 @@ impl Content {
         self.write(&[0; SECTOR_BYTES][..rest as usize], offset + count as u64);
     }
 
-    /// Takes over a page of `other`, which is as long.
+    /// Takes over a page of `other`, which is as long. Behind the end there is nothing to be taken.
     pub fn share_page(&mut self, other: &Content, page: usize) {
         if let (Some(mine), Some(theirs)) = (self.pages.get_mut(page), other.pages.get(page)) {
             mine.clone_from(theirs);
@@ -82,7 +82,7 @@ impl Content {
 
     /// Whether a sector may hold anything but zeros.
     pub fn has_sector(&self, sector: u64) -> bool {
-        let page = sector as usize * SECTOR_BYTES / PAGE_BYTES;
+        let (page, _) = page_of(sector);
         self.pages.get(page).is_some_and(Option::is_some)
     }
 }

@@ -60,17 +60,17 @@ impl Inode {
 
     pub fn sync(&mut self) {
         self.synced.set_len(self.now.len());
-        let mut shared = 0;
+        let mut done_below = 0;
         for (&sector, _) in self.dirty.iter().filter(|(_, dropped)| !**dropped) {
-            let (page, sectors) = page_of(sector);
-            if sector < shared {
+            if sector < done_below {
                 continue; // With another of its page.
             }
+            let (page, sectors) = page_of(sector);
             if self.dirty.range(sectors.clone()).any(|(_, dropped)| *dropped) {
                 self.synced.copy_sector(&self.now, sector);
             } else {
                 self.synced.share_page(&self.now, page);
-                shared = sectors.end;
+                done_below = sectors.end;
             }
         }
         self.dirty.retain(|_, dropped| *dropped);

@@ -58,19 +58,20 @@ impl Names {
 
     /// A name for every file that has one, had one, or may have one again after a crash.
     pub fn known(&self) -> BTreeMap<InodeId, &str> {
-        let pending = self.pending.iter().filter_map(|change| change.to.as_ref());
-        let pending = pending.map(|(name, inode)| (*inode, name.as_str()));
-        let synced = self.synced.iter().map(|(name, &inode)| (inode, name.as_str()));
-        let now = self.now.iter().map(|(name, &inode)| (inode, name.as_str()));
-        pending.chain(synced).chain(now).collect()
+        self.every().collect()
     }
 
     /// Whether [`known`](Names::known) has the file.
     pub fn knows(&self, inode: InodeId) -> bool {
-        let mut pending = self.pending.iter().filter_map(|change| change.to.as_ref());
-        pending.any(|(_, there)| *there == inode)
-            || self.now.values().any(|there| *there == inode)
-            || self.synced.values().any(|there| *there == inode)
+        self.every().any(|(there, _)| there == inode)
+    }
+
+    fn every(&self) -> impl Iterator<Item = (InodeId, &str)> {
+        let pending = self.pending.iter().filter_map(|change| change.to.as_ref());
+        let pending = pending.map(|(name, inode)| (*inode, name.as_str()));
+        let synced = self.synced.iter().map(|(name, &inode)| (inode, name.as_str()));
+        let now = self.now.iter().map(|(name, &inode)| (inode, name.as_str()));
+        pending.chain(synced).chain(now)
     }
 
     pub fn create(&mut self, path: &str, inode: InodeId) {

@@ -33,12 +33,6 @@ fn try_spawn(command: &mut Command) -> io::Result<Child> {
     command.spawn()
 }
 
-/// Runs a child to its end, and gives what it has said.
-pub fn output(command: &mut Command) -> std::process::Output {
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    spawn(command).wait_with_output().unwrap()
-}
-
 /// Runs a child to its end; whether there is such a program, and it ended well.
 pub fn succeeds(command: &mut Command) -> bool {
     let ended = try_spawn(command).and_then(|mut child| child.wait());

@@ -172,7 +172,7 @@ fn two_writers_and_a_leader() {
     assert_eq!(complete(group.request(A, write(1)).request(B, write(2))), 287_144);
 }
 
-/// `PAXOS_EXPLORE=all` for the one of three, which takes minutes.
+/// `PAXOS_EXPLORE=all` for the one of three, which takes two cores a minute.
 #[test]
 fn one_writer_and_a_crash() {
     let of = |nodes| {
