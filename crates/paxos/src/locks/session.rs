@@ -49,8 +49,11 @@ impl Session {
     /// Forgets the answers that the client has.
     pub(super) fn forget(&mut self, have: u64) {
         self.have = self.have.max(have);
-        let kept = self.have.saturating_add(1);
-        self.answers = self.answers.split_off(&kept);
+        while let Some(first) = self.answers.first_entry()
+            && *first.key() <= self.have
+        {
+            first.remove();
+        }
     }
 
     /// **What makes a request happen once**, however often it is in the log: a number is new as long as it has no answer,
