@@ -1,7 +1,8 @@
-//! How many locks a cluster takes and gives back: `cargo run --release -p ombak-locks --example bench_locks -- HOST:PORT[,HOST:PORT…] [SESSIONS] [THREADS] [SECONDS]`.
+//! How many locks a cluster takes and gives back: `cargo run --release -p ombak-locks --example bench_locks -- NODE[,NODE…] [SESSIONS] [THREADS] [SECONDS]`,
+//! where NODE is HOST:PORT or the path of a socket.
 //!
-//! Each thread goes round its own sessions; each locks a name of its own and gives it back, over HTTP. A lock and an unlock are two
-//! operations. Clients and nodes share the machine, as a rule: what is shown is what is left.
+//! Each thread goes round its own sessions (without THREADS: it has one); each locks a name of its own and gives it back, over HTTP. A
+//! lock and an unlock are two operations. Clients and nodes share the machine, as a rule: what is shown is what is left.
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -18,7 +19,7 @@ struct Plan {
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let Some(plan) = plan(&arguments) else {
-        eprintln!("usage: bench_locks HOST:PORT[,HOST:PORT…] [SESSIONS] [THREADS] [SECONDS]");
+        eprintln!("usage: bench_locks NODE[,NODE…] [SESSIONS] [THREADS] [SECONDS]");
         return ExitCode::from(2);
     };
     match run(&plan) {
@@ -35,10 +36,11 @@ fn plan(arguments: &[String]) -> Option<Plan> {
         Some(text) => text.parse().ok(),
         None => Some(default),
     };
+    let sessions = number(1, 1_000)?;
     Some(Plan {
         nodes: arguments.first()?.split(',').map(str::to_string).collect(),
-        sessions: number(1, 1_000)? as usize,
-        threads: number(2, 64)? as usize,
+        sessions: sessions as usize,
+        threads: number(2, sessions)? as usize,
         seconds: number(3, 10)?,
     })
 }

@@ -25,6 +25,7 @@
 //! Calls wait, on the thread that makes them. Each is sent until it is answered, to whichever node answers, and done once
 //! whatever happens on the way. What is spoken is in [`wire`], for clients in other languages.
 
+mod connection;
 mod error;
 #[doc(hidden)]
 pub mod fuzz;
@@ -32,7 +33,6 @@ mod lock;
 mod nodes;
 mod registers;
 mod session;
-mod unix;
 pub mod wire;
 
 pub use error::LockError;

@@ -6,11 +6,10 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use ureq::http::{Method, Request};
-use ureq::unversioned::resolver::DefaultResolver;
 use ureq::{Agent, config::Config};
 
+use crate::connection::{NoLookup, NotConnected, Place};
 use crate::error::LockError;
-use crate::unix::UnixConnector;
 
 /// Of an answer; a list of all locks is the longest.
 const BODY_BYTES_MAX: u64 = 256 * 1024 * 1024;
@@ -142,17 +141,16 @@ impl Node {
         if let Some(path) =
             address.strip_prefix("unix:").or(address.starts_with('/').then_some(address))
         {
-            let agent =
-                Agent::with_parts(config, UnixConnector(path.into()), DefaultResolver::default());
-            // The resolver wants an address; nobody connects to it.
-            return Ok(Node { address: address.into(), host: "127.0.0.1".into(), agent });
+            let agent = Agent::with_parts(config, Place::Unix(path.into()), NoLookup);
+            return Ok(Node { address: address.into(), host: "localhost".into(), agent });
         }
         let (host, port) = address.rsplit_once(':').unwrap_or_default();
         let plain = |c: char| c.is_ascii_alphanumeric() || "-._[]:".contains(c);
         if host.is_empty() || !host.chars().all(plain) || port.parse::<u16>().is_err() {
             return Err(LockError::Address(address.into()));
         }
-        Ok(Node { address: address.into(), host: address.into(), agent: config.into() })
+        let agent = Agent::with_parts(config, Place::Tcp, NoLookup);
+        Ok(Node { address: address.into(), host: address.into(), agent })
     }
 
     fn send(
@@ -172,9 +170,11 @@ impl Node {
         let request = request.body(body).map_err(|error| Unanswered::NotSent(failed(&error)))?;
         let request =
             self.agent.configure_request(request).timeout_global(Some(patience.max(PAUSE))).build();
-        let response = self.agent.run(request).map_err(|error| match is_unsent(&error) {
-            true => Unanswered::NotSent(failed(&error)),
-            false => Unanswered::Sent(failed(&error)),
+        let response = self.agent.run(request).map_err(|error| match error {
+            ureq::Error::Other(why) if why.is::<NotConnected>() => {
+                Unanswered::NotSent(failed(&why))
+            }
+            error => Unanswered::Sent(failed(&error)),
         })?;
         let (parts, body) = response.into_parts();
         let body = body.into_with_config().limit(BODY_BYTES_MAX).read_to_vec();
@@ -182,20 +182,5 @@ impl Node {
         let etag = parts.headers.get("etag").and_then(|tag| tag.to_str().ok());
         let (node, status) = (self.address.clone(), parts.status.as_u16());
         Ok(Answer { node, status, etag: etag.map(str::to_string), body })
-    }
-}
-
-/// There was no connection.
-fn is_unsent(error: &ureq::Error) -> bool {
-    match error {
-        ureq::Error::HostNotFound | ureq::Error::ConnectionFailed => true,
-        ureq::Error::Timeout(of) => {
-            matches!(of, ureq::Timeout::Connect | ureq::Timeout::Resolve)
-        }
-        ureq::Error::Io(error) => matches!(
-            error.kind(),
-            std::io::ErrorKind::ConnectionRefused | std::io::ErrorKind::NotFound
-        ),
-        _ => false,
     }
 }
