@@ -64,13 +64,20 @@ struct Greeted {
 }
 
 impl Peer {
-    /// Looks again whether it is alive, and up.
-    fn judge(&mut self, now: Tick) {
-        let all = |fits: &dyn Fn(&Greeted) -> bool| {
-            (0..self.shards).all(|shard| self.greeted.get(&ShardId(shard)).is_some_and(fits))
-        };
-        self.alive = self.connected && all(&|greeted| now.since(greeted.at) < SUSPECT_MS * 1_000);
-        self.up = self.alive && all(&|greeted| greeted.in_step);
+    /// Whether all of its shards were heard from lately.
+    fn is_heard(&self, now: Tick) -> bool {
+        self.connected && self.all(|greeted| now.since(greeted.at) < SUSPECT_MS * 1_000)
+    }
+
+    fn all(&self, fits: impl Fn(&Greeted) -> bool) -> bool {
+        (0..self.shards).all(|shard| self.greeted.get(&ShardId(shard)).is_some_and(&fits))
+    }
+
+    /// It may be alive now, and up. That it has fallen silent is found in one place, for there is more to be done about it:
+    /// see [`Peers::suspect`].
+    fn look_again(&mut self, now: Tick) {
+        self.alive |= self.is_heard(now);
+        self.up = self.alive && self.all(|greeted| greeted.in_step);
     }
 
     /// We are apart: what it learns meanwhile, we do not.
@@ -121,7 +128,7 @@ impl Peers {
             peer.connected = true;
             peer.links += 1;
             peer.shards = shards.max(1);
-            peer.judge(now);
+            peer.look_again(now);
             self.in_the_know |= peer.up;
         }
     }
@@ -167,6 +174,7 @@ impl Peers {
         let Some(peer) = self.peers.get_mut(&from.node) else { return false };
         let is_new_boot = peer.heard.is_some_and(|(last, _)| last.boot != greeting.boot);
         if is_new_boot {
+            peer.is_away();
             peer.greeted.clear();
         }
         let stale = peer
@@ -179,7 +187,7 @@ impl Peers {
         let new_link = is_new_boot || before.is_some_and(|before| before.link != greeting.link);
         let in_step = knows_the_same || before.is_some_and(|before| before.in_step && !new_link);
         peer.greeted.insert(from.shard, Greeted { link: greeting.link, at: now, in_step });
-        peer.judge(now);
+        peer.look_again(now);
         self.in_the_know |= peer.up;
         new_link
     }
@@ -190,7 +198,7 @@ impl Peers {
         if let Some(greeted) = peer.greeted.get_mut(&from.shard) {
             greeted.in_step = true;
         }
-        peer.judge(now);
+        peer.look_again(now);
         self.in_the_know |= peer.up;
     }
 
@@ -211,9 +219,7 @@ impl Peers {
     pub fn suspect(&mut self, now: Tick) -> Vec<NodeId> {
         let mut suspects = Vec::new();
         for (node, peer) in &mut self.peers {
-            let was_alive = peer.alive;
-            peer.judge(now);
-            if was_alive && !peer.alive {
+            if peer.alive && !peer.is_heard(now) {
                 peer.is_away();
                 suspects.push(*node);
             }
@@ -257,5 +263,7 @@ impl Peers {
     }
 }
 
+#[cfg(test)]
+mod model;
 #[cfg(test)]
 mod tests;

@@ -113,3 +113,22 @@ fn a_peer_is_alive_but_not_up_until_we_have_learned_what_it_knows() {
     peers.heard(FROM_B, greeting(8), true, silent);
     assert_eq!(state(&peers), Some((true, true)));
 }
+
+/// A greeting of one shard found that the other had been silent for too long, and kept that to itself: requests went on waiting for the
+/// peer, and as soon as the other shard spoke it was up, whatever it had missed.
+#[test]
+fn whoever_falls_silent_is_a_suspect_whatever_is_heard_in_between() {
+    let mut peers = peers();
+    let other = Address { node: B, shard: ShardId(1) };
+    peers.connected(B, 2, Tick(0));
+    peers.heard(FROM_B, greeting(5), true, Tick(0));
+    peers.heard(other, greeting(5), true, Tick(0));
+    let silent = Tick::from_ms(SUSPECT_MS);
+    peers.heard(FROM_B, greeting(6), true, silent);
+    assert_eq!(peers.suspect(silent), [B]);
+    peers.heard(other, greeting(6), false, silent);
+    peers.heard(FROM_B, greeting(7), true, silent);
+    assert!(!peers.is_up(B), "the shard that was silent may have missed something");
+    peers.learned(other, silent);
+    assert!(peers.is_up(B));
+}
