@@ -232,16 +232,22 @@ struct Version {
     node: NodeId,
 }
 
+/// The last change of each property, by name.
+type Registers = BTreeMap<String, (Version, Option<PropValue>)>;
+
 /// The changes of one bucket.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 struct Changes {
-    registers: BTreeMap<String, (Version, Option<PropValue>)>,
+    registers: Registers,
+    /// Of the registers.
     digest: u64,
+    /// Of the bucket's name as well: most buckets have been changed once, by the same node, in the same way.
+    with_name: u64,
     effective: BucketProps,
 }
 
 impl Changes {
-    fn new(registers: BTreeMap<String, (Version, Option<PropValue>)>) -> Changes {
+    fn new(bucket: &BucketId, registers: Registers) -> Changes {
         let mut effective = BucketProps::default();
         for (name, (_, value)) in &registers {
             if let (Some((name, _)), Some(value)) = (known(name), value) {
@@ -251,7 +257,8 @@ impl Changes {
         let mut bytes = Vec::new();
         encode_registers(&registers, &mut bytes);
         let digest = fnv1a(FNV_START, &bytes).max(1);
-        Changes { registers, digest, effective }
+        let with_name = fnv1a(FNV_START, &encode(bucket, &registers));
+        Changes { registers, digest, with_name, effective }
     }
 }
 
@@ -275,7 +282,7 @@ impl BucketMap {
 
     /// Names what is known of all buckets.
     pub fn digest_all(&self) -> u64 {
-        let rotate = |all: u64, changes: &Changes| all.rotate_left(7) ^ changes.digest;
+        let rotate = |all: u64, changes: &Changes| all.rotate_left(7) ^ changes.with_name;
         self.buckets.values().fold(0, rotate)
     }
 
@@ -307,7 +314,7 @@ impl BucketMap {
             registers
                 .insert(change.name.clone(), (Version { counter, node }, change.value.clone()));
         }
-        self.buckets.insert(bucket.clone(), Changes::new(registers));
+        self.buckets.insert(bucket.clone(), Changes::new(bucket, registers));
         Ok(())
     }
 
@@ -320,11 +327,7 @@ impl BucketMap {
 
     /// What is known of a bucket, for disk and for other nodes.
     pub fn export(&self, bucket: &BucketId) -> Bytes {
-        let mut out = vec![FORMAT];
-        put_bytes(&mut out, &bucket.bucket_type);
-        put_bytes(&mut out, &bucket.name);
-        encode_registers(&self.registers(bucket), &mut out);
-        Bytes::from(out)
+        Bytes::from(encode(bucket, &self.registers(bucket)))
     }
 
     /// Takes over what another node exported. The bucket, and whether anything was new.
@@ -341,19 +344,27 @@ impl BucketMap {
         let changed = registers != before;
         let room = self.buckets.contains_key(&bucket) || self.buckets.len() < BUCKETS_MAX;
         if changed && room {
-            self.buckets.insert(bucket.clone(), Changes::new(registers));
+            self.buckets.insert(bucket.clone(), Changes::new(&bucket, registers));
         }
         Ok((bucket, changed && room))
     }
 
-    fn registers(&self, bucket: &BucketId) -> BTreeMap<String, (Version, Option<PropValue>)> {
+    fn registers(&self, bucket: &BucketId) -> Registers {
         self.buckets.get(bucket).map(|changes| changes.registers.clone()).unwrap_or_default()
     }
 }
 
 const FORMAT: u8 = 1;
 
-fn encode_registers(registers: &BTreeMap<String, (Version, Option<PropValue>)>, out: &mut Vec<u8>) {
+fn encode(bucket: &BucketId, registers: &Registers) -> Vec<u8> {
+    let mut out = vec![FORMAT];
+    put_bytes(&mut out, &bucket.bucket_type);
+    put_bytes(&mut out, &bucket.name);
+    encode_registers(registers, &mut out);
+    out
+}
+
+fn encode_registers(registers: &Registers, out: &mut Vec<u8>) {
     put_varint(out, registers.len() as u64);
     for (name, (version, value)) in registers {
         put_bytes(out, name.as_bytes());
@@ -376,8 +387,6 @@ fn encode_registers(registers: &BTreeMap<String, (Version, Option<PropValue>)>, 
         }
     }
 }
-
-type Registers = BTreeMap<String, (Version, Option<PropValue>)>;
 
 fn decode(exported: &Bytes) -> Result<(BucketId, Registers), DecodeError> {
     let mut reader = Reader::new(exported.clone());

@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -59,6 +61,111 @@ fn the_bytes_of_version_1_are_kept_for_ever() {
     assert_eq!(other, map);
 }
 
+/// The first change of one bucket looked like the first change of another: two nodes that had missed one each took each other for
+/// equals when they met.
+#[test]
+fn nodes_that_know_of_different_buckets_do_not_know_the_same() {
+    let knows = |name: &'static str| {
+        let (mut origin, mut other) = (BucketMap::default(), BucketMap::default());
+        let bucket = BucketId::default_type(name);
+        origin.set(&bucket, &[change("allow_mult", YES)], NodeId(0)).expect("valid");
+        other.import(&origin.export(&bucket)).expect("our own bytes");
+        other
+    };
+    assert_ne!(knows("a").digest_all(), knows("b").digest_all());
+}
+
+const BUCKETS: [&str; 2] = ["a", "b"];
+const NAMES: [&str; 2] = ["n_val", "old_vclock"];
+
+/// A change of one node, or an exchange between two.
+#[derive(Clone, Debug)]
+enum Step {
+    Set(u32, BucketId, &'static str, u32),
+    Reset(u32, BucketId),
+    Show(usize, usize, BucketId),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let bucket = || proptest::sample::select(&BUCKETS[..]).prop_map(BucketId::default_type);
+    let set = (0..3u32, bucket(), proptest::sample::select(&NAMES[..]), 1..3u32);
+    prop_oneof![
+        3 => set.prop_map(|(node, bucket, name, value)| Step::Set(node, bucket, name, value)),
+        1 => (0..3u32, bucket()).prop_map(|(node, bucket)| Step::Reset(node, bucket)),
+        4 => (0..3usize, 0..3usize, bucket()).prop_map(|(from, to, bucket)| Step::Show(from, to, bucket)),
+    ]
+}
+
+/// Every property by itself: the change with the greatest counter, and of those the one of the greatest node.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+struct Model(BTreeMap<(BucketId, &'static str), (u64, u32, Option<u32>)>);
+
+type Entry<'a> = (&'static str, &'a (u64, u32, Option<u32>));
+
+impl Model {
+    fn of(&self, bucket: &BucketId) -> impl Iterator<Item = Entry<'_>> {
+        let own = self.0.iter().filter(move |((of, _), _)| of == bucket);
+        own.map(|((_, name), change)| (*name, change))
+    }
+
+    fn set(
+        &mut self,
+        node: u32,
+        bucket: &BucketId,
+        name: &'static str,
+        value: Option<u32>,
+        counter: u64,
+    ) {
+        self.0.insert((bucket.clone(), name), (counter, node, value));
+    }
+
+    fn next(&self, bucket: &BucketId) -> u64 {
+        1 + self.of(bucket).map(|(_, (counter, ..))| *counter).max().unwrap_or(0)
+    }
+
+    fn buckets(&self) -> BTreeSet<BucketId> {
+        self.0.keys().map(|(bucket, _)| bucket.clone()).collect()
+    }
+
+    fn value(&self, bucket: &BucketId, name: &'static str) -> Option<PropValue> {
+        let set = self.0.get(&(bucket.clone(), name)).and_then(|(_, _, value)| *value);
+        set.map(PropValue::Number).or_else(|| BucketProps::default().values.get(name).cloned())
+    }
+
+    fn least_n_val(&self) -> u32 {
+        let set = self.0.iter().filter(|((_, name), _)| *name == "n_val");
+        set.filter_map(|(_, (_, _, value))| *value).chain([3]).min().unwrap_or(3)
+    }
+}
+
+fn take(maps: &mut [(BucketMap, Model); 3], step: Step) {
+    match step {
+        Step::Set(node, bucket, name, value) => {
+            let (map, model) = &mut maps[node as usize];
+            map.set(&bucket, &[change(name, PropValue::Number(value))], NodeId(node))
+                .expect("valid");
+            model.set(node, &bucket, name, Some(value), model.next(&bucket));
+        }
+        Step::Reset(node, bucket) => {
+            let (map, model) = &mut maps[node as usize];
+            map.reset(&bucket, NodeId(node)).expect("valid");
+            let counter = model.next(&bucket);
+            let names: Vec<_> = model.of(&bucket).map(|(name, _)| name).collect();
+            names.into_iter().for_each(|name| model.set(node, &bucket, name, None, counter));
+        }
+        Step::Show(from, to, bucket) => {
+            let (exported, shown) = (maps[from].0.export(&bucket), maps[from].1.clone());
+            let (map, model) = &mut maps[to];
+            let before = model.clone();
+            for (name, theirs) in shown.of(&bucket) {
+                let ours = model.0.entry((bucket.clone(), name)).or_insert(*theirs);
+                *ours = (*ours).max(*theirs);
+            }
+            assert_eq!(map.import(&exported), Ok((bucket, *model != before)));
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn nodes_that_have_exchanged_agree(
@@ -82,6 +189,34 @@ proptest! {
         }
         prop_assert_eq!(maps[0].digest(&bucket()), maps[1].digest(&bucket()));
         prop_assert_eq!(maps[1].props(&bucket()), maps[2].props(&bucket()));
+    }
+
+    #[test]
+    fn a_map_is_what_the_last_changes_that_reached_it_say(
+        steps in proptest::collection::vec(step(), 0..40),
+    ) {
+        let mut maps: [(BucketMap, Model); 3] = Default::default();
+        for step in steps {
+            take(&mut maps, step);
+            for (map, model) in &maps {
+                prop_assert!(map.buckets().cloned().collect::<BTreeSet<_>>() == model.buckets());
+                prop_assert_eq!(map.least_n_val(), model.least_n_val());
+                for bucket in BUCKETS.map(BucketId::default_type) {
+                    let props = map.props(&bucket);
+                    for name in NAMES {
+                        prop_assert_eq!(props.values.get(name).cloned(), model.value(&bucket, name));
+                    }
+                    prop_assert_eq!(map.digest(&bucket) == 0, !model.buckets().contains(&bucket));
+                }
+            }
+            for [(a, first), (b, second)] in [[&maps[0], &maps[1]], [&maps[1], &maps[2]]] {
+                prop_assert_eq!(a.digest_all() == b.digest_all(), first == second, "{:?} {:?}", first, second);
+                for bucket in BUCKETS.map(BucketId::default_type) {
+                    let same = first.of(&bucket).eq(second.of(&bucket));
+                    prop_assert_eq!(a.digest(&bucket) == b.digest(&bucket), same);
+                }
+            }
+        }
     }
 
     #[test]
