@@ -62,7 +62,10 @@ impl Recent {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use ombak_base::{NodeId, ShardId};
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -88,5 +91,50 @@ mod tests {
         assert!((1..=3 * most).all(|number| once.take(A, 1, number)));
         assert_eq!(once.senders[&A].taken.len(), RECENT_MAX);
         assert!(!(1..=3 * most).any(|number| once.take(A, 1, number)));
+    }
+
+    /// Everything that a sender has sent in its present boot.
+    #[derive(Default)]
+    struct Model {
+        boot: u64,
+        taken: BTreeSet<u64>,
+    }
+
+    impl Model {
+        /// Not what was taken, nor what lies below all that are remembered.
+        fn take(&mut self, boot: u64, number: u64) -> bool {
+            if boot != self.boot {
+                *self = Model { boot, ..Model::default() };
+            }
+            let forgotten = self.taken.len().saturating_sub(RECENT_MAX);
+            let floor = forgotten.checked_sub(1).and_then(|last| self.taken.iter().nth(last));
+            number > floor.copied().unwrap_or(0) && self.taken.insert(number)
+        }
+    }
+
+    /// Numbers in growing order, some left out; as many as are remembered, and more, and a few.
+    fn run() -> impl Strategy<Value = (usize, u64, Vec<u64>)> {
+        let long = (0..3 * RECENT_MAX as u64, 1..3u64, 0..RECENT_MAX as u64);
+        let short = (0..3 * RECENT_MAX as u64, 1..3u64, 0..8u64);
+        let numbers = prop_oneof![1 => long, 3 => short];
+        let numbers = numbers
+            .prop_map(|(from, step, count)| (0..count).map(|at| 1 + from + at * step).collect());
+        (0..2usize, proptest::sample::select(&[1, 1, 1, 1, 2][..]), numbers)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+        #[test]
+        fn a_number_is_taken_as_a_sender_that_forgets_nothing_says(runs in proptest::collection::vec(run(), 0..12)) {
+            let (mut once, mut models) = (Once::default(), [Model::default(), Model::default()]);
+            for (sender, boot, numbers) in runs {
+                for number in numbers {
+                    let expected = models[sender].take(boot, number);
+                    let taken = once.take([A, B][sender], boot, number);
+                    prop_assert_eq!(taken, expected, "{} of {}", number, sender);
+                }
+            }
+            prop_assert!(once.senders.values().all(|recent| recent.taken.len() <= RECENT_MAX));
+        }
     }
 }
