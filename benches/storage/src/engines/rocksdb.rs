@@ -23,7 +23,7 @@ pub struct Rocksdb {
 impl Rocksdb {
     pub fn open(dir: &Path, setup: Setup) -> Result<Rocksdb> {
         let mut blocks = BlockBasedOptions::default();
-        let cache = Cache::new_lru_cache(usize::try_from(setup.memory_bytes / 2)?);
+        let cache = Cache::new_lru_cache(usize::try_from(setup.memory_bytes / 2)?)?;
         blocks.set_block_cache(&cache);
         blocks.set_bloom_filter(BLOOM_BITS, false);
         blocks.set_cache_index_and_filter_blocks(true);
