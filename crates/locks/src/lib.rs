@@ -19,6 +19,8 @@
 //! stopped (SIGSTOP, a paused virtual machine) and goes on does not know that its locks are others' by now. What must not be
 //! touched twice at a time has to look at tokens, and refuse old ones.
 //!
+//! [`Session::lead`] and [`Session::leader`] are leader election: one of many is in charge, and everybody can ask who.
+//!
 //! [`Registers`] are small values that are changed by compare-and-set, each by itself, without a leader: for what must be seen alike by
 //! all, such as a configuration, or who is in charge.
 //!
@@ -26,6 +28,7 @@
 //! whatever happens on the way. What is spoken is in [`wire`], for clients in other languages.
 
 mod connection;
+mod election;
 mod error;
 #[doc(hidden)]
 pub mod fuzz;
@@ -35,6 +38,7 @@ mod registers;
 mod session;
 pub mod wire;
 
+pub use election::Leadership;
 pub use error::LockError;
 pub use lock::{How, Lock};
 pub use nodes::Nodes;

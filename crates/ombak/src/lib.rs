@@ -10,6 +10,8 @@
 //! | `bucket` | which buckets there are, their keys and properties |
 //! | `bench` | how fast a server is |
 //! | `lock`, `locks` | run a command while a lock is held; who holds what |
+//! | `lead` | run a command while being the leader; who leads |
+//! | `holding` | what `lock` and `lead` have in common |
 //! | `snapshot` | a copy of a running node's data |
 //! | `record` | what a running node's shards were given and did last |
 //! | `store` | what a data directory holds, without its node |
@@ -27,7 +29,9 @@ mod duration;
 mod error;
 #[doc(hidden)]
 pub mod fuzz;
+mod holding;
 mod http_client;
+mod lead;
 mod lock;
 mod locks;
 mod nodes;
@@ -64,7 +68,7 @@ First steps:
   ombak top                               what the node is doing, each second
   ombak lock backup -- ./backup.sh        one machine at a time
 
-Exit codes: 0 done, 1 not found, 2 wrong usage, 3 error (`ombak lock` has its own).";
+Exit codes: 0 done, 1 not found, 2 wrong usage, 3 error (`ombak lock` and `ombak lead` have their own).";
 
 /// A masterless, replicated key-value database that Riak's clients use unmodified.
 #[derive(Parser)]
@@ -92,8 +96,10 @@ enum Command {
     Bench(Box<bench::BenchArgs>),
     Lock(lock::LockArgs),
     #[command(hide = true)]
-    LockRun(lock::RunArgs),
+    LockRun(holding::RunArgs),
     Locks(locks::LocksArgs),
+    Lead(lead::LeadArgs),
+    Leader(lead::LeaderArgs),
     #[command(subcommand)]
     Register(register::RegisterCommand),
     #[command(subcommand)]
@@ -132,8 +138,10 @@ fn run(command: Command) -> Result<(), CliError> {
         Command::Bucket(command) => bucket::run(&command),
         Command::Bench(args) => bench::run(*args).map_err(bench_error),
         Command::Lock(args) => lock::run(&args),
-        Command::LockRun(args) => lock::run_command(&args),
+        Command::LockRun(args) => holding::run_command(&args),
         Command::Locks(args) => locks::run(&args),
+        Command::Lead(args) => lead::lead(&args),
+        Command::Leader(args) => lead::leader(&args),
         Command::Register(command) => register::run(&command),
         Command::Store(command) => store::run(&command),
         Command::Wal(command) => wal::run(&command),

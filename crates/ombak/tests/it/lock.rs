@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use crate::support::cluster::Cluster;
 use crate::support::hosts::Hosts;
-use crate::support::process::{PATIENCE, Process, ombak};
+use crate::support::process::{PATIENCE, Process, ombak, run};
 
 /// Between two looks.
 const PACE: Duration = Duration::from_millis(10);
@@ -145,6 +145,40 @@ fn a_killed_holder_takes_its_command_along_and_the_next_has_a_larger_token() {
     assert!(second > Token(first.parse().unwrap()));
     meeting.go("next");
     assert!(next.wait().success());
+}
+
+fn who_leads(meeting: &Meeting) -> String {
+    let asked = run(["leader", "--node", &meeting.nodes, "billing"]);
+    match asked.code {
+        Some(0) => asked.out.trim().to_string(),
+        Some(1) => String::new(),
+        _ => panic!("{asked:?}"),
+    }
+}
+
+fn candidate(meeting: &Meeting, who: &str) -> Process {
+    let mut command = ombak();
+    command.args(["lead", "--node", &meeting.nodes, "--lease", "1s", "billing", "--as", who]);
+    command.args(["--", "sh", "-c", HOLDER, "sh"]).arg(meeting.dir.path()).arg(who);
+    Process::start(command.stdin(Stdio::null()).process_group(0))
+}
+
+#[test]
+fn a_killed_leader_is_followed_by_the_next_and_everybody_hears_of_it() {
+    let cluster = Cluster::start();
+    let meeting = Meeting::at(&cluster, &[0, 1, 2]);
+    assert_eq!(who_leads(&meeting), "");
+    let mut first = candidate(&meeting, "first");
+    let before = meeting.token(&mut first, "first.holds");
+    assert_eq!(who_leads(&meeting), "first");
+    let mut second = candidate(&meeting, "second");
+    signal_group(&first, Signal::KILL);
+    first.wait();
+    assert!(meeting.token(&mut second, "second.holds") > before);
+    assert_eq!(who_leads(&meeting), "second");
+    meeting.go("second");
+    assert!(second.wait().success(), "{}", second.all_text());
+    assert_eq!(who_leads(&meeting), "");
 }
 
 fn leader(cluster: &Cluster) -> usize {

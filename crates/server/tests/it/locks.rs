@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
+use ombak_locks::wire::Locks;
 use ombak_locks::{How, LockError, Mode, Nodes, Session};
 use ombak_server::{Node, Options};
 
@@ -124,6 +125,48 @@ fn what_is_refused_as_meaningless_does_not_use_up_the_session() {
         assert!(matches!(refused, Err(LockError::Refused { .. })), "{refused:?}");
     }
     session.lock(&["printer"], How::default()).unwrap();
+    node.stop().unwrap();
+}
+
+fn wait_for_candidate(node: &Node) {
+    let deadline = Instant::now() + PATIENCE;
+    let waits = || {
+        let locks: Locks =
+            serde_json::from_slice(&Http::of(node).get("/ombak/locks").body).unwrap();
+        locks.resources.iter().any(|resource| !resource.waiters.is_empty())
+    };
+    while !waits() {
+        assert!(Instant::now() < deadline, "nobody waits");
+    }
+}
+
+/// Whoever asks stands in no line: the candidates may wait for ever.
+#[test]
+fn one_leads_and_everybody_hears_who_while_others_wait() {
+    let node = locking();
+    let nodes = || Nodes::new([node.addresses().http.to_string()]).unwrap();
+    let (one, two, asks) = (open(nodes()), open(nodes()), open(nodes()));
+    let leader = || asks.leader(&["billing"]).unwrap();
+    assert_eq!(leader(), None);
+    let nameless = one.lead(&["billing"], b"", None);
+    assert!(matches!(nameless, Err(LockError::Refused { .. })), "{nameless:?}");
+    let first = one.lead(&["billing"], b"one", None).unwrap();
+    let now = two.lead(&["billing"], b"two", Some(Duration::ZERO));
+    assert!(matches!(now, Err(LockError::NotGranted(_))), "{now:?}");
+    std::thread::scope(|scope| {
+        let candidate = scope.spawn(|| two.lead(&["billing"], b"two", None).unwrap());
+        wait_for_candidate(&node);
+        assert_eq!(leader().as_deref(), Some(&b"one"[..]));
+        let token = first.token();
+        first.resign().unwrap();
+        let second = candidate.join().unwrap();
+        assert!(second.token() > token);
+        assert_eq!(leader().as_deref(), Some(&b"two"[..]));
+        // As after a crash: the session ends, and nobody has said anything.
+        std::mem::forget(second);
+    });
+    two.close().unwrap();
+    assert_eq!(leader(), None);
     node.stop().unwrap();
 }
 
