@@ -20,11 +20,25 @@
 //! fingerprint. Two states with one fingerprint count as one; with 10 million states the odds of a wrong match are
 //! about 10^-25.
 //!
+//! # What is left out
+//!
+//! If two steps commute, both orders lead to the same state, and one of them is enough. A model can leave out a step `a` in a state
+//! that was found by a step `b` ([`Steps::may_leave_out`]) if `a` could be taken before `b`, the two commute, and `a` comes before `b`
+//! in an order of all steps that are ever left out. No state is missed by that, and none is found later:
+//!
+//! *Suppose that a state can be reached in `k` steps, and all that can be reached in fewer were found at their depth. Of the last steps of all
+//! its paths of `k` steps take the greatest, `a`; if one is never left out, that one. Let it lead here from `p`, which was found by `b` from
+//! `s`. If `a` is left out there, it could be taken in `s`: that leads in `k - 1` steps to a state from which `b` leads here. But `b` is
+//! greater than `a`.*
+//!
+//! It takes that states are found level by level, as here. With properties that are to hold *eventually* nothing is left out: what has been true on
+//! the way is part of a state then, and the way matters.
+//!
 //! # What a result is worth
 //!
 //! [`Outcome::Complete`] is a proof for that configuration: so many nodes, so many crashes, those requests. It says
-//! nothing of larger ones. Counts of complete runs are the same in every process and with any number of threads.
-//! With more than one thread, *which* of several shortest counterexamples is shown can differ.
+//! nothing of larger ones. Counts of states and ends of complete runs are the same in every process and with any number of threads.
+//! With more than one thread, *which* of several shortest counterexamples is shown can differ, and how many steps were left out.
 //!
 //! *Eventually* is judged at the ends, where nothing more can happen. A run that goes round for ever is no end, and
 //! is not judged: without an assumption of fairness almost everything would fail there.
@@ -151,6 +165,10 @@ pub trait Steps<M: Model> {
     fn broken(&mut self, action: M::Action, message: String);
     /// The step that is given next comes past a place that [`Property::reached`] may wait for.
     fn reached(&mut self, name: &'static str);
+    /// There is a step which need not be given if the answer is `true`: see [Left out](self#what-is-left-out).
+    fn may_leave_out(&mut self) -> bool {
+        false
+    }
 }
 
 /// When a property is to hold.

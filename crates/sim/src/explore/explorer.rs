@@ -16,6 +16,7 @@ pub struct Explorer<'a, M: Model> {
     model: &'a M,
     threads: usize,
     bounds: Bounds,
+    all_orders: bool,
     watch_states: u64,
     shown_at: u64,
     watch: Box<dyn FnMut(&Progress) + 'a>,
@@ -26,7 +27,15 @@ impl<'a, M: Model> Explorer<'a, M> {
     pub fn new(model: &'a M) -> Explorer<'a, M> {
         let bounds = Bounds { states: usize::MAX, bytes: usize::MAX, depth: u32::MAX };
         let watch = Box::new(|_: &Progress| {});
-        Explorer { model, threads: 1, bounds, watch_states: u64::MAX, shown_at: 0, watch }
+        Explorer {
+            model,
+            threads: 1,
+            bounds,
+            all_orders: false,
+            watch_states: u64::MAX,
+            shown_at: 0,
+            watch,
+        }
     }
 
     /// So many threads, the calling one among them. Counts do not depend on it.
@@ -54,6 +63,12 @@ impl<'a, M: Model> Explorer<'a, M> {
         self
     }
 
+    /// Leaves no step out that a model would: the same is found, and it takes longer.
+    pub fn all_orders(mut self) -> Self {
+        self.all_orders = true;
+        self
+    }
+
     /// Calls `watch` about every `states` new states, on the calling thread.
     pub fn watch(mut self, states: u64, watch: impl FnMut(&Progress) + 'a) -> Self {
         self.watch_states = states.max(1);
@@ -63,7 +78,9 @@ impl<'a, M: Model> Explorer<'a, M> {
 
     /// Explores.
     pub fn run(mut self) -> Report<M> {
-        let run = Run::new(self.model, self.bounds);
+        let mut run = Run::new(self.model, self.bounds);
+        run.all_orders = self.all_orders;
+        let run = run;
         let mut harvest = run.begin();
         let mut seen = std::mem::take(&mut harvest.seen);
         let (mut level, mut levels, mut unexpanded) = (Vec::new(), 0, 0);
@@ -134,6 +151,7 @@ fn report<M: Model>(
         outcome,
         states: run.table.states() as u64,
         steps: run.steps(),
+        left_out: run.left_out(),
         depth_complete,
         unexpanded: unexpanded as u64,
         ends: run.ends(),

@@ -74,6 +74,8 @@ pub struct Report<M: Model> {
     pub states: u64,
     /// Steps that were taken, those to known states too.
     pub steps: u64,
+    /// Steps that were not, because another order of the same leads there too.
+    pub left_out: u64,
     /// So many steps from the beginning, everything was visited.
     pub depth_complete: u32,
     /// States that were reached, and whose successors were not looked at.
@@ -114,8 +116,8 @@ impl<M: Model> fmt::Display for Report<M> {
         };
         writeln!(
             f,
-            "{what}: {} states by {} steps, all within {} steps of the beginning, {} not expanded, {} ends",
-            self.states, self.steps, self.depth_complete, self.unexpanded, self.ends
+            "{what}: {} states by {} steps ({} left out), all within {} steps of the beginning, {} not expanded, {} ends",
+            self.states, self.steps, self.left_out, self.depth_complete, self.unexpanded, self.ends
         )?;
         for name in self.unreached() {
             writeln!(f, "never seen: {name}")?;

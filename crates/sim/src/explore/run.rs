@@ -85,6 +85,9 @@ pub struct Run<'a, M: Model> {
     /// Bit i: property number i of those that are to hold eventually.
     pub all_missing: u32,
     steps: AtomicU64,
+    left_out: AtomicU64,
+    /// Takes every order of steps, to see that this makes no difference.
+    pub all_orders: bool,
     ends: AtomicU64,
     waiting_bytes: AtomicUsize,
     bytes_peak: AtomicUsize,
@@ -107,6 +110,8 @@ impl<'a, M: Model> Run<'a, M> {
             bounds,
             all_missing: (0..eventually).fold(0, |bits, bit| bits | 1 << bit),
             steps: AtomicU64::new(0),
+            left_out: AtomicU64::new(0),
+            all_orders: false,
             ends: AtomicU64::new(0),
             waiting_bytes: AtomicUsize::new(0),
             bytes_peak: AtomicUsize::new(0),
@@ -151,13 +156,21 @@ impl<'a, M: Model> Run<'a, M> {
     }
 
     fn expand(&self, waiting: &Waiting<M::State>, harvest: &mut Harvest<M::State>) {
-        let mut expand =
-            Expand { run: self, waiting, harvest, passed: Vec::new(), steps: 0, was_broken: false };
+        let mut expand = Expand {
+            run: self,
+            waiting,
+            harvest,
+            passed: Vec::new(),
+            steps: 0,
+            left_out: 0,
+            was_broken: false,
+        };
         self.model.next(&waiting.state, &mut expand);
-        let (steps, was_broken) = (expand.steps, expand.was_broken);
+        let (steps, left_out, was_broken) = (expand.steps, expand.left_out, expand.was_broken);
         harvest.expanded += 1;
         self.steps.fetch_add(steps, Relaxed);
-        if steps == 0 && !was_broken {
+        self.left_out.fetch_add(left_out, Relaxed);
+        if steps + left_out == 0 && !was_broken {
             self.end(waiting, harvest);
         }
     }
@@ -282,6 +295,10 @@ impl<'a, M: Model> Run<'a, M> {
         self.steps.load(Relaxed)
     }
 
+    pub fn left_out(&self) -> u64 {
+        self.left_out.load(Relaxed)
+    }
+
     pub fn ends(&self) -> u64 {
         self.ends.load(Relaxed)
     }
@@ -313,6 +330,7 @@ struct Expand<'a, 'b, M: Model> {
     /// Places that the step to come has passed.
     passed: Vec<&'static str>,
     steps: u64,
+    left_out: u64,
     was_broken: bool,
 }
 
@@ -346,5 +364,11 @@ impl<M: Model> Steps<M> for Expand<'_, '_, M> {
 
     fn reached(&mut self, name: &'static str) {
         self.passed.push(name);
+    }
+
+    fn may_leave_out(&mut self) -> bool {
+        let may = self.run.all_missing == 0 && !self.run.all_orders;
+        self.left_out += u64::from(may);
+        may
     }
 }

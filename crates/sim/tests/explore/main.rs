@@ -2,6 +2,7 @@
 
 mod bounds;
 mod machines;
+mod orders;
 mod paxos;
 mod paxos_machines;
 mod symmetry;

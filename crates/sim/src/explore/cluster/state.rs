@@ -26,6 +26,22 @@ pub struct ClusterState<M: Machine, H> {
     /// Bit i: client i has asked.
     pub(super) asked: u64,
     pub(super) spent: Budget,
+    /// The step that led here. No part of what the state is.
+    pub(super) last: Last,
+}
+
+/// A step, as far as it decides what commutes with it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Last {
+    /// Many may be in its way.
+    Wide,
+    /// It happened to one node, and took no time.
+    Local {
+        /// Which.
+        node: NodeId,
+        /// Whether a client saw it.
+        told: bool,
+    },
 }
 
 /// What all states of one exploration have in common.
