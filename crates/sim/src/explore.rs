@@ -92,7 +92,7 @@
 //! assert_eq!(path.actions, ["a reads", "b reads", "a writes", "b writes"]);
 //! ```
 
-mod cluster;
+pub mod cluster;
 mod digest;
 mod explorer;
 mod quiet;

@@ -88,6 +88,7 @@
 //! ```
 
 mod act;
+mod commute;
 mod kept;
 mod links;
 mod state;

@@ -15,7 +15,7 @@ fn to(node: NodeId) -> Address {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Word(u64);
+pub struct Word(pub u64);
 
 impl Wire for Word {
     fn encode(&self, out: &mut Vec<u8>) {

@@ -6,6 +6,8 @@ use bytes::Bytes;
 use ombak_base::*;
 use ombak_sim::explore::{Budget, Cluster, Digest, Explorer, History, Outcome, Report};
 
+use crate::machines::Word;
+
 const NODES: u32 = 3;
 /// A node does no more than that, so that explorations end.
 const ACTS_MAX: u8 = 2;
@@ -17,19 +19,6 @@ struct Anything {
     node: u32,
     acts: u8,
     past: u64,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Word(u8);
-
-impl Wire for Word {
-    fn encode(&self, out: &mut Vec<u8>) {
-        out.push(self.0);
-    }
-
-    fn decode(bytes: Bytes) -> Result<Word, DecodeError> {
-        Reader::new(bytes).u8().map(Word)
-    }
 }
 
 impl Anything {
@@ -60,7 +49,7 @@ impl Anything {
         for _ in 0..draw(3) {
             let to = Address { node: NodeId(draw(u64::from(NODES)) as u32), shard: ShardId(0) };
             let after = if draw(2) == 0 { after } else { Stamp::NONE };
-            let _ = fx.send(to, Word(draw(2) as u8), after);
+            let _ = fx.send(to, Word(draw(2)), after);
         }
         if draw(3) == 0 {
             fx.reply(ClientId(u64::from(self.node)), draw(2) as u8, after);
@@ -81,7 +70,7 @@ impl Machine for Anything {
     fn step<E: Effects<Anything>>(&mut self, now: Now, event: Event<Anything>, fx: &mut E) {
         match event {
             Event::Start if self.begins_at_rest() => self.act(now, "start", fx),
-            Event::Message { from, message } => self.act(now, (from.node, message), fx),
+            Event::Message { from, message } => self.act(now, (from.node, message.0), fx),
             Event::Request { request, .. } => self.act(now, request, fx),
             Event::Timer(()) => self.act(now, "timer", fx),
             Event::Durable(_) => self.act(now, "durable", fx),

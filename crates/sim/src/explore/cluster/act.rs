@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use ombak_base::{ClientId, Machine, NodeId, Tick, Wire};
 
+use super::commute::Scope;
 use super::kept::Id;
-use super::state::{Carried, ClusterState, Host, Last, Packet, Shared};
+use super::state::{Carried, ClusterState, Host, Packet, Shared};
 use super::turn::{Local, Out, Then, Way, Ways};
 use super::{Budget, Cluster, Explorable, History, quietly};
 
@@ -80,7 +81,7 @@ impl<M: Explorable, H: History<M>> Cluster<M, H> {
             history: shared.histories.keep(self.history.clone()),
             asked: 0,
             spent: Budget::default(),
-            last: Last::Wide,
+            last: Scope::Wide,
             shared,
         }
     }
@@ -117,7 +118,7 @@ impl<M: Explorable, H: History<M>> Cluster<M, H> {
             });
             let Some(what) = next else {
                 // Nothing before it is explored.
-                state.last = Last::Wide;
+                state.last = Scope::Wide;
                 return state;
             };
             let ways = self.ways_of(&state, &what);
@@ -250,48 +251,8 @@ impl<M: Explorable, H: History<M>> Cluster<M, H> {
     ) -> Result<ClusterState<M, H>, String> {
         let then = way.then.as_ref().map_err(String::clone)?;
         let mut next = self.after(state, what, Some((node, then)))?;
-        next.last = self.as_last(what, node, then);
+        next.last = self.scope_of(what, node, then);
         Ok(next)
-    }
-
-    /// What a step is to those that may commute with it: what happens to one node, takes no time and is not counted.
-    fn as_last(&self, what: &What<M>, node: NodeId, then: &Then<M>) -> Last {
-        match what {
-            What::Deliver(_) | What::Sync(_) | What::Request(_) => {
-                Last::Local { node, told: self.tells(what, then) }
-            }
-            _ => Last::Wide,
-        }
-    }
-
-    /// Whether the history hears of it.
-    fn tells(&self, what: &What<M>, then: &Then<M>) -> bool {
-        let hears = size_of::<H>() > 0;
-        let replies = || then.out.iter().any(|out| matches!(out, Out::Reply(..)));
-        hears && (matches!(what, What::Request(_)) || replies())
-    }
-
-    /// Whether this step and the last one could have been taken the other way round, and will be.
-    ///
-    /// Both happen to one node each, and take no time. So neither changes what the other finds there, and each leaves its messages on
-    /// links of its own. What may be in the way: a message that the last step has sent, or may have, and that both are heard
-    /// of by clients, in an order that a history may remember. That nodes are alike is another thing: their numbers, by which the steps
-    /// are ordered, mean nothing then.
-    pub(super) fn comes_before_last(
-        &self,
-        state: &ClusterState<M, H>,
-        what: &What<M>,
-        node: NodeId,
-        then: &Then<M>,
-    ) -> bool {
-        let Last::Local { node: last, told } = state.last else { return false };
-        let is_new = matches!(what, What::Deliver(at) if state.packet(*at).from == last);
-        match self.as_last(what, node, then) {
-            Last::Local { node, told: tells } => {
-                node < last && !is_new && !(told && tells) && self.symmetry.is_none()
-            }
-            Last::Wide => false,
-        }
     }
 
     /// What a step is to all but the node to which it happens.

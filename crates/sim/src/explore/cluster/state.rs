@@ -8,6 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use ombak_base::{ClientId, Entry, Machine, NodeId, Partition, Stamp, Tick};
 
+use super::commute::Scope;
 use super::kept::{Id, Kept, Memory};
 use super::storage::Storage;
 use super::symmetry::Renamed;
@@ -26,22 +27,8 @@ pub struct ClusterState<M: Machine, H> {
     /// Bit i: client i has asked.
     pub(super) asked: u64,
     pub(super) spent: Budget,
-    /// The step that led here. No part of what the state is.
-    pub(super) last: Last,
-}
-
-/// A step, as far as it decides what commutes with it.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Last {
-    /// Many may be in its way.
-    Wide,
-    /// It happened to one node, and took no time.
-    Local {
-        /// Which.
-        node: NodeId,
-        /// Whether a client saw it.
-        told: bool,
-    },
+    /// Of the step that led here. No part of what the state is.
+    pub(super) last: Scope,
 }
 
 /// What all states of one exploration have in common.
