@@ -81,11 +81,9 @@ pub fn lead(args: &LeadArgs) -> Result<(), CliError> {
 
 /// `ombak leader`.
 pub fn leader(args: &LeaderArgs) -> Result<(), CliError> {
-    let asked = || {
-        let session = Session::open(args.nodes.nodes()?, "asks who leads", LEASE)?;
-        let who = session.leader(&[&args.name])?;
-        session.close().map(|()| who)
-    };
+    // The session ends with this, or with its lease: that it was told is no part of the answer.
+    let asked =
+        || Session::open(args.nodes.nodes()?, "asks who leads", LEASE)?.leader(&[&args.name]);
     let who = asked().map_err(|error| CliError::Failed(format!("{error}{}", advice(&error))))?;
     let Some(who) = who else {
         return Err(CliError::Coded(1, format!("nobody leads {}", args.name)));

@@ -78,9 +78,7 @@ impl<'a, M: Model> Explorer<'a, M> {
 
     /// Explores.
     pub fn run(mut self) -> Report<M> {
-        let mut run = Run::new(self.model, self.bounds);
-        run.all_orders = self.all_orders;
-        let run = run;
+        let run = Run::new(self.model, self.bounds, self.all_orders);
         let mut harvest = run.begin();
         let mut seen = std::mem::take(&mut harvest.seen);
         let (mut level, mut levels, mut unexpanded) = (Vec::new(), 0, 0);

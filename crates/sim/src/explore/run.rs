@@ -87,7 +87,7 @@ pub struct Run<'a, M: Model> {
     steps: AtomicU64,
     left_out: AtomicU64,
     /// Takes every order of steps, to see that this makes no difference.
-    pub all_orders: bool,
+    all_orders: bool,
     ends: AtomicU64,
     waiting_bytes: AtomicUsize,
     bytes_peak: AtomicUsize,
@@ -100,7 +100,7 @@ pub struct Run<'a, M: Model> {
 const LIMITS: [Limit; 3] = [Limit::States, Limit::Bytes, Limit::Depth];
 
 impl<'a, M: Model> Run<'a, M> {
-    pub fn new(model: &'a M, bounds: Bounds) -> Run<'a, M> {
+    pub fn new(model: &'a M, bounds: Bounds, all_orders: bool) -> Run<'a, M> {
         let properties = model.properties();
         let eventually = properties.iter().filter(|each| each.when == When::Eventually).count();
         assert!(eventually <= 32, "a model has at most 32 properties that hold eventually");
@@ -111,7 +111,7 @@ impl<'a, M: Model> Run<'a, M> {
             all_missing: (0..eventually).fold(0, |bits, bit| bits | 1 << bit),
             steps: AtomicU64::new(0),
             left_out: AtomicU64::new(0),
-            all_orders: false,
+            all_orders,
             ends: AtomicU64::new(0),
             waiting_bytes: AtomicUsize::new(0),
             bytes_peak: AtomicUsize::new(0),

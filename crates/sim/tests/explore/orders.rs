@@ -21,11 +21,12 @@ struct Anything {
     past: u64,
 }
 
-impl Anything {
-    fn begins_at_rest(&self) -> bool {
-        self.seed.is_multiple_of(5)
-    }
+/// Whether the nodes have had their start before the exploration begins.
+fn begins_at_rest(seed: u64) -> bool {
+    seed.is_multiple_of(5)
+}
 
+impl Anything {
     fn act<E: Effects<Anything>>(&mut self, now: Now, what: impl Hash, fx: &mut E) {
         if self.acts == ACTS_MAX {
             return;
@@ -69,7 +70,7 @@ impl Machine for Anything {
 
     fn step<E: Effects<Anything>>(&mut self, now: Now, event: Event<Anything>, fx: &mut E) {
         match event {
-            Event::Start if self.begins_at_rest() => self.act(now, "start", fx),
+            Event::Start if begins_at_rest(self.seed) => self.act(now, "start", fx),
             Event::Message { from, message } => self.act(now, (from.node, message.0), fx),
             Event::Request { request, .. } => self.act(now, request, fx),
             Event::Timer(()) => self.act(now, "timer", fx),
@@ -111,7 +112,7 @@ fn cluster(seed: u64) -> Cluster<Anything, All> {
         1 => cluster.connected(|_| Bytes::new()),
         _ => cluster,
     };
-    let cluster = if seed.is_multiple_of(5) { cluster.begins_at_rest() } else { cluster };
+    let cluster = if begins_at_rest(seed) { cluster.begins_at_rest() } else { cluster };
     ["one place", "another", "a third"].into_iter().fold(cluster, Cluster::reached)
 }
 
