@@ -44,6 +44,8 @@ impl<S: StateMachine> Replica<S> {
             for (entry, slot) in accept.entries.into_iter().zip(accept.first.0..) {
                 if Slot(slot) == self.through.next() {
                     self.accept_next(ballot, entry, accept.committed, host);
+                } else {
+                    self.check_chosen(Slot(slot), &entry, ballot);
                 }
             }
         }
@@ -115,15 +117,20 @@ impl<S: StateMachine> Replica<S> {
         if let Some(before) = before.filter(|before| before.ballot == ballot) {
             always!(before.value == entry, "a ballot proposes one value", "{slot:?} {ballot:?}");
         }
-        if let Some(before) = before.filter(|_| slot <= self.committed) {
-            always!(before.value == entry, "what was chosen stays", "{slot:?} {ballot:?}");
-        }
+        self.check_chosen(slot, &entry, ballot);
         let accepted = Accepted { ballot, value: entry };
         let is_set = self.entries.set(slot, accepted.clone());
         always!(is_set, "there are no gaps", "{slot:?} after {:?}", self.entries.last());
         self.through = slot;
         let committed = committed.min(self.committed);
         self.store(Write::Entry { slot, accepted, committed }, host)
+    }
+
+    /// What is proposed for a slot of which it is known what was chosen is that.
+    fn check_chosen(&self, slot: Slot, proposed: &Entry, ballot: Ballot) {
+        if let Some(known) = self.entries.get(slot).filter(|_| slot <= self.committed) {
+            always!(known.value == *proposed, "what was chosen stays", "{slot:?} {ballot:?}");
+        }
     }
 
     /// What is chosen, as the leader says, is applied as far as it was accepted in the leader's ballot.

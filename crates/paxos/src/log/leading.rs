@@ -130,11 +130,11 @@ impl Leading {
         known: Slot,
     ) {
         self.promised.insert(from);
-        if self.extending {
-            // Of slots that were proposed already it has had its say.
-            let open = tail.iter().filter(|(slot, _)| *slot >= self.next);
-            open.for_each(|(slot, entry)| self.found.note(*slot, entry));
-        }
+        // Of slots that were proposed already it has had its say. All else counts, needed now or not: it may be one of the members
+        // that come with the next change, and is not asked again then.
+        let open = tail.iter().filter(|(slot, _)| *slot >= self.next);
+        open.for_each(|(slot, entry)| self.found.note(*slot, entry));
+        self.safe_from = self.safe_from.max(self.found.last().unwrap_or_default());
         if let Some(peer) = self.peers.get_mut(&from) {
             peer.acked = peer.acked.max(Some(committed.min(known)));
         }

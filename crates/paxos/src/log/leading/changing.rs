@@ -230,7 +230,6 @@ impl<S: StateMachine> Replica<S> {
         let Role::Leading(leading) = &mut self.role else { return };
         if leading.extending && self.members.can_propose(&leading.promised) {
             leading.extending = false;
-            leading.safe_from = leading.safe_from.max(leading.found.last().unwrap_or_default());
             self.pump(now, host);
         }
     }

@@ -1,4 +1,4 @@
-//! Three replicas moved by hand, message by message: for schedules that chance does not find.
+//! Replicas moved by hand, message by message: for schedules that chance does not find.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,8 @@ use ombak_base::{ClientId, NodeId, Stamp, Tick};
 use super::{Journal, command};
 use crate::ballot::{Ballot, Voters};
 use crate::log::{
-    Ask, Body, Entry, Host, Lease, Message, Outcome, Replica, Slot, Stored, Timer, Write,
+    Ask, Body, Entry, Host, Lease, Membership, Message, Outcome, Replica, Slot, Stored, Timer,
+    Write,
 };
 use crate::members::Members;
 use crate::synod::Accepted;
@@ -16,6 +17,10 @@ use crate::synod::Accepted;
 pub const A: NodeId = NodeId(0);
 pub const B: NodeId = NodeId(1);
 pub const C: NodeId = NodeId(2);
+/// These two join.
+const D: NodeId = NodeId(3);
+const E: NodeId = NodeId(4);
+const FOUNDERS: [NodeId; 3] = [A, B, C];
 
 /// What a replica said and stored.
 #[derive(Default)]
@@ -63,13 +68,19 @@ impl Cast {
     }
 
     pub fn with_lease(lease: Option<Lease>) -> Cast {
+        Cast::of(&FOUNDERS, lease)
+    }
+
+    fn of(all: &[NodeId], lease: Option<Lease>) -> Cast {
         let mut cast = Cast { all: BTreeMap::new(), lease, now: Tick(0) };
-        for id in [A, B, C] {
-            cast.all.insert(id, (boot(id, &[], lease), Desk::default()));
-            cast.with(id, |replica, now, desk| replica.start(now, desk));
+        for id in all {
+            cast.all.insert(*id, (boot(*id, &[], lease), Desk::default()));
+            cast.with(*id, |replica, now, desk| replica.start(now, desk));
         }
-        for (id, other) in [(A, B), (A, C), (B, A), (B, C), (C, A), (C, B)] {
-            cast.with(id, |replica, now, desk| replica.peer_up(now, other, desk));
+        for id in all {
+            for other in all.iter().filter(|other| *other != id) {
+                cast.with(*id, |replica, now, desk| replica.peer_up(now, *other, desk));
+            }
         }
         cast
     }
@@ -143,14 +154,31 @@ impl Cast {
 
     /// A leads, and B has promised that. C knows nothing yet.
     pub fn elect_a(&mut self) {
-        self.with(A, |replica, now, desk| replica.timer(now, Timer::Election, desk));
-        self.pass(A, B);
-        self.pass(B, A);
-        self.sync(A);
-        self.pass(A, B);
-        self.sync(B);
-        self.pass(B, A);
-        assert!(self.all[&A].0.leads());
+        self.elect(A, B);
+    }
+
+    /// One leads, and another has promised that.
+    fn elect(&mut self, one: NodeId, other: NodeId) {
+        self.with(one, |replica, now, desk| replica.timer(now, Timer::Election, desk));
+        self.pass(one, other);
+        self.pass(other, one);
+        self.sync(one);
+        self.pass(one, other);
+        self.sync(other);
+        self.pass(other, one);
+        assert!(self.all[&one].0.leads());
+    }
+
+    fn change(&mut self, at: NodeId, voters: &[NodeId]) {
+        let voters = voters.iter().copied().collect();
+        let ask = Ask::Members(Box::new(Membership { voters, ..Membership::default() }));
+        self.with(at, |replica, now, desk| replica.request(now, ClientId(0), ask, desk));
+    }
+
+    /// What it tells of what is chosen is lost.
+    fn drop_chosen(&mut self, from: NodeId) {
+        let is_other = |message: &Message| !matches!(message.body, Body::Chosen { .. });
+        self.all.get_mut(&from).unwrap().1.sent.retain(|(_, message, _)| is_other(message));
     }
 
     /// B stands, and C promises that; it is not on C's disk yet.
@@ -169,12 +197,10 @@ impl Cast {
     }
 
     fn check_journals(&self) {
-        let journals: Vec<_> =
-            self.all.values().map(|(replica, _)| &replica.state().lines).collect();
-        for (one, other) in [(0, 1), (0, 2), (1, 2)] {
-            let common = journals[one].len().min(journals[other].len());
-            let agree = journals[one][..common] == journals[other][..common];
-            assert!(agree, "{:?} and {:?}", journals[one], journals[other]);
+        let journals = || self.all.values().map(|(replica, _)| &replica.state().lines);
+        for (one, other) in journals().flat_map(|one| journals().map(move |other| (one, other))) {
+            let common = one.len().min(other.len());
+            assert!(one[..common] == other[..common], "{one:?} and {other:?}");
         }
     }
 }
@@ -182,7 +208,10 @@ impl Cast {
 fn boot(id: NodeId, found: &[Write], lease: Option<Lease>) -> Replica<Journal> {
     let mut stored = Stored::default();
     found.iter().for_each(|write| stored.found(write.clone()));
-    let members = Members::new(Voters::majority([A, B, C]));
+    let members = match FOUNDERS.contains(&id) {
+        true => Members::new(Voters::majority(FOUNDERS)),
+        false => Members::nobody(),
+    };
     Replica::new(id, stored, Journal::default(), members, usize::MAX).unwrap().with_lease(lease)
 }
 
@@ -298,4 +327,50 @@ fn a_read_whose_confirmation_is_lost_is_confirmed_again() {
     cast.pass(B, A);
     let read = Outcome::Read { slot: Slot(0), answer: Bytes::new() };
     assert_eq!(cast.all[&A].1.answered, [read]);
+}
+
+/// C leads A, B and C into C, D and E, and writes there with D. A, who knows nothing of that, is elected by B. C's promise comes when
+/// A has enough of them, and before A has heard of new members; it is one of theirs, and all that it has to tell counts then.
+#[test]
+fn a_promise_that_comes_before_the_change_it_counts_for_is_heard_whole() {
+    let mut cast = Cast::of(&[A, B, C, D, E], None);
+    cast.elect(C, B);
+    cast.forget_sent();
+    cast.change(C, &[C, D, E]);
+    cast.exchange(C, B);
+    cast.exchange(C, D);
+    cast.exchange(C, B); // What B accepts last is the end of the change. It never hears that this is chosen.
+    cast.with(C, |replica, now, desk| replica.timer(now, Timer::Resend, desk));
+    cast.exchange(C, D);
+    cast.write(C, 1);
+    cast.exchange(C, D);
+    assert_eq!(cast.all[&C].0.state().lines, [1]);
+    cast.forget_sent();
+
+    // B is out, and does not know; nor does it hear of C any more. What it knows to be chosen does not get to A.
+    cast.with(B, |replica, now, desk| replica.peer_down(now, C, desk));
+    for _ in 0..2 {
+        cast.with(A, |replica, now, desk| replica.timer(now, Timer::Election, desk));
+        cast.pass(A, B);
+        cast.drop_chosen(B);
+        cast.pass(B, A);
+        cast.sync(A);
+    }
+    cast.pass(A, B);
+    cast.sync(B);
+    cast.pass(B, A);
+    assert!(cast.all[&A].0.leads());
+    cast.pass(A, C);
+    cast.sync(C);
+    cast.pass(C, A);
+    cast.write(A, 2);
+
+    for _ in 0..4 {
+        for other in [B, E, C] {
+            cast.exchange(A, other);
+        }
+        cast.with(A, |replica, now, desk| replica.timer(now, Timer::Resend, desk));
+    }
+    cast.check_journals();
+    assert_eq!(cast.all[&A].0.state().lines, [1]);
 }
