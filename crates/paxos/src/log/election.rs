@@ -104,18 +104,11 @@ impl<S: StateMachine> Replica<S> {
 
     /// Tells whoever knows less what has been chosen.
     pub(super) fn tell_chosen(&mut self, to: NodeId, committed: Slot, host: &mut impl Host) {
-        let mut bytes = 0;
-        let known = self.entries.from(committed.next());
-        let entries: Vec<_> = known
-            .take_while(|(slot, _)| *slot <= self.committed)
-            .map(|(_, entry)| entry.clone())
-            .take_while(|entry| {
-                bytes += entry.value.weight();
-                bytes <= MESSAGE_BYTES_MAX
-            })
-            .collect();
+        let (first, end) = (committed.next(), self.committed.next());
+        let known = self.entries.piece(first, end, MESSAGE_BYTES_MAX);
+        let entries: Vec<_> = known.map(|(_, entry)| entry.clone()).collect();
         if !entries.is_empty() && committed >= self.entries.forgotten() {
-            let chosen = Body::Chosen { first: committed.next(), entries };
+            let chosen = Body::Chosen { first, entries };
             host.send(to, Message::new(self.promised.ballot(), chosen), Stamp::NONE);
         }
     }

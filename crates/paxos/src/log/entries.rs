@@ -59,6 +59,21 @@ impl Entries {
         self.entries.range(skipped..).zip(first..).map(|(entry, slot)| (Slot(slot), entry))
     }
 
+    /// The entries from `first` up to but without `end`: as many as so many bytes hold, and one at least, for an entry may be
+    /// larger.
+    pub fn piece(
+        &self,
+        first: Slot,
+        end: Slot,
+        bytes_max: usize,
+    ) -> impl Iterator<Item = (Slot, &Accepted<Entry>)> {
+        let mut bytes = 0;
+        self.from(first).take_while(move |(slot, entry)| {
+            bytes += entry.value.weight();
+            *slot < end && (*slot == first || bytes <= bytes_max)
+        })
+    }
+
     /// Forgets everything up to a slot.
     pub fn forget(&mut self, through: Slot) {
         while self.forgotten < through && self.entries.pop_front().is_some() {

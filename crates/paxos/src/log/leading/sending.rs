@@ -112,18 +112,12 @@ impl Sending<'_> {
 
     /// What the window and a message have room for.
     fn next_entries(&self, peer: &mut Peer) -> Vec<Entry> {
-        let mut entries = Vec::new();
         if peer.streaming.is_some() {
-            return entries;
+            return Vec::new();
         }
         let end = self.next.min(Slot(peer.stands_at().0 + WINDOW).next());
-        let mut bytes = 0;
-        let tail = self.entries.from(peer.sent.next()).take_while(|(slot, _)| *slot < end);
-        for (slot, accepted) in tail {
-            bytes += accepted.value.weight();
-            if bytes > MESSAGE_BYTES_MAX && !entries.is_empty() {
-                break;
-            }
+        let mut entries = Vec::new();
+        for (slot, accepted) in self.entries.piece(peer.sent.next(), end, MESSAGE_BYTES_MAX) {
             entries.push(accepted.value.clone());
             peer.sent = slot;
         }

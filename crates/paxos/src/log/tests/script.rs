@@ -8,8 +8,8 @@ use ombak_base::{ClientId, NodeId, Stamp, Tick};
 use super::{Journal, command};
 use crate::ballot::{Ballot, Voters};
 use crate::log::{
-    Ask, Body, Entry, Host, Lease, Membership, Message, Outcome, Replica, Slot, Stored, Timer,
-    Write,
+    Ask, Body, COMMAND_BYTES_MAX, Entry, Host, Lease, Membership, Message, Outcome, Replica, Slot,
+    Stored, Timer, Write,
 };
 use crate::members::Members;
 use crate::synod::Accepted;
@@ -373,4 +373,25 @@ fn a_promise_that_comes_before_the_change_it_counts_for_is_heard_whole() {
     }
     cast.check_journals();
     assert_eq!(cast.all[&A].0.state().lines, [1]);
+}
+
+/// C lacks an entry that is larger than what is sent at once. Whoever knows that it is chosen tells C all the same.
+#[test]
+fn an_entry_larger_than_a_message_is_told_of() {
+    let mut cast = Cast::new();
+    cast.elect_a();
+    let mut large = command(1).to_vec();
+    large.resize(COMMAND_BYTES_MAX, 7);
+    let ask = Ask::Propose(Bytes::from(large));
+    cast.with(A, |replica, now, desk| replica.request(now, ClientId(1), ask, desk));
+    cast.exchange(A, B);
+    assert_eq!(cast.all[&A].0.state().lines, [1]);
+    cast.forget_sent();
+    let enquiry = Message { ballot: Ballot::NONE, body: Body::Enquire { committed: Slot(0) } };
+    cast.with(A, |replica, now, desk| replica.receive(now, C, enquiry, desk));
+    assert!(cast.says(
+        A,
+        C,
+        |body| matches!(body, Body::Chosen { entries, .. } if entries.len() == 1)
+    ));
 }
