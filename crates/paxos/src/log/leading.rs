@@ -21,7 +21,7 @@ use super::entry::{Change, Entry};
 use super::lease::Leased;
 use super::message::Ask;
 use super::replica::{Replica, Role};
-use super::{Host, Outcome, PIPELINE, QUEUE_BYTES_MAX, Slot, StateMachine};
+use super::{COMMAND_BYTES_MAX, Host, Outcome, PIPELINE, QUEUE_BYTES_MAX, Slot, StateMachine};
 use crate::ballot::Ballot;
 use crate::synod::Accepted;
 
@@ -185,6 +185,8 @@ impl<S: StateMachine> Replica<S> {
         host: &mut impl Host,
     ) {
         let refused = match ask {
+            // Where it came from, this was not looked at.
+            ask if ask.bytes() > COMMAND_BYTES_MAX => Some(Outcome::TooLarge),
             Ask::Lead(node) => self.hand_over(now, (asker, until), node, host),
             Ask::Propose(command) => self.gather(asker, &command),
             Ask::Read(query) => self.ask_for_read(now, asker, query, host),

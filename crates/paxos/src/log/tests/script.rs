@@ -395,3 +395,18 @@ fn an_entry_larger_than_a_message_is_told_of() {
         |body| matches!(body, Body::Chosen { entries, .. } if entries.len() == 1)
     ));
 }
+
+/// Who forwards it should not have taken it. It is not taken here either.
+#[test]
+fn a_forwarded_command_that_is_too_large_is_refused() {
+    let mut cast = Cast::new();
+    cast.elect_a();
+    cast.exchange(A, B);
+    let ballot = cast.all[&A].0.status().promised;
+    let ask = Ask::Propose(Bytes::from(vec![7; COMMAND_BYTES_MAX + 1]));
+    let body = Body::Forward { life: 1, ticket: 1, floor: 1, ask };
+    cast.with(A, |replica, now, desk| replica.receive(now, B, Message { ballot, body }, desk));
+    let is_refusal = |body: &Body| matches!(body, Body::Answer { outcome: Outcome::TooLarge, .. });
+    assert!(cast.says(A, B, is_refusal));
+    assert_eq!(cast.all[&A].1.stored.len(), 1, "its own promise and nothing else");
+}
