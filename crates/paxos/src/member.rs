@@ -509,7 +509,10 @@ impl<S: StateMachine> Member<S> {
         refuse(from, group, members_at, why, fx);
         match (why, message) {
             (Refusal::NotGreeted, _) => self.greet(from, fx),
-            (Refusal::Removed, Message { ballot, body: Body::Canvass { committed } }) => {
+            (
+                Refusal::Removed,
+                Message { ballot, body: Body::Canvass { committed } | Body::Prepare { committed } },
+            ) => {
                 // It learns that it is out from what has been chosen.
                 let body = Body::Enquire { committed };
                 groups.with(group, who, fx, |replica, host| {
@@ -597,6 +600,11 @@ impl<S: StateMachine> Member<S> {
             }
             Refusal::Removed => {
                 groups.stay_out(group);
+                if is_behind {
+                    groups.with(group, who, fx, |replica, host| {
+                        replica.hear_removed(now.tick, host);
+                    });
+                }
             }
             _ => {}
         }
@@ -687,7 +695,7 @@ impl<S: StateMachine> Running<S> {
             return Err(Refusal::OtherDisk);
         }
         let is_known = !members.voters.members().is_empty();
-        let stands = matches!(body, Body::Canvass { .. });
+        let stands = matches!(body, Body::Canvass { .. } | Body::Prepare { .. });
         if stands && is_known && !is_ahead && !members.is_voter(said.from) {
             return Err(Refusal::Removed);
         }

@@ -196,8 +196,9 @@ fn what_is_not_for_this_member_is_refused() {
     refused(&mut member, log(7, disk, prepare.clone()), Refusal::NotGreeted);
     step(&mut member, Event::Message { from: FROM_B, message: hello(1) });
     refused(&mut member, log(8, disk, prepare.clone()), Refusal::NoGroup);
-    refused(&mut member, log(7, DirectoryId(9), prepare), Refusal::NotGreeted);
+    refused(&mut member, log(7, DirectoryId(9), prepare.clone()), Refusal::NotGreeted);
     refused(&mut member, log(7, disk, canvass), Refusal::Removed);
+    refused(&mut member, log(7, disk, prepare), Refusal::Removed);
 }
 
 /// A member of a group of two, and what B says to it, that leads.
