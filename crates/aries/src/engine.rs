@@ -2,6 +2,7 @@
 
 mod backup;
 mod checkpoint;
+mod files;
 mod meta;
 mod restart;
 
@@ -107,7 +108,9 @@ impl Engine {
     /// Opens the engine in the directory `dir` of `disk` (`""`: the disk itself), or makes it, and recovers: what was
     /// committed is there, what was not is not. Nothing else may have it open.
     ///
-    /// Its files are `pages`, `pages.double`, and the directory `wal`. If it is refused, nothing was changed.
+    /// Its files are `pages`, `pages.double`, and the directory `wal`. If they are not those of one database, or not of this
+    /// version, or cut short, it is refused before anything is changed. A page or record that can't be used may be found later,
+    /// by redo or undo; then open it again once that is mended: it begins anew.
     pub fn open<D: Disk>(
         disk: D,
         dir: &str,

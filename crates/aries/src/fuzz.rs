@@ -251,7 +251,9 @@ fn seal_copies(bytes: &mut [u8]) {
 
 fn check_copies(bytes: Vec<u8>) {
     let len = bytes.len();
-    let Ok(Some((identity, copies))) = DoubleWrite::read(&Memory(bytes)) else { return };
+    let Ok(Some((Kept { identity, .. }, copies))) = DoubleWrite::read(&Memory(bytes)) else {
+        return;
+    };
     assert!(copies.len() * PAGE_BYTES <= len.next_multiple_of(PAGE_BYTES));
     for (id, bytes) in copies {
         assert_eq!(page::judge(&bytes, id, identity), Ok(()));

@@ -25,6 +25,7 @@ pub(crate) use recover::{file_number, sync_dirs};
 
 use batch::Batch;
 use format::BLOCK;
+use recover::Found;
 use segments::Segments;
 use streams::Streams;
 
@@ -145,10 +146,7 @@ impl<D: Disk> CommitLog<D> {
         options: Options,
         replay: impl FnMut(StreamId, Lsn, Bytes),
     ) -> Result<(Self, Recovery), LogError> {
-        let mut segments = Segments::new(disk, dir, options.within_bounds());
-        let (streams, recovery) = recover::recover(&mut segments, replay)?;
-        let batch = Batch::new(recovery.end, segments.incarnation);
-        Ok((CommitLog { segments, batch, streams, poisoned: false }, recovery))
+        ReadLog::read(disk, dir, options, replay)?.take_up()
     }
 
     /// Adds a record, whose payload is `parts` one after the other, to the batch that the next `sync` writes.
@@ -291,6 +289,46 @@ impl<D: Disk> CommitLog<D> {
         self.segments.write(&mut self.batch, self.streams.low_water())?;
         self.batch.clear();
         Ok(())
+    }
+}
+
+/// A log that has been read, and not been changed yet: for who has to see first whether it is the right one.
+pub(crate) struct ReadLog<D: Disk> {
+    segments: Segments<D>,
+    found: Found,
+}
+
+impl<D: Disk> ReadLog<D> {
+    /// See [`CommitLog::open`].
+    pub fn read(
+        disk: D,
+        dir: &str,
+        options: Options,
+        replay: impl FnMut(StreamId, Lsn, Bytes),
+    ) -> Result<ReadLog<D>, LogError> {
+        let mut segments = Segments::new(disk, dir, options.within_bounds());
+        let found = recover::recover(&mut segments, replay)?;
+        Ok(ReadLog { segments, found })
+    }
+
+    /// What was found.
+    pub fn recovery(&self) -> &Recovery {
+        &self.found.recovery
+    }
+
+    /// Where it ends; `None`: there is no log.
+    pub fn end(&self) -> Option<Place> {
+        let tail = self.found.tail.as_ref()?;
+        let segment = self.segments.live.back()?;
+        Some(Place { file: segment.path.clone(), offset: tail.end })
+    }
+
+    /// Makes durable what was replayed, and goes on behind it.
+    pub fn take_up(mut self) -> Result<(CommitLog<D>, Recovery), LogError> {
+        recover::take_up(&mut self.segments, &self.found)?;
+        let ReadLog { segments, found: Found { streams, recovery, .. } } = self;
+        let batch = Batch::new(recovery.end, segments.incarnation);
+        Ok((CommitLog { segments, batch, streams, poisoned: false }, recovery))
     }
 }
 

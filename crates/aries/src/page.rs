@@ -69,6 +69,20 @@ pub enum PageFault {
     /// Sound in itself, and not what was written last: the disk has lost a write, or has put it elsewhere.
     #[error("it is not what was written last: the disk has lost that")]
     Outdated,
+    /// It has changes that the log lost.
+    #[error("it has changes up to record {}, and the log ended with {}", .lsn.0, .log.0)]
+    Ahead {
+        /// The page's last change.
+        lsn: Lsn,
+        /// The log's last record.
+        log: Lsn,
+    },
+    /// Something was on it, and is not.
+    #[error("it is blank, and was in use: the disk has lost it")]
+    Blank,
+    /// The file ends before it.
+    #[error("the file ends before it: it was cut short")]
+    Cut,
 }
 
 impl Page {

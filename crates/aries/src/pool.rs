@@ -78,6 +78,8 @@ struct Frame {
 pub(crate) struct Pool {
     file: Box<dyn DiskFile>,
     log: Arc<dyn Wal>,
+    /// Where the log ended when the pool was made.
+    log_end: Lsn,
     identity: u64,
     /// Whose the pages are: they judge what is read.
     managers: Arc<Managers>,
@@ -91,6 +93,8 @@ pub(crate) struct Pool {
     written: Mutex<Written>,
     /// Bytes of the page file.
     length: AtomicU64,
+    /// Pages below have all been made: none is blank.
+    used: AtomicU32,
     counters: Counters,
 }
 
@@ -174,6 +178,7 @@ impl Pool {
     ) -> Pool {
         Pool {
             file,
+            log_end: log.durable(),
             log,
             identity,
             managers: Arc::default(),
@@ -184,6 +189,7 @@ impl Pool {
             hand: AtomicUsize::new(0),
             written: Mutex::new(Written { double, unsynced: Vec::new(), failed: false }),
             length: AtomicU64::new(length),
+            used: AtomicU32::new(0),
             counters: Counters::default(),
         }
     }
@@ -290,7 +296,9 @@ impl Pool {
         let read = self.file.read_at(bytes, offset).map_err(Error::io(PAGES_FILE))?;
         bytes[read..].fill(0);
         self.counters.reads.fetch_add(1, Ordering::Relaxed);
-        let sound = page::unseal(page, id, self.identity).and_then(|()| self.check_latest(page));
+        let sound = page::unseal(page, id, self.identity);
+        let sound =
+            sound.and_then(|()| self.check_latest(page)).and_then(|()| self.check_log(page));
         sound.map_err(|fault| Error::Damaged {
             file: PAGES_FILE.to_string(),
             offset,
@@ -306,6 +314,16 @@ impl Pool {
         let written = self.sums.get(page.id());
         let is_latest = written == 0 || written == page::u32_at(page.bytes(), 0);
         if is_latest { Ok(()) } else { Err(PageFault::Outdated) }
+    }
+
+    /// Whether the log has what is on a page that was written before the pool was made, and the page what must be on it.
+    fn check_log(&self, page: &Page) -> Result<(), PageFault> {
+        let is_older = self.sums.get(page.id()) == 0;
+        if is_older && page.lsn() > self.log_end {
+            return Err(PageFault::Ahead { lsn: page.lsn(), log: self.log_end });
+        }
+        let was_used = page.id().0 < self.used.load(Ordering::Relaxed);
+        if was_used && page.is_blank() { Err(PageFault::Blank) } else { Ok(()) }
     }
 
     /// A frame that holds nothing any more, latched.
@@ -404,7 +422,8 @@ impl Pool {
         }
         self.sync_pages(written)?;
         if !planted!("pages written once") {
-            written.double.keep(&batch.ids, &batch.bytes).map_err(Error::io(DOUBLE_FILE))?;
+            let kept = written.double.keep(&batch.ids, &batch.bytes, self.log.durable());
+            kept.map_err(Error::io(DOUBLE_FILE))?;
         }
         written.unsynced = batch.ids.iter().copied().zip(batch.rec_lsns.iter().copied()).collect();
         for (first, bytes) in batch.runs() {
@@ -483,7 +502,7 @@ impl Pool {
         if id.0 >= PAGES_MAX {
             return Err(Error::PagesFull { why: format!("{PAGES_MAX} pages") });
         }
-        let _growing = self.usable()?;
+        let mut written = self.usable()?;
         if end > self.length.load(Ordering::Acquire) {
             let steps = [end.next_multiple_of(GROWTH_BYTES), end];
             let grown = steps
@@ -492,9 +511,19 @@ impl Pool {
             let Some(length) = grown else {
                 return Err(Error::PagesFull { why: "the disk is full".to_string() });
             };
+            // Before page 0 counts more pages: a file that is shorter than that was cut.
+            if let Err(error) = self.file.sync() {
+                written.failed = true;
+                return Err(Error::io(PAGES_FILE)(error));
+            }
             self.length.store(length, Ordering::Release);
         }
         Ok(())
+    }
+
+    /// All pages below have been made, and redone.
+    pub(crate) fn set_used(&self, count: u32) {
+        self.used.store(count, Ordering::Relaxed);
     }
 
     /// What it has done so far.

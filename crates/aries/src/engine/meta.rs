@@ -9,6 +9,7 @@ use ombak_base::DiskFile;
 
 use super::Shared;
 use crate::error::Error;
+use crate::log::Lsn;
 use crate::page::{self, HEADER_BYTES, PAGE_BYTES, Page, PageId, put_u32, u32_at, u64_at};
 use crate::physical::PHYSICAL;
 use crate::pool::{PAGES_FILE, PAGES_MAX, PageMut};
@@ -29,6 +30,8 @@ pub struct Meta {
     pub identity: u64,
     /// Pages that were ever used, this one included.
     pub count: u32,
+    /// The last change of what it says.
+    pub lsn: Lsn,
 }
 
 impl Meta {
@@ -81,7 +84,7 @@ impl Meta {
             let file = PAGES_FILE.to_string();
             Error::Damaged { file, offset: 0, page: PAGE, fault }
         })?;
-        Ok(Meta { identity, count: u32_at(body, COUNT) })
+        Ok(Meta { identity, count: u32_at(body, COUNT), lsn: Lsn(u64_at(&bytes, 8)) })
     }
 }
 

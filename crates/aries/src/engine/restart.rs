@@ -12,15 +12,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use ombak_base::{Disk, DiskFile, OpenMode, planted};
+use ombak_base::{Disk, planted};
 
-use super::{Engine, EngineOptions, Meta, Shared, backup};
+use super::files::{self, Files};
+use super::{Engine, EngineOptions, Shared, backup};
 use crate::error::Error;
 use crate::log::shared::SharedLog;
-use crate::log::{Lsn, Recovery};
-use crate::page::{self, PAGE_BYTES, PageId};
+use crate::log::{Lsn, ReadLog, Recovery};
+use crate::page::{PAGE_BYTES, PageFault, PageId};
 use crate::physical;
-use crate::pool::{DOUBLE_FILE, DoubleWrite, PAGES_FILE, PageMut, Pool, offset_of};
+use crate::pool::{DoubleWrite, PageMut, Pool};
 use crate::txn::record::{Record, State, Tables, TxnLine};
 use crate::txn::{Prepared, Transaction, TxnId};
 use crate::wal::{STREAM, Wal};
@@ -192,19 +193,22 @@ pub fn open<D: Disk>(
         options.log.segments_max = options.log.segments_max.max(2 * segments + 4);
     }
     let mut analyst = Analyst::default();
-    let (log, found) =
-        SharedLog::open(disk.clone(), &path("wal"), options.log, |stream, lsn, bytes| {
-            if stream == STREAM {
-                analyst.read(lsn, &bytes);
-            }
-        })?;
+    let found = ReadLog::read(disk.clone(), &path("wal"), options.log, |stream, lsn, bytes| {
+        if stream == STREAM {
+            analyst.read(lsn, &bytes);
+        }
+    })?;
+    let analysis = Analysis { all_from: restored, ..analyst.done()? };
+    check_log(found.recovery(), &analysis)?;
+    files::look(&disk, dir, options.identity, &analysis, &found)?;
+    // What is refused is refused before this.
+    let (log, found) = found.take_up()?;
+    let log = SharedLog::from(log);
     if options.archived {
         log.keep_for_archive();
     }
-    let analysis = Analysis { all_from: restored, ..analyst.done()? };
     let mut restart = Restart { log: found, checkpoint: analysis.checkpoint, ..Restart::default() };
-    check_log(&restart.log, &analysis)?;
-    let files = Files::open(&disk, dir, &options, &analysis)?;
+    let files = Files::open(&disk, dir, options.identity)?;
     restart.repaired = files.repaired;
     let log: Arc<dyn Wal> = Arc::new(log);
     let frames = (options.pool_bytes / PAGE_BYTES as u64) as usize;
@@ -213,6 +217,7 @@ pub fn open<D: Disk>(
     let engine = Engine(Arc::new(Shared::new(log, pool, options, files.identity)));
     engine.0.txns.start_at(analysis.next_txn);
     engine.0.redo(&analysis, &mut restart)?;
+    engine.0.pool.set_used(engine.0.pages()?);
     engine.undo(analysis, &mut restart)?;
     engine.0.restarting.store(false, Ordering::Release);
     engine.found()?;
@@ -243,101 +248,6 @@ pub fn check_log(log: &Recovery, analysis: &Analysis) -> Result<(), Error> {
     })
 }
 
-/// The page file and that of the copies, opened and repaired.
-struct Files {
-    pages: Box<dyn DiskFile>,
-    double: Box<dyn DiskFile>,
-    identity: u64,
-    length: u64,
-    repaired: Vec<PageId>,
-}
-
-impl Files {
-    fn open<D: Disk>(
-        disk: &D,
-        dir: &str,
-        options: &EngineOptions,
-        analysis: &Analysis,
-    ) -> Result<Files, Error> {
-        let path =
-            |name: &str| if dir.is_empty() { name.to_string() } else { format!("{dir}/{name}") };
-        let open = |name: &str| disk.open(&path(name), OpenMode::Cached).map_err(Error::io(name));
-        let (pages, double) = (open(PAGES_FILE)?, open(DOUBLE_FILE)?);
-        disk.sync_dir(dir).map_err(Error::io(dir))?;
-        let (identity, repaired) = if Meta::is_there(&pages)? {
-            // Whose they are is asked first: what is another's must not be written over this one's.
-            if let Ok(meta) = Meta::read(&pages) {
-                check_identity(PAGES_FILE, meta.identity, options, analysis)?;
-            }
-            let copies = DoubleWrite::read(&double).map_err(Error::io(DOUBLE_FILE))?;
-            let mut repaired = Vec::new();
-            if let Some((identity, copies)) = copies {
-                check_identity(DOUBLE_FILE, identity, options, analysis)?;
-                repaired = repair(&pages, identity, &copies)?;
-            }
-            (Meta::read(&pages)?.identity, repaired)
-        } else if analysis.checkpoint == Lsn(0) {
-            (make(&pages, options.identity)?, Vec::new())
-        } else {
-            let why = "it is empty, and the log is not of an empty database".to_string();
-            return Err(Error::Foreign { file: PAGES_FILE.to_string(), why });
-        };
-        check_identity(PAGES_FILE, identity, options, analysis)?;
-        let length = pages.len().map_err(Error::io(PAGES_FILE))?;
-        Ok(Files { pages: Box::new(pages), double: Box::new(double), identity, length, repaired })
-    }
-}
-
-/// Whether a file is of the database that is wanted, and that the log is of.
-fn check_identity(
-    file: &str,
-    identity: u64,
-    options: &EngineOptions,
-    analysis: &Analysis,
-) -> Result<(), Error> {
-    let wanted = [Some(options.identity), analysis.identity].into_iter().flatten();
-    match wanted.into_iter().find(|wanted| *wanted != identity) {
-        None => Ok(()),
-        Some(other) => {
-            let why = format!("it is of database {identity}, not {other}");
-            Err(Error::Foreign { file: file.to_string(), why })
-        }
-    }
-}
-
-/// Begins a page file.
-fn make(pages: &dyn DiskFile, identity: u64) -> Result<u64, Error> {
-    let mut page = Meta::page(identity);
-    page::seal(page.bytes_mut(), identity);
-    let bytes = std::io::IoSlice::new(page.bytes());
-    pages.write_at(&[bytes], 0).and_then(|()| pages.sync()).map_err(Error::io(PAGES_FILE))?;
-    Ok(identity)
-}
-
-/// Puts pages right that were torn while they were written in place, or did not get there.
-fn repair(
-    pages: &dyn DiskFile,
-    identity: u64,
-    copies: &[(PageId, Vec<u8>)],
-) -> Result<Vec<PageId>, Error> {
-    let mut repaired = Vec::new();
-    for (id, copy) in copies {
-        let mut there = vec![0; PAGE_BYTES];
-        pages.read_at(&mut there, offset_of(*id)).map_err(Error::io(PAGES_FILE))?;
-        let whole = page::judge(&there, *id, identity).is_ok();
-        if whole && page::u64_at(&there, 8) >= page::u64_at(copy, 8) {
-            continue;
-        }
-        let bytes = std::io::IoSlice::new(copy);
-        pages.write_at(&[bytes], offset_of(*id)).map_err(Error::io(PAGES_FILE))?;
-        if !whole {
-            repaired.push(*id);
-        }
-    }
-    pages.sync().map_err(Error::io(PAGES_FILE))?;
-    Ok(repaired)
-}
-
 impl Shared {
     fn redo(&self, analysis: &Analysis, restart: &mut Restart) -> Result<(), Error> {
         let Some(from) = analysis.redo_from() else { return Ok(()) };
@@ -358,6 +268,9 @@ impl Shared {
             if page.lsn() >= lsn && !planted!("redo without the page LSN") {
                 restart.skipped += 1;
                 return Ok(());
+            }
+            if page.is_blank() && !anew {
+                return Err(files::damaged(change.page, PageFault::Blank));
             }
             restart.redone += 1;
             page.mark_dirty(lsn);

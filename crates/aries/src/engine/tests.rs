@@ -8,6 +8,7 @@ mod faulty;
 mod full;
 mod golden;
 mod isolation;
+mod pairs;
 mod planted;
 pub mod world;
 

@@ -23,7 +23,7 @@ impl<D: Disk> Inspection<D> {
         let Some(double) = &pages.double else { return Ok(()) };
         let path = path(&self.dir, DOUBLE_FILE);
         let failed = || Error::io(DOUBLE_FILE);
-        let Some(kept) = Kept::read(double).map_err(failed())? else {
+        let Some(kept) = Kept::read(double)? else {
             if !is_zero(double).map_err(failed())? {
                 let what = "the header of the copies can't be read";
                 let lost = "the copies of the pages that were written last: one that was torn can't be put right";

@@ -73,11 +73,12 @@ impl<F: DiskFile> PageFile<F> {
         let file = open(disk, &path(PAGES_FILE)).map_err(Error::io(PAGES_FILE))?;
         let double = open(disk, &path(DOUBLE_FILE)).map_err(Error::io(DOUBLE_FILE))?;
         let copies = match &double {
-            Some(double) => DoubleWrite::read(double).map_err(Error::io(DOUBLE_FILE))?,
+            Some(double) => DoubleWrite::read(double)?,
             None => None,
         };
         let length = file.as_ref().map_or(Ok(0), DiskFile::len).map_err(Error::io(PAGES_FILE))?;
-        let (identity, copies) = copies.map_or((None, Vec::new()), |(id, all)| (Some(id), all));
+        let (identity, copies) =
+            copies.map_or((None, Vec::new()), |(kept, all)| (Some(kept.identity), all));
         let identity = identity.or(known);
         let mut pages = PageFile {
             file,

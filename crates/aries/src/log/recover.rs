@@ -104,26 +104,29 @@ fn note_lost_header(path: &str, header: &Result<SegmentHeader, NoHeader>, recove
     recovery.damaged.push(Damage { file, offset: 0, first_lsn: lsn, next_lsn: lsn });
 }
 
-/// Reads the log and leaves it ready to be written to, in a new incarnation.
+/// Reads the log, as it is going to be taken up. Nothing in it is changed.
 pub fn recover<D: Disk>(
     segments: &mut Segments<D>,
     mut replay: impl FnMut(StreamId, Lsn, Bytes),
-) -> Result<(Streams, Recovery), LogError> {
+) -> Result<Found, LogError> {
     let mut recovery = Recovery::default();
     let files = survey(segments, OpenMode::Direct, &mut recovery)?;
     sync_names(segments)?;
-    let found = read(segments, files, recovery, |record: Replayed<'_>| {
+    read(segments, files, recovery, |record: Replayed<'_>| {
         replay(record.stream, record.lsn, record.payload);
-    })?;
+    })
+}
+
+/// Leaves a log that was read ready to be written to, in a new incarnation.
+pub fn take_up<D: Disk>(segments: &mut Segments<D>, found: &Found) -> Result<(), LogError> {
     segments.incarnation += 1;
-    match found.tail {
-        Some(tail) => settle(segments, &tail)?,
+    match &found.tail {
+        Some(tail) => settle(segments, tail),
         None => {
             segments.roll(found.recovery.end)?;
-            sync_names(segments)?;
+            sync_names(segments)
         }
     }
-    Ok((found.streams, found.recovery))
 }
 
 /// Reads the log as [`recover`] does, and leaves it as it is.

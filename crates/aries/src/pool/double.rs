@@ -7,9 +7,12 @@
 //! costs 8 KiB of log for a change of 100 bytes: PostgreSQL does it.)
 //!
 //! ```text
-//! double = "OMBAKDBL" version:u32 crc:u32 identity:u64 count:u32 (page:u32 checksum:u32)*count, zeros to 4096,
-//!          then count pages
+//! double = "OMBAKDBL" version:u32 crc:u32 identity:u64 count:u32 (page:u32 checksum:u32)*count, zeros to 4088,
+//!          durable:u64, then count pages
 //! ```
+//!
+//! `durable` is up to where the log was durable by then, 0 where nobody said it: no page has ever been written with a later
+//! change. A log that ends before it has lost its end, and would give those LSNs to others.
 //!
 //! One sync of the page file serves the batch before and this one: the pages of the one before must be durable in
 //! place before their copies are overwritten.
@@ -19,12 +22,16 @@ use std::io::{self, IoSlice};
 use crc32fast::Hasher;
 use ombak_base::DiskFile;
 
+use crate::error::Error;
+use crate::log::Lsn;
 use crate::page::{self, PAGE_BYTES, PageId, put_u32, u32_at, u64_at};
+use crate::pool::DOUBLE_FILE;
 
 const MAGIC: [u8; 8] = *b"OMBAKDBL";
 const VERSION: u32 = 1;
 const HEADER_BYTES: usize = 4096;
 const ENTRIES: usize = 28;
+const DURABLE: usize = HEADER_BYTES - 8;
 /// Pages of a batch.
 pub const BATCH_MAX: usize = 128;
 
@@ -42,8 +49,8 @@ impl DoubleWrite {
         DoubleWrite { file, identity }
     }
 
-    /// Makes copies of sealed pages durable. `bytes` holds them one after the other.
-    pub fn keep(&self, ids: &[PageId], bytes: &[u8]) -> io::Result<()> {
+    /// Makes copies of sealed pages durable. `bytes` holds them one after the other; the log is durable up to `durable`.
+    pub fn keep(&self, ids: &[PageId], bytes: &[u8], durable: Lsn) -> io::Result<()> {
         let mut header = [0; HEADER_BYTES];
         header[..8].copy_from_slice(&MAGIC);
         put_u32(&mut header, 8, VERSION);
@@ -53,21 +60,22 @@ impl DoubleWrite {
             put_u32(&mut header, ENTRIES + 8 * i, id.0);
             put_u32(&mut header, ENTRIES + 8 * i + 4, u32_at(page, 0));
         }
+        header[DURABLE..].copy_from_slice(&durable.0.to_le_bytes());
         let crc = header_crc(&header);
         put_u32(&mut header, 12, crc);
         self.file.write_at(&[IoSlice::new(&header), IoSlice::new(bytes)], 0)?;
         self.file.sync()
     }
 
-    /// The database, and the pages of the last batch that was kept whole, as far as they are whole. A header that is not is
-    /// one whose batch was not begun in place.
-    pub fn read(file: &dyn DiskFile) -> io::Result<Option<(u64, Vec<Copied>)>> {
+    /// What was kept last, and the pages of it, as far as they are whole. A header that is not is one whose batch was not
+    /// begun in place. [`Error::Foreign`]: it is of a newer version.
+    pub fn read(file: &dyn DiskFile) -> Result<Option<(Kept, Vec<Copied>)>, Error> {
         let Some(kept) = Kept::read(file)? else { return Ok(None) };
         let mut copies = Vec::new();
         for place in 0..kept.pages.len() {
-            copies.extend(kept.copy(file, place)?);
+            copies.extend(kept.copy(file, place).map_err(Error::io(DOUBLE_FILE))?);
         }
-        Ok(Some((kept.identity, copies)))
+        Ok(Some((kept, copies)))
     }
 }
 
@@ -78,25 +86,37 @@ pub struct Kept {
     pub identity: u64,
     /// The pages, in the order in which they stand, each with its checksum.
     pub pages: Vec<(PageId, u32)>,
+    /// The log was durable up to here; 0: not said.
+    pub durable: Lsn,
 }
 
 impl Kept {
     /// `None`: there is no header, or none that is whole.
-    pub fn read(file: &dyn DiskFile) -> io::Result<Option<Kept>> {
+    pub fn read(file: &dyn DiskFile) -> Result<Option<Kept>, Error> {
         let mut header = vec![0; HEADER_BYTES];
-        let read = file.read_at(&mut header, 0)?;
-        Ok(Kept::decode(&header).filter(|_| read == HEADER_BYTES))
+        let read = file.read_at(&mut header, 0).map_err(Error::io(DOUBLE_FILE))?;
+        let whole = header[..8] == MAGIC && u32_at(&header, 12) == header_crc(&header);
+        if read < HEADER_BYTES || !whole {
+            return Ok(None);
+        }
+        match u32_at(&header, 8) {
+            version if version > VERSION => {
+                let why = format!("it is of version {version}, newer than this software knows");
+                Err(Error::Foreign { file: DOUBLE_FILE.to_string(), why })
+            }
+            _ => Ok(Kept::decode(&header)),
+        }
     }
 
     fn decode(header: &[u8]) -> Option<Kept> {
-        let whole = header[..8] == MAGIC && u32_at(header, 12) == header_crc(header);
         let (version, count) = (u32_at(header, 8), u32_at(header, 24) as usize);
-        if !whole || version != VERSION || count > BATCH_MAX {
+        if version != VERSION || count > BATCH_MAX {
             return None;
         }
         let entries = header[ENTRIES..].chunks_exact(8).take(count);
         let pages = entries.map(|entry| (PageId(u32_at(entry, 0)), u32_at(entry, 4))).collect();
-        Some(Kept { identity: u64_at(header, 16), pages })
+        let durable = Lsn(u64_at(header, DURABLE));
+        Some(Kept { identity: u64_at(header, 16), pages, durable })
     }
 
     /// A copy; `None`: it is not what was kept.

@@ -77,10 +77,15 @@ impl Wal for Notes {
 const FRAMES: usize = 40;
 
 fn pool(disk: &SimDisk) -> (Pool, Arc<Notes>) {
+    pool_over(disk, Lsn(0))
+}
+
+/// A pool that finds the log with so much in it.
+fn pool_over(disk: &SimDisk, log_end: Lsn) -> (Pool, Arc<Notes>) {
     let open = |name| Box::new(disk.open(name, OpenMode::Cached).unwrap());
     let (pages, double) = (open("pages"), open("pages.double"));
     let length = pages.len().unwrap();
-    let log = Arc::new(Notes::default());
+    let log = Arc::new(Notes { durable: AtomicU64::new(log_end.0) });
     let double = DoubleWrite::new(double, 1);
     (Pool::new(FRAMES, pages, length, double, 1, log.clone()), log)
 }
@@ -189,7 +194,7 @@ fn a_damaged_page_is_told_and_the_others_can_be_read() {
     first.flush_below(Lsn(u64::MAX), Latched::PassOver).unwrap();
     drop(first);
     assert!(disk.flip_bit("pages", 2 * PAGE_BYTES as u64 + 700, 3));
-    let (second, _) = pool(&disk);
+    let (second, _) = pool_over(&disk, Lsn(5));
     let error = second.read(PageId(2)).map(drop).unwrap_err();
     assert_eq!(
         error.to_string(),
@@ -217,5 +222,29 @@ fn a_write_that_the_disk_lost_is_told_when_the_page_is_read_again() {
     let told = pool.read(PageId(2)).map(drop).unwrap_err();
     assert!(matches!(told, Error::Damaged { fault: PageFault::Outdated, .. }), "{told}");
     // Another pool has not written it, and can't know.
-    assert_eq!(self::pool(&disk).0.read(PageId(2)).unwrap().lsn(), Lsn(1));
+    assert_eq!(pool_over(&disk, Lsn(2)).0.read(PageId(2)).unwrap().lsn(), Lsn(1));
+}
+
+#[test]
+fn a_page_that_was_in_use_and_is_blank_is_told() {
+    let disk = SimDisk::new();
+    let (pool, _) = pool(&disk);
+    pool.set_used(3);
+    let told = pool.read(PageId(2)).map(drop).unwrap_err();
+    assert!(matches!(told, Error::Damaged { fault: PageFault::Blank, .. }), "{told}");
+    assert!(pool.read(PageId(3)).unwrap().is_blank());
+}
+
+/// However far the log has gone on since.
+#[test]
+fn a_page_with_changes_that_the_log_has_lost_is_told() {
+    let disk = SimDisk::new();
+    let (first, _) = pool(&disk);
+    change(&first, 1, 5);
+    first.flush_below(Lsn(u64::MAX), Latched::PassOver).unwrap();
+    let (second, log) = pool_over(&disk, Lsn(4));
+    log.force(Lsn(9)).unwrap();
+    let told = second.read(PageId(1)).map(drop).unwrap_err();
+    let why = "pages is damaged at offset 8192 (page1): it has changes up to record 5, and the log ended with 4";
+    assert_eq!(told.to_string(), why);
 }

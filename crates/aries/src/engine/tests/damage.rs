@@ -10,7 +10,7 @@ use crate::page::PageId;
 use crate::tree::Tree;
 
 /// A stopped world with pages on the disk and a log that a restart reads.
-fn stopped(seed: u64) -> World {
+pub fn stopped(seed: u64) -> World {
     let mut world = World::new(seed);
     assert!(world.live(150));
     world.engine.as_ref().unwrap().sync().unwrap();
@@ -59,51 +59,6 @@ fn a_bit_that_flips_in_the_log_is_told_unless_it_is_in_the_last_batch() {
         world.forget_what_was_durable();
         is_told(&mut world);
     }
-}
-
-#[test]
-fn a_page_file_of_another_database_is_refused_and_left_alone() {
-    let world = stopped(1);
-    let before = world.disk.contents("db/pages");
-    let other = EngineOptions { identity: 8, ..small() };
-    let refused = Engine::open(world.disk.mount(), "db", other).map(drop).unwrap_err();
-    assert_eq!(refused.to_string(), "pages: it is of database 7, not 8");
-    assert_eq!(world.disk.contents("db/pages"), before);
-}
-
-#[test]
-fn copies_of_another_database_are_refused_and_left_where_they_are() {
-    let other = SimDisk::new();
-    let options = EngineOptions { identity: 9, ..small() };
-    let (engine, _) = Engine::open(other.mount(), "db", options).unwrap();
-    engine.tree("rows").unwrap();
-    engine.checkpoint().unwrap();
-    let copies = other.contents("db/pages.double").unwrap();
-    let world = stopped(1);
-    let before = world.disk.contents("db/pages");
-    let file = world.disk.open("db/pages.double", ombak_base::OpenMode::Cached).unwrap();
-    ombak_base::DiskFile::write_at(&file, &[std::io::IoSlice::new(&copies)], 0).unwrap();
-    let refused = Engine::open(world.disk.mount(), "db", small()).map(drop).unwrap_err();
-    assert_eq!(refused.to_string(), "pages.double: it is of database 9, not 7");
-    assert_eq!(world.disk.contents("db/pages"), before);
-}
-
-#[test]
-fn a_log_without_its_pages_is_refused() {
-    let world = stopped(2);
-    world.disk.remove("db/pages").unwrap();
-    let refused = Engine::open(world.disk.mount(), "db", small()).map(drop).unwrap_err();
-    assert_eq!(refused.to_string(), "pages: it is empty, and the log is not of an empty database");
-}
-
-#[test]
-fn a_newer_version_is_refused_and_left_alone() {
-    let world = stopped(3);
-    let file = world.disk.open("db/pages", ombak_base::OpenMode::Cached).unwrap();
-    let version = std::io::IoSlice::new(&[2, 0, 0, 0]);
-    ombak_base::DiskFile::write_at(&file, &[version], 24 + 8).unwrap();
-    let refused = Engine::open(world.disk.mount(), "db", small()).map(drop).unwrap_err();
-    assert_eq!(refused.to_string(), "pages: it is of version 2, newer than this software knows");
 }
 
 #[test]
