@@ -70,6 +70,7 @@ fn encoded(record: &Record<'_>) -> Vec<u8> {
         Record::Rollback(link) => (Head::rollback(*link), &[][..]),
         Record::End(link) => (Head::end(*link), &[][..]),
         Record::Prepare { link, name } => (Head::prepare(*link), *name),
+        Record::Locked { link, names } => (Head::locked(*link), names.as_bytes()),
         Record::Single(change) => (Head::single(change.manager, change.page), change.bytes),
         Record::BeginCheckpoint { identity } => (Head::begin_checkpoint(*identity), &[][..]),
         Record::EndCheckpoint(tables) => return tables.encode(),

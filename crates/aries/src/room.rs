@@ -51,10 +51,19 @@ impl Room {
             self.check(shared)?;
         }
         if let Some(txn) = txn {
-            txn.reserved.fetch_add(bytes, Ordering::Relaxed);
-            self.reserved.fetch_add(bytes, Ordering::Relaxed);
+            self.reserve(txn, bytes);
         }
         Ok(())
+    }
+
+    /// A change of so many bytes is in the log, and may still have to be taken back.
+    pub fn keep(&self, txn: &TxnState, bytes: usize) {
+        self.reserve(txn, bytes as u64 + HEADS_BYTES);
+    }
+
+    fn reserve(&self, txn: &TxnState, bytes: u64) {
+        txn.reserved.fetch_add(bytes, Ordering::Relaxed);
+        self.reserved.fetch_add(bytes, Ordering::Relaxed);
     }
 
     /// Looks at the log, if it is time, and takes a checkpoint, if it is. Whoever calls has no page latched: a checkpoint

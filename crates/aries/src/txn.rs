@@ -18,7 +18,7 @@ use crate::scope::{Purpose, Scope, append};
 
 pub use locks::LockName;
 
-use record::{Head, Link, Record, State, TxnLine};
+use record::{Head, Link, LockNames, Record, State, TxnLine};
 
 /// A transaction's number. It is never given to another in the same log.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -47,6 +47,8 @@ pub(crate) struct TxnState {
 
 /// [`TxnState`]'s state once there is nothing to undo.
 const ENDED: u8 = 255;
+/// Names of locks in a record, about.
+const NAMES_BYTES: usize = 1024;
 
 impl TxnState {
     pub fn new(id: TxnId) -> TxnState {
@@ -246,7 +248,8 @@ impl Transaction {
         shared.room.give_back(&self.state);
     }
 
-    /// Takes everything back.
+    /// Takes everything back. After an error (a page that it needs can't be read, or every frame of the pool is in use) it is
+    /// taken back in part: its locks and its part of the log stay taken until a restart takes back the rest.
     pub fn rollback(mut self) -> Result<(), Error> {
         self.take_back()
     }
@@ -290,9 +293,15 @@ impl Transaction {
         let shared = &self.engine.0;
         shared.check_running()?;
         let mut lsn = Lsn(0);
+        let unchanged = locked_only(&shared.locks.unchanged(&self.state, &self.locks));
         shared.log.hold(&mut |end| {
+            let undo_next = self.state.undo_next();
+            for names in &unchanged {
+                lsn = append(end, &Head::locked(self.state.link()), &[names])?;
+                self.state.note(lsn, undo_next);
+            }
             lsn = append(end, &Head::prepare(self.state.link()), &[name])?;
-            self.state.note(lsn, self.state.undo_next());
+            self.state.note(lsn, undo_next);
             self.state.set_state(State::Prepared);
             Ok(())
         })?;
@@ -309,6 +318,22 @@ impl Drop for Transaction {
             self.shared().stop(&error.to_string());
         }
     }
+}
+
+/// Names of locks, as records of a size that any log takes.
+fn locked_only(names: &[LockName]) -> Vec<Vec<u8>> {
+    let mut records: Vec<Vec<u8>> = Vec::new();
+    for name in names {
+        match records.last_mut().filter(|last| last.len() < NAMES_BYTES) {
+            Some(last) => LockNames::push(last, name),
+            None => {
+                let mut first = Vec::new();
+                LockNames::push(&mut first, name);
+                records.push(first);
+            }
+        }
+    }
+    records
 }
 
 /// A transaction that is prepared. Dropped, it stays so, until a restart finds it.

@@ -317,7 +317,7 @@ impl Engine {
         Ok(())
     }
 
-    /// A prepared transaction is given its locks again.
+    /// A prepared transaction is given its locks again, and room in the log to be taken back.
     fn adopt_prepared(
         &self,
         state: Arc<crate::txn::TxnState>,
@@ -326,17 +326,20 @@ impl Engine {
         let mut txn =
             Transaction { engine: self.clone(), state, snapshot, locks: Vec::new(), ended: false };
         let mut name = Vec::new();
-        let mut locks = Vec::new();
+        let (mut locks, mut unchanged) = (Vec::new(), Vec::new());
         let mut next = txn.state.link().prev;
         while next != Lsn(0) {
             let bytes = self.0.log.read(next)?;
             let record = Record::decode(&bytes)
                 .ok_or(Error::Malformed { lsn: next, why: "it is of no known kind" })?;
-            if let Record::Prepare { name: found, .. } = record {
-                name = found.to_vec();
-            }
-            if let Record::Update { change, .. } = &record {
-                locks.extend(self.0.manager(change.manager)?.lock(change.page, change.bytes));
+            match &record {
+                Record::Prepare { name: found, .. } => name = found.to_vec(),
+                Record::Locked { names, .. } => unchanged.extend(names.iter()),
+                Record::Update { change, .. } => {
+                    locks.extend(self.0.manager(change.manager)?.lock(change.page, change.bytes));
+                    self.0.room.keep(&txn.state, change.bytes.len());
+                }
+                _ => {}
             }
             next = record.link().map_or(Lsn(0), |link| link.prev);
         }
@@ -346,6 +349,11 @@ impl Engine {
                 txn.locks.push(locked.name.clone());
             }
             self.0.locks.remember(&txn.state, &locked.name, || locked.before);
+        }
+        for name in unchanged {
+            if self.0.locks.acquire(&txn.state, &name, None, self.0.waits)? {
+                txn.locks.push(name);
+            }
         }
         Ok(Prepared { txn: Some(txn), name })
     }

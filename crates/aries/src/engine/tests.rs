@@ -10,6 +10,7 @@ mod golden;
 mod isolation;
 mod pairs;
 mod planted;
+mod prepared;
 pub mod world;
 
 use ombak_sim::SimDisk;

@@ -10,6 +10,7 @@ use super::{
 };
 use crate::error::Error;
 use crate::log::Lsn;
+use crate::txn::LockName;
 
 impl Words {
     /// A record as a line: `lsn 17  update  txn 3  page 5  tree 2: insert "alice" = 10 bytes   (prev 15)`.
@@ -35,6 +36,11 @@ impl Words {
         }
         match record {
             Record::Prepare { name, .. } => text += &format!("  \"{}\"", name.escape_ascii()),
+            Record::Locked { names, .. } => {
+                let key =
+                    |name: LockName| format!("{} \"{}\"", name.space, name.key.escape_ascii());
+                text += &format!("  {}", names.iter().map(key).collect::<Vec<_>>().join(", "));
+            }
             Record::BeginCheckpoint { identity } => text += &format!("  database {identity}"),
             Record::EndCheckpoint(tables) => {
                 text += &format!(

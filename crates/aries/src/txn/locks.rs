@@ -151,6 +151,16 @@ impl Locks {
         }
     }
 
+    /// Those of the names that the transaction has not changed.
+    pub fn unchanged(&self, txn: &TxnState, held: &[LockName]) -> Vec<LockName> {
+        let is_unchanged = |name: &&LockName| {
+            let names = self.shard(name.space, &name.key).names.lock();
+            let last = names.get(*name).and_then(|entry| entry.versions.last());
+            last.is_none_or(|last| last.writer.id != txn.id)
+        };
+        held.iter().filter(is_unchanged).cloned().collect()
+    }
+
     /// Whether the name is locked, or was changed not long ago.
     pub fn knows(&self, space: u32, key: &[u8]) -> bool {
         if self.names.load(Ordering::Acquire) == 0 {

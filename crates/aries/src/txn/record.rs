@@ -12,13 +12,16 @@
 //! begin_checkpoint = 9 identity:u64
 //! end_checkpoint   = 10 begin:u64 next_txn:u64 txns:u32 pages:u32
 //!                    (txn:u64 state:u8 first:u64 last:u64 undo_next:u64)*txns (page:u32 rec_lsn:u64)*pages
+//! locked      = 11 txn:u64 prev:u64 (space:u32 len:u32 key)...                      before prepare: locked, and not changed
 //! ```
 //!
 //! A commit needs no end record, for nothing is left to do after it.
 
+use bytes::Bytes;
+
 use crate::log::Lsn;
 use crate::page::{ManagerId, PageId, u32_at, u64_at};
-use crate::txn::TxnId;
+use crate::txn::{LockName, TxnId};
 
 /// A record of the engine, read.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -58,6 +61,13 @@ pub enum Record<'a> {
         link: Link,
         /// What the coordinator calls it.
         name: &'a [u8],
+    },
+    /// What a transaction that is about to be prepared has locked without changing it.
+    Locked {
+        /// Whose.
+        link: Link,
+        /// See [`LockNames`].
+        names: LockNames<'a>,
     },
     /// A change that is a whole transaction.
     Single(Change<'a>),
@@ -139,6 +149,7 @@ const PREPARE: u8 = 7;
 const SINGLE: u8 = 8;
 const BEGIN_CHECKPOINT: u8 = 9;
 const END_CHECKPOINT: u8 = 10;
+const LOCKED: u8 = 11;
 
 const TXN_LINE_BYTES: usize = 33;
 const PAGE_LINE_BYTES: usize = 12;
@@ -196,6 +207,10 @@ impl Head {
 
     pub fn prepare(link: Link) -> Head {
         Head::new(PREPARE).link(link)
+    }
+
+    pub fn locked(link: Link) -> Head {
+        Head::new(LOCKED).link(link)
     }
 
     pub fn single(manager: ManagerId, page: PageId) -> Head {
@@ -262,6 +277,50 @@ impl TxnLine {
     }
 }
 
+/// Names of locks, one after the other.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct LockNames<'a>(&'a [u8]);
+
+impl<'a> LockNames<'a> {
+    /// Appends a name.
+    pub fn push(out: &mut Vec<u8>, name: &LockName) {
+        out.extend_from_slice(&name.space.to_le_bytes());
+        out.extend_from_slice(&(name.key.len() as u32).to_le_bytes());
+        out.extend_from_slice(&name.key);
+    }
+
+    fn decode(bytes: &'a [u8]) -> Option<LockNames<'a>> {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            (_, rest) = take_name(rest)?;
+        }
+        Some(LockNames(bytes))
+    }
+
+    /// As they stand in the record.
+    pub fn as_bytes(self) -> &'a [u8] {
+        self.0
+    }
+
+    /// The names.
+    pub fn iter(self) -> impl Iterator<Item = LockName> + use<'a> {
+        let mut rest = self.0;
+        std::iter::from_fn(move || {
+            let (name, behind) = take_name(rest)?;
+            rest = behind;
+            Some(name)
+        })
+    }
+}
+
+fn take_name(bytes: &[u8]) -> Option<(LockName, &[u8])> {
+    let (space, rest) = bytes.split_first_chunk()?;
+    let (len, rest) = rest.split_first_chunk()?;
+    let (key, rest) = rest.split_at_checked(u32::from_le_bytes(*len) as usize)?;
+    let key = Bytes::copy_from_slice(key);
+    Some((LockName { space: u32::from_le_bytes(*space), key }, rest))
+}
+
 impl<'a> Record<'a> {
     /// Reads a record; `None`: it is none of this version.
     pub fn decode(bytes: &'a [u8]) -> Option<Record<'a>> {
@@ -287,6 +346,10 @@ impl<'a> Record<'a> {
                 let (link, name) = take_link(rest)?;
                 Record::Prepare { link, name }
             }
+            LOCKED => {
+                let (link, rest) = take_link(rest)?;
+                Record::Locked { link, names: LockNames::decode(rest)? }
+            }
             SINGLE => Record::Single(take_change(rest)?),
             BEGIN_CHECKPOINT => {
                 let Lsn(identity) = nothing_after(take_lsn(rest)?)?;
@@ -306,7 +369,8 @@ impl<'a> Record<'a> {
             | Record::Commit(link)
             | Record::Rollback(link)
             | Record::End(link)
-            | Record::Prepare { link, .. } => Some(*link),
+            | Record::Prepare { link, .. }
+            | Record::Locked { link, .. } => Some(*link),
             Record::Single(_) | Record::BeginCheckpoint { .. } | Record::EndCheckpoint(_) => None,
         }
     }
@@ -331,6 +395,7 @@ impl<'a> Record<'a> {
             Record::Rollback(_) => "rollback",
             Record::End(_) => "end",
             Record::Prepare { .. } => "prepare",
+            Record::Locked { .. } => "locked",
             Record::Single(_) => "single",
             Record::BeginCheckpoint { .. } => "begin-checkpoint",
             Record::EndCheckpoint(_) => "end-checkpoint",

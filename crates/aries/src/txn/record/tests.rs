@@ -2,6 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 
+const NAMES: &[u8] = b"\x05\0\0\0\x01\0\0\0k\x06\0\0\0\0\0\0\0";
 const LINK: Link = Link { txn: TxnId(3), prev: Lsn(0x0102) };
 
 /// Every kind of record of version 1, and its bytes for ever.
@@ -51,6 +52,11 @@ fn golden() -> Vec<(Vec<u8>, Record<'static>, &'static str)> {
             whole(Head::prepare(LINK), b"ab"),
             Record::Prepare { link: LINK, name: b"ab" },
             "07 0300000000000000 0201000000000000 6162",
+        ),
+        (
+            whole(Head::locked(LINK), NAMES),
+            Record::Locked { link: LINK, names: LockNames(NAMES) },
+            "0b 0300000000000000 0201000000000000 05000000 01000000 6b 06000000 00000000",
         ),
         (
             whole(Head::single(change.manager, change.page), b"xy"),
