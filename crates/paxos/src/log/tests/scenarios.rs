@@ -80,6 +80,33 @@ fn a_follower_passes_it_on() {
     assert_eq!(town.outcomes.get("read"), Some(&1));
 }
 
+/// omnipaxos #136: what was forwarded to a leader that is not there any more is lost, and its client waits for ever. Here it is
+/// answered, once, whenever the leader dies, or what it was sent is lost.
+#[test]
+fn what_was_forwarded_is_answered_whatever_becomes_of_the_leader() {
+    for after_us in (0..3_000).step_by(150) {
+        for dies in [true, false] {
+            let mut town = Town::new(3, 3, 136);
+            let leader = town.await_leader();
+            let follower = node((leader.0 + 1) % 3);
+            town.run_for(500_000);
+            if !dies {
+                town.world.one_way(follower, leader);
+            }
+            town.write(follower);
+            town.run_for(after_us);
+            if dies {
+                town.world.crash(leader);
+            }
+            let is_answered = |town: &Town| town.asked() == 0;
+            assert!(town.run_until(12_000_000, is_answered), "after {after_us} us");
+            town.run_for(2_000_000);
+            assert_eq!(town.outcomes.values().sum::<u64>(), 1, "{:?}", town.outcomes);
+            town.converge();
+        }
+    }
+}
+
 /// Those who did not ask as well, and who gets the state instead of the entries is told that.
 #[test]
 fn everybody_is_told_what_was_applied() {
