@@ -4,6 +4,7 @@ mod disks;
 mod explored;
 mod flexible;
 mod group;
+mod latency;
 mod leases;
 mod planted;
 mod scenarios;
