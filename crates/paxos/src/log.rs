@@ -107,6 +107,8 @@ pub use lease::Lease;
 pub use message::{Ask, Body, Membership, Message};
 pub use outcome::Outcome;
 pub use replica::{Replica, Status};
+#[cfg(test)]
+pub(crate) use stored::checksum;
 pub use stored::{Place, Snapshot, Stored, Write};
 
 #[cfg(doc)]

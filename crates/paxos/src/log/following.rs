@@ -1,7 +1,7 @@
 //! Accepting what a leader proposes, and catching up with it.
 
 use bytes::Bytes;
-use ombak_base::{NodeId, Reader, Stamp, Tick, always, planted};
+use ombak_base::{NodeId, Stamp, Tick, always, planted};
 
 use super::clients::Asker;
 use super::entry::Entry;
@@ -182,9 +182,7 @@ impl<S: StateMachine> Replica<S> {
     }
 
     fn take_state(&mut self, through: Slot, bytes: Bytes, host: &mut impl Host) -> Option<()> {
-        let mut reader = Reader::new(bytes);
-        let snapshot = Place::decode_with_state(&mut reader).ok()?;
-        reader.finish().ok()?;
+        let snapshot = Snapshot::arrived(bytes)?;
         if snapshot.through() != through {
             return None;
         }

@@ -5,7 +5,7 @@ use ombak_base::{Address, ClientId, DecodeError, Entry, Peek, Refused, ScanEntry
 use super::*;
 use crate::ballot::{Ballot, Voters};
 use crate::log::tests::Journal;
-use crate::log::{COMMAND_BYTES_MAX, Place};
+use crate::log::{COMMAND_BYTES_MAX, Place, checksum};
 
 const A: NodeId = NodeId(0);
 const B: NodeId = NodeId(1);
@@ -250,7 +250,7 @@ fn a_ballot_or_a_slot_from_the_future_is_refused() {
     }
 }
 
-/// Cut short anywhere, with something behind it, or another one than was announced.
+/// Cut short anywhere, with something behind it, with another bit anywhere, or another one than was announced.
 #[test]
 fn a_snapshot_that_is_not_what_was_sent_is_refused() {
     let (mut member, says) = following();
@@ -260,10 +260,18 @@ fn a_snapshot_that_is_not_what_was_sent_is_refused() {
     let mut whole = Vec::new();
     Place { through, members, members_at }.encode_with(&state, &mut whole);
     whole.extend_from_slice(&state);
-    let cut = (0..whole.len()).map(|end| (through, whole[..end].to_vec()));
+    let before_checksums = whole.len();
+    whole.extend_from_slice(&checksum(&[&whole]));
+    let cut = (0..whole.len()).filter(|end| *end != before_checksums);
+    let cut = cut.map(|end| (through, whole[..end].to_vec()));
+    let flipped = (0..8 * whole.len()).map(|bit| {
+        let mut bytes = whole.clone();
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        (through, bytes)
+    });
     let longer = [&whole[..], b"x"].concat();
     let wrong = [(through, longer), (Slot(8), whole.clone())];
-    for (through, bytes) in cut.chain(wrong) {
+    for (through, bytes) in cut.chain(flipped).chain(wrong) {
         let (total, piece) = (bytes.len() as u64, Bytes::from(bytes));
         let state = Body::State { through, offset: 0, total, piece };
         passed_over(&mut member, says(state), "broken snapshot");

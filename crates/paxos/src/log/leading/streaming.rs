@@ -1,7 +1,7 @@
 //! A snapshot on its way to a member that lacks what was forgotten.
 //!
 //! It goes in pieces, and so many bytes are under way as the window has. The member says how far it has come, and is sent the
-//! next ones. One that does not begin where the last one ended is passed over, and is answered in the same way: so the two find together
+//! next ones. Behind the state is a checksum of all, so that a member does not take over what was altered on its way. One that does not begin where the last one ended is passed over, and is answered in the same way: so the two find together
 //! again after a loss or a restart. A leader that has taken a newer snapshot meanwhile goes on with the one that it has begun.
 
 use bytes::Bytes;
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::message::{Body, Message};
 use super::super::replica::{Replica, Role};
-use super::super::stored::Place;
+use super::super::stored::{Place, checksum};
 use super::super::{Host, PIECE_BYTES_MAX, STATE_WINDOW_BYTES, Slot, StateMachine};
 use super::sending::Peer;
 use crate::ballot::Ballot;
@@ -19,9 +19,8 @@ use crate::ballot::Ballot;
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub(super) struct Streaming {
     pub(super) through: Slot,
-    /// The encoding, in two parts so that the state is not copied: all but the state, and the state.
-    head: Bytes,
-    state: Bytes,
+    /// The encoding, in parts so that the state is not copied: all but the state, the state, and the checksum of both.
+    parts: [Bytes; 3],
     /// Bytes that it was sent.
     sent: u64,
     /// Bytes that it has, as it said.
@@ -32,8 +31,9 @@ impl Streaming {
     pub(super) fn new(place: &Place, state: &Bytes) -> Streaming {
         let mut head = Vec::new();
         place.encode_with(state, &mut head);
-        let (through, state) = (place.through, state.clone());
-        Streaming { through, head: Bytes::from(head), state, sent: 0, took: 0 }
+        let checksum = Bytes::copy_from_slice(&checksum(&[&head, state]));
+        let parts = [Bytes::from(head), state.clone(), checksum];
+        Streaming { through: place.through, parts, sent: 0, took: 0 }
     }
 
     /// What is under way may be lost.
@@ -53,7 +53,7 @@ impl Streaming {
     }
 
     fn total(&self) -> u64 {
-        (self.head.len() + self.state.len()) as u64
+        self.parts.iter().map(|part| part.len() as u64).sum()
     }
 
     /// The next piece, if the window has room.
@@ -62,15 +62,19 @@ impl Streaming {
         if offset >= total || offset - self.took >= STATE_WINDOW_BYTES {
             return None;
         }
-        let piece = match offset.checked_sub(self.head.len() as u64) {
-            None => self.head.slice(offset as usize..),
-            Some(begin) => {
-                let begin = begin as usize;
-                self.state.slice(begin..self.state.len().min(begin + PIECE_BYTES_MAX))
-            }
-        };
+        let piece = self.piece_at(offset as usize)?;
         self.sent += piece.len() as u64;
         Some(Body::State { through, offset, total, piece })
+    }
+
+    fn piece_at(&self, mut offset: usize) -> Option<Bytes> {
+        for part in &self.parts {
+            if offset < part.len() {
+                return Some(part.slice(offset..part.len().min(offset + PIECE_BYTES_MAX)));
+            }
+            offset -= part.len();
+        }
+        None
     }
 }
 

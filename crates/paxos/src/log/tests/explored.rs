@@ -211,7 +211,7 @@ fn a_member_is_replaced_and_the_leader_changes() {
 #[test]
 fn a_witness_elects_and_forgets_while_two_write() {
     let group = with_witness(3, Budget { timers: 1, ..Budget::default() });
-    assert_eq!(complete(group.request(A, write(1)).request(A, write(2))), 319_809);
+    assert_eq!(complete(group.request(A, write(1)).request(A, write(2))), 320_913);
 }
 
 #[test]
