@@ -69,7 +69,8 @@ impl From<ReadError> for Code {
             ReadError::NotNow(why) => why.into(),
             ReadError::TooLarge(_) => Code::TOO_LARGE,
             ReadError::Ended(_) => Code::ENDED,
-            ReadError::Late(_) => Code::LATE,
+            // Nobody reads at a slot from C.
+            ReadError::Late(_) | ReadError::Behind => Code::LATE,
         }
     }
 }

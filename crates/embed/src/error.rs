@@ -142,6 +142,28 @@ pub enum ReadError {
     /// The time was over.
     #[error("no answer came within {0:?}")]
     Late(Duration),
+    /// This member has not come to the slot within a few seconds, or is a witness and keeps no state. Another may have.
+    #[error("this member has not come so far, or keeps no state: ask again, or another one")]
+    Behind,
+}
+
+/// Why the lead was not handed over. Whoever leads goes on.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum LeadError {
+    /// The leader was lost on the way, or the time was over.
+    #[error("it may lead by now or not: the status will say who does")]
+    Unknown,
+    /// Later.
+    #[error("nothing was asked: {0}")]
+    NotNow(#[from] NotNow),
+    /// It does not vote, keeps no state, can't be reached, or did not come to lead in time; or the members are changing.
+    #[error(
+        "{0} can't lead now: it must vote, keep the state, and be reached, and the members must not be changing"
+    )]
+    Refused(NodeId),
+    /// Not here.
+    #[error(transparent)]
+    Ended(#[from] Ended),
 }
 
 /// Why the members did not change.

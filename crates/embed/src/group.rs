@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use ombak_aries::OsDisk;
 use ombak_base::{ClusterId, FNV_START, NodeId, fnv1a};
-use ombak_paxos::log::{Ask, COMMAND_BYTES_MAX, Outcome, StateMachine};
+use ombak_paxos::log::{Ask, COMMAND_BYTES_MAX, Outcome, Slot, StateMachine};
 use ombak_runtime::{AskError, Boot, Config, Flow, Handle, NoFace, Running, RuntimeError};
 use ombak_store::{Store, StoreWriter};
 
@@ -16,8 +16,8 @@ use crate::handshake::{Greeter, Turned};
 use crate::machine::{Hosted, Reply, Request, refusals};
 use crate::pending::{Answers, Pending, Watch, stopped};
 use crate::{
-    ChangeError, Ended, Membership, NotNow, Options, ProposeError, ReadError, StartError, Status,
-    TooLarge,
+    ChangeError, Ended, LeadError, Membership, NotNow, Options, ProposeError, ReadError,
+    StartError, Status, TooLarge,
 };
 
 /// A state machine that may live on the group's thread. Implemented by every one of which that is true.
@@ -124,20 +124,54 @@ impl<S: Replicated> Group<S> {
     /// Asks the state machine. The answer has everything that anybody was told of before this was called. Asks again when a leader
     /// is lost on the way, for a question changes nothing.
     pub fn read(&self, query: impl Into<Bytes>, within: Duration) -> Result<Bytes, ReadError> {
-        let (query, patience) = (query.into(), Patience::new(within));
+        let query = query.into();
         fits(&query)?;
+        self.ask_until_read(&Ask::Read(query), within)
+    }
+
+    /// Asks the state machine of this member, once it has everything up to a slot: where somebody's own last command stands
+    /// ([`Pending::wait_at`]). Asks nothing of the leader, and may miss what others were told of since.
+    pub fn read_at(
+        &self,
+        slot: Slot,
+        query: impl Into<Bytes>,
+        within: Duration,
+    ) -> Result<Bytes, ReadError> {
+        let query = query.into();
+        fits(&query)?;
+        self.ask_until_read(&Ask::ReadAt(slot, query), within)
+    }
+
+    fn ask_until_read(&self, ask: &Ask, within: Duration) -> Result<Bytes, ReadError> {
+        let patience = Patience::new(within);
         loop {
-            let request = Request::Ask(Ask::Read(query.clone()));
-            match self.call(request, patience.left()) {
+            match self.call(Request::Ask(ask.clone()), patience.left()) {
                 Ok(Some(Reply::Outcome(Outcome::Read { answer, .. }))) => return Ok(answer),
                 Ok(Some(Reply::Outcome(Outcome::Busy))) => return Err(NotNow::Busy.into()),
                 Ok(Some(Reply::Failed(why))) => return Err(Ended(why).into()),
+                // A witness never comes to have a state, and says so at once.
+                Ok(Some(Reply::Outcome(Outcome::Behind))) => return Err(ReadError::Behind),
                 Ok(Some(_)) if patience.is_left() => {}
                 Ok(Some(_)) => return Err(NotNow::NoLeader.into()),
                 Ok(None) => return Err(ReadError::Late(within)),
                 Err(AskError::Overload) => return Err(NotNow::Busy.into()),
                 Err(_) => return Err(stopped().into()),
             }
+        }
+    }
+
+    /// Hands the lead to a voter: before this process is stopped, so that nobody has to notice that, or to have the leader near
+    /// its clients. When it returns, that one leads.
+    pub fn lead(&self, node: NodeId, within: Duration) -> Result<(), LeadError> {
+        match self.call(Request::Ask(Ask::Lead(node)), within) {
+            Ok(Some(Reply::Outcome(Outcome::Led))) => Ok(()),
+            Ok(Some(Reply::Outcome(Outcome::Refused))) => Err(LeadError::Refused(node)),
+            Ok(Some(Reply::Outcome(Outcome::NoLeader))) => Err(NotNow::NoLeader.into()),
+            Ok(Some(Reply::Outcome(Outcome::Busy))) => Err(NotNow::Busy.into()),
+            Ok(Some(Reply::Failed(why))) => Err(Ended(why).into()),
+            Ok(Some(_) | None) => Err(LeadError::Unknown),
+            Err(AskError::Overload) => Err(NotNow::Busy.into()),
+            Err(_) => Err(stopped().into()),
         }
     }
 

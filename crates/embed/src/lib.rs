@@ -60,7 +60,9 @@ mod pending;
 mod status;
 
 pub use bytes::Bytes;
-pub use error::{ChangeError, Ended, NotNow, ProposeError, ReadError, StartError, TooLarge};
+pub use error::{
+    ChangeError, Ended, LeadError, NotNow, ProposeError, ReadError, StartError, TooLarge,
+};
 pub use group::{Group, Replicated};
 pub use ombak_base::{DecodeError, NodeId};
 pub use ombak_paxos::VOTERS_MAX;

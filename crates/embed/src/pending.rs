@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use ombak_base::ShardId;
-use ombak_paxos::log::{Outcome, StateMachine};
+use ombak_paxos::log::{Outcome, Slot, StateMachine};
 use ombak_runtime::{AskError, Asked, Flow, Handle};
 
 use crate::machine::{Hosted, Reply, Request};
@@ -86,13 +86,18 @@ impl<S: StateMachine + Send + 'static> Pending<S> {
     pub fn poll(&mut self) -> Option<Result<Bytes, ProposeError>> {
         match self.0.poll() {
             Ok(None) => None,
-            Ok(Some(reply)) => Some(taken(reply)),
+            Ok(Some(reply)) => Some(taken(reply).map(|(_, answer)| answer)),
             Err(ended) => Some(Err(ended.into())),
         }
     }
 
     /// Waits for the answer.
-    pub fn wait(mut self, within: Duration) -> Result<Bytes, ProposeError> {
+    pub fn wait(self, within: Duration) -> Result<Bytes, ProposeError> {
+        self.wait_at(within).map(|(_, answer)| answer)
+    }
+
+    /// Waits for the answer, and says where in the log the command stands: for [`Group::read_at`](crate::Group::read_at).
+    pub fn wait_at(mut self, within: Duration) -> Result<(Slot, Bytes), ProposeError> {
         match self.0.next(within)? {
             Some(reply) => taken(reply),
             None => Err(ProposeError::Unknown),
@@ -100,9 +105,9 @@ impl<S: StateMachine + Send + 'static> Pending<S> {
     }
 }
 
-fn taken(reply: Reply) -> Result<Bytes, ProposeError> {
+fn taken(reply: Reply) -> Result<(Slot, Bytes), ProposeError> {
     match reply {
-        Reply::Outcome(Outcome::Applied { answer, .. }) => Ok(answer),
+        Reply::Outcome(Outcome::Applied { slot, answer }) => Ok((slot, answer)),
         Reply::Outcome(Outcome::NoLeader) => Err(NotNow::NoLeader.into()),
         Reply::Outcome(Outcome::Busy) => Err(NotNow::Busy.into()),
         Reply::Full => Err(NotNow::DiskFull.into()),

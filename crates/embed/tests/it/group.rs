@@ -6,8 +6,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use ombak_embed::{
-    Bytes, COMMAND_BYTES_MAX, ChangeError, DecodeError, Group, Lease, Membership, NodeId, Options,
-    ProposeError, ReadError, Slot, StartError, StateMachine, Status,
+    Bytes, COMMAND_BYTES_MAX, ChangeError, DecodeError, Group, LeadError, Lease, Membership,
+    NodeId, Options, ProposeError, ReadError, Slot, StartError, StateMachine, Status,
 };
 
 const WITHIN: Duration = Duration::from_secs(30);
@@ -438,4 +438,40 @@ fn a_member_whose_directory_is_gone_is_taken_in_again() {
     again.stop().unwrap();
     let once_more = Group::start(options, Journal::default()).unwrap();
     assert_eq!(once_more.read("", WITHIN).unwrap(), "xy", "it kept what it was told");
+}
+
+/// Whoever wrote something finds it at every member, and asks nothing of the leader.
+#[test]
+fn a_member_is_read_where_a_command_stands() {
+    let groups = start(3, None);
+    let slot = loop {
+        let pending = groups[0].propose_later("it is there").unwrap();
+        match pending.wait_at(WITHIN) {
+            Ok((slot, _)) => break slot,
+            Err(ProposeError::Unknown | ProposeError::NotNow(_)) => {}
+            Err(error) => panic!("{error}"),
+        }
+    };
+    for group in &groups {
+        assert_eq!(group.read_at(slot, "", WITHIN).unwrap(), "it is there");
+    }
+    let ahead = Slot(slot.0 + 1_000);
+    let behind = groups[1].read_at(ahead, "", Duration::from_millis(200));
+    assert!(matches!(behind, Err(ReadError::Late(_) | ReadError::Behind)), "{behind:?}");
+}
+
+#[test]
+fn the_lead_is_handed_to_who_is_named() {
+    let groups = start(3, None);
+    say(&groups[0], "a");
+    for id in [1, 2, 3, 1] {
+        let deadline = Instant::now() + WITHIN;
+        // On a busy machine somebody else may be elected meanwhile.
+        while let Err(error) = groups[1].lead(NodeId(id), WITHIN) {
+            assert!(Instant::now() < deadline, "{error}");
+        }
+        say(&groups[2], format!("{id}"));
+    }
+    let refused = groups[0].lead(NodeId(9), WITHIN);
+    assert_eq!(refused, Err(LeadError::Refused(NodeId(9))));
 }

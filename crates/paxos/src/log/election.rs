@@ -2,6 +2,7 @@
 //!
 //! A candidate first asks whether it would be promised anything (*pre-vote*), which commits nobody. Who has a leader that lives
 //! says nothing to it. So a member that was cut off and comes back does not depose a leader that all others are content with.
+//! (Where all voters have to accept, a candidate's own promise is enough, and it asks nobody: but there nobody leads while one is away.)
 
 use std::collections::{BTreeMap, BTreeSet};
 
