@@ -82,6 +82,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (engine, restart) = open()?; // and starts again.
     println!("taken back: {:?}, done again: {} changes", restart.losers, restart.redone);
     let reader = engine.begin();
-    println!("counter 3 is {:?}", value(&*reader.read(page)?, 3 * 8)); // Some(100)
+    let counter = value(&*reader.read(page)?, 3 * 8);
+    println!("counter 3 is {counter:?}");
+    assert_eq!(counter, Some(100));
     Ok(())
 }

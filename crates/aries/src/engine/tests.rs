@@ -8,6 +8,7 @@ mod faulty;
 mod full;
 mod golden;
 mod isolation;
+mod own;
 mod pairs;
 mod planted;
 mod prepared;
