@@ -191,6 +191,8 @@ mod pool;
 mod queue;
 mod room;
 mod scope;
+#[cfg(test)]
+mod survivors;
 mod tree;
 mod txn;
 mod wal;

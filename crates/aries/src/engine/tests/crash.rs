@@ -3,34 +3,13 @@
 use ombak_sim::Rng;
 
 use super::*;
+use crate::survivors::Survivors;
 
 /// Runs a workload until operation `n` of the disk fails; `None`: it ended before.
 fn cut_at(seed: u64, steps: u64, n: u64) -> Option<World> {
     let mut world = World::new(seed);
     world.disk.cut_power(n);
     (!world.live(steps)).then_some(world)
-}
-
-/// Every subset of few parts; of many the prefixes, the suffixes, and some others.
-fn subsets(parts: u32, seed: u64) -> Vec<u64> {
-    if parts <= 6 {
-        return (0..1 << parts).collect();
-    }
-    let mut rng = Rng::new(seed);
-    let ends = [0, 1, parts / 2, parts - 1].map(|len| (1u64 << len.min(63)) - 1);
-    ends.into_iter()
-        .flat_map(|prefix| [prefix, !prefix])
-        .chain((0..6).map(|_| rng.next_u64()))
-        .collect()
-}
-
-/// The parts of which `subset` has a bit survive.
-fn crash(world: &mut World, subset: u64) {
-    let mut part = 0;
-    world.crash(|_| {
-        part += 1;
-        subset >> ((part - 1) % 64) & 1 == 1
-    });
 }
 
 #[test]
@@ -41,9 +20,10 @@ fn any_operation_may_be_the_last() {
             let Some(world) = cut_at(seed, 40, n) else { break };
             let parts = world.disk.unsynced().len() as u32;
             drop(world);
-            for subset in subsets(parts, n) {
+            for survivors in Survivors::of(parts, parts / 3, 6) {
                 let mut world = cut_at(seed, 40, n).unwrap();
-                crash(&mut world, subset);
+                let mut is_left = survivors.judge();
+                world.crash(|_| is_left());
                 world.start().unwrap();
                 (0..5).for_each(|_| world.step().unwrap());
             }
@@ -95,13 +75,14 @@ fn life_after_life() {
 #[test]
 fn the_workload_does_what_there_is_to_do() {
     let mut world = World::new(5);
-    assert!(world.live(2000));
+    assert!(world.live(2500));
     let usage = world.engine.as_ref().unwrap().usage();
     assert!(
         usage.checkpoints > 10 && usage.pool.writes > 200 && usage.pool.reads > 40,
         "{usage:?}"
     );
     assert!(world.refused > 20, "{} refusals", world.refused);
+    world.engine.as_ref().unwrap().sync().unwrap();
     world.stop();
     world.start().unwrap();
     let restart = world.restart.as_ref().unwrap();

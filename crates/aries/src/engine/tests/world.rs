@@ -1,6 +1,6 @@
 //! A disk, an engine on it, transactions that run, and what must be there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::IoSlice;
 
 use ombak_base::{Disk, DiskFile, OpenMode};
@@ -12,14 +12,18 @@ use crate::error::Error;
 use crate::log::Options;
 use crate::page::{self, PAGE_BYTES, Page, PageId};
 use crate::pool::offset_of;
+use crate::queue::Queue;
 use crate::tree::Tree;
 use crate::txn::locks::Waits;
-use crate::txn::{Savepoint, Transaction};
+use crate::txn::{Prepared, Savepoint, Transaction};
 
 pub type Rows = BTreeMap<Vec<u8>, Vec<u8>>;
 
 /// What became of keys; `None`: deleted.
 type Changes = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
+
+/// Before an item of the queue among the rows of a tree: no key of the tree begins like that.
+const ITEM: u8 = 0xff;
 
 /// Changes a page of the database in `db` as no disk would: its checksum is right.
 pub fn forge(disk: &SimDisk, id: PageId, change: impl FnOnce(&mut Page)) {
@@ -53,6 +57,16 @@ struct Running {
     seen: Rows,
     changes: Changes,
     savepoint: Option<(Savepoint, Changes)>,
+    /// Items that it has taken, and may have put back: their locks stay until it ends.
+    locked: BTreeSet<Vec<u8>>,
+}
+
+/// A transaction that is prepared: what it will have done, and the transaction, if this life has it.
+struct Waiting {
+    changes: Changes,
+    txn: Option<Prepared>,
+    /// It may have come to the disk or not: the power went before anybody was told.
+    is_sure: bool,
 }
 
 impl Running {
@@ -63,10 +77,16 @@ impl Running {
         }
     }
 
+    /// What it sees of the tree.
     fn rows(&self) -> Rows {
         let mut rows = self.seen.clone();
         apply(&mut rows, &self.changes);
+        rows.retain(|key, _| key[0] != ITEM);
         rows
+    }
+
+    fn has_items(&self) -> bool {
+        self.changes.keys().any(|key| key[0] == ITEM)
     }
 }
 
@@ -86,7 +106,14 @@ pub struct World {
     pub restart: Option<Restart>,
     rng: Rng,
     running: Vec<Running>,
-    /// The rows after each commit, in order.
+    /// By their names.
+    prepared: BTreeMap<Vec<u8>, Waiting>,
+    /// Those that were told. If the log loses its end they may be back.
+    told: BTreeMap<Vec<u8>, Changes>,
+    may_forget: bool,
+    /// Names items and prepared transactions.
+    named: u64,
+    /// The rows after each commit, in order, and the items of a queue.
     states: Vec<Rows>,
     /// From this state on, one of them must be there.
     durable: usize,
@@ -103,6 +130,10 @@ impl World {
             restart: None,
             rng: Rng::new(seed),
             running: Vec::new(),
+            prepared: BTreeMap::new(),
+            told: BTreeMap::new(),
+            may_forget: false,
+            named: 0,
             states: vec![Rows::new()],
             durable: 0,
             keys: 500,
@@ -114,11 +145,16 @@ impl World {
         self.engine.as_ref().unwrap().tree("rows")
     }
 
+    fn queue(&self) -> Result<Queue, Error> {
+        self.engine.as_ref().unwrap().queue("items")
+    }
+
     /// Opens the engine as a new process would, and checks what is there.
     pub fn start(&mut self) -> Result<(), Error> {
         let disk = Faulty::new(self.disk.mount(), self.faults.clone());
-        let (engine, restart) = Engine::open(disk, "db", small())?;
+        let (engine, mut restart) = Engine::open(disk, "db", small())?;
         self.engine = Some(engine);
+        self.find_prepared(std::mem::take(&mut restart.prepared));
         let found = self.all_rows()?;
         let place = self.states[self.durable..].iter().rposition(|rows| *rows == found);
         let Some(place) = place else {
@@ -130,6 +166,26 @@ impl World {
         self.durable = 0;
         self.restart = Some(restart);
         Ok(())
+    }
+
+    /// Each that was prepared is there again, and no other is.
+    fn find_prepared(&mut self, found: Vec<Prepared>) {
+        for txn in found {
+            let name = txn.name().to_vec();
+            if let Some(changes) = self.told.remove(&name).filter(|_| self.may_forget) {
+                let waiting = Waiting { changes, txn: None, is_sure: false };
+                self.prepared.insert(name.clone(), waiting);
+            }
+            let waiting = self.prepared.get_mut(&name);
+            waiting.expect("somebody prepared it, and was not told").txn = Some(txn);
+        }
+        let is_lost = |waiting: &Waiting| waiting.txn.is_none() && waiting.is_sure;
+        let is_lost = self.prepared.values().any(is_lost) && !self.may_forget;
+        assert!(!is_lost, "what was prepared is gone");
+        self.prepared.retain(|_, waiting| waiting.txn.is_some());
+        self.prepared.values_mut().for_each(|waiting| waiting.is_sure = true);
+        self.may_forget = false;
+        self.told.clear();
     }
 
     /// A life of so many steps, from the start on. `false`: the power was cut before.
@@ -144,17 +200,26 @@ impl World {
     /// From now on any state of this life may be there: the end of the log was damaged.
     pub fn forget_what_was_durable(&mut self) {
         self.durable = 0;
+        self.may_forget = true;
     }
 
     fn all_rows(&self) -> Result<Rows, Error> {
         let engine = self.engine.as_ref().unwrap();
-        let txn = engine.begin();
-        collect(self.tree()?, &txn, false)
+        let mut txn = engine.begin();
+        let mut all = collect(self.tree()?, &txn, false)?;
+        let queue = self.queue()?;
+        queue.check(engine)?;
+        while let Some(item) = queue.dequeue(&mut txn)? {
+            assert_eq!(all.insert(item.to_vec(), Vec::new()), None, "an item is there once");
+        }
+        txn.rollback()?;
+        Ok(all)
     }
 
     /// The process ends, and the machine does not: all that was written is there.
     pub fn stop(&mut self) {
         self.running.drain(..).for_each(|running| std::mem::forget(running.txn));
+        self.prepared.values_mut().for_each(|waiting| drop(waiting.txn.take()));
         self.engine = None;
         self.restart.take().into_iter().for_each(std::mem::forget);
     }
@@ -171,13 +236,16 @@ impl World {
         if self.running.is_empty() || (self.running.len() < 3 && self.rng.chance(1, 8)) {
             let txn = self.engine.as_ref().unwrap().begin();
             let seen = self.states.last().unwrap().clone();
-            let running = Running { txn, seen, changes: BTreeMap::new(), savepoint: None };
+            let (changes, locked) = (BTreeMap::new(), BTreeSet::new());
+            let running = Running { txn, seen, changes, savepoint: None, locked };
             self.running.push(running);
         }
         let who = self.rng.below(self.running.len() as u64) as usize;
         match self.rng.below(100) {
-            0..45 => self.put(who),
-            45..65 => self.delete(who),
+            0..40 => self.put(who),
+            40..57 => self.delete(who),
+            57..61 => self.enqueue(who),
+            61..65 => self.dequeue(who),
             65..72 => self.look(who),
             72..76 => {
                 let running = &mut self.running[who];
@@ -185,9 +253,11 @@ impl World {
                 Ok(())
             }
             76..80 => self.back_to_savepoint(who),
-            80..88 => self.commit(who, true),
-            88..92 => self.commit(who, false),
-            92..97 => self.running.swap_remove(who).txn.rollback(),
+            80..87 => self.commit(who, true),
+            87..90 => self.commit(who, false),
+            90..94 => self.running.swap_remove(who).txn.rollback(),
+            94 => self.prepare(who),
+            95..97 => self.tell(),
             97 => self.engine.as_ref().unwrap().checkpoint(),
             98 => self.engine.as_ref().unwrap().tidy().map(drop),
             _ => {
@@ -228,6 +298,77 @@ impl World {
         if self.happened(deleted)? {
             self.running[who].changes.insert(key, None);
         }
+        Ok(())
+    }
+
+    fn enqueue(&mut self, who: usize) -> Result<(), Error> {
+        let queue = self.queue()?;
+        self.named += 1;
+        let mut item = [&[ITEM], &self.named.to_be_bytes()[..]].concat();
+        item.resize([9, 100, 1500, 4000][self.rng.below(4) as usize], 0);
+        let put = queue.enqueue(&mut self.running[who].txn, &item);
+        if self.happened(put)? {
+            self.running[who].changes.insert(item, Some(Vec::new()));
+        }
+        Ok(())
+    }
+
+    /// What is taken was put there, by somebody who committed or by who takes it, and nobody else has it.
+    fn dequeue(&mut self, who: usize) -> Result<(), Error> {
+        let queue = self.queue()?;
+        let taken = match queue.dequeue(&mut self.running[who].txn) {
+            Err(Error::LogFull { .. }) => return Ok(()),
+            taken => taken?,
+        };
+        let Some(item) = taken.map(|item| item.to_vec()) else { return Ok(()) };
+        let is_there = self.states.last().unwrap().contains_key(&item);
+        self.running[who].locked.insert(item.clone());
+        let others = self.running.iter().enumerate().filter(|(at, _)| *at != who);
+        let is_taken = others.into_iter().any(|(_, other)| other.changes.get(&item) == Some(&None));
+        match self.running[who].changes.insert(item, None) {
+            None => assert!(is_there && !is_taken, "an item that nobody put there, or twice"),
+            Some(own) => assert!(own.is_some(), "its own item, twice"),
+        }
+        Ok(())
+    }
+
+    /// The queue is left out: what a prepared transaction has taken is not there for whoever looks at all of it.
+    fn prepare(&mut self, who: usize) -> Result<(), Error> {
+        if self.running[who].has_items() || self.prepared.len() > 1 {
+            return Ok(());
+        }
+        let Running { txn, changes, .. } = self.running.swap_remove(who);
+        self.named += 1;
+        let name = format!("order {}", self.named).into_bytes();
+        // A transaction that changes nothing is prepared all the same.
+        self.prepared.insert(name.clone(), Waiting { changes, txn: None, is_sure: false });
+        let prepared = txn.prepare(&name)?;
+        let waiting = self.prepared.get_mut(&name).unwrap();
+        (waiting.txn, waiting.is_sure) = (Some(prepared), true);
+        // It made everything durable that was logged before it.
+        self.durable = self.states.len() - 1;
+        Ok(())
+    }
+
+    /// A prepared transaction is told what to do.
+    fn tell(&mut self) -> Result<(), Error> {
+        let Some(name) = self.prepared.keys().next().cloned() else { return Ok(()) };
+        let commits = self.rng.chance(1, 2);
+        let waiting = self.prepared.get_mut(&name).unwrap();
+        waiting.is_sure = false;
+        let txn = waiting.txn.take().unwrap();
+        let changes = waiting.changes.clone();
+        if commits {
+            let mut rows = self.states.last().unwrap().clone();
+            apply(&mut rows, &changes);
+            self.states.push(rows);
+            txn.commit()?;
+        } else {
+            txn.rollback()?;
+        }
+        let told = self.prepared.remove(&name);
+        self.told.extend(told.map(|waiting| (name, waiting.changes)));
+        self.durable = self.states.len() - 1;
         Ok(())
     }
 
@@ -286,8 +427,11 @@ impl World {
     /// What is there now, without a crash.
     pub fn check(&mut self) {
         let found = self.all_rows().unwrap();
-        let must = self.states.last().unwrap();
-        assert!(found == *must, "{:?}", differences(must, &found));
+        let mut must = self.states.last().unwrap().clone();
+        // What somebody has taken is not there for others, whether or not he commits.
+        let locked = self.running.iter().flat_map(|running| &running.locked);
+        locked.for_each(|item| drop(must.remove(item)));
+        assert!(found == must, "{:?}", differences(&must, &found));
         self.tree().unwrap().check(self.engine.as_ref().unwrap()).unwrap();
     }
 }
@@ -310,7 +454,7 @@ fn differences(must: &Rows, found: &Rows) -> Vec<String> {
         .map(|key| {
             let show =
                 |rows: &Rows| rows.get(key).map(|value| (value.len(), value.first().copied()));
-            let key_text = String::from_utf8_lossy(&key[..4]);
+            let key_text = key[..key.len().min(9)].escape_ascii();
             format!("{key_text}: must {:?}, is {:?}", show(must), show(found))
         })
         .collect();

@@ -6,6 +6,7 @@ use ombak_sim::{Part, Rng, Unsynced};
 use proptest::prelude::*;
 
 use super::*;
+use crate::survivors::Survivors;
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -147,23 +148,10 @@ fn any_operation_may_be_the_last() {
         let Some(world) = cut_at(&steps, n) else { break };
         let parts = world.disk.unsynced().len() as u32;
         drop(world);
-        // Every subset where there are few; else every prefix, every suffix and many others.
-        let subsets: Vec<u64> = match parts {
-            0..=6 => (0..1 << parts).collect(),
-            _ => {
-                let mut rng = Rng::new(n);
-                let prefixes = (0..=parts.min(63)).map(|len| (1 << len) - 1);
-                let ends = prefixes.flat_map(|prefix: u64| [prefix, !prefix]);
-                ends.chain((0..40).map(|_| rng.next_u64())).collect()
-            }
-        };
-        for subset in subsets {
+        for survivors in Survivors::of(parts, 1, 40) {
             let mut world = cut_at(&steps, n).unwrap();
-            let mut part = 0;
-            world.crash(|_| {
-                part += 1;
-                subset >> ((part - 1) % 64) & 1 == 1
-            });
+            let mut is_left = survivors.judge();
+            world.crash(|_| is_left());
             check_recovery(world, &steps[..8]);
         }
         operations = n;

@@ -1,6 +1,7 @@
 //! The power goes at every operation.
 
 use super::*;
+use crate::survivors::Survivors;
 
 /// Appends and forces, so that both batches are used, segments are full in the middle, and used again. Answers what was
 /// appended, and up to where it was durable.
@@ -47,20 +48,13 @@ fn any_operation_may_be_the_last() {
             break;
         }
         let parts = disk.unsynced().len() as u32;
-        let subsets: Vec<u64> = match parts {
-            0..=6 => (0..1 << parts).collect(),
-            _ => (0..40).map(|seed| Rng::new(seed << 32 | n).next_u64()).collect(),
-        };
-        for subset in subsets {
+        for survivors in Survivors::of(parts, 4, 40) {
             let disk = SimDisk::new();
             disk.cut_power(n);
             let mut written = Vec::new();
             let Err((durable, _)) = live(&disk, &mut written) else { panic!("it was cut") };
-            let mut part = 0;
-            disk.crash_with(|_| {
-                part += 1;
-                subset >> ((part - 1) % 64) & 1 == 1
-            });
+            let mut is_left = survivors.judge();
+            disk.crash_with(|_| is_left());
             check(&disk, &written, durable);
         }
         cut += 1;
