@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 
 use bytes::Bytes;
-use ombak_base::{NodeId, ShardId};
+use ombak_base::{NodeId, ShardId, Tick};
 use ombak_kv::props::{PropChange, PropValue};
 use ombak_kv::{
     Answer, BucketId, Content, DeleteOp, GetOp, Listing, Operation, PutOp, Quorum, Quorums,

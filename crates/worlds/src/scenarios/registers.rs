@@ -1,4 +1,7 @@
-//! Registers on whole nodes: what anybody was told of stays, whatever becomes of nodes, links and disks.
+//! Registers on whole nodes: what anybody was told of stays, whatever becomes of nodes, links and disks. All that clients saw in a
+//! run is linearisable.
+
+mod spec;
 
 use std::collections::BTreeMap;
 
@@ -7,13 +10,20 @@ use ombak_node::Request as Ask;
 use ombak_paxos::register::server::{RegisterAsk, RegisterFailure, RegisterReply};
 use ombak_paxos::register::{Outcome, Value, Wish};
 use ombak_sim::Rng;
+use ombak_sim::linear::{self, History, OperationId};
 
 use super::*;
+use spec::{Registers, Told};
+
+/// A history of a hundred operations takes far fewer.
+const STEPS_MAX: u64 = 1_000_000;
 
 /// A world with registers, and all that its clients know.
 struct Office {
     world: World<Cluster>,
     asked: BTreeMap<ClientId, Asked>,
+    /// All that was asked, and told.
+    history: History<Registers>,
     /// Of each register, the latest value that anybody was told of.
     told: BTreeMap<Bytes, u64>,
     /// A version is one value.
@@ -24,6 +34,9 @@ struct Office {
 }
 
 struct Asked {
+    operation: OperationId,
+    at: Tick,
+    client: ClientId,
     key: Bytes,
     wish: Wish,
     /// What had been told of by then.
@@ -35,8 +48,8 @@ impl Office {
         let shape = Shape { nodes, shards: 2, ring_size: 8 };
         let world = World::new(Cluster::new(shape).unwrap().with_root(), nodes, seed).unwrap();
         let (asked, told, values) = Default::default();
-        let mut office =
-            Office { world, asked, told, values, done: 0, failed: BTreeMap::new(), next: 0 };
+        let (history, failed) = (History::new(), BTreeMap::new());
+        let mut office = Office { world, asked, history, told, values, done: 0, failed, next: 0 };
         office.run_for(5 * SECOND);
         office
     }
@@ -45,7 +58,9 @@ impl Office {
         let ask = RegisterAsk { key: key.clone(), wish: wish.clone() };
         let floor = self.told.get(key).copied().unwrap_or(0);
         let client = self.world.request(node, S, Ask::Register(ask));
-        self.asked.insert(client, Asked { key: key.clone(), wish, floor });
+        let (at, key) = (self.world.now(), key.clone());
+        let operation = self.history.call(client, at, (key.clone(), wish.clone()));
+        self.asked.insert(client, Asked { operation, at, client, key, wish, floor });
         client
     }
 
@@ -79,7 +94,8 @@ impl Office {
 
     /// In the order of the versions the operations are one after the other, as they were in time.
     fn hear(&mut self, asked: Asked, reply: RegisterReply) {
-        let Asked { key, wish, floor } = asked;
+        self.record(&asked, &reply);
+        let Asked { key, wish, floor, .. } = asked;
         let outcome = match reply {
             RegisterReply::Answer(outcome) => outcome,
             RegisterReply::Failed(why) => return *self.failed.entry(why).or_default() += 1,
@@ -104,6 +120,30 @@ impl Office {
         self.done += 1;
         let told = self.told.entry(key).or_default();
         *told = version.max(*told);
+    }
+
+    /// What is not known to have been done or not stays open, and may have been done at any time.
+    fn record(&mut self, asked: &Asked, reply: &RegisterReply) {
+        let now = self.world.now();
+        let told = match reply {
+            RegisterReply::Failed(RegisterFailure::Unknown) => return,
+            RegisterReply::Failed(_) => Told::Nothing,
+            RegisterReply::Answer(Outcome::Unknown(value)) => {
+                // It was seen, all the same, what is there.
+                let read = (asked.key.clone(), Wish::Read);
+                let read = self.history.call(asked.client, asked.at, read);
+                let told = Told::Outcome(Outcome::Done(value.clone()));
+                return self.history.answer(read, now, told);
+            }
+            RegisterReply::Answer(outcome) => Told::Outcome(outcome.clone()),
+        };
+        self.history.answer(asked.operation, now, told);
+    }
+
+    /// One order explains all that clients saw.
+    fn check_history(&self) {
+        let verdict = linear::check(&Registers, &self.history, STEPS_MAX);
+        assert!(verdict.is_linearisable(), "{verdict}");
     }
 
     /// Asks until there is an answer.
@@ -155,6 +195,7 @@ impl Office {
         for key in &keys {
             self.sure(A, key, &Wish::Set(None));
         }
+        self.check_history();
     }
 }
 
@@ -203,6 +244,7 @@ fn all_compare_and_set_at_once() {
         office.run_for(2 * SECOND);
         assert_eq!(office.told[&key(1)], round + 1, "{:?}", office.failed);
     }
+    office.check_history();
 }
 
 /// A disk after the other is lost, each time when the one before is back. What was written on two of three disks, one of which is
@@ -332,4 +374,27 @@ fn every_planted_bug_is_found() {
     let lost = &|| (0..5).for_each(one_disk_after_the_other_is_lost);
     planted("a new disk answers before it has copied", lost);
     planted("a register answers before it is synced", &|| (0..300).for_each(run));
+}
+
+/// The checker finds what it is there for: a read that is told of a version after another was told of a later one, and two changes
+/// that are both told that they made the same version.
+#[test]
+fn a_history_that_no_order_explains_is_found() {
+    let value = |version: u64| Value { version, writer: 0, bytes: Some(key(version)) };
+    let done = |version| Told::Outcome(Outcome::Done(value(version)));
+    let set = |version| Wish::Set(Some(key(version)));
+    let says = |told: &[(Wish, Told)]| {
+        let mut history = History::<Registers>::new();
+        for (at, (wish, told)) in (0..).zip(told) {
+            let call = (key(0), wish.clone());
+            let operation = history.call(ClientId(at), Tick(10 * at), call);
+            history.answer(operation, Tick(10 * at + 5), told.clone());
+        }
+        linear::check(&Registers, &history, STEPS_MAX).is_linearisable()
+    };
+    assert!(says(&[(set(1), done(1)), (set(2), done(2)), (Wish::Read, done(2))]));
+    assert!(!says(&[(set(1), done(1)), (set(2), done(2)), (Wish::Read, done(1))]));
+    assert!(!says(&[(set(1), done(1)), (set(1), done(1))]));
+    let swap = Wish::CompareAndSet { version: 1, bytes: Some(key(2)) };
+    assert!(!says(&[(set(1), done(1)), (swap.clone(), done(2)), (swap, done(2))]));
 }
