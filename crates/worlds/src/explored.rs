@@ -32,6 +32,8 @@ pub struct Told {
     found_double: bool,
     /// Whether some request failed.
     failed: bool,
+    /// How many requests were answered, where all must be in the end.
+    answered: Option<u32>,
 }
 
 /// Client n puts the value n.
@@ -43,6 +45,7 @@ impl History<Shard> for Told {
     }
 
     fn replied(&mut self, client: ClientId, reply: &Reply) {
+        self.answered = self.answered.map(|answered| answered + 1);
         match reply {
             Reply::Kv(Answer::Written(_)) => drop(self.acknowledged.insert(client.0 as u8)),
             Reply::Kv(Answer::Object(object)) => {
@@ -277,7 +280,7 @@ impl Exploration {
             .connected(move |node| hello(&of_hellos, node))
             .begins_at_rest()
             .budget(self.budget)
-            .history(Told::default());
+            .history(Told { answered: self.answers_all().then_some(0), ..Told::default() });
         for client in 0..self.puts + self.gets {
             let node = NodeId((self.entry + client) % self.nodes);
             let operation = if client < self.puts {
@@ -306,10 +309,22 @@ impl Exploration {
         if gets > 0 && self.puts > 1 {
             cluster = cluster.sometimes("a read finds siblings", |state| state.history().found_two);
         }
+        if self.answers_all() {
+            let asked = Some(self.puts + gets);
+            cluster = cluster.eventually("every request is answered", move |state| {
+                state.history().answered == asked
+            });
+        }
         if self.timeout_ms.is_some() {
             cluster = cluster.sometimes("a request fails", |state| state.history().failed);
         }
         Ok(cluster)
+    }
+
+    /// Whether nothing is lost, so that every request must be answered in the end.
+    fn answers_all(&self) -> bool {
+        let Budget { drops, crashes, resets, .. } = self.budget;
+        drops + crashes + resets == 0
     }
 }
 
