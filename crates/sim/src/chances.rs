@@ -163,6 +163,14 @@ impl Chances {
         }
     }
 
+    /// What was given and has not been decided: nothing came to it.
+    pub fn left_over(&self) -> Decisions {
+        match &self.source {
+            Source::Given(given) => given.values().flatten().copied().collect(),
+            Source::Recorded(_) | Source::Seed => Decisions::new(),
+        }
+    }
+
     /// Which of its kind at its time the last such decision was, from 1.
     pub fn last(&self, what: What) -> u64 {
         self.counts.get(&what.code()).map_or(0, |count| count.at_last)

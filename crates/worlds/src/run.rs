@@ -19,7 +19,7 @@ use crate::families::Family;
 use crate::history::Outcome;
 use crate::keys::{BUCKETS, Keeps, bucket_id, keep_siblings};
 use crate::plan::{Fork, Plan};
-use crate::script::{Action, Script};
+use crate::script::{Action, Decision, Script};
 use crate::workload::{CLIENTS, LOCKER, Workload};
 
 /// How long clients work under faults.
@@ -94,6 +94,8 @@ pub struct Played {
     pub trace: Vec<String>,
     /// A page that draws the storm, if it was asked for.
     pub diagram: Option<String>,
+    /// The decisions that nothing came to, as the lines that they stand in.
+    pub left_over: Vec<String>,
 }
 
 /// What is kept of a run that is played.
@@ -107,7 +109,7 @@ pub struct Kept {
 
 /// Plays a script.
 pub fn play_script(script: &Script, kept: Kept) -> Played {
-    let (mut trace, mut diagram) = (Vec::new(), None);
+    let (mut trace, mut diagram, mut left_over) = (Vec::new(), None, Vec::new());
     let plan = Plan::of_seed(script.seed);
     let ended = caught(&plan, || {
         let mut run = Run::new(&plan, script.clone(), kept.trace_lines)?;
@@ -119,9 +121,11 @@ pub fn play_script(script: &Script, kept: Kept) -> Played {
         run.take_picture();
         trace = run.world.trace().lines().map(str::to_owned).collect();
         diagram = run.diagram.take();
+        let decisions = run.world.left_over().into_iter();
+        left_over = decisions.map(|(point, value)| Decision(point, value).to_string()).collect();
         ended.unwrap_or_else(|panic| resume_unwind(panic))
     });
-    Played { ended, trace, diagram }
+    Played { ended, trace, diagram, left_over }
 }
 
 /// Plays a script to see whether it holds.

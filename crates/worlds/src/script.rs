@@ -13,6 +13,7 @@ use ombak_sim::{Decisions, SyncFault};
 use crate::cluster::Shape;
 
 pub use parse::ScriptError;
+pub(crate) use show::Decision;
 
 /// A run.
 #[derive(Clone, PartialEq, Eq, Debug)]

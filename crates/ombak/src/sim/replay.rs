@@ -25,6 +25,10 @@ pub(super) fn play(file: &Path, trace_lines: usize, html: Option<&Path>) -> Resu
         failing::write(html, page)?;
         print_line(&format!("{}: open it in a browser", html.display()))?;
     }
+    if let [first, ..] = played.left_over.as_slice() {
+        let (file, count) = (file.display(), played.left_over.len());
+        print_line(&format!("{file}: nothing came to {count} of its decisions, as to: {first}"))?;
+    }
     match played.ended {
         Ok(report) => {
             print_line(&format!("{}: it holds: {}", file.display(), seeds::summary(&report)))
@@ -40,11 +44,11 @@ pub(super) fn play(file: &Path, trace_lines: usize, html: Option<&Path>) -> Resu
 
 fn read(path: &Path) -> Result<Script, CliError> {
     let failed = |reason: String| CliError::failed(format!("{}: {reason}", path.display()));
-    let mut text = String::new();
+    let mut bytes = Vec::new();
     let file = File::open(path).map_err(|error| failed(error.to_string()))?;
-    let read = file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text);
+    let read = file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes);
     match read.map_err(|error| failed(error.to_string()))? as u64 {
         FILE_BYTES_MAX.. => Err(failed(format!("longer than {FILE_BYTES_MAX} bytes"))),
-        _ => text.parse::<Script>().map_err(|error| failed(error.to_string())),
+        _ => Script::read(&bytes).map_err(|error| failed(error.to_string())),
     }
 }

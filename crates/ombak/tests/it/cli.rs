@@ -463,8 +463,10 @@ fn a_recorded_seed_is_played_and_a_broken_schedule_names_its_line() {
     assert!(played.out.contains(&format!("it holds: {summary}")), "{played:?}");
     let text = fs::read_to_string(&file).unwrap();
     for (from, to, error) in [
-        ("ombak schedule 1", "ombak schedule 2", "line 1: this is \"ombak schedule 2\""),
+        ("ombak schedule 2", "ombak schedule 3", "line 1: this is \"ombak schedule 3\""),
         ("seed 7", "seed seven", "line 2: \"seven\" is no number"),
+        ("seed 7", "seed 7\nseed 7", "line 3: \"seed\" is said in a line above already"),
+        ("\nend\n", "\n", "and has no \"end\": it was cut short"),
     ] {
         fs::write(&file, text.replace(from, to)).unwrap();
         let refused = run(["sim", "--replay", &path]);
@@ -474,6 +476,14 @@ fn a_recorded_seed_is_played_and_a_broken_schedule_names_its_line() {
     fs::write(&file, cut).unwrap();
     let refused = run(["sim", "--replay", &path]);
     assert!(one_line(&refused, 3).contains("line 9: the schedule ends here"), "{refused:?}");
+    fs::write(&file, b"ombak schedule 2\nseed \xff\n").unwrap();
+    let refused = run(["sim", "--replay", &path]);
+    assert!(one_line(&refused, 3).contains("line 2: this is no text"), "{refused:?}");
+    let late = "3000.000000 n0.s0>n1.s0 drop";
+    fs::write(&file, text.replace("\nend\n", &format!("\n{late}\nend\n"))).unwrap();
+    let told = run(["sim", "--replay", &path]);
+    let line = format!("nothing came to 1 of its decisions, as to: {late}");
+    assert!(told.code == Some(0) && told.out.contains(&line), "{told:?}");
     assert!(one_line(&run(["sim", "--replay", "nowhere"]), 3).contains("nowhere"));
     let both = run(["sim", "run", "--seed", "1", "--minutes", "1"]);
     assert_eq!(both.code, Some(2), "{both:?}");

@@ -50,8 +50,10 @@ fn what_is_not_given_goes_well() {
         (0..4).map(|_| chances.happens(What::Drop(A, B), 1000)).collect()
     };
     assert_eq!(drops(&mut chances), [false, true, false, false]);
+    assert_eq!(chances.left_over(), [(point(7, 1), 1)].into());
     chances.time(9);
     assert_eq!(drops(&mut chances), [true, false, false, false], "nothing was decided at 7");
+    assert_eq!(chances.left_over(), Decisions::new());
     assert_eq!(delays(&mut chances, What::Delay(A, B), 3), [10, 10, 10]);
     assert_eq!(chances.number(What::Survive(NodeId(0))), 0);
 }

@@ -76,6 +76,11 @@ impl<S: System> World<S> {
         self.chances.recorded()
     }
 
+    /// The decisions that are [followed](World::follow) and that nothing has come to.
+    pub fn left_over(&self) -> Decisions {
+        self.chances.left_over()
+    }
+
     /// How many events machines were given.
     pub fn steps(&self) -> u64 {
         self.steps

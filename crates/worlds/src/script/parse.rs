@@ -8,7 +8,7 @@ use ombak_node::{Bounds, DeleteMode};
 use ombak_paxos::locks::Mode;
 use ombak_sim::{Decisions, Point, SyncFault, What};
 
-use super::show::HEAD;
+use super::show::{HEAD, HEAD_1};
 use super::{Action, Ask, Asked, Boot, Condition, Locking, Script};
 use crate::cluster::Shape;
 use crate::keys::{BUCKETS, keys};
@@ -39,10 +39,11 @@ impl FromStr for Script {
     type Err = ScriptError;
 
     fn from_str(text: &str) -> Result<Script, ScriptError> {
-        let mut reading = Reading::default();
         let mut lines = text.lines().zip(1..);
-        match lines.next() {
-            Some((HEAD, _)) => {}
+        let mut reading = match lines.next() {
+            Some((HEAD, _)) => Reading::default(),
+            // Nothing tells whether one of these was cut short after "healed".
+            Some((HEAD_1, _)) => Reading { is_first_version: true, ..Reading::default() },
             Some((head, line)) if head.starts_with("ombak schedule") => {
                 let reason = format!("this is \"{head}\"; this program reads \"{HEAD}\"");
                 return Err(ScriptError { line, reason });
@@ -51,7 +52,7 @@ impl FromStr for Script {
                 let reason = format!("a schedule begins with \"{HEAD}\"");
                 return Err(ScriptError { line: 1, reason });
             }
-        }
+        };
         let mut last = 1;
         for (text, line) in lines {
             last = line;
@@ -64,6 +65,17 @@ impl FromStr for Script {
     }
 }
 
+impl Script {
+    /// A script from what a file holds.
+    pub fn read(bytes: &[u8]) -> Result<Script, ScriptError> {
+        let text = std::str::from_utf8(bytes).map_err(|error| ScriptError {
+            line: 1 + bytes[..error.valid_up_to()].iter().filter(|byte| **byte == b'\n').count(),
+            reason: "this is no text: its bytes are no UTF-8".into(),
+        })?;
+        text.parse()
+    }
+}
+
 /// The words of a line; what follows `--` is a comment.
 fn words(line: &str) -> Vec<&str> {
     line.split_whitespace().take_while(|word| *word != "--").collect()
@@ -71,14 +83,17 @@ fn words(line: &str) -> Vec<&str> {
 
 #[derive(Default)]
 struct Reading {
+    /// Which had no last line.
+    is_first_version: bool,
+    has_ended: bool,
     seed: Option<u64>,
     shape: Option<Shape>,
     delete_mode: Option<DeleteMode>,
     bounds: Option<Bounds>,
-    root: bool,
-    partitions_lose: bool,
-    wrong_clocks: bool,
-    new_epoch: bool,
+    root: Option<()>,
+    partitions_lose: Option<()>,
+    wrong_clocks: Option<()>,
+    new_epoch: Option<()>,
     until: Option<Tick>,
     actions: Vec<(Tick, Action)>,
     decisions: Decisions,
@@ -86,20 +101,27 @@ struct Reading {
 
 impl Reading {
     fn line(&mut self, words: &[&str]) -> Parsed<()> {
+        if self.has_ended {
+            return Err("nothing follows \"end\"".into());
+        }
         match words {
-            ["seed", seed] => self.seed = Some(number(seed)?),
+            ["end"] if !self.is_first_version => self.has_ended = true,
+            ["seed", seed] => once(&mut self.seed, number(seed)?, "seed")?,
             ["nodes", nodes, "shards", shards, "partitions", partitions] => {
-                self.shape = Some(shape(number(nodes)?, number(shards)?, number(partitions)?)?);
+                let shape = shape(number(nodes)?, number(shards)?, number(partitions)?)?;
+                once(&mut self.shape, shape, "nodes")?;
             }
-            ["tombstones", "keep"] => self.delete_mode = Some(DeleteMode::Keep),
-            ["tombstones", ms] => self.delete_mode = Some(DeleteMode::AfterMs(number(ms)?)),
+            ["tombstones", mode] => {
+                once(&mut self.delete_mode, delete_mode(mode)?, "tombstones")?;
+            }
             ["room", "ops", ops, "unsynced", unsynced, "waiting", waiting] => {
-                self.bounds = Some(bounds(ops, unsynced, waiting)?);
+                once(&mut self.bounds, bounds(ops, unsynced, waiting)?, "room")?;
             }
-            ["root-group"] => self.root = true,
-            ["partitions-lose"] => self.partitions_lose = true,
-            ["wrong-clocks"] => self.wrong_clocks = true,
-            ["new-epoch"] => self.new_epoch = true,
+            [flag @ "root-group"] => once(&mut self.root, (), flag)?,
+            [flag @ "partitions-lose"] => once(&mut self.partitions_lose, (), flag)?,
+            [flag @ "wrong-clocks"] => once(&mut self.wrong_clocks, (), flag)?,
+            [flag @ "new-epoch"] => once(&mut self.new_epoch, (), flag)?,
+            [_, "healed"] if self.until.is_some() => return Err(said_twice("healed")),
             [time, "healed"] => self.until = Some(self.next_time(time)?),
             [at, count, rest @ ..] if count.starts_with('#') => {
                 self.decision(at, number(&count[1..])?, rest)?;
@@ -120,8 +142,10 @@ impl Reading {
     fn decision(&mut self, at: &str, n: u64, words: &[&str]) -> Parsed<()> {
         let at = time(at)?;
         let (what, value) = decision(words)?;
-        self.decisions.insert(Point { at, what, n }, value);
-        Ok(())
+        match self.decisions.insert(Point { at, what, n }, value) {
+            None => Ok(()),
+            Some(_) => Err("this is decided in a line above already".into()),
+        }
     }
 
     fn next_time(&self, text: &str) -> Parsed<Tick> {
@@ -137,15 +161,18 @@ impl Reading {
 
     fn finish(self) -> Parsed<Script> {
         let missing = |what: &str| format!("the schedule ends here, and has no \"{what}\"");
+        if !self.has_ended && !self.is_first_version {
+            return Err(missing("end") + ": it was cut short");
+        }
         Ok(Script {
             seed: self.seed.ok_or_else(|| missing("seed …"))?,
             shape: self.shape.ok_or_else(|| missing("nodes … shards … partitions …"))?,
             delete_mode: self.delete_mode.unwrap_or(DeleteMode::Immediate),
             bounds: self.bounds.unwrap_or_default(),
-            root: self.root,
-            partitions_lose: self.partitions_lose,
-            wrong_clocks: self.wrong_clocks,
-            new_epoch: self.new_epoch,
+            root: self.root.is_some(),
+            partitions_lose: self.partitions_lose.is_some(),
+            wrong_clocks: self.wrong_clocks.is_some(),
+            new_epoch: self.new_epoch.is_some(),
             until: self.until.ok_or_else(|| missing("… healed"))?,
             actions: self.actions,
             decisions: self.decisions,
@@ -211,6 +238,25 @@ impl Reading {
         self.node(&format!("n{}", at.node.0))?;
         let shards = self.shape()?.shards;
         if at.shard.0 < shards { Ok(at) } else { Err(format!("{text}: there are {shards} shards")) }
+    }
+}
+
+/// What is said once in a schedule; said twice, one of the two would not count.
+fn once<T>(place: &mut Option<T>, value: T, what: &str) -> Parsed<()> {
+    match place.replace(value) {
+        None => Ok(()),
+        Some(_) => Err(said_twice(what)),
+    }
+}
+
+fn said_twice(what: &str) -> String {
+    format!("\"{what}\" is said in a line above already")
+}
+
+fn delete_mode(text: &str) -> Parsed<DeleteMode> {
+    match text {
+        "keep" => Ok(DeleteMode::Keep),
+        ms => number(ms).map(DeleteMode::AfterMs),
     }
 }
 

@@ -1,19 +1,20 @@
 //! A script as text.
 //!
 //! ```text
-//! ombak schedule 1
+//! ombak schedule 2
 //! seed 42
 //! nodes 3 shards 1 partitions 8
 //! 0.900000 crash n1
 //! 1.200000 client 2 n0.s0 put k3 after-read w=2
 //! 2.000000 healed
 //! 1.200000 n0.s0>n2.s0 drop
+//! end
 //! ```
 //!
 //! Times are seconds since the world began. What stands in no line does not happen; a decision that stands in none is
 //! that nothing goes wrong, and takes as short a time as it can. A decision is of the first of its kind at its time or
 //! later: above, the first message from n0.s0 to n2.s0 that is sent at 1.2 s. (`#2` after the time: the second at that
-//! time.)
+//! time.) Without the last line it was cut short.
 
 use std::fmt::{self, Display, Formatter};
 
@@ -25,7 +26,9 @@ use ombak_sim::{Point, SyncFault, What};
 use super::{Action, Ask, Asked, Boot, Condition, Locking, Script};
 
 /// The first line of every script of this version.
-pub(super) const HEAD: &str = "ombak schedule 1";
+pub(super) const HEAD: &str = "ombak schedule 2";
+/// That of the version before, which is read as well: it has no last line.
+pub(super) const HEAD_1: &str = "ombak schedule 1";
 
 impl Display for Script {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
@@ -62,7 +65,7 @@ impl Display for Script {
         for (point, value) in &self.decisions {
             writeln!(f, "{}", Decision(*point, *value))?;
         }
-        Ok(())
+        writeln!(f, "end")
     }
 }
 
@@ -206,7 +209,8 @@ fn show_quorums(f: &mut Formatter<'_>, quorums: &Quorums) -> fmt::Result {
     node_confirms.iter().try_for_each(|count| write!(f, " node-confirms={count}"))
 }
 
-struct Decision(Point, u64);
+/// One that is given, as its line has it.
+pub(crate) struct Decision(pub(crate) Point, pub(crate) u64);
 
 impl Display for Decision {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {

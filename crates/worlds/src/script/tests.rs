@@ -16,7 +16,7 @@ fn a_recorded_seed_is_the_same_run() {
 }
 
 const SMALL: &str = "\
-ombak schedule 1
+ombak schedule 2
 seed 7 -- where values come from
 nodes 3 shards 1 partitions 8
 room ops 4 unsynced 20 waiting 2
@@ -32,6 +32,7 @@ room ops 4 unsynced 20 waiting 2
 9.000000 n0.s0>n1.s0 delay 5000
 9.000000 #2 n0.s0>n2.s0 drop
 9.300000 n1 survive 99
+end
 ";
 
 #[test]
@@ -44,7 +45,7 @@ fn a_script_written_by_hand_is_run() {
 }
 
 const LOCKING: &str = "\
-ombak schedule 1
+ombak schedule 2
 seed 7
 nodes 3 shards 1 partitions 8
 root-group
@@ -57,6 +58,7 @@ root-group
 9.800000 client 7 n1.s0 unlock p0 writes
 9.900000 client 8 n1.s0 lock p0 PR
 10.000000 healed
+end
 ";
 
 #[test]
@@ -86,8 +88,8 @@ fn refused(script: &str) -> String {
 fn what_is_no_script_is_refused_with_its_line() {
     let with = |from: &str, to: &str| refused(&SMALL.replace(from, to));
     for (from, to, error) in [
-        ("schedule 1", "schedule 9", "line 1: this is \"ombak schedule 9\"; this program reads"),
-        ("ombak schedule 1", "seed 1", "line 1: a schedule begins with"),
+        ("schedule 2", "schedule 9", "line 1: this is \"ombak schedule 9\"; this program reads"),
+        ("ombak schedule 2", "seed 1", "line 1: a schedule begins with"),
         ("seed 7", "seed x", "line 2: \"x\" is no number"),
         ("nodes 3", "nodes 99", "line 3: 1 to 16 nodes"),
         ("partitions 8", "partitions 7", "line 3: 7 partitions: a power of two"),
@@ -124,25 +126,83 @@ fn what_is_no_script_is_refused_with_its_line() {
         let found = with(from, to);
         assert!(found.starts_with(error), "{to}: {found}");
     }
-    let end = SMALL.find("10.000000").unwrap();
-    let error = "line 12: the schedule ends here, and has no \"… healed\"";
+    let end = SMALL.find("9.000000 n0").unwrap();
+    let error = "line 13: the schedule ends here, and has no \"end\": it was cut short";
     assert_eq!(refused(&SMALL[..end]), error);
-    assert_eq!(refused(""), "line 1: a schedule begins with \"ombak schedule 1\"");
+    let error = "line 4: the schedule ends here, and has no \"… healed\"";
+    assert_eq!(refused("ombak schedule 2\nseed 1\nnodes 3 shards 1 partitions 8\nend\n"), error);
+    assert_eq!(refused(""), "line 1: a schedule begins with \"ombak schedule 2\"");
 }
 
-/// Wherever a script is cut, the error names a line of it; if there is none, what is left is one that can be run.
+/// Wherever a script is cut, the error names a line of what is left.
 #[test]
-fn a_script_that_was_cut_short_is_refused_or_whole() {
-    for end in 0..SMALL.len() {
-        if let Err(error) = SMALL[..end].parse::<Script>() {
-            assert!(error.line <= SMALL.lines().count(), "{error}");
+fn a_script_that_was_cut_short_is_refused() {
+    for text in [SMALL, LOCKING] {
+        // Without the end of its last line it is whole.
+        for end in 0..text.len() - 1 {
+            let cut = &text[..end];
+            let Err(error) = cut.parse::<Script>() else { panic!("read: {cut}") };
+            assert!((1..=cut.lines().count().max(1)).contains(&error.line), "{error}: {cut}");
         }
+        assert_eq!(text.trim_end().parse::<Script>(), text.parse());
     }
+}
+
+/// The first version had no last line: what was written then is read as it was.
+#[test]
+fn a_script_of_the_first_version_is_read() {
+    let first = SMALL.replace("schedule 2", "schedule 1").replace("\nend\n", "\n");
+    assert_eq!(first.parse::<Script>(), SMALL.parse());
+    let with_end = SMALL.replace("schedule 2", "schedule 1");
+    assert_eq!(refused(&with_end), "line 17: \"end\" is no line of a schedule");
+}
+
+#[test]
+fn what_is_said_twice_is_refused() {
+    let header = "tombstones keep\nroot-group\npartitions-lose\nwrong-clocks\nnew-epoch\n";
+    let small = SMALL.replacen("9.000000", &format!("{header}9.000000"), 1);
+    assert!(small.parse::<Script>().is_ok());
+    for (line, text) in small.lines().enumerate().skip(1) {
+        // What is done can be done twice.
+        if text.starts_with(|first: char| first.is_ascii_digit()) && !text.ends_with("healed") {
+            continue;
+        }
+        let twice = small.replace(text, &format!("{text}\n{text}"));
+        let (line, word) = (line + 2, text.trim_start_matches("10.000000 ").split(' ').next());
+        let error = match text {
+            "end" => format!("line {line}: nothing follows \"end\""),
+            _ => format!("line {line}: \"{}\" is said in a line above already", word.unwrap()),
+        };
+        assert_eq!(refused(&twice), error);
+    }
+    let again = "9.000000 n0.s0>n1.s0 delay 5000\n9.000000 n0.s0>n1.s0 delay 6\n";
+    let twice = SMALL.replace("9.000000 n0.s0>n1.s0 delay 5000\n", again);
+    assert_eq!(refused(&twice), "line 15: this is decided in a line above already");
+}
+
+#[test]
+fn bytes_that_are_no_text_are_refused_with_their_line() {
+    let mut bytes = SMALL.as_bytes().to_vec();
+    assert_eq!(Script::read(&bytes), SMALL.parse());
+    let at = SMALL.find("nodes").unwrap();
+    bytes[at] = 0xff;
+    let error = Script::read(&bytes).unwrap_err().to_string();
+    assert_eq!(error, "line 3: this is no text: its bytes are no UTF-8");
+}
+
+/// Where a decision is of something that never comes, whoever wrote it is told.
+#[test]
+fn decisions_that_nothing_came_to_are_told() {
+    let played = |text: &str| crate::play_script(&text.parse().unwrap(), crate::Kept::default());
+    let late = "3000.000000 n2.s0>n1.s0 drop";
+    let left = played(&SMALL.replace("\nend\n", &format!("\n{late}\nend\n"))).left_over;
+    assert_eq!(left.last().map(String::as_str), Some(late));
+    assert_eq!(left.len(), played(SMALL).left_over.len() + 1);
 }
 
 proptest! {
     #[test]
-    fn any_text_is_read_or_refused(text in "(ombak schedule 1\n)?([ -~]{0,40}\n){0,8}") {
+    fn any_text_is_read_or_refused(text in "(ombak schedule 2\n)?([ -~]{0,40}\n){0,8}") {
         let _ = text.parse::<Script>();
     }
 
@@ -165,7 +225,7 @@ fn odd_clusters_and_odd_actions_end_with_a_word() {
         4.300000 client 63 n0.s0 list buckets\n4.400000 turn b0 n0.s0\n4.400000 fill n0 0\n4.500000 slow n0 n0 1\n";
     for nodes in [1, 2, 3, 16] {
         let text = format!(
-            "ombak schedule 1\nseed 1\nnodes {nodes} shards 1 partitions 8\n{odd}5.000000 healed\n"
+            "ombak schedule 2\nseed 1\nnodes {nodes} shards 1 partitions 8\n{odd}5.000000 healed\nend\n"
         );
         let script: Script = text.parse().unwrap();
         let property = |failure: &crate::Failure| failure.rule == crate::run::PROPERTY;
