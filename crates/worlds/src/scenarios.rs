@@ -20,6 +20,7 @@ pub(crate) mod found;
 mod full;
 mod locks;
 pub(crate) mod registers;
+mod written;
 
 const A: NodeId = NodeId(0);
 const S: ShardId = ShardId(0);
