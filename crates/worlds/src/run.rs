@@ -64,6 +64,16 @@ pub struct Failure {
     pub detail: String,
 }
 
+impl Failure {
+    /// The rule that is broken, or of properties in the code, that property.
+    pub fn broken(&self) -> &str {
+        match self.detail.split('"').nth(1) {
+            Some(property) if self.rule == PROPERTY => property,
+            _ => &self.rule,
+        }
+    }
+}
+
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Failure { plan, rule, detail } = self;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use indicatif::ProgressBar;
 use ombak_worlds::{Failure, Kept, Plan, Shrunk, play_script, record_plan, shrink_script};
 
+use super::planted::Plant;
 use super::replay::DIAGRAM_EVENTS;
 use crate::error::CliError;
 
@@ -13,14 +14,13 @@ use crate::error::CliError;
 const LINES_MAX: usize = 60;
 
 /// Makes the run small, shows its schedule and where it was written. What comes back ends the command.
-pub(super) fn made_small(failure: &Failure, runs_max: usize) -> CliError {
+pub(super) fn made_small(failure: &Failure, plant: Plant, runs_max: usize) -> CliError {
     if runs_max == 0 {
-        return CliError::failed(failure);
+        return CliError::failed(format!("{failure}{plant}"));
     }
-    eprintln!("{failure}");
-    let file = PathBuf::from(format!("ombak-seed-{}.schedule", failure.plan.seed));
+    eprintln!("{failure}{plant}");
     match shrink(&failure.plan, runs_max) {
-        Ok(shrunk) => report(&shrunk, &file),
+        Ok(shrunk) => report(&shrunk, plant, failure.plan.seed),
         Err(reason) => CliError::failed(reason),
     }
 }
@@ -40,9 +40,10 @@ fn shrink(plan: &Plan, runs_max: usize) -> Result<Shrunk, String> {
     shrunk
 }
 
-fn report(shrunk: &Shrunk, file: &Path) -> CliError {
+fn report(shrunk: &Shrunk, plant: Plant, seed: u64) -> CliError {
     let Shrunk { script, failure, runs } = shrunk;
-    let text = script.to_string();
+    let text =
+        script.to_string().replacen('\n', &format!("\n{}", plant.comment(failure.broken())), 1);
     eprintln!(
         "made small in {runs} runs, {} steps: {}: {}",
         shrunk.steps(),
@@ -52,12 +53,12 @@ fn report(shrunk: &Shrunk, file: &Path) -> CliError {
     if text.lines().count() <= LINES_MAX {
         eprintln!("\n{text}");
     }
-    let html = file.with_extension("html");
     let kept = Kept { trace_lines: 0, diagram_events: DIAGRAM_EVENTS };
     let page = play_script(script, kept).diagram.unwrap_or_default();
-    match write(file, &text).and_then(|()| write(&html, &page)) {
+    let (file, html) = files(Path::new(""), seed, &text, &page);
+    match write(&file, &text).and_then(|()| write(&html, &page)) {
         Ok(()) => CliError::failed(format!(
-            "the schedule is in {}: play it with `ombak sim --replay {0}`; {} draws it",
+            "the schedule is in {}: play it with `ombak sim --replay {0}{plant}`; {} draws it",
             file.display(),
             html.display()
         )),
@@ -65,7 +66,50 @@ fn report(shrunk: &Shrunk, file: &Path) -> CliError {
     }
 }
 
+/// Where a schedule and its page go: what an earlier run left there stays, unless it is the same.
+fn files(folder: &Path, seed: u64, text: &str, page: &str) -> (PathBuf, PathBuf) {
+    let is_free = |file: &Path, text: &str| match fs::read(file) {
+        Ok(there) => there == text.as_bytes(),
+        Err(_) => !file.exists(),
+    };
+    let mut number = 1;
+    loop {
+        let name = match number {
+            1 => format!("ombak-seed-{seed}"),
+            number => format!("ombak-seed-{seed}-{number}"),
+        };
+        let of = |extension: &str| folder.join(format!("{name}.{extension}"));
+        let (file, html) = (of("schedule"), of("html"));
+        if is_free(&file, text) && is_free(&html, page) {
+            return (file, html);
+        }
+        number += 1;
+    }
+}
+
 pub(super) fn write(file: &Path, text: &str) -> Result<(), CliError> {
     let written = fs::write(file, text);
     written.map_err(|error| CliError::failed(format!("cannot write {}: {error}", file.display())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_earlier_run_left_is_not_overwritten() {
+        let folder = tempfile::tempdir().unwrap();
+        let take = |text: &str, page: &str| {
+            let (file, html) = files(folder.path(), 7, text, page);
+            write(&file, text).unwrap();
+            write(&html, page).unwrap();
+            assert_eq!(file.with_extension("html"), html);
+            file.file_name().unwrap().to_string_lossy().into_owned()
+        };
+        assert_eq!(take("a", "page"), "ombak-seed-7.schedule");
+        assert_eq!(take("b", "page"), "ombak-seed-7-2.schedule");
+        assert_eq!(take("b", "another"), "ombak-seed-7-3.schedule");
+        assert_eq!(take("a", "page"), "ombak-seed-7.schedule", "it is there already");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 6);
+    }
 }

@@ -7,6 +7,7 @@ use std::thread;
 
 use ombak_worlds::{Failure, Guide, Plan, Report, run_plan};
 
+use super::planted::Plant;
 use super::seeds::Range;
 use crate::config::cores;
 
@@ -27,7 +28,7 @@ impl Guided {
 
     fn round(&mut self) {
         let plans = self.guide.round();
-        let results = on_all_cores(&plans);
+        let results = on_all_cores(&plans, self.range.plant);
         for (plan, result) in plans.iter().zip(&results) {
             if let Ok(report) = result {
                 self.guide.learn(plan, report);
@@ -53,12 +54,15 @@ impl Iterator for Guided {
 }
 
 /// What each came to, in their order.
-fn on_all_cores(plans: &[Plan]) -> Vec<Result<Report, Failure>> {
+fn on_all_cores(plans: &[Plan], plant: Plant) -> Vec<Result<Report, Failure>> {
     let (sender, results) = mpsc::channel();
     let next = &AtomicUsize::new(0);
     thread::scope(|scope| {
         for sender in (0..cores()).map(|_| sender.clone()) {
-            scope.spawn(move || work(plans, next, &sender));
+            scope.spawn(move || {
+                plant.in_this_thread();
+                work(plans, next, &sender);
+            });
         }
     });
     drop(sender);

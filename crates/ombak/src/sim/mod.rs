@@ -4,6 +4,7 @@ mod conform;
 mod explore;
 mod failing;
 mod guided;
+mod planted;
 mod replay;
 mod seeds;
 
@@ -15,6 +16,7 @@ use clap::{Args, Subcommand};
 use ombak_worlds::{Families, Fork};
 
 use crate::error::CliError;
+use planted::Plant;
 
 /// So many events are shown before a property that broke.
 const TRACE_LINES: usize = 200;
@@ -30,6 +32,8 @@ Examples:
                                           with no other faults than these
   ombak sim run --seed 42 --record FILE   writes down what it does, as a schedule that can be read and changed
   ombak sim --replay FILE --html PAGE     plays a schedule, and draws it
+  ombak sim run --seeds 50 --plant \"retry without the request id\"
+                                          finds a bug that is planted; with debug assertions
   ombak sim explore write-read            every schedule of a small cluster
   ombak sim --conform n1.tape n2.tape     plays what nodes recorded (`ombak record`): the code must do the same again
 
@@ -68,6 +72,9 @@ pub struct SimArgs {
     /// Draw it, into this file: nodes as lines, messages as arrows.
     #[arg(long, value_name = "FILE", requires = "replay")]
     html: Option<PathBuf>,
+    /// With this bug in the code; in debug builds alone.
+    #[arg(long, value_name = "NAME", requires = "replay", value_parser = planted::names())]
+    plant: Option<String>,
 }
 
 #[derive(Subcommand, Debug)]
@@ -133,6 +140,9 @@ struct RunArgs {
     /// Runs that making a failing seed small may take; 0 leaves it as it is.
     #[arg(long, value_name = "RUNS", default_value_t = 1_000)]
     shrink_runs: usize,
+    /// With this bug in the code, to see it found; in debug builds alone.
+    #[arg(long, value_name = "NAME", value_parser = planted::names())]
+    plant: Option<String>,
 }
 
 /// A property that breaks in a run ends it by a panic, which is caught and told in its place. Other panics are bugs of ours.
@@ -154,7 +164,10 @@ pub fn run(args: &SimArgs) -> Result<(), CliError> {
     match (&args.command, &args.replay, &args.conform) {
         (Some(SimCommand::Run(args)), ..) => seeds::run(args),
         (Some(SimCommand::Explore(args)), ..) => explore::run(args),
-        (None, Some(file), _) => replay::play(file, args.trace, args.html.as_deref()),
+        (None, Some(file), _) => {
+            Plant::named(args.plant.as_deref())?.in_this_thread();
+            replay::play(file, args.trace, args.html.as_deref())
+        }
         (None, None, Some(files)) => conform::run(files, args.skew_ms, args.trace),
         (None, None, None) => Ok(()),
     }

@@ -10,22 +10,25 @@ use indicatif::{ProgressBar, ProgressStyle};
 use ombak_worlds::{Failure, Families, Plan, Report, SOMETIMES, record_plan, run_plan};
 
 use super::guided::Guided;
+use super::planted::Plant;
 use super::{RunArgs, TRACE_LINES, failing};
 use crate::config::cores;
 use crate::error::CliError;
 use crate::output::print_line;
 
 pub(super) fn run(args: &RunArgs) -> Result<(), CliError> {
+    let plant = Plant::named(args.plant.as_deref())?;
+    plant.in_this_thread();
     match args.which.seed {
         Some(seed) => {
             let plan = Plan { seed, faults: args.faults, forks: args.forks.clone() };
-            run_one(&plan, args)
+            run_one(&plan, args, plant)
         }
-        None => run_many(args),
+        None => run_many(args, plant),
     }
 }
 
-fn run_one(plan: &Plan, args: &RunArgs) -> Result<(), CliError> {
+fn run_one(plan: &Plan, args: &RunArgs, plant: Plant) -> Result<(), CliError> {
     let seed = plan.seed;
     if let Some(file) = &args.record {
         let script = record_plan(plan).map_err(CliError::failed)?;
@@ -40,7 +43,7 @@ fn run_one(plan: &Plan, args: &RunArgs) -> Result<(), CliError> {
                 false => Ok(()),
             }
         }
-        Err(failure) => Err(failing::made_small(&failure, args.shrink_runs)),
+        Err(failure) => Err(failing::made_small(&failure, plant, args.shrink_runs)),
     }
 }
 
@@ -55,10 +58,11 @@ pub(super) fn summary(report: &Report) -> String {
     )
 }
 
-fn run_many(args: &RunArgs) -> Result<(), CliError> {
+fn run_many(args: &RunArgs, plant: Plant) -> Result<(), CliError> {
     let range = Range {
         from: args.from,
         faults: args.faults,
+        plant,
         count: args.which.seeds.map(u64::from),
         until: args.which.minutes.map(|minutes| {
             Instant::now()
@@ -69,7 +73,7 @@ fn run_many(args: &RunArgs) -> Result<(), CliError> {
     let mut total = Total::default();
     for (number, result) in results(range, args.guided)? {
         if let Err(failure) = &result {
-            progress.suspend(|| eprintln!("{failure}"));
+            progress.suspend(|| eprintln!("{failure}{plant}"));
         }
         total.add(number, result);
         progress.set_message(total.pace(begun.elapsed()));
@@ -86,7 +90,7 @@ fn run_many(args: &RunArgs) -> Result<(), CliError> {
         None => Ok(()),
         Some((_, failure)) => {
             eprintln!("{} failed; the first of them:", total.failed);
-            Err(failing::made_small(failure, args.shrink_runs))
+            Err(failing::made_small(failure, plant, args.shrink_runs))
         }
     }
 }
@@ -96,6 +100,7 @@ fn run_many(args: &RunArgs) -> Result<(), CliError> {
 pub(super) struct Range {
     pub(super) from: u64,
     pub(super) faults: Families,
+    pub(super) plant: Plant,
     count: Option<u64>,
     until: Option<Instant>,
 }
@@ -129,6 +134,7 @@ fn seeds(range: Range) -> Result<Results, CliError> {
 }
 
 fn work(range: Range, next: &AtomicU64, sender: &Sender<(u64, Result<Report, Failure>)>) {
+    range.plant.in_this_thread();
     loop {
         let at = next.fetch_add(1, Ordering::Relaxed);
         let seed = range.from.wrapping_add(at);

@@ -8,6 +8,7 @@ mod cli;
 mod client;
 mod cluster;
 mod lock;
+mod planted;
 mod record;
 mod register;
 mod snapshot;

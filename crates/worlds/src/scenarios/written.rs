@@ -50,10 +50,8 @@ fn schedules_are_broken_by_what_is_planted() {
         ombak_base::property::plant(planted.name);
         let ended = run_script(&script);
         ombak_base::property::plant("");
-        let is_meant = |failure: &crate::Failure| {
-            planted.breaks.contains(&rule)
-                && (failure.rule == rule || failure.detail.contains(&format!("\"{rule}\"")))
-        };
+        let is_meant =
+            |failure: &crate::Failure| planted.breaks.contains(&rule) && failure.broken() == rule;
         if !ended.as_ref().is_err_and(is_meant) {
             wrong.push(format!("{}: {ended:?}", file.display()));
         }

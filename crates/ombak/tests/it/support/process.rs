@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::io::{self, BufRead, BufReader, Read};
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::sync::{Mutex, PoisonError};
@@ -181,7 +182,13 @@ pub struct Finished {
 
 /// Runs `ombak` to its end.
 pub fn run<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Finished {
-    let mut process = Process::ombak(arguments);
+    run_in(Path::new("."), arguments)
+}
+
+/// The same, in this folder.
+pub fn run_in<S: AsRef<OsStr>>(dir: &Path, arguments: impl IntoIterator<Item = S>) -> Finished {
+    let mut command = ombak();
+    let mut process = Process::start(command.args(arguments).current_dir(dir).stdin(Stdio::null()));
     let status = process.wait();
     Finished { code: status.code(), out: process.text(Output::Out), err: process.text(Output::Err) }
 }
