@@ -1,5 +1,6 @@
 //! One run: a cluster, clients, a swarm of faults; then healing, and the checks.
 
+mod disasters;
 mod locks;
 mod settle;
 mod stored;
@@ -21,6 +22,7 @@ use crate::keys::{BUCKETS, Keeps, bucket_id, keep_siblings};
 use crate::plan::{Fork, Plan};
 use crate::script::{Action, Decision, Script};
 use crate::workload::{CLIENTS, LOCKER, Workload};
+use disasters::Disasters;
 
 /// How long clients work under faults.
 pub(crate) const FAULTY_US: u64 = 12_000_000;
@@ -184,6 +186,8 @@ struct Run {
     script: Script,
     /// The weather of the storm.
     faults: Faults,
+    /// What is drawn beside it.
+    disasters: Disasters,
     paused: Vec<NodeId>,
     last_resume: Tick,
     /// Whether a spoilt disk may still be drawn.
@@ -229,8 +233,9 @@ impl Run {
             decisions: Decisions::new(),
         };
         let may_spoil = rng.chance(3, 4);
+        let disasters = Disasters::random(&mut rng);
         let mut run = Run::new(plan, script, trace_lines)?;
-        (run.rng, run.may_spoil, run.faults) = (rng, may_spoil, faults);
+        (run.rng, run.may_spoil, run.faults, run.disasters) = (rng, may_spoil, faults, disasters);
         Ok(run)
     }
 
@@ -260,6 +265,7 @@ impl Run {
             lockers: 0,
             script,
             faults,
+            disasters: Disasters::default(),
             paused: Vec::new(),
             last_resume: Tick(0),
             may_spoil: false,
@@ -306,8 +312,7 @@ impl Run {
             let pause = self.rng.between(100, 40_000);
             self.run_until(Tick(self.world.now().0 + pause));
             self.check_silence()?;
-            if self.rng.chance(1, 20)
-                && let Some(disaster) = self.draw_disaster()
+            if let Some(disaster) = self.draw_disaster()
                 && self.plan.faults.allow(&disaster)
             {
                 self.act_drawn(disaster);

@@ -5,6 +5,7 @@ use std::io::ErrorKind;
 use ombak_base::{Epoch, NodeId, Tick};
 use ombak_sim::{Rng, SyncFault, World};
 
+use super::disasters::Kind;
 use super::{Run, SKEW_US};
 use crate::cluster::{Cluster, SMALL_STORE};
 use crate::history::History;
@@ -22,44 +23,46 @@ const RATE_PPM: u64 = 10_000;
 /// What is drawn.
 impl Run {
     pub(super) fn draw_disaster(&mut self) -> Option<Action> {
+        let kind = self.disasters.draw(&mut self.rng)?;
         let nodes: Vec<NodeId> = self.world.node_ids().collect();
         let node = self.rng.pick(&nodes).copied()?;
         let other = self.rng.pick(&nodes).copied()?;
-        Some(match self.rng.below(20) {
-            0 | 1 => Action::Crash(node),
-            2..=4 => {
+        Some(match kind {
+            Kind::Crash => Action::Crash(node),
+            Kind::CrashAll => Action::CrashAll,
+            Kind::Start => {
                 let useless =
                     |node: &NodeId| !self.world.is_up(*node) || self.world.is_failed(*node);
                 let down: Vec<NodeId> = nodes.into_iter().filter(useless).collect();
                 let node = self.rng.pick(&down).copied()?;
                 Action::Start(node, self.draw_boot())
             }
-            5 => Action::CrashAll,
-            6 => self.draw_cut(nodes),
-            7 if node != other => Action::OneWay(node, other),
-            8 => Action::Heal,
-            9 if node != other => Action::Reset(node, other),
-            10 if self.world.is_up(node) && !self.paused.contains(&node) => Action::Pause(node),
-            11 => Action::Resume,
-            12 if self.may_spoil => {
+            Kind::Pause if self.world.is_up(node) && !self.paused.contains(&node) => {
+                Action::Pause(node)
+            }
+            Kind::Resume => Action::Resume,
+            Kind::Cut => self.draw_cut(nodes),
+            Kind::OneWay if node != other => Action::OneWay(node, other),
+            Kind::Slow if node != other => {
+                Action::Slow(node, other, self.rng.between(1_000, SLOW_US_MAX))
+            }
+            Kind::Heal => Action::Heal,
+            Kind::Reset if node != other => Action::Reset(node, other),
+            Kind::Spoil if self.may_spoil => {
                 self.may_spoil = false;
                 self.draw_spoilt(node)
             }
-            // The node answers reads, and refuses writes until it is started again.
-            13 => {
+            Kind::FailSync => {
                 let fault = self.rng.pick(&[SyncFault::Keeps, SyncFault::Drops]).copied()?;
                 Action::FailSync(node, self.rng.between(1, 20), fault)
             }
             // Down into the reserve, or to the end.
-            14 | 15 => {
+            Kind::Fill => {
                 let reserve = SMALL_STORE.reserve_bytes;
                 Action::Fill(node, self.rng.pick(&[0, reserve / 2, 2 * reserve]).copied()?)
             }
-            16 => Action::Room,
-            17 | 18 if node != other => {
-                Action::Slow(node, other, self.rng.between(1_000, SLOW_US_MAX))
-            }
-            19 if self.wrong_clocks => Action::Clock(node, self.draw_skew()),
+            Kind::Room => Action::Room,
+            Kind::Clock if self.wrong_clocks => Action::Clock(node, self.draw_skew()),
             _ => return None,
         })
     }
