@@ -77,8 +77,12 @@ impl Run {
         }
     }
 
+    /// Two sides; sometimes one node is on neither, and reaches both.
     fn draw_cut(&mut self, mut nodes: Vec<NodeId>) -> Action {
         self.rng.shuffle(&mut nodes);
+        if nodes.len() > 2 && self.rng.chance(1, 3) {
+            nodes.pop();
+        }
         let at = self.rng.between(1, nodes.len() as u64 - 1) as usize;
         let (left, right) = nodes.split_at(at);
         Action::Cut(left.to_vec(), right.to_vec())

@@ -35,11 +35,12 @@ fn no_disaster_comes_where_none_is_drawn() {
     assert!((1..40).contains(&count(&few)), "{}", count(&few));
 }
 
-const FAULTS: [&str; 18] = [
+const FAULTS: [&str; 19] = [
     "clock",
     "crash",
     "crash all",
     "cut",
+    "cut with a bridge",
     "fail-sync",
     "fill",
     "heal",
@@ -56,11 +57,12 @@ const FAULTS: [&str; 18] = [
     "wipe",
 ];
 
-fn name(action: &Action) -> Option<&'static str> {
+fn name(action: &Action, nodes: usize) -> Option<&'static str> {
     Some(match action {
         Action::Clock(..) => "clock",
         Action::Crash(_) => "crash",
         Action::CrashAll => "crash all",
+        Action::Cut(left, right) if left.len() + right.len() < nodes => "cut with a bridge",
         Action::Cut(..) => "cut",
         Action::FailSync(..) => "fail-sync",
         Action::Fill(..) => "fill",
@@ -86,7 +88,8 @@ fn the_first_seeds_draw_every_fault() {
     let mut missing: Vec<&str> = FAULTS.to_vec();
     for seed in 0..60 {
         let script = record_seed(seed).unwrap();
-        let drawn = script.actions.iter().filter_map(|(_, action)| name(action));
+        let nodes = script.shape.nodes as usize;
+        let drawn = script.actions.iter().filter_map(|(_, action)| name(action, nodes));
         let drawn: BTreeSet<&str> = drawn.collect();
         missing.retain(|fault| !drawn.contains(fault));
         if missing.is_empty() {
