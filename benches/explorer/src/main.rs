@@ -8,7 +8,7 @@
 //! Models: `two-phase N`, `paxos N`. Sides: `ombak` (the model in `crates/sim/tests/explore`), `machines` (Paxos as
 //! machines in a cluster, there too), `stateright` (its own example's model in its own checker), `adapter` (its own
 //! example's model in our explorer). A number of threads may follow. One run a process, so that the peak of resident
-//! memory belongs to that run.
+//! memory belongs to that run. Where the number of states is known, another one is a failure.
 
 mod adapter;
 mod measure;
@@ -42,25 +42,38 @@ fn main() {
     };
     let size: usize = size.parse().expect("N is a number");
     let threads = threads.first().map_or(1, |threads| threads.parse().expect("a number"));
-    match (model.as_str(), side.as_str()) {
+    let states = match (model.as_str(), side.as_str()) {
         ("two-phase", "ombak") => {
             let model = two_phase::TwoPhase { managers: size, is_symmetric: false };
-            measure(side, || explore(&model, threads));
+            measure(side, || explore(&model, threads))
         }
-        ("paxos", "ombak") => {
-            measure(side, || explore(&paxos::Paxos { clients: size }, threads));
-        }
+        ("paxos", "ombak") => measure(side, || explore(&paxos::Paxos { clients: size }, threads)),
         ("paxos", "machines") => {
             let cluster = paxos_machines::cluster(size as u32);
-            measure(side, || explore(&cluster, threads));
+            measure(side, || explore(&cluster, threads))
         }
         ("two-phase", _) => theirs(side, threads, their_two_phase::model(size)),
         ("paxos", _) => theirs(side, threads, their_paxos::model(size)),
         _ => panic!("no model {model}"),
+    };
+    if let Some(known) = known(model, size) {
+        assert_eq!(states, known, "{model} {size} has so many states, and {side} found others");
     }
 }
 
-fn theirs(side: &str, threads: usize, model: impl Theirs) {
+/// How many states a model has, as stateright's examples and ours count them.
+fn known(model: &str, size: usize) -> Option<u64> {
+    match (model, size) {
+        ("two-phase", 7) => Some(296_448),
+        ("two-phase", 8) => Some(1_745_408),
+        ("two-phase", 9) => Some(10_340_352),
+        ("paxos", 2) => Some(16_668),
+        ("paxos", 3) => Some(1_194_428),
+        _ => None,
+    }
+}
+
+fn theirs(side: &str, threads: usize, model: impl Theirs) -> u64 {
     measure(side, || match side {
         "adapter" => explore(&Adapter(model), threads),
         "stateright" => {
@@ -69,7 +82,7 @@ fn theirs(side: &str, threads: usize, model: impl Theirs) {
             checker.unique_state_count() as u64
         }
         _ => panic!("no side {side}"),
-    });
+    })
 }
 
 fn explore(model: &impl Model, threads: usize) -> u64 {

@@ -20,8 +20,8 @@ fn status_bytes(name: &str) -> u64 {
     kilobytes.expect("a number") * 1024
 }
 
-/// Runs something that gives a number of unique states, and prints what it cost.
-pub fn measure(side: &str, run: impl FnOnce() -> u64) {
+/// Runs something that gives a number of unique states, prints what it cost, and gives that number.
+pub fn measure(side: &str, run: impl FnOnce() -> u64) -> u64 {
     let (before, cpu, wall) = (status_bytes("VmRSS:"), cpu_seconds(), Instant::now());
     let states = run();
     let (cpu, wall) = (cpu_seconds() - cpu, wall.elapsed().as_secs_f64());
@@ -31,4 +31,5 @@ pub fn measure(side: &str, run: impl FnOnce() -> u64) {
         states as f64 / cpu,
         memory as f64 / states as f64
     );
+    states
 }
