@@ -364,6 +364,8 @@ fn seeds() {
 #[cfg(debug_assertions)]
 #[test]
 fn every_planted_bug_is_found() {
+    use std::io::{Write, stdout};
+
     let planted = |bug, scenario: &dyn Fn()| {
         ombak_base::property::plant(bug);
         let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(scenario));
@@ -374,6 +376,8 @@ fn every_planted_bug_is_found() {
     let lost = &|| (0..5).for_each(one_disk_after_the_other_is_lost);
     planted("a new disk answers before it has copied", lost);
     planted("a register answers before it is synced", &|| (0..300).for_each(run));
+    // What `println!` prints is not shown of a test that passes.
+    writeln!(stdout(), "score: paxos, its registers: 2 of 2 planted bugs found").unwrap();
 }
 
 /// The checker finds what it is there for: a read that is told of a version after another was told of a later one, and two changes

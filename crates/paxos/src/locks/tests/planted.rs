@@ -2,6 +2,8 @@
 
 #![cfg(debug_assertions)]
 
+use std::io::{Write, stdout};
+
 use ombak_base::property::plant;
 use ombak_sim::explore::Outcome;
 
@@ -32,5 +34,7 @@ fn every_planted_bug_is_found() {
         println!("{bug}: {steps} steps: {}", broken.chars().take(150).collect::<String>());
         assert!(broken.contains(breaks), "{bug} does not break \"{breaks}\": {broken}");
     }
-    println!("{} of {} planted bugs found", BUGS.len(), BUGS.len());
+    // What `println!` prints is not shown of a test that passes.
+    let of = BUGS.len();
+    writeln!(stdout(), "score: paxos, its locks: {of} of {of} planted bugs found").unwrap();
 }
