@@ -14,6 +14,8 @@ mod sessions;
 mod wire;
 mod witnesses;
 
+pub(crate) use seeds::asked_for as seeds_asked_for;
+
 use bytes::Bytes;
 use ombak_base::{DecodeError, Reader, put_varint};
 
