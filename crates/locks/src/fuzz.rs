@@ -15,7 +15,7 @@ pub fn request(input: &[u8]) {
     assert_eq!(serde_json::from_slice::<Ask>(&again).ok().as_ref(), Some(&ask));
     match ask.request() {
         Ok(request) => {
-            let (session, number, have) = (SessionId(1), 2, 1);
+            let (session, number, have) = (SessionId(1), 2, 1.into());
             let command = Command::Call { session, number, have, request };
             let mut bytes = Vec::new();
             command.encode(&mut bytes);

@@ -35,6 +35,7 @@ pub mod fuzz;
 mod lock;
 mod nodes;
 mod registers;
+mod requests;
 mod session;
 pub mod wire;
 

@@ -1,6 +1,5 @@
 //! A session: locks, and the thread that keeps them.
 
-use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Read;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -13,12 +12,17 @@ use ureq::http::Method;
 use crate::error::LockError;
 use crate::lock::{How, Lock};
 use crate::nodes::Nodes;
+use crate::requests::Requests;
 use crate::wire::{Answer, Ask, Event, SessionAnswer, session_text};
 
 /// How long a node may take to answer a request that waits; then it is sent again.
 const POLL: Duration = Duration::from_secs(10);
 /// Beyond what a node says that it will take.
 const GRACE: Duration = Duration::from_secs(2);
+/// A request for which there is no room yet.
+const TOO_FAR_AHEAD: &str = "too-far-ahead";
+/// Before what had no room is sent again.
+const PAUSE: Duration = Duration::from_millis(50);
 /// So long after its time a request is given up that nobody answers.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How often a lease is renewed within its time.
@@ -40,17 +44,9 @@ pub(crate) struct Shared {
     nodes: Nodes,
     path: String,
     lease: Duration,
-    numbers: Mutex<Numbers>,
+    requests: Mutex<Requests>,
     life: Mutex<Life>,
     changed: Condvar,
-}
-
-/// What requests are called.
-#[derive(Debug, Default)]
-struct Numbers {
-    last: u64,
-    /// Those without an answer.
-    open: BTreeSet<u64>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -77,9 +73,9 @@ impl Session {
             SessionAnswer::Closed | SessionAnswer::Expired => return Err(LockError::Lost),
         }
         let life = Life { good_until: asked + lease, over: false, closing: false };
-        let (numbers, life) = (Mutex::default(), Mutex::new(life));
+        let (requests, life) = (Mutex::default(), Mutex::new(life));
         let shared =
-            Arc::new(Shared { nodes, path, lease, numbers, life, changed: Condvar::new() });
+            Arc::new(Shared { nodes, path, lease, requests, life, changed: Condvar::new() });
         let kept = shared.clone();
         let keeper = std::thread::Builder::new()
             .name("ombak-lease".into())
@@ -210,53 +206,61 @@ impl Shared {
         self.nodes.ask(&Method::POST, &self.path, None::<&()>, pause, good_until)
     }
 
+    fn requests(&self) -> MutexGuard<'_, Requests> {
+        self.requests.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Sends a request until it is answered with more than that it waits. Gives its number as well.
     pub fn call(&self, ask: &Ask, wait: Option<Duration>) -> Result<(u64, Answer), LockError> {
-        let (number, have) = self.next_number();
-        let path =
-            format!("{}/requests/{number}?have={have}&poll_ms={}", self.path, POLL.as_millis());
         // Who waits for ever is told by the session's end.
-        let deadline = wait.map(|wait| Instant::now() + wait + PATIENCE);
+        self.call_until(ask, wait.map(|wait| Instant::now() + wait + PATIENCE))
+    }
+
+    fn call_until(&self, ask: &Ask, deadline: Option<Instant>) -> Result<(u64, Answer), LockError> {
+        let number = self.requests().begin();
+        let answer = self.call_as(number, ask, deadline);
+        // Answered or given up, it is not sent again; a copy that is still under way is refused then, if it is not done already.
+        self.requests().end(number);
+        match answer? {
+            Answer::Refused { why, message } => Err(LockError::refused(why, message)),
+            answer => Ok((number, answer)),
+        }
+    }
+
+    fn call_as(
+        &self,
+        number: u64,
+        ask: &Ask,
+        deadline: Option<Instant>,
+    ) -> Result<Answer, LockError> {
         loop {
             if self.is_over() {
                 return Err(LockError::Lost);
             }
-            let soon = Instant::now() + POLL + GRACE;
-            let until = deadline.map_or(soon, |deadline| deadline.min(soon));
-            let asked = self.nodes.ask(&Method::PUT, &path, Some(ask), POLL + GRACE, until);
+            let answer = self.send(number, ask, deadline);
             let late = deadline.is_some_and(|deadline| Instant::now() >= deadline);
-            match asked {
-                Ok(Answer::Waiting) | Err(LockError::Unreachable(_)) if !late => {}
-                Ok(Answer::Waiting) => return Err(LockError::Unreachable("it waits".into())),
-                Ok(answer) => {
-                    self.answered(number);
-                    return match answer {
-                        Answer::Refused { why, message } => Err(LockError::refused(why, message)),
-                        answer => Ok((number, answer)),
-                    };
+            match answer {
+                Ok(Answer::Waiting) if late => {
+                    return Err(LockError::Unreachable("it waits".into()));
                 }
-                Err(error) => {
-                    if matches!(error, LockError::Refused { .. }) {
-                        self.answered(number); // It has not come as far as the log.
-                    }
-                    return Err(error);
+                Ok(Answer::Waiting) => {}
+                Err(LockError::Unreachable(_)) if !late => {}
+                // Others are under way that were asked long before it. It was not taken as seen.
+                Ok(Answer::Refused { why, .. }) if why == TOO_FAR_AHEAD && !late => {
+                    std::thread::sleep(PAUSE);
                 }
+                answer => return answer,
             }
         }
     }
 
-    /// The next number, and the last up to which all have been answered.
-    fn next_number(&self) -> (u64, u64) {
-        let mut numbers = self.numbers.lock().unwrap_or_else(PoisonError::into_inner);
-        numbers.last += 1;
-        let number = numbers.last;
-        numbers.open.insert(number);
-        (number, numbers.open.first().map_or(0, |first| first - 1))
-    }
-
-    fn answered(&self, number: u64) {
-        let mut numbers = self.numbers.lock().unwrap_or_else(PoisonError::into_inner);
-        numbers.open.remove(&number);
+    /// Sends it to one node, as a rule.
+    fn send(&self, number: u64, ask: &Ask, deadline: Option<Instant>) -> Result<Answer, LockError> {
+        let have = self.requests().have(number);
+        let path = format!("{}/requests/{number}?{have}&poll_ms={}", self.path, POLL.as_millis());
+        let soon = Instant::now() + POLL + GRACE;
+        let until = deadline.map_or(soon, |deadline| deadline.min(soon));
+        self.nodes.ask(&Method::PUT, &path, Some(ask), POLL + GRACE, until)
     }
 }
 

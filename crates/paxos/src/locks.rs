@@ -137,7 +137,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use answer::{Answer, Bound, Notice, Refused, SessionState};
-pub use command::{Command, Request, Wait};
+pub use command::{Command, Have, Request, Wait};
 pub use deadlock::{WaitsFor, Why};
 pub use fence::{Fence, Late};
 pub use ids::{LockId, LogTime, SessionId, Token};
@@ -191,7 +191,7 @@ impl LockManager {
             Command::KeepAlive { session } => self.keep_alive(&mut turn, *session),
             Command::Close { session } => self.close(&mut turn, *session),
             Command::Call { session, number, have, request } => {
-                self.call(&mut turn, *session, *number, *have, request);
+                self.call(&mut turn, *session, *number, have, request);
             }
             Command::Tick => self.tick(&mut turn),
             Command::NewLeader => self.new_leader(),

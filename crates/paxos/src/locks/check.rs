@@ -105,10 +105,12 @@ impl LockManager {
 
 impl Session {
     fn is_within_bounds(&self) -> bool {
-        let asked = self.have.saturating_add(1)..=self.have.saturating_add(ANSWERS_MAX);
+        let last = self.have.saturating_add(ANSWERS_MAX);
+        let missed = self.answers.range(..=self.have);
         self.locks.len() <= SESSION_LOCKS_MAX
             && (LEASE_US_MIN..=LEASE_US_MAX).contains(&self.lease_us)
-            && self.answers.keys().all(|number| asked.contains(number))
+            && self.answers.keys().all(|number| *number <= last)
+            && missed.count() <= SESSION_LOCKS_MAX
     }
 
     fn index(&mut self) -> Result<(), &'static str> {
@@ -191,10 +193,15 @@ fn answers_are_true(manager: &LockManager) -> Result<(), String> {
         let waiting = session.answers.iter().filter(|(_, answer)| **answer == Answer::Waiting);
         let told: BTreeSet<_> = waiting.map(|(number, _)| *number).collect();
         let wanted = session.locks.values().filter_map(|lock| lock.wanted);
-        let waits = wanted.map(|wanted| wanted.number).filter(|number| *number > session.have);
+        let waits: BTreeSet<_> = wanted.map(|wanted| wanted.number).collect();
+        // What the client has was forgotten.
+        let mut untold = waits.difference(&told).filter(|number| **number > session.have);
         // A lock has the number of a request that is answered, or its number could come again as a new one.
         let mut fresh = session.locks.keys().filter(|number| **number > session.have);
-        if told != waits.collect() || fresh.any(|number| !session.answers.contains_key(number)) {
+        if !told.is_subset(&waits)
+            || untold.next().is_some()
+            || fresh.any(|number| !session.answers.contains_key(number))
+        {
             return Err(format!("{id}: {session:?}"));
         }
     }

@@ -1,5 +1,8 @@
 //! What is written into the log for the lock manager.
 
+use std::collections::BTreeSet;
+use std::fmt;
+
 use super::{Mode, Path, SessionId, Value};
 use serde::{Deserialize, Serialize};
 
@@ -34,9 +37,8 @@ pub enum Command {
         session: SessionId,
         /// From 1, each new request the next. A request that comes again has the number that it had.
         number: u64,
-        /// The client has the answers to all up to this number, and never sends those again. It may count a request that
-        /// waits among them: it will be told, and can [look](super::LockManager::lock).
-        have: u64,
+        /// The answers that the client has.
+        have: Have,
         /// What.
         request: Request,
     },
@@ -45,6 +47,38 @@ pub enum Command {
     Tick,
     /// A leader has begun: every session gets one whole lease from here, for it may have had nobody to talk to.
     NewLeader,
+}
+
+/// The answers that a client has, to requests that it never sends again. It may count a request that waits among them: it will
+/// be told, and can [look](super::LockManager::lock).
+#[derive(Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+pub struct Have {
+    /// All up to this number,
+    pub(super) all_to: u64,
+    /// but not these: one that waits for long is not in the way of those that come after it.
+    pub(super) but: BTreeSet<u64>,
+}
+
+impl Have {
+    /// All up to a number, but for those that may still be sent.
+    pub fn all_but(all_to: u64, but: impl IntoIterator<Item = u64>) -> Have {
+        Have { all_to, but: but.into_iter().collect() }
+    }
+}
+
+impl From<u64> for Have {
+    fn from(all_to: u64) -> Have {
+        Have::all_but(all_to, [])
+    }
+}
+
+impl fmt::Debug for Have {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.but.is_empty() {
+            true => write!(f, "{}", self.all_to),
+            false => write!(f, "{} but {:?}", self.all_to, self.but),
+        }
+    }
 }
 
 /// What a session asks for.

@@ -8,7 +8,8 @@ pub const SESSION_LOCKS_MAX: usize = 4 * 1024;
 pub const LOCKS_MAX: usize = 256 * 1024;
 /// Requests that wait for one resource, conversions included.
 pub const WAITERS_MAX: usize = 4 * 1024;
-/// Answers that a session keeps for commands that come again, and so the commands that it may have under way.
+/// Commands that a session may have under way, before the first of them has come; it keeps as many answers, for those that come
+/// again, and besides those to requests that the client does not yet count among those it has.
 pub const ANSWERS_MAX: u64 = 64;
 /// A resource's name with the names of all that it lies under, one byte more for each.
 pub const PATH_BYTES_MAX: usize = 255;

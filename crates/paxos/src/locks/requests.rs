@@ -7,8 +7,8 @@ use super::resource::Queued;
 use super::session::{Held, Lock, Seen};
 use super::turn::Turn;
 use super::{
-    Answer, Bound, LockId, LockManager, Mode, Notice, Path, Refused, Request, SessionId, Value,
-    Wait,
+    Answer, Bound, Have, LockId, LockManager, Mode, Notice, Path, Refused, Request, SessionId,
+    Value, Wait,
 };
 
 impl LockManager {
@@ -18,7 +18,7 @@ impl LockManager {
         turn: &mut Turn,
         session: SessionId,
         number: u64,
-        have: u64,
+        have: &Have,
         request: &Request,
     ) {
         let answer = match self.seen(session, number, have) {
@@ -29,7 +29,7 @@ impl LockManager {
         turn.notices.insert(0, Notice::Answer { session, number, answer });
     }
 
-    fn seen(&mut self, id: SessionId, number: u64, have: u64) -> Result<Seen, Refused> {
+    fn seen(&mut self, id: SessionId, number: u64, have: &Have) -> Result<Seen, Refused> {
         self.renew(id);
         let session = self.sessions.get_mut(&id).ok_or(Refused::NoSession)?;
         session.forget(have);

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use ombak_base::planted;
 use serde::{Deserialize, Serialize};
 
-use super::limits::ANSWERS_MAX;
+use super::limits::{ANSWERS_MAX, SESSION_LOCKS_MAX};
 use super::resource::{Place, Queued};
-use super::{Answer, LockId, LogTime, Mode, Path, Refused, Token, Value};
+use super::{Answer, Have, LockId, LogTime, Mode, Path, Refused, Token, Value};
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub(super) struct Session {
@@ -16,9 +16,9 @@ pub(super) struct Session {
     pub(super) about: Value,
     /// The first tick from here on ends it.
     pub(super) until: LogTime,
-    /// The client has the answers up to this number.
+    /// Up to this number the client has the answers, but for those that are kept.
     pub(super) have: u64,
-    /// All that were given to larger numbers.
+    /// All that were given to larger numbers, and those to smaller ones that the client may have missed.
     pub(super) answers: BTreeMap<u64, Answer>,
     pub(super) locks: BTreeMap<u64, Lock>,
     /// Those that wait.
@@ -47,33 +47,38 @@ impl Session {
     }
 
     /// Forgets the answers that the client has.
-    pub(super) fn forget(&mut self, have: u64) {
-        self.have = self.have.max(have);
-        while let Some(first) = self.answers.first_entry()
-            && *first.key() <= self.have
-        {
-            first.remove();
-        }
+    pub(super) fn forget(&mut self, have: &Have) {
+        self.have = self.have.max(self.settled(have));
+        let to = self.have.min(have.all_to);
+        self.answers.retain(|number, _| *number > to || have.but.contains(number));
     }
 
-    /// **What makes a request happen once**, however often it is in the log: a number is new as long as it has no answer,
-    /// and an answer is kept until the client says that it will never ask again. What lies outside that window is refused,
-    /// not guessed.
+    /// Up to where each request has come, or never will. One that the client still waits for and that has not come is new when
+    /// it does, so it stays above; as do those that would make too many answers to keep.
+    fn settled(&self, have: &Have) -> u64 {
+        let is_under_way = |number: u64| number > self.have && !self.answers.contains_key(&number);
+        let mut but = have.but.iter().copied().enumerate();
+        let first = but.find(|(at, number)| *at == SESSION_LOCKS_MAX || is_under_way(*number));
+        first.map_or(have.all_to, |(_, number)| have.all_to.min(number.saturating_sub(1)))
+    }
+
+    /// **What makes a request happen once**, however often it is in the log: a number above `have` is new as long as it has no
+    /// answer, and an answer is kept until the client says that it will never ask again. What lies outside that window is
+    /// refused, not guessed.
     pub(super) fn seen(&self, number: u64) -> Result<Seen, Refused> {
-        if number <= self.have {
-            return Err(Refused::Forgotten);
-        }
-        if number - self.have > ANSWERS_MAX {
-            return Err(Refused::TooFarAhead);
-        }
         let before =
             self.answers.get(&number).filter(|_| !planted!("a session that applies twice"));
-        Ok(before.map_or(Seen::New, |answer| Seen::Before(answer.clone())))
+        match before {
+            Some(answer) => Ok(Seen::Before(answer.clone())),
+            None if number <= self.have => Err(Refused::Forgotten),
+            None if number - self.have > ANSWERS_MAX => Err(Refused::TooFarAhead),
+            None => Ok(Seen::New),
+        }
     }
 
     /// Keeps an answer for as long as the client may ask again.
     pub(super) fn answered(&mut self, number: u64, answer: &Answer) {
-        if number > self.have {
+        if number > self.have || self.answers.contains_key(&number) {
             self.answers.insert(number, answer.clone());
         }
     }

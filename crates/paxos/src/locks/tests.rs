@@ -1,5 +1,6 @@
 //! The lock manager, from the table of modes to every state of a small one.
 
+mod answers;
 mod bounds;
 mod circles;
 mod explored;

@@ -6,7 +6,7 @@ use ombak_base::{DecodeError, Reader, Wire, put_bytes, put_varint};
 
 use super::limits::{PATH_BYTES_MAX, VALUE_BYTES_MAX};
 use super::{
-    Answer, Bound, Command, LockId, LogTime, Mode, Notice, Path, Refused, Request, SessionId,
+    Answer, Bound, Command, Have, LockId, LogTime, Mode, Notice, Path, Refused, Request, SessionId,
     SessionState, Token, Value, ValueBlock, Wait, WaitsFor, Why,
 };
 
@@ -129,14 +129,72 @@ variants!(Request, "request",
     3 => Cancel { lock },
 );
 
-variants!(Command, "command",
-    0 => Open { session, lease_us, about },
-    1 => KeepAlive { session },
-    2 => Close { session },
-    3 => Call { session, number, have, request },
-    4 => Tick,
-    5 => NewLeader,
-);
+/// As [`variants`] has it, but for calls: those of a client that has all answers up to a number are as they were before there
+/// were others.
+impl Part for Command {
+    fn put(&self, out: &mut Vec<u8>) {
+        match self {
+            Command::Open { session, lease_us, about } => {
+                out.push(0);
+                session.put(out);
+                lease_us.put(out);
+                about.put(out);
+            }
+            Command::KeepAlive { session } => {
+                out.push(1);
+                session.put(out);
+            }
+            Command::Close { session } => {
+                out.push(2);
+                session.put(out);
+            }
+            Command::Call { session, number, have: Have { all_to, but }, request } => {
+                out.push(if but.is_empty() { 3 } else { 6 });
+                session.put(out);
+                number.put(out);
+                all_to.put(out);
+                if !but.is_empty() {
+                    put_varint(out, but.len() as u64);
+                    but.iter().for_each(|number| number.put(out));
+                }
+                request.put(out);
+            }
+            Command::Tick => out.push(4),
+            Command::NewLeader => out.push(5),
+        }
+    }
+
+    fn take(from: &mut Reader) -> Result<Command, DecodeError> {
+        let kind = from.u8()?;
+        Ok(match kind {
+            0 => Command::Open {
+                session: Part::take(from)?,
+                lease_us: Part::take(from)?,
+                about: Part::take(from)?,
+            },
+            1 => Command::KeepAlive { session: Part::take(from)? },
+            2 => Command::Close { session: Part::take(from)? },
+            3 | 6 => Command::Call {
+                session: Part::take(from)?,
+                number: Part::take(from)?,
+                have: take_have(from, kind == 6)?,
+                request: Part::take(from)?,
+            },
+            4 => Command::Tick,
+            5 => Command::NewLeader,
+            _ => return Err(DecodeError::Invalid("command")),
+        })
+    }
+}
+
+fn take_have(from: &mut Reader, with_others: bool) -> Result<Have, DecodeError> {
+    let all_to = u64::take(from)?;
+    let but: Vec<u64> = if with_others { Part::take(from)? } else { return Ok(all_to.into()) };
+    match but.is_empty() || !but.is_sorted_by(|one, next| one < next) {
+        true => Err(DecodeError::Invalid("order of numbers")),
+        false => Ok(Have::all_but(all_to, but)),
+    }
+}
 
 variants!(Bound, "bound",
     0 => Sessions,

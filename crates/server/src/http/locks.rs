@@ -11,8 +11,8 @@ use ombak_locks::wire::{
 };
 use ombak_node::{Reply, Request as Question};
 use ombak_paxos::locks::{
-    Answer as Answered, Command, Lock, LockAsk, LockId, LockManager, LockReply, LogTime, Path,
-    Refused, SessionId, SessionState, Value, ValueBlock, WaitsFor,
+    Answer as Answered, Command, Have, Lock, LockAsk, LockId, LockManager, LockReply, LogTime,
+    Path, Refused, SessionId, SessionState, Value, ValueBlock, WaitsFor,
 };
 
 use super::Site;
@@ -58,7 +58,7 @@ impl Site {
         let params = Params::of(request.uri())?;
         let session = session_of(route)?;
         let number = decimal(&route.key, "a request's number")?;
-        let have = count(&params, "have")?.unwrap_or(0);
+        let have = Have::all_but(count(&params, "have")?.unwrap_or(0), numbers(&params, "but")?);
         let within = poll(&params)?;
         let body = self.gather(request.into_body()).await?;
         let ask: Ask = serde_json::from_slice(&body.bytes)
@@ -141,6 +141,12 @@ fn count(params: &Params, name: &str) -> Result<Option<u64>, Refusal> {
 fn decimal(text: &[u8], what: &str) -> Result<u64, Refusal> {
     let number = std::str::from_utf8(text).ok().and_then(|text| text.parse().ok());
     number.ok_or_else(|| bad_request(format!("{what} is a decimal number\n")))
+}
+
+/// Separated by commas.
+fn numbers(params: &Params, name: &str) -> Result<Vec<u64>, Refusal> {
+    let list = params.get(name).into_iter().flat_map(|list| list.split(','));
+    list.map(|text| decimal(text.as_bytes(), name)).collect()
 }
 
 fn poll(params: &Params) -> Result<Duration, Refusal> {

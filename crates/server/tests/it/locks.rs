@@ -128,16 +128,40 @@ fn what_is_refused_as_meaningless_does_not_use_up_the_session() {
     node.stop().unwrap();
 }
 
-fn wait_for_candidate(node: &Node) {
+fn listed(node: &Node) -> Locks {
+    serde_json::from_slice(&Http::of(node).get("/ombak/locks").body).unwrap()
+}
+
+fn wait_for(node: &Node, fits: impl Fn(&Locks) -> bool) {
     let deadline = Instant::now() + PATIENCE;
-    let waits = || {
-        let locks: Locks =
-            serde_json::from_slice(&Http::of(node).get("/ombak/locks").body).unwrap();
-        locks.resources.iter().any(|resource| !resource.waiters.is_empty())
-    };
-    while !waits() {
-        assert!(Instant::now() < deadline, "nobody waits");
+    while !fits(&listed(node)) {
+        assert!(Instant::now() < deadline, "{:?}", listed(node));
     }
+}
+
+fn wait_for_candidate(node: &Node) {
+    wait_for(node, |locks| locks.resources.iter().any(|resource| !resource.waiters.is_empty()));
+}
+
+/// However long a request waits, and however much is asked meanwhile on the same session.
+#[test]
+fn a_request_that_waits_does_not_use_up_its_session() {
+    let node = locking();
+    let nodes = || Nodes::new([node.addresses().http.to_string()]).unwrap();
+    let (one, two) = (open(nodes()), open(nodes()));
+    let held = one.lock(&["printer"], How::default()).unwrap();
+    std::thread::scope(|scope| {
+        let waiter = scope.spawn(|| two.lock(&["printer"], How::default()).unwrap().token());
+        wait_for_candidate(&node);
+        for at in 0..100 {
+            let lock = two.lock(&["paper"], How::default());
+            lock.and_then(|lock| lock.unlock(None)).unwrap_or_else(|error| panic!("{at}: {error}"));
+        }
+        let first = held.token();
+        held.unlock(None).unwrap();
+        assert!(waiter.join().unwrap() > first);
+    });
+    node.stop().unwrap();
 }
 
 /// Whoever asks stands in no line: the candidates may wait for ever.

@@ -56,7 +56,7 @@ fn lock(w: &mut World<Cluster>, session: u128, number: u64) -> Result<Token, Loc
         notify: false,
     };
     let session = SessionId(session);
-    match locks(w, &Command::Call { session, number, have: number - 1, request: wish }) {
+    match locks(w, &Command::Call { session, number, have: (number - 1).into(), request: wish }) {
         LockReply::Answer(Locked::Granted { token, .. }) => Ok(token),
         other => Err(other),
     }
@@ -65,7 +65,7 @@ fn lock(w: &mut World<Cluster>, session: u128, number: u64) -> Result<Token, Loc
 fn unlock(w: &mut World<Cluster>, session: u128, lock: u64, number: u64) {
     let request = Wish::Unlock { lock, value: None };
     let session = SessionId(session);
-    let reply = locks(w, &Command::Call { session, number, have: number - 1, request });
+    let reply = locks(w, &Command::Call { session, number, have: (number - 1).into(), request });
     assert_eq!(reply, LockReply::Answer(Locked::Unlocked));
 }
 

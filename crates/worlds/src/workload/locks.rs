@@ -201,7 +201,7 @@ impl Locks {
         let Some(client) = self.clients.get_mut(&client) else { return };
         let Some(session) = client.session else { return };
         client.number += 1;
-        let (number, have) = (client.number, client.number - 1);
+        let (number, have) = (client.number, (client.number - 1).into());
         let command = Command::Call { session, number, have, request };
         client.pending = Some(Pending { command, wants, asked: now, sent: None });
     }

@@ -111,12 +111,12 @@ impl Service {
 
     fn call(&mut self, at: NodeId, session: u128, number: u64, request: Request) -> LockReply {
         let session = SessionId(session);
-        self.command(at, &Command::Call { session, number, have: number - 1, request })
+        self.command(at, &Command::Call { session, number, have: (number - 1).into(), request })
     }
 
     /// Asks, and does not wait for the answer.
     fn begin(&mut self, at: NodeId, session: u128, number: u64, request: Request) -> ClientId {
-        let call = Command::Call { session: SessionId(session), number, have: 0, request };
+        let call = Command::Call { session: SessionId(session), number, have: 0.into(), request };
         self.world.request(at, SHARD, LockAsk::Command(call))
     }
 

@@ -23,7 +23,7 @@ impl Client<'_> {
     fn lock(&mut self, name: String, mode: Mode) -> Answer {
         let path = Path::new([name]).unwrap();
         let request = Request::Lock { path, under: None, mode, wait: Wait::Forever, notify: false };
-        let (session, have) = (self.session, self.asked);
+        let (session, have) = (self.session, self.asked.into());
         self.asked += 1;
         let call = Command::Call { session, number: self.asked, have, request };
         match apply(self.manager, LogTime(0), &call).swap_remove(0) {

@@ -36,7 +36,8 @@ type Step = (Option<char>, String, Vec<Command>);
 impl State {
     fn request(&self, name: char, text: String, request: Request) -> Step {
         let number = self.asked[&name] + 1;
-        let call = Command::Call { session: session(name), number, have: number - 1, request };
+        let call =
+            Command::Call { session: session(name), number, have: (number - 1).into(), request };
         (Some(name), format!("{name} {text}"), vec![call])
     }
 

@@ -31,7 +31,7 @@ fn stopped_past_its_lease(fenced: bool) -> (u64, Result<(), Late>) {
         for command in [
             Command::Tick,
             Command::Open { session, lease_us: 1_000_000, about: Value::default() },
-            Command::Call { session, number: 1, have: 0, request },
+            Command::Call { session, number: 1, have: 0.into(), request },
         ] {
             if let Some(Notice::Answer { answer: Answer::Granted { token, .. }, .. }) =
                 apply(&mut manager, at, &command).pop()

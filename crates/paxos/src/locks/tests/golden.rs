@@ -55,7 +55,7 @@ fn commands() -> Vec<Command> {
     let session = session('a');
     let calls = requests.into_iter().zip(1..);
     let calls =
-        calls.map(|(request, number)| Command::Call { session, number, have: 300, request });
+        calls.map(|(request, number)| Command::Call { session, number, have: 300.into(), request });
     let others = [
         Command::Open {
             session,
@@ -67,7 +67,13 @@ fn commands() -> Vec<Command> {
         Command::Tick,
         Command::NewLeader,
     ];
-    others.into_iter().chain(calls).collect()
+    let late = Command::Call {
+        session,
+        number: 7,
+        have: Have::all_but(300, [1, 5]),
+        request: Request::Cancel { lock: 1 },
+    };
+    others.into_iter().chain(calls).chain([late]).collect()
 }
 
 fn notices() -> Vec<Notice> {
@@ -137,7 +143,7 @@ fn busy() -> LockManager {
         ('d', 1, lock("s", None, Mode::EX)),
         ('c', 2, lock("s", None, Mode::NL)),
     ] {
-        apply(Command::Call { session: session(name), number, have: 0, request });
+        apply(Command::Call { session: session(name), number, have: 0.into(), request });
     }
     apply(Command::Close { session: session('d') });
     manager.check();

@@ -17,12 +17,33 @@ pub enum Try {
     Open(u64),
     KeepAlive,
     Close,
-    Lock { on: usize, under: usize, mode: Mode, wait: Wait, notify: bool },
-    Convert { lock: usize, mode: Mode, wait: Wait, value: Option<u8> },
-    Unlock { lock: usize, value: Option<u8> },
-    Cancel { lock: usize },
-    Again { back: u64 },
-    Acknowledge,
+    Lock {
+        on: usize,
+        under: usize,
+        mode: Mode,
+        wait: Wait,
+        notify: bool,
+    },
+    Convert {
+        lock: usize,
+        mode: Mode,
+        wait: Wait,
+        value: Option<u8>,
+    },
+    Unlock {
+        lock: usize,
+        value: Option<u8>,
+    },
+    Cancel {
+        lock: usize,
+    },
+    Again {
+        back: u64,
+    },
+    /// All answers but those to these of the last requests, and to what waits.
+    Acknowledge {
+        but: u8,
+    },
     Later(u64),
     Tick,
     NewLeader,
@@ -57,7 +78,7 @@ fn a_try() -> impl Strategy<Value = Try> {
         6 => (lock.clone(), value()).prop_map(|(lock, value)| Try::Unlock { lock, value }),
         2 => lock.prop_map(|lock| Try::Cancel { lock }),
         2 => (0..5u64).prop_map(|back| Try::Again { back }),
-        1 => Just(Try::Acknowledge),
+        2 => prop_oneof![Just(0), any::<u8>()].prop_map(|but| Try::Acknowledge { but }),
         3 => (0..80_000u64).prop_map(Try::Later),
         2 => Just(Try::Tick),
         1 => Just(Try::NewLeader),
@@ -72,7 +93,7 @@ pub fn tries(count: usize) -> impl Strategy<Value = Vec<(char, Try)>> {
 pub struct World {
     pub manager: LockManager,
     now: LogTime,
-    asked: BTreeMap<char, (u64, BTreeMap<u64, Request>, u64)>,
+    asked: BTreeMap<char, (u64, BTreeMap<u64, Request>, Have)>,
     /// Requests that were told to wait, and have heard nothing since.
     waiting: BTreeSet<LockId>,
 }
@@ -102,9 +123,13 @@ impl World {
                 self.now = self.now.plus_us(us);
                 return None;
             }
-            Try::Acknowledge => {
+            Try::Acknowledge { but } => {
                 let (last, _, have) = self.asked.entry(name).or_default();
-                *have = *last;
+                let late = (0..8).filter(|back| but >> back & 1 == 1);
+                let late = late.filter_map(|back| last.checked_sub(back));
+                let waits = self.waiting.iter().filter(|each| each.session == session);
+                let waits = waits.filter(|_| but != 0).map(|each| each.number);
+                *have = Have::all_but(*last, late.chain(waits));
                 return None;
             }
             Try::Again { back } => return self.again(name, back),
@@ -129,12 +154,12 @@ impl World {
         let (last, requests, have) = self.asked.entry(name).or_default();
         *last += 1;
         requests.insert(*last, request.clone());
-        Some(Command::Call { session, number: *last, have: *have, request })
+        Some(Command::Call { session, number: *last, have: have.clone(), request })
     }
 
     fn again(&self, name: char, back: u64) -> Option<Command> {
         let (last, requests, have) = self.asked.get(&name)?;
-        let (number, have) = (last.checked_sub(back)?, *have);
+        let (number, have) = (last.checked_sub(back)?, have.clone());
         let request = requests.get(&number)?.clone();
         Some(Command::Call { session: session(name), number, have, request })
     }

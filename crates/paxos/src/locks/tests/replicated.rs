@@ -86,7 +86,7 @@ impl Service {
 
     fn call(&mut self, session: u128, number: u64, request: Request) -> Vec<Notice> {
         let session = SessionId(session);
-        self.apply(&Command::Call { session, number, have: number - 1, request })
+        self.apply(&Command::Call { session, number, have: (number - 1).into(), request })
     }
 }
 

@@ -6,8 +6,8 @@
 //! a lock PATH MODE [under N] [nowait | within TIME] [notify]
 //! a convert N MODE [nowait | within TIME] [value TEXT]
 //! a unlock N [value TEXT]          a cancel N
-//! a again                          the last request of a, sent once more
-//! a has N                          from now on it says that it has the answers up to N
+//! a again [N]                      the last request of a, or another, sent once more
+//! a has N [but N…]                 from now on it says that it has the answers up to N
 //! a skips N                        so many numbers are not used
 //! a explain N                      what has to happen before the lock N of a is granted
 //! a alive      a close      tick      leader
@@ -28,8 +28,8 @@ type Words<'a> = Peekable<SplitWhitespace<'a>>;
 struct Script {
     manager: LockManager,
     now: LogTime,
-    /// Each session's last request, and what it has.
-    last: BTreeMap<char, (u64, Option<Request>, u64)>,
+    /// Each session's last number, its requests, and what it has.
+    last: BTreeMap<char, (u64, BTreeMap<u64, Request>, Have)>,
 }
 
 /// Runs a script, and compares what it gives with what it says.
@@ -93,26 +93,29 @@ impl Script {
             "alive" => Command::KeepAlive { session },
             "close" => Command::Close { session },
             "has" => {
-                self.last.entry(name).or_default().2 = number(words);
+                let all_to = number(words);
+                let but: Vec<u64> = words.filter_map(|word| word.parse().ok()).collect();
+                self.last.entry(name).or_default().2 = Have::all_but(all_to, but);
                 return None;
             }
             "skips" => {
                 self.last.entry(name).or_default().0 += number(words);
                 return None;
             }
-            "again" => self.call(name),
+            "again" => self.call(name, words.next().map(|word| word.parse().unwrap())),
             verb => {
-                let (last, request, _) = self.last.entry(name).or_default();
+                let (last, requests, _) = self.last.entry(name).or_default();
                 *last += 1;
-                *request = Some(asked(verb, words));
-                self.call(name)
+                requests.insert(*last, asked(verb, words));
+                self.call(name, None)
             }
         })
     }
 
-    fn call(&self, name: char) -> Command {
-        let (number, request, have) = self.last[&name].clone();
-        Command::Call { session: session(name), number, have, request: request.unwrap() }
+    fn call(&self, name: char, number: Option<u64>) -> Command {
+        let (last, requests, have) = self.last[&name].clone();
+        let number = number.unwrap_or(last);
+        Command::Call { session: session(name), number, have, request: requests[&number].clone() }
     }
 }
 

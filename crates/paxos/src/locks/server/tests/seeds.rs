@@ -95,7 +95,7 @@ impl Run {
             return;
         }
         let (number, have) = (client.number, client.number.saturating_sub(1));
-        let call = |request| Command::Call { session, number, have, request };
+        let call = |request| Command::Call { session, number, have: have.into(), request };
         let command = match client.doing {
             Doing::Opening => {
                 Command::Open { session, lease_us: LEASE_US, about: Value::default() }

@@ -137,6 +137,43 @@ fn a_request_that_comes_again_is_answered_and_not_repeated() {
 }
 
 #[test]
+fn what_waits_is_in_nobodys_way() {
+    run("
+    a open
+        a lives until 10s
+    b open
+        b lives until 10s
+    a lock r EX
+        a#1 has EX token 1
+    b lock r EX
+        b#1 waits
+    # It goes on meanwhile, further than it has room for answers.
+    b skips 100
+    b has 101 but 1
+    b lock s EX
+        b#102 has EX token 2
+    b again 1
+        b#1 waits
+    a unlock 1
+        a#2 unlocked
+        b#1 has EX token 3
+    # The notice was lost, and b has gone on.
+    b has 102 but 1
+    b unlock 102
+        b#103 unlocked
+    b again 1
+        b#1 has EX token 3
+    # One copy that says less, and one that has all.
+    b has 0
+    b again 1
+        b#1 has EX token 3
+    b has 103
+    b again 1
+        b#1 is refused: Forgotten
+");
+}
+
+#[test]
 fn leases_and_requests_have_bounds() {
     run("
     a open 0s
