@@ -68,7 +68,12 @@ pub enum LockReply {
         wanted: Mode,
     },
     /// Everything.
-    All(Box<LockManager>),
+    All {
+        /// As it is after the last command.
+        manager: Box<LockManager>,
+        /// The time by now: since that command, some has passed.
+        now: LogTime,
+    },
     /// It was not answered.
     Failed(LockFailure),
 }

@@ -90,8 +90,8 @@ impl Site {
     pub async fn all_locks(&self) -> Outcome {
         let leader = self.root_leader().await?;
         match self.ask_locks(LockAsk::All, POLL).await? {
-            Some(LockReply::All(manager)) => {
-                Ok(json(StatusCode::OK, &shown_locks(&manager, leader)))
+            Some(LockReply::All { manager, now }) => {
+                Ok(json(StatusCode::OK, &shown_locks(&manager, now, leader)))
             }
             None => Err(not_now("there was no answer in time: try again later")),
             Some(other) => Err(unexpected(&other)),
@@ -173,8 +173,7 @@ fn shown_answer(answer: Answered) -> Response<Body> {
     json(status, &Answer::from(answer))
 }
 
-fn shown_locks(manager: &LockManager, leader: Option<String>) -> Locks {
-    let now = manager.now();
+fn shown_locks(manager: &LockManager, now: LogTime, leader: Option<String>) -> Locks {
     let session = |(id, until): (SessionId, _)| SessionReport {
         id: session_text(id),
         about: lossy(manager.about(id).map_or(&[][..], Value::as_bytes)),
@@ -184,8 +183,8 @@ fn shown_locks(manager: &LockManager, leader: Option<String>) -> Locks {
         path: path.names().map(lossy).collect(),
         value: base64(block.value.as_bytes()),
         value_valid: block.valid,
-        holders: manager.holders(path).filter_map(|each| holder(manager, each)).collect(),
-        waiters: manager.waiters(path).filter_map(|each| waiter(manager, each)).collect(),
+        holders: manager.holders(path).filter_map(|each| holder(now, each)).collect(),
+        waiters: manager.waiters(path).filter_map(|each| waiter(now, each)).collect(),
     };
     let wait = |edge: WaitsFor| WaitReport {
         waiter: session_text(edge.waiter.session),
@@ -203,25 +202,25 @@ fn now_to(now: LogTime, until: LogTime) -> u64 {
     until.since_us(now) / 1_000
 }
 
-fn holder(manager: &LockManager, (id, lock): (LockId, &Lock)) -> Option<LockReport> {
+fn holder(now: LogTime, (id, lock): (LockId, &Lock)) -> Option<LockReport> {
     let held = lock.held?;
     Some(LockReport {
         session: session_text(id.session),
         number: id.number,
         mode: held.mode,
         token: Some(held.token.0),
-        for_ms: now_to(held.since, manager.now()),
+        for_ms: now_to(held.since, now),
     })
 }
 
-fn waiter(manager: &LockManager, (id, lock): (LockId, &Lock)) -> Option<LockReport> {
+fn waiter(now: LogTime, (id, lock): (LockId, &Lock)) -> Option<LockReport> {
     let wanted = lock.wanted?;
     Some(LockReport {
         session: session_text(id.session),
         number: id.number,
         mode: wanted.mode,
         token: None,
-        for_ms: now_to(wanted.since, manager.now()),
+        for_ms: now_to(wanted.since, now),
     })
 }
 

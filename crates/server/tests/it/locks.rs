@@ -164,6 +164,26 @@ fn a_request_that_waits_does_not_use_up_its_session() {
     node.stop().unwrap();
 }
 
+/// Times are those of now, not of when something was last asked of the lock manager.
+#[test]
+fn time_passes_between_two_listings() {
+    let node = locking();
+    let session = open(Nodes::new([node.addresses().http.to_string()]).unwrap());
+    let _held = session.lock(&["printer"], How::default()).unwrap();
+    let first = listed(&node);
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let later = listed(&node);
+        let held_longer =
+            later.resources[0].holders[0].for_ms > first.resources[0].holders[0].for_ms;
+        if held_longer && later.sessions[0].left_ms < first.sessions[0].left_ms {
+            break;
+        }
+        assert!(Instant::now() < deadline, "{first:?}, and much later {later:?}");
+    }
+    node.stop().unwrap();
+}
+
 /// Whoever asks stands in no line: the candidates may wait for ever.
 #[test]
 fn one_leads_and_everybody_hears_who_while_others_wait() {

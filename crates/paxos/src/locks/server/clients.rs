@@ -4,7 +4,7 @@ use ombak_base::{ClientId, Effects, Now, Stamp, Wire, sometimes};
 
 use super::{Asked, CLIENTS_MAX, LockAsk, LockFailure, LockReply, LockServer};
 use crate::locks::{
-    Answer, Command, LockManager, LockService, Notice, Refused, SessionId, SessionState,
+    Answer, Command, LockManager, LockService, LogTime, Notice, Refused, SessionId, SessionState,
 };
 use crate::log::Outcome;
 use crate::member::Applied;
@@ -170,14 +170,14 @@ impl LockServer {
             return;
         }
         let Some(asked) = self.asked.get(&client) else { return };
-        if let Some(reply) = reply_to(asked, outcome) {
+        if let Some(reply) = reply_to(asked, outcome, self.clock.read(now.tick)) {
             self.finish(client, reply, fx);
         }
     }
 }
 
 /// `None`: it waits.
-fn reply_to(asked: &Asked, outcome: Outcome) -> Option<LockReply> {
+fn reply_to(asked: &Asked, outcome: Outcome, now: LogTime) -> Option<LockReply> {
     let failed = |why| Some(LockReply::Failed(why));
     match (asked, outcome) {
         (Asked::Command(command), Outcome::Applied { answer, .. }) => {
@@ -187,7 +187,9 @@ fn reply_to(asked: &Asked, outcome: Outcome) -> Option<LockReply> {
             }
         }
         (Asked::All, Outcome::Read { answer, .. }) => match LockManager::decode(answer) {
-            Ok(manager) => Some(LockReply::All(Box::new(manager))),
+            Ok(manager) => {
+                Some(LockReply::All { now: now.max(manager.now()), manager: manager.into() })
+            }
             Err(_) => failed(LockFailure::Unknown),
         },
         (_, Outcome::NoLeader) => failed(LockFailure::NoLeader),

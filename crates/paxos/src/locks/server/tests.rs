@@ -79,6 +79,12 @@ impl Service {
         leader(&self.world).unwrap()
     }
 
+    /// How far the log goes.
+    fn slot(&self) -> crate::log::Slot {
+        let server = self.world.machine(self.leader(), SHARD).unwrap();
+        server.replica().unwrap().status().committed
+    }
+
     fn someone_else(&self) -> NodeId {
         let leader = self.leader();
         self.world.node_ids().find(|id| *id != leader).unwrap()
@@ -268,9 +274,14 @@ fn everything_can_be_read_anywhere() {
     service.open(at, 1);
     service.call(at, 1, 1, printer(Wait::No));
     let heard = service.world.ask(node(3), SHARD, LockAsk::All, SECOND);
-    let Some(Heard::Reply(LockReply::All(manager))) = heard else { panic!("{heard:?}") };
+    let Some(Heard::Reply(LockReply::All { manager, now })) = heard else { panic!("{heard:?}") };
     let path = Path::new(["printer"]).unwrap();
     assert_eq!(manager.holders(&path).count(), 1);
+    // Time passes, whether anybody asks for something or not.
+    service.world.run_for(SECOND);
+    let heard = service.world.ask(node(3), SHARD, LockAsk::All, SECOND);
+    let Some(Heard::Reply(LockReply::All { now: later, .. })) = heard else { panic!("{heard:?}") };
+    assert!(later.since_us(now) >= SECOND * 9 / 10, "{now:?}, {later:?}");
 }
 
 /// An idle group proposes nothing: its log does not grow.
@@ -278,11 +289,7 @@ fn everything_can_be_read_anywhere() {
 fn nobody_ticks_for_nothing() {
     let mut service = Service::new(9);
     service.world.run_for(SECOND);
-    let slot = |service: &Service| {
-        let server = service.world.machine(service.leader(), SHARD).unwrap();
-        server.replica().unwrap().status().committed
-    };
-    let before = slot(&service);
+    let before = service.slot();
     service.world.run_for(60 * SECOND);
-    assert_eq!(slot(&service), before);
+    assert_eq!(service.slot(), before);
 }
