@@ -37,6 +37,7 @@ mod nodes;
 mod registers;
 mod requests;
 mod session;
+mod waiting;
 pub mod wire;
 
 pub use election::Leadership;

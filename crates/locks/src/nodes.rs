@@ -1,5 +1,6 @@
 //! The nodes of a cluster, any of which can be asked.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -15,12 +16,16 @@ use crate::error::LockError;
 const BODY_BYTES_MAX: u64 = 256 * 1024 * 1024;
 /// Before the next node is tried.
 const PAUSE: Duration = Duration::from_millis(50);
+/// The same, of who waits for long.
+const LONG_PAUSE: Duration = Duration::from_millis(500);
 
 /// Nodes of one cluster. The first that answers is asked until it does not.
 #[derive(Debug)]
 pub struct Nodes {
-    nodes: Vec<Node>,
+    nodes: Vec<Arc<Node>>,
     current: AtomicUsize,
+    /// Before the next node is tried.
+    pause: Duration,
 }
 
 #[derive(Debug)]
@@ -34,12 +39,23 @@ struct Node {
 impl Nodes {
     /// Each a HOST:PORT of its HTTP port, or the path of its Unix socket. Nothing is sent yet.
     pub fn new<T: AsRef<str>>(addresses: impl IntoIterator<Item = T>) -> Result<Nodes, LockError> {
-        let nodes: Vec<Node> =
-            addresses.into_iter().map(|each| Node::new(each.as_ref())).collect::<Result<_, _>>()?;
+        let node = |each: T| Node::new(each.as_ref()).map(Arc::new);
+        let nodes: Vec<Arc<Node>> = addresses.into_iter().map(node).collect::<Result<_, _>>()?;
         match nodes.is_empty() {
             true => Err(LockError::Address(String::new())),
-            false => Ok(Nodes { nodes, current: AtomicUsize::new(0) }),
+            false => Ok(Nodes { nodes, current: AtomicUsize::new(0), pause: PAUSE }),
         }
+    }
+
+    /// For two who wait for the same and are not to meet at a node: the one that is asked now and every other one after it, and the rest,
+    /// if there is one.
+    pub(crate) fn halves(&self) -> Vec<Nodes> {
+        let mut nodes = self.nodes.clone();
+        nodes.rotate_left(self.current.load(Ordering::Relaxed) % self.nodes.len());
+        let half = |from: usize| nodes.iter().skip(from).step_by(2).cloned().collect();
+        let halves = [half(0), half(1)].into_iter().filter(|half: &Vec<_>| !half.is_empty());
+        let half = |nodes| Nodes { nodes, current: AtomicUsize::new(0), pause: LONG_PAUSE };
+        halves.map(half).collect()
     }
 
     /// Asks one after the other until one says more than "not now", or until `deadline`. `poll`: how long it may take to
@@ -89,10 +105,10 @@ impl Nodes {
             };
             self.current.store(at + 1, Ordering::Relaxed);
             let is_open = !repeatable && matches!(why, Unanswered::Sent(_));
-            if is_open || Instant::now() + PAUSE >= deadline {
+            if is_open || Instant::now() + self.pause >= deadline {
                 return Err(why);
             }
-            std::thread::sleep(PAUSE);
+            std::thread::sleep(self.pause);
         }
     }
 }
@@ -182,5 +198,24 @@ impl Node {
         let etag = parts.headers.get("etag").and_then(|tag| tag.to_str().ok());
         let (node, status) = (self.address.clone(), parts.status.as_u16());
         Ok(Answer { node, status, etag: etag.map(str::to_string), body })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn halves_share_no_node_and_begin_where_it_is_asked_now() {
+        let halves = |addresses: &[&str], current: usize| {
+            let nodes = Nodes::new(addresses).unwrap();
+            nodes.current.store(current, Ordering::Relaxed);
+            let addresses =
+                |half: Nodes| half.nodes.iter().map(|node| node.address.clone()).collect();
+            nodes.halves().into_iter().map(addresses).collect::<Vec<Vec<String>>>()
+        };
+        assert_eq!(halves(&["a:1"], 1), [["a:1"]]);
+        assert_eq!(halves(&["a:1", "b:1"], 1), [["b:1"], ["a:1"]]);
+        assert_eq!(halves(&["a:1", "b:1", "c:1"], 5), [vec!["c:1", "b:1"], vec!["a:1"]]);
     }
 }

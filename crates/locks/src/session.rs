@@ -13,16 +13,17 @@ use crate::error::LockError;
 use crate::lock::{How, Lock};
 use crate::nodes::Nodes;
 use crate::requests::Requests;
+use crate::waiting;
 use crate::wire::{Answer, Ask, Event, SessionAnswer, session_text};
 
-/// How long a node may take to answer a request that waits; then it is sent again.
-const POLL: Duration = Duration::from_secs(10);
-/// Beyond what a node says that it will take.
+/// How long a node may take to answer; then another one is asked. Elsewhere the same is not a second request.
+const ANSWER: Duration = Duration::from_secs(1);
+/// How long it may let a request wait before it says so.
+const AT_ONCE: Duration = Duration::from_millis(500);
+/// Beyond what a client says that it will wait for an event.
 const GRACE: Duration = Duration::from_secs(2);
-/// A request for which there is no room yet.
-const TOO_FAR_AHEAD: &str = "too-far-ahead";
-/// Before what had no room is sent again.
-const PAUSE: Duration = Duration::from_millis(50);
+/// So long it is tried to say goodbye.
+const GOODBYE: Duration = Duration::from_secs(2);
 /// So long after its time a request is given up that nobody answers.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How often a lease is renewed within its time.
@@ -41,7 +42,7 @@ pub struct Session {
 
 #[derive(Debug)]
 pub(crate) struct Shared {
-    nodes: Nodes,
+    pub nodes: Nodes,
     path: String,
     lease: Duration,
     requests: Mutex<Requests>,
@@ -65,7 +66,7 @@ impl Session {
         let path = format!("/ombak/sessions/{}", session_text(id));
         let open = format!("{path}?lease_ms={}&about={}", lease.as_millis(), percent(about));
         let nobody = None::<&()>;
-        match nodes.ask(&Method::PUT, &open, nobody, GRACE, asked + PATIENCE)? {
+        match nodes.ask(&Method::PUT, &open, nobody, ANSWER, asked + PATIENCE)? {
             SessionAnswer::Live => {}
             SessionAnswer::Refused { why, message } => {
                 return Err(LockError::refused(why, message));
@@ -142,10 +143,10 @@ impl Session {
         if self.shared.is_over() {
             return Err(LockError::Lost);
         }
-        let deadline = Instant::now() + GRACE;
+        let deadline = Instant::now() + GOODBYE;
         let path = &self.shared.path;
         let answer: Result<SessionAnswer, LockError> =
-            self.shared.nodes.ask(&Method::DELETE, path, None::<&()>, GRACE, deadline);
+            self.shared.nodes.ask(&Method::DELETE, path, None::<&()>, ANSWER, deadline);
         answer.map(drop)
     }
 }
@@ -167,7 +168,7 @@ impl Shared {
         waited.unwrap_or_else(PoisonError::into_inner).0
     }
 
-    fn is_over(&self) -> bool {
+    pub fn is_over(&self) -> bool {
         let life = self.life();
         life.over || Instant::now() >= life.good_until
     }
@@ -203,20 +204,28 @@ impl Shared {
     }
 
     fn renew(&self, pause: Duration, good_until: Instant) -> Result<SessionAnswer, LockError> {
-        self.nodes.ask(&Method::POST, &self.path, None::<&()>, pause, good_until)
+        self.nodes.ask(&Method::POST, &self.path, None::<&()>, pause.min(ANSWER), good_until)
     }
 
-    fn requests(&self) -> MutexGuard<'_, Requests> {
+    pub fn requests(&self) -> MutexGuard<'_, Requests> {
         self.requests.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Sends a request until it is answered with more than that it waits. Gives its number as well.
-    pub fn call(&self, ask: &Ask, wait: Option<Duration>) -> Result<(u64, Answer), LockError> {
+    pub fn call(
+        self: &Arc<Shared>,
+        ask: &Ask,
+        wait: Option<Duration>,
+    ) -> Result<(u64, Answer), LockError> {
         // Who waits for ever is told by the session's end.
         self.call_until(ask, wait.map(|wait| Instant::now() + wait + PATIENCE))
     }
 
-    fn call_until(&self, ask: &Ask, deadline: Option<Instant>) -> Result<(u64, Answer), LockError> {
+    fn call_until(
+        self: &Arc<Shared>,
+        ask: &Ask,
+        deadline: Option<Instant>,
+    ) -> Result<(u64, Answer), LockError> {
         let number = self.requests().begin();
         let answer = self.call_as(number, ask, deadline);
         // Answered or given up, it is not sent again; a copy that is still under way is refused then, if it is not done already.
@@ -228,39 +237,34 @@ impl Shared {
     }
 
     fn call_as(
-        &self,
+        self: &Arc<Shared>,
         number: u64,
         ask: &Ask,
         deadline: Option<Instant>,
     ) -> Result<Answer, LockError> {
-        loop {
-            if self.is_over() {
-                return Err(LockError::Lost);
-            }
-            let answer = self.send(number, ask, deadline);
-            let late = deadline.is_some_and(|deadline| Instant::now() >= deadline);
-            match answer {
-                Ok(Answer::Waiting) if late => {
-                    return Err(LockError::Unreachable("it waits".into()));
-                }
-                Ok(Answer::Waiting) => {}
-                Err(LockError::Unreachable(_)) if !late => {}
-                // Others are under way that were asked long before it. It was not taken as seen.
-                Ok(Answer::Refused { why, .. }) if why == TOO_FAR_AHEAD && !late => {
-                    std::thread::sleep(PAUSE);
-                }
-                answer => return answer,
-            }
+        if self.is_over() {
+            return Err(LockError::Lost);
+        }
+        let at_once = self.send(&self.nodes, number, ask, AT_ONCE, Instant::now() + ANSWER);
+        match waiting::is_final(&at_once) {
+            true => at_once,
+            false => waiting::wait(self, number, ask, deadline),
         }
     }
 
     /// Sends it to one node, as a rule.
-    fn send(&self, number: u64, ask: &Ask, deadline: Option<Instant>) -> Result<Answer, LockError> {
+    pub fn send(
+        &self,
+        nodes: &Nodes,
+        number: u64,
+        ask: &Ask,
+        poll: Duration,
+        until: Instant,
+    ) -> Result<Answer, LockError> {
         let have = self.requests().have(number);
-        let path = format!("{}/requests/{number}?{have}&poll_ms={}", self.path, POLL.as_millis());
-        let soon = Instant::now() + POLL + GRACE;
-        let until = deadline.map_or(soon, |deadline| deadline.min(soon));
-        self.nodes.ask(&Method::PUT, &path, Some(ask), POLL + GRACE, until)
+        let path = format!("{}/requests/{number}?{have}&poll_ms={}", self.path, poll.as_millis());
+        let patience = until.saturating_duration_since(Instant::now());
+        nodes.ask(&Method::PUT, &path, Some(ask), patience, until)
     }
 }
 

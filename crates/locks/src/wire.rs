@@ -12,7 +12,8 @@
 //! ID is 32 hexadecimal digits, drawn at random by the client. N counts the session's requests from 1; K is the last of
 //! them whose answer, and those of all before it, the client has: with `&but=3,7` all but those, so that what waits for long holds up
 //! nothing. A node keeps 64 answers beyond K. `poll_ms` says how long an answer may take; after that a
-//! request that still waits is answered with 202 and [`Answer::Waiting`], and is to be sent again as it was.
+//! request that still waits is answered with 202 and [`Answer::Waiting`], and is to be sent again as it was. That does not keep the
+//! session alive.
 //!
 //! Statuses: 200 done, 202 it waits, 204 no event yet, 409 refused, 410 the session is over, 400 cannot be meant, 503 not now (send it
 //! again, to any node).

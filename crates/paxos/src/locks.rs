@@ -221,6 +221,11 @@ impl LockManager {
         self.sessions.get(&id.session)?.locks.get(&id.number)
     }
 
+    /// What was answered to a request, if it has come and the client may ask again.
+    pub fn answer(&self, session: SessionId, number: u64) -> Option<&Answer> {
+        self.sessions.get(&session)?.answers.get(&number)
+    }
+
     /// All locks of a session.
     pub fn locks(&self, session: SessionId) -> impl Iterator<Item = (LockId, &Lock)> {
         let locks = self.sessions.get(&session).into_iter().flat_map(|session| &session.locks);

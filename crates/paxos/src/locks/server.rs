@@ -42,8 +42,16 @@ pub const CLIENTS_MAX: usize = 16 * 1024;
 /// What is asked of a server.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub enum LockAsk {
-    /// Something of a session. A request that has to wait is answered when it waits no more.
+    /// Something of a session. A request that has to wait is answered when it waits no more. Sent again while it waits it costs
+    /// nothing but this node's time, and does not renew the session's lease.
     Command(Command),
+    /// What this node knows of a request: that it waits, if nothing better.
+    Look {
+        /// Whose.
+        session: SessionId,
+        /// Which.
+        number: u64,
+    },
     /// To be told when a lock of the session that asked for it ([`Request::Lock`](super::Request::Lock)) is in somebody's
     /// way, or when the session ends. Once: who wants to go on asks again.
     Watch(SessionId),

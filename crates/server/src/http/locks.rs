@@ -65,9 +65,14 @@ impl Site {
             .map_err(|error| bad_request(format!("the body is no request: {error}\n")))?;
         let request = ask.request().map_err(|error| bad_request(format!("{error}\n")))?;
         let call = Command::Call { session, number, have, request };
-        match self.ask_locks(LockAsk::Command(call), within).await? {
+        let asked = match self.ask_locks(LockAsk::Command(call), within).await? {
+            // It waits, or this node does not know what has become of it, and the client is to ask another.
+            None => self.ask_locks(LockAsk::Look { session, number }, POLL).await?,
+            asked => asked,
+        };
+        match asked {
             Some(LockReply::Answer(answer)) => Ok(shown_answer(answer)),
-            None => Ok(json(StatusCode::ACCEPTED, &Answer::Waiting)),
+            None => Err(not_now("it was not decided in time: send it again")),
             Some(other) => Err(unexpected(&other)),
         }
     }
@@ -138,15 +143,15 @@ fn count(params: &Params, name: &str) -> Result<Option<u64>, Refusal> {
     params.get(name).map(|text| decimal(text.as_bytes(), name)).transpose()
 }
 
-fn decimal(text: &[u8], what: &str) -> Result<u64, Refusal> {
-    let number = std::str::from_utf8(text).ok().and_then(|text| text.parse().ok());
-    number.ok_or_else(|| bad_request(format!("{what} is a decimal number\n")))
-}
-
 /// Separated by commas.
 fn numbers(params: &Params, name: &str) -> Result<Vec<u64>, Refusal> {
     let list = params.get(name).into_iter().flat_map(|list| list.split(','));
     list.map(|text| decimal(text.as_bytes(), name)).collect()
+}
+
+fn decimal(text: &[u8], what: &str) -> Result<u64, Refusal> {
+    let number = std::str::from_utf8(text).ok().and_then(|text| text.parse().ok());
+    number.ok_or_else(|| bad_request(format!("{what} is a decimal number\n")))
 }
 
 fn poll(params: &Params) -> Result<Duration, Refusal> {

@@ -114,6 +114,11 @@ impl Cluster {
         self.nodes[node].as_mut().unwrap()
     }
 
+    /// A node's process id.
+    pub fn pid(&self, node: usize) -> u32 {
+        self.nodes[node].as_ref().unwrap().pid()
+    }
+
     /// What a node says of itself, if it answers.
     pub fn status(&self, node: usize) -> Option<Status> {
         status(self.http_address(node))

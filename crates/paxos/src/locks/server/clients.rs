@@ -30,14 +30,43 @@ impl LockServer {
                     self.replaced(before, fx);
                 }
                 self.asked.insert(client, Asked::Command(command.clone()));
-                self.propose(now, client, &command, fx);
+                if !self.is_known_to_wait(&command) {
+                    self.propose(now, client, &command, fx);
+                }
             }
+            LockAsk::Look { session, number } => self.look(client, session, number, fx),
             LockAsk::Watch(session) => self.watch(client, session, fx),
             LockAsk::All => {
                 self.asked.insert(client, Asked::All);
                 self.read_all(now, client, fx);
             }
         }
+    }
+
+    /// Whether it is in the log already and waits, and what becomes of it will come here: then it needs no second entry.
+    fn is_known_to_wait(&self, command: &Command) -> bool {
+        let Command::Call { session, number, .. } = command else { return false };
+        self.known(*session, *number) == Some(Answer::Waiting)
+    }
+
+    /// What was answered to a request. Not that it waits, if no leader is followed: this member may be cut off, and would hear of
+    /// nothing else.
+    fn known(&self, session: SessionId, number: u64) -> Option<Answer> {
+        let answer = self.manager()?.answer(session, number)?;
+        let follows = self.replica()?.status().leader.is_some();
+        (follows || *answer != Answer::Waiting).then(|| answer.clone())
+    }
+
+    fn look<E: Effects<LockServer>>(
+        &mut self,
+        client: ClientId,
+        session: SessionId,
+        number: u64,
+        fx: &mut E,
+    ) {
+        let unknown = LockReply::Failed(LockFailure::Unknown);
+        let reply = self.known(session, number).map_or(unknown, LockReply::Answer);
+        fx.reply(client, reply, Stamp::NONE);
     }
 
     fn replaced<E: Effects<LockServer>>(&mut self, before: Option<ClientId>, fx: &mut E) {

@@ -284,6 +284,55 @@ fn everything_can_be_read_anywhere() {
     assert!(later.since_us(now) >= SECOND * 9 / 10, "{now:?}, {later:?}");
 }
 
+/// Who waits may ask as often as it wants to know whether the node lives: the log does not grow by it.
+#[test]
+fn what_waits_is_not_in_the_log_twice() {
+    let mut service = Service::new(10);
+    let at = service.someone_else();
+    for session in [1, 2] {
+        let (session, about) = (SessionId(session), Value::default());
+        service.command(at, &Command::Open { session, lease_us: 60 * SECOND, about });
+    }
+    service.call(at, 1, 1, printer(Wait::No));
+    service.begin(at, 2, 1, printer(Wait::Forever));
+    service.world.run_for(SECOND / 10);
+    let before = service.slot();
+    let mut again = service.begin(at, 2, 1, printer(Wait::Forever));
+    for _ in 0..10 {
+        again = service.begin(at, 2, 1, printer(Wait::Forever));
+        service.world.run_for(SECOND / 10);
+    }
+    assert_eq!(service.slot(), before);
+    service.call(at, 1, 2, Request::Unlock { lock: 1, value: None });
+    service.world.run_for(SECOND / 10);
+    assert!(service.answer_of(again).as_ref().and_then(token).is_some());
+}
+
+/// A node that is cut off hears of no grant: it does not say that the client waits, and the client goes elsewhere.
+#[test]
+fn a_node_that_is_cut_off_does_not_say_that_somebody_waits() {
+    let mut service = Service::new(11);
+    let at = service.someone_else();
+    service.open(at, 1);
+    service.open(at, 2);
+    let granted = service.call(at, 1, 1, printer(Wait::No));
+    service.begin(at, 2, 1, printer(Wait::Forever));
+    service.world.run_for(SECOND / 10);
+    let look = |service: &mut Service, session| {
+        let ask = LockAsk::Look { session: SessionId(session), number: 1 };
+        match service.world.ask(at, SHARD, ask, SECOND) {
+            Some(Heard::Reply(reply)) => reply,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(look(&mut service, 2), LockReply::Answer(Answer::Waiting));
+    let others: Vec<NodeId> = service.world.node_ids().filter(|id| *id != at).collect();
+    service.world.partition(&[at], &others);
+    service.world.run_for(SECOND);
+    assert_eq!(look(&mut service, 2), LockReply::Failed(LockFailure::Unknown));
+    assert_eq!(look(&mut service, 1), granted, "what was answered stays so");
+}
+
 /// An idle group proposes nothing: its log does not grow.
 #[test]
 fn nobody_ticks_for_nothing() {
