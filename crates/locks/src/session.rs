@@ -26,6 +26,8 @@ const GRACE: Duration = Duration::from_secs(2);
 const GOODBYE: Duration = Duration::from_secs(2);
 /// So long after its time a request is given up that nobody answers.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Before a renewal that nobody answered is tried again.
+const AGAIN: Duration = Duration::from_millis(50);
 /// How often a lease is renewed within its time.
 const RENEWALS: u32 = 3;
 
@@ -189,22 +191,24 @@ impl Shared {
             let good_until = life.good_until;
             drop(life);
             let asked = Instant::now();
-            match self.renew(pause, good_until) {
-                Ok(SessionAnswer::Live) => self.life().good_until = asked + self.lease,
-                // Nobody answered, and there is time left to try again.
-                Err(_) if Instant::now() < good_until => {}
+            match self.renew(pause, good_until.min(asked + ANSWER)) {
+                Ok(SessionAnswer::Live) => {
+                    self.life().good_until = asked + self.lease;
+                    next = asked + pause;
+                }
+                // Nobody answered, and there is time left to try again, if the session is still wanted.
+                Err(_) if Instant::now() < good_until => next = Instant::now() + AGAIN,
                 _ => {
                     self.life().over = true;
                     self.changed.notify_all();
                     return;
                 }
             }
-            next = asked + pause;
         }
     }
 
-    fn renew(&self, pause: Duration, good_until: Instant) -> Result<SessionAnswer, LockError> {
-        self.nodes.ask(&Method::POST, &self.path, None::<&()>, pause.min(ANSWER), good_until)
+    fn renew(&self, pause: Duration, until: Instant) -> Result<SessionAnswer, LockError> {
+        self.nodes.ask(&Method::POST, &self.path, None::<&()>, pause.min(ANSWER), until)
     }
 
     pub fn requests(&self) -> MutexGuard<'_, Requests> {
@@ -284,3 +288,6 @@ fn percent(text: &str) -> String {
     };
     text.bytes().map(each).collect()
 }
+
+#[cfg(test)]
+mod tests;
