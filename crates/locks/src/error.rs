@@ -9,6 +9,9 @@ pub enum LockError {
     /// Sessions waited for each other in a circle, and this request was the one to be refused.
     #[error("{0}")]
     Deadlock(String),
+    /// It waited, and was taken back: [`Session::cancel`](crate::Session::cancel).
+    #[error("it was cancelled while it waited")]
+    Cancelled,
     /// The session is over, and its locks are others' or will be. What they protected may be touched no more.
     #[error("the session is over, and its locks are lost: open another and lock anew")]
     Lost,
@@ -46,6 +49,7 @@ impl LockError {
         match why.as_str() {
             "would-wait" | "timed-out" => LockError::NotGranted(message),
             "deadlock" => LockError::Deadlock(message),
+            "cancelled" => LockError::Cancelled,
             "no-session" => LockError::Lost,
             _ => LockError::Refused { why, message },
         }

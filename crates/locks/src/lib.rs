@@ -19,6 +19,8 @@
 //! stopped (SIGSTOP, a paused virtual machine) and goes on does not know that its locks are others' by now. What must not be
 //! touched twice at a time has to look at tokens, and refuse old ones.
 //!
+//! A thread that waits for a lock waits until it is granted, for its time, or until another one calls [`Session::cancel`].
+//!
 //! [`Session::lead`] and [`Session::leader`] are leader election: one of many is in charge, and everybody can ask who.
 //!
 //! [`Registers`] are small values that are changed by compare-and-set, each by itself, without a leader: for what must be seen alike by

@@ -22,8 +22,10 @@ const ANSWER: Duration = Duration::from_secs(1);
 const AT_ONCE: Duration = Duration::from_millis(500);
 /// Beyond what a client says that it will wait for an event.
 const GRACE: Duration = Duration::from_secs(2);
-/// So long it is tried to say goodbye.
+/// So long it is tried to take something back, or to say goodbye.
 const GOODBYE: Duration = Duration::from_secs(2);
+/// What is cancelled has been answered, or has not come yet.
+const NOT_WAITING: [&str; 2] = ["not-pending", "no-lock"];
 /// So long after its time a request is given up that nobody answers.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Before a renewal that nobody answered is tried again.
@@ -98,6 +100,14 @@ impl Session {
         };
         let (number, answer) = self.shared.call(&ask, how.wait)?;
         Lock::granted(self.shared.clone(), number, answer)
+    }
+
+    /// Takes back what waits on this session: [`lock`](Session::lock), [`lead`](Session::lead) and
+    /// [`convert`](crate::Lock::convert) on other threads come back with [`LockError::Cancelled`]. What was granted before that comes
+    /// back as granted; what is asked for later waits as ever.
+    pub fn cancel(&self) -> Result<(), LockError> {
+        let locks = self.shared.requests().cancel();
+        locks.into_iter().try_for_each(|lock| self.shared.cancel(lock))
     }
 
     /// Waits until a lock that asked for it is in somebody's way, or the session is over. `None`: neither, within the time.
@@ -230,7 +240,7 @@ impl Shared {
         ask: &Ask,
         deadline: Option<Instant>,
     ) -> Result<(u64, Answer), LockError> {
-        let number = self.requests().begin();
+        let number = self.requests().begin(ask);
         let answer = self.call_as(number, ask, deadline);
         // Answered or given up, it is not sent again; a copy that is still under way is refused then, if it is not done already.
         self.requests().end(number);
@@ -253,6 +263,14 @@ impl Shared {
         match waiting::is_final(&at_once) {
             true => at_once,
             false => waiting::wait(self, number, ask, deadline),
+        }
+    }
+
+    /// What a lock waits for is taken back, if it waits.
+    pub fn cancel(self: &Arc<Shared>, lock: u64) -> Result<(), LockError> {
+        match self.call_until(&Ask::Cancel { lock }, Some(Instant::now() + GOODBYE)) {
+            Err(LockError::Refused { why, .. }) if NOT_WAITING.contains(&why.as_str()) => Ok(()),
+            answer => answer.map(drop),
         }
     }
 

@@ -40,7 +40,7 @@ pub(crate) fn wait(
             .map_err(|source| LockError::System { what: "starting a thread", source })?;
     }
     drop(sender);
-    hear(shared, &answers, deadline)
+    hear(shared, &answers, number, deadline)
 }
 
 /// Sends it until it is answered with more than that it waits, or nobody waits for it any more.
@@ -77,6 +77,7 @@ pub(crate) fn is_final(answer: &Result<Answer, LockError>) -> bool {
 fn hear(
     shared: &Arc<Shared>,
     answers: &Receiver<Result<Answer, LockError>>,
+    number: u64,
     deadline: Option<Instant>,
 ) -> Result<Answer, LockError> {
     loop {
@@ -90,6 +91,9 @@ fn hear(
                 return Err(LockError::Unreachable("nobody waits for it".into()));
             }
         }
+        // It may have come later than what was to take it back.
+        let cancelled = shared.requests().cancelled(number);
+        cancelled.map_or(Ok(()), |lock| shared.cancel(lock))?;
         if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
             return Err(LockError::Unreachable("it may wait".into()));
         }

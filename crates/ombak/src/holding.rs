@@ -12,8 +12,9 @@ mod environment;
 
 use std::io::{self, IsTerminal};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::panic::resume_unwind;
 use std::process::{Child, Command, ExitStatus};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -72,39 +73,108 @@ pub struct RunArgs {
     command: Vec<String>,
 }
 
-/// What happens while the command runs.
+/// Who waits for something, then holds it while the command runs.
+pub struct Holder<'a> {
+    args: &'a HoldingArgs,
+    session: Session,
+    sender: Sender<Event>,
+    events: Receiver<Event>,
+}
+
+/// What happens meanwhile.
 enum Event {
     Signal(i32),
+    /// Nothing is waited for any more.
+    Answered,
     Ended(io::Result<ExitStatus>),
 }
 
+/// Says so when the thread that waited ends, however it ends.
+struct Answered(Sender<Event>);
+
+impl Drop for Answered {
+    fn drop(&mut self) {
+        // Whoever listens is there until it has heard this.
+        let _ = self.0.send(Event::Answered);
+    }
+}
+
 impl HoldingArgs {
-    /// A session of this program.
-    pub fn open(&self) -> Result<Session, CliError> {
+    /// A session of this program. From now on signals do not end it.
+    pub fn open(&self) -> Result<Holder<'_>, CliError> {
         let about = environment::about(&self.command[0]);
         let nodes = self.nodes.nodes().map_err(failed)?;
-        Session::open(nodes, &about, self.lease).map_err(failed)
+        let session = Session::open(nodes, &about, self.lease).map_err(failed)?;
+        let (sender, events) = mpsc::channel();
+        let cannot = |error| CliError::Coded(FAILED, format!("cannot listen to signals: {error}"));
+        let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).map_err(cannot)?;
+        let heard = sender.clone();
+        spawn("ombak-signals", move || {
+            for signal in signals.forever() {
+                if heard.send(Event::Signal(signal)).is_err() {
+                    return;
+                }
+            }
+        })?;
+        Ok(Holder { args: self, session, sender, events })
+    }
+}
+
+impl Holder<'_> {
+    /// Waits for it, on a thread of its own; a signal takes that back, and ends this program. `who` says by whose fault it was not to
+    /// be had, if it is somebody's.
+    pub fn acquire<L: Send>(
+        &self,
+        who: &str,
+        lock: impl FnOnce(&Session) -> Result<L, LockError> + Send,
+    ) -> Result<L, CliError> {
+        let (session, answered) = (&self.session, Answered(self.sender.clone()));
+        let answer = move || {
+            let _answered = answered;
+            lock(session)
+        };
+        let (answer, signal) = thread::scope(|scope| {
+            let thread = thread::Builder::new().name("ombak-wait".into());
+            let thread = thread.spawn_scoped(scope, answer).map_err(no_thread)?;
+            let signal = self.watch_waiting();
+            let answer = thread.join().unwrap_or_else(|panic| resume_unwind(panic));
+            Ok((answer, signal))
+        })?;
+        match (answer, signal) {
+            // Granted or not: nothing was run, and what was granted is given back where this is dropped.
+            (_, Some(signal)) => Err(CliError::Ended(signalled(signal))),
+            (Err(LockError::NotGranted(_)), None) => {
+                Err(CliError::Coded(self.args.conflict_exit_code, who.into()))
+            }
+            (answer, None) => answer.map_err(failed),
+        }
     }
 
-    /// It was not to be had; `who` says by whose fault, if it is somebody's.
-    pub fn refused(&self, who: &str, error: LockError) -> CliError {
-        match error {
-            LockError::NotGranted(_) => CliError::Coded(self.conflict_exit_code, who.into()),
-            error => failed(error),
+    /// Takes back what waits when a signal comes, until there is an answer. Gives the signal.
+    fn watch_waiting(&self) -> Option<i32> {
+        let Ok(Event::Signal(signal)) = self.events.recv() else { return None };
+        loop {
+            // It may not have begun to wait. Told or not, the session ends with this program.
+            let _ = self.session.cancel();
+            match self.events.recv_timeout(LOOK) {
+                Ok(Event::Answered) => return Some(signal),
+                // Who says so twice does not want to wait until a node is told: there may be none.
+                Ok(Event::Signal(_)) => std::process::exit(signalled(signal).into()),
+                Ok(Event::Ended(_)) | Err(_) => {}
+            }
         }
     }
 
     /// Runs the command while `name` is held, then lets go of it.
     pub fn run(
-        &self,
-        session: Session,
+        self,
         name: &str,
         token: u64,
         let_go: impl FnOnce() -> Result<(), LockError>,
     ) -> Result<(), CliError> {
-        let (child, events) = self.start(&session, name, token)?;
-        let ended = self.watch(&session, name, child, &events);
-        if session.is_over() {
+        let child = self.start(name, token)?;
+        let ended = self.watch(name, child);
+        if self.session.is_over() {
             let lost = format!(
                 "the lease on {name} was lost while the command ran: what it did then may have met what another holder did"
             );
@@ -112,7 +182,7 @@ impl HoldingArgs {
         }
         // The command is over: told or not, nobody is hurt, and the lease ends on its own.
         let _ = let_go();
-        drop(session);
+        drop(self.session);
         let ended = ended.map_err(|error| CliError::Coded(FAILED, format!("waiting: {error}")))?;
         match code_of(ended) {
             0 => Ok(()),
@@ -120,64 +190,41 @@ impl HoldingArgs {
         }
     }
 
-    /// Starts the command; signals and its end arrive as events.
-    fn start(
-        &self,
-        session: &Session,
-        name: &str,
-        token: u64,
-    ) -> Result<(Pid, Receiver<Event>), CliError> {
+    /// Starts the command; its end arrives as an event.
+    fn start(&self, name: &str, token: u64) -> Result<Pid, CliError> {
         let cannot = |error: io::Error| CliError::Coded(FAILED, format!("cannot start: {error}"));
-        let (sender, events) = mpsc::channel();
-        let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).map_err(cannot)?;
         let child = Command::new(std::env::current_exe().map_err(cannot)?)
             .arg("lock-run")
             .arg(getpid().as_raw_nonzero().to_string())
             .arg("--")
-            .args(&self.command)
+            .args(&self.args.command)
             .env("OMBAK_LOCK_NAME", name)
             .env("OMBAK_LOCK_TOKEN", token.to_string())
-            .env("OMBAK_LOCK_DEADLINE", environment::deadline(session.good_until()))
+            .env("OMBAK_LOCK_DEADLINE", environment::deadline(self.session.good_until()))
             .spawn()
             .map_err(cannot)?;
         let pid = Pid::from_child(&child);
-        let ended = sender.clone();
+        let ended = self.sender.clone();
         spawn("ombak-wait", move || wait(child, &ended))?;
-        spawn("ombak-signals", move || {
-            for signal in signals.forever() {
-                if sender.send(Event::Signal(signal)).is_err() {
-                    return;
-                }
-            }
-        })?;
-        Ok((pid, events))
+        Ok(pid)
     }
 
     /// Passes signals on to the command, ends it when the lease is lost, and waits for its end.
-    fn watch(
-        &self,
-        session: &Session,
-        name: &str,
-        pid: Pid,
-        events: &Receiver<Event>,
-    ) -> io::Result<ExitStatus> {
+    fn watch(&self, name: &str, pid: Pid) -> io::Result<ExitStatus> {
         let mut kill_at = None;
         loop {
-            match events.recv_timeout(LOOK) {
+            match self.events.recv_timeout(LOOK) {
                 Ok(Event::Ended(ended)) => return ended,
                 // A terminal sends it to the command as well.
                 Ok(Event::Signal(SIGINT)) if io::stdin().is_terminal() => {}
                 Ok(Event::Signal(signal)) => send(pid, Signal::from_named_raw(signal)),
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => {
-                    return Err(io::Error::other("nobody waits for the command any more"));
-                }
+                Ok(Event::Answered) | Err(_) => {}
             }
             match kill_at {
-                None if session.is_over() => {
+                None if self.session.is_over() => {
                     eprintln!("ombak: the lease on {name} is lost: ending the command");
                     send(pid, Some(Signal::TERM));
-                    kill_at = Some(Instant::now() + self.kill_after);
+                    kill_at = Some(Instant::now() + self.args.kill_after);
                 }
                 Some(at) if Instant::now() >= at => send(pid, Some(Signal::KILL)),
                 _ => {}
@@ -206,8 +253,11 @@ fn wait(mut child: Child, events: &mpsc::Sender<Event>) {
 }
 
 fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> Result<(), CliError> {
-    let started = thread::Builder::new().name(name.into()).spawn(body);
-    started.map(drop).map_err(|error| CliError::Coded(FAILED, format!("a thread: {error}")))
+    thread::Builder::new().name(name.into()).spawn(body).map(drop).map_err(no_thread)
+}
+
+fn no_thread(error: io::Error) -> CliError {
+    CliError::Coded(FAILED, format!("a thread: {error}"))
 }
 
 fn send(pid: Pid, signal: Option<Signal>) {
@@ -218,8 +268,15 @@ fn send(pid: Pid, signal: Option<Signal>) {
 }
 
 fn code_of(status: ExitStatus) -> u8 {
-    let code = status.code().or(status.signal().map(|signal| 128 + signal));
-    code.and_then(|code| u8::try_from(code).ok()).unwrap_or(FAILED)
+    match (status.code(), status.signal()) {
+        (None, Some(signal)) => signalled(signal),
+        (code, _) => code.and_then(|code| u8::try_from(code).ok()).unwrap_or(FAILED),
+    }
+}
+
+/// As shells have it.
+fn signalled(signal: i32) -> u8 {
+    u8::try_from(128 + signal).unwrap_or(FAILED)
 }
 
 /// Becomes the command, which is to end with its parent.

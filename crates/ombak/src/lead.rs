@@ -72,11 +72,11 @@ pub fn lead(args: &LeadArgs) -> Result<(), CliError> {
     let LeadArgs { name, who, holding } = args;
     let uname = rustix::system::uname();
     let who = who.clone().unwrap_or_else(|| uname.nodename().to_string_lossy().into_owned());
-    let session = holding.open()?;
+    let holder = holding.open()?;
     let taken = format!("somebody else leads {name}: `ombak leader {name}` says who");
-    let leads = session.lead(&[name], who.as_bytes(), holding.timeout);
-    let leads = leads.map_err(|error| holding.refused(&taken, error))?;
-    holding.run(session, name, leads.token(), || leads.resign())
+    let leads =
+        holder.acquire(&taken, |session| session.lead(&[name], who.as_bytes(), holding.timeout))?;
+    holder.run(name, leads.token(), || leads.resign())
 }
 
 /// `ombak leader`.

@@ -22,7 +22,9 @@ The command finds in its environment
 When the lease is lost (no node can be reached, or this program was stopped for too long), the command gets
 SIGTERM, and SIGKILL after --kill-after. A stopped command that goes on later can do harm nevertheless: check the token.
 
-Exit codes: the command's own (128 + N if signal N ended it), 123 the lease was lost, 124 not acquired,
+A signal while it waits takes its place in the queue back. While the command runs, signals go on to the command.
+
+Exit codes: the command's own (128 + N if signal N ended it, or the waiting for the lock), 123 the lease was lost, 124 not acquired,
 125 anything else went wrong, 126 the command cannot be run, 127 there is no such command.
 `ombak locks` shows who holds what.";
 
@@ -42,11 +44,11 @@ pub struct LockArgs {
 /// `ombak lock`.
 pub fn run(args: &LockArgs) -> Result<(), CliError> {
     let LockArgs { name, mode, holding } = args;
-    let session = holding.open()?;
+    let holder = holding.open()?;
     let how = How { mode: *mode, wait: holding.timeout, ..How::default() };
     let who = format!("somebody else holds {name}: `ombak locks` shows who");
-    let lock = session.lock(&[name], how).map_err(|error| holding.refused(&who, error))?;
-    holding.run(session, name, lock.token(), || lock.unlock(None))
+    let lock = holder.acquire(&who, |session| session.lock(&[name], how))?;
+    holder.run(name, lock.token(), || lock.unlock(None))
 }
 
 fn mode(text: &str) -> Result<Mode, String> {

@@ -162,8 +162,12 @@ fn who_leads(meeting: &Meeting) -> String {
 }
 
 fn candidate(meeting: &Meeting, who: &str) -> Process {
+    candidate_for(meeting, who, "1s")
+}
+
+fn candidate_for(meeting: &Meeting, who: &str, lease: &str) -> Process {
     let mut command = ombak();
-    command.args(["lead", "--node", &meeting.nodes, "--lease", "1s", "billing", "--as", who]);
+    command.args(["lead", "--node", &meeting.nodes, "--lease", lease, "billing", "--as", who]);
     command.args(["--", "sh", "-c", HOLDER, "sh"]).arg(meeting.dir.path()).arg(who);
     Process::start(command.stdin(Stdio::null()).process_group(0))
 }
@@ -279,6 +283,32 @@ fn pid(cluster: &Cluster, node: usize) -> Pid {
 
 fn nodes(meeting: &Meeting) -> Nodes {
     Nodes::new(meeting.nodes.split(',')).unwrap()
+}
+
+/// Who is told to end while it waits does not come up later, when nobody is there to let go.
+#[test]
+fn a_waiter_that_is_told_to_end_leaves_its_place() {
+    let cluster = Cluster::start();
+    let meeting = Meeting::at(&cluster, &[0, 1, 2]);
+    let session = Session::open(nodes(&meeting), "holds", Duration::from_secs(10)).unwrap();
+    let held = session.lock(&["printer"], How::default()).unwrap();
+    let leads = session.lead(&["billing"], b"a test", None).unwrap();
+    let mut waiters = [meeting.holder("waiter", &[]), candidate_for(&meeting, "waiter", "10s")];
+    wait_waiting(&cluster, 0, 2);
+    for (waiter, (signal, code)) in
+        waiters.iter_mut().zip([(Signal::TERM, 128 + 15), (Signal::INT, 128 + 2)])
+    {
+        waiter.signal(signal);
+        let ended = waiter.wait();
+        assert_eq!(ended.code(), Some(code), "{ended}: {}", waiter.all_text());
+    }
+    // As soon as it has ended, and not when its lease has.
+    let url = format!("http://{}/ombak/locks", cluster.http_address(0));
+    let text = ureq::get(url).call().unwrap().body_mut().read_to_string().unwrap();
+    assert_eq!(waiting(&serde_json::from_str(&text).unwrap()), 0, "{text}");
+    held.unlock(None).unwrap();
+    leads.resign().unwrap();
+    assert!(!meeting.path("waiter.holds").exists(), "it was run after all");
 }
 
 /// Three machines on one network, each in a namespace of its own; the holder's is cut off.

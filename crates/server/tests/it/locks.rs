@@ -164,12 +164,43 @@ fn a_request_that_waits_does_not_use_up_its_session() {
     node.stop().unwrap();
 }
 
+/// Who waits can be called back by another thread, and leaves nothing behind.
+#[test]
+fn what_waits_can_be_cancelled() {
+    let node = locking();
+    let nodes = || Nodes::new([node.addresses().http.to_string()]).unwrap();
+    let (one, two) = (open(nodes()), open(nodes()));
+    let held = one.lock(&["printer"], How::default()).unwrap();
+    let mut other = two.lock(&["paper"], How { mode: Mode::CR, ..How::default() }).unwrap();
+    let reader = one.lock(&["paper"], How { mode: Mode::CR, ..How::default() }).unwrap();
+    two.cancel().unwrap();
+    std::thread::scope(|scope| {
+        let lock = scope.spawn(|| two.lock(&["printer"], How::default()).map(drop));
+        let convert = scope.spawn(|| other.convert(Mode::EX, None, None));
+        let both = |locks: &Locks| {
+            let waiters = locks.resources.iter().map(|resource| resource.waiters.len());
+            waiters.sum::<usize>() == 2
+        };
+        wait_for(&node, both);
+        two.cancel().unwrap();
+        for cancelled in [lock.join().unwrap(), convert.join().unwrap()] {
+            assert!(matches!(cancelled, Err(LockError::Cancelled)), "{cancelled:?}");
+        }
+    });
+    assert_eq!(other.mode(), Mode::CR, "it is held as before");
+    drop(reader);
+    other.convert(Mode::EX, None, None).unwrap();
+    assert!(listed(&node).resources.iter().all(|resource| resource.waiters.is_empty()));
+    drop((held, other, one, two));
+    node.stop().unwrap();
+}
+
 /// Times are those of now, not of when something was last asked of the lock manager.
 #[test]
 fn time_passes_between_two_listings() {
     let node = locking();
     let session = open(Nodes::new([node.addresses().http.to_string()]).unwrap());
-    let _held = session.lock(&["printer"], How::default()).unwrap();
+    let held = session.lock(&["printer"], How::default()).unwrap();
     let first = listed(&node);
     let deadline = Instant::now() + PATIENCE;
     loop {
@@ -181,6 +212,7 @@ fn time_passes_between_two_listings() {
         }
         assert!(Instant::now() < deadline, "{first:?}, and much later {later:?}");
     }
+    drop(held);
     node.stop().unwrap();
 }
 
