@@ -150,6 +150,9 @@ pub struct Locks {
     /// Who waits for whom; of a crowd that waits for a crowd not all.
     #[serde(default)]
     pub waits_for: Vec<WaitReport>,
+    /// Whether those are not all.
+    #[serde(default)]
+    pub waits_cut: bool,
 }
 
 /// One session waits for another.

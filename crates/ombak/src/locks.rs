@@ -20,6 +20,7 @@ Examples:
   ombak locks                        everything, as any node tells it
   ombak locks printer                who holds and who waits for one name
   ombak locks --explain              who waits for whom, as a picture
+  ombak locks printer --explain      who waits for one name, and what those wait for that hold it
   ombak locks --json | jq '.resources[].holders'
 
 A holder is at work, or waits for another lock itself. The token is the fencing token of the grant. A session whose
@@ -50,15 +51,17 @@ pub fn run(args: &LocksArgs) -> Result<(), CliError> {
     }
     let mut locks: Locks =
         serde_json::from_value(said).map_err(|error| node.not_ombak(&error.to_string()))?;
-    if let Some(name) = &args.name {
-        locks.resources.retain(|resource| resource.path.join("/") == *name);
-        if locks.resources.is_empty() {
-            return Err(CliError::NotFound(format!("nobody holds or waits for {name}")));
-        }
+    let name = args.name.as_deref();
+    let asked_for = |path: &[String]| name.is_none_or(|name| path.join("/") == name);
+    if let Some(name) = name
+        && !locks.resources.iter().any(|resource| asked_for(&resource.path))
+    {
+        return Err(CliError::NotFound(format!("nobody holds or waits for {name}")));
     }
     if args.explain {
-        return print_line(&explain::picture(&locks));
+        return print_line(&explain::picture(&locks, name));
     }
+    locks.resources.retain(|resource| asked_for(&resource.path));
     match locks.resources.is_empty() {
         true => print_line("nothing is locked"),
         false => print_table(&rows(&locks)),

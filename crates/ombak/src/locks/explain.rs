@@ -11,7 +11,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ombak_locks::wire::{LockReport, Locks};
+use ombak_locks::wire::{LockReport, Locks, WaitReport};
 
 use super::who;
 use crate::duration::shown;
@@ -29,17 +29,34 @@ struct Graph<'a> {
     waits: BTreeMap<&'a str, Vec<Wait<'a>>>,
 }
 
-pub fn picture(locks: &Locks) -> String {
-    let graph = Graph::of(locks);
+/// Of all that is locked; or of one name, with all that those who wait for it wait for.
+pub fn picture(locks: &Locks, name: Option<&str>) -> String {
+    let mut graph = Graph::of(locks);
+    let mut edges: Vec<&WaitReport> = locks.waits_for.iter().collect();
+    if let Some(name) = name {
+        let kept = graph.up_from(name);
+        edges.retain(|edge| kept.contains(edge.waiter.as_str()));
+    }
+    let waiters: BTreeSet<&str> = edges.iter().map(|edge| edge.waiter.as_str()).collect();
+    edges.into_iter().for_each(|edge| graph.add(edge));
     let mut lines = Vec::new();
     let mut drawn = BTreeSet::new();
-    let is_root = |id: &&&str| !graph.waits.contains_key(**id);
-    for root in graph.behind.keys().filter(is_root) {
-        lines.push(format!("{} · at work", who(locks, root)));
+    for root in graph.behind.keys().filter(|id| !waiters.contains(**id)) {
+        lines.push(graph.line(root));
         graph.draw(root, "", &mut drawn, &mut lines);
     }
     if lines.is_empty() {
-        return "nobody waits for anybody".into();
+        lines.push(
+            name.map_or("nobody waits for anybody".into(), |name| {
+                format!("nobody waits for {name}")
+            }),
+        );
+    }
+    if locks.waits_cut {
+        lines.push(format!(
+            "and more: of who waits for whom, the node tells {}",
+            locks.waits_for.len()
+        ));
     }
     lines.join("\n")
 }
@@ -53,13 +70,28 @@ impl<'a> Graph<'a> {
                 graph.waits.entry(&lock.session).or_default().push(wait);
             }
         }
-        for edge in &locks.waits_for {
-            let behind = graph.behind.entry(edge.blocker.as_str()).or_default();
-            if !behind.contains(&edge.waiter.as_str()) {
-                behind.push(&edge.waiter);
+        graph
+    }
+
+    fn add(&mut self, edge: &'a WaitReport) {
+        let behind = self.behind.entry(edge.blocker.as_str()).or_default();
+        if !behind.contains(&edge.waiter.as_str()) {
+            behind.push(&edge.waiter);
+        }
+    }
+
+    /// Who waits for a name, and whom those wait for, and so on.
+    fn up_from(&self, name: &str) -> BTreeSet<&'a str> {
+        let waits_for_it = |waits: &Vec<Wait<'_>>| waits.iter().any(|wait| wait.on == name);
+        let first = self.waits.iter().filter(|(_, waits)| waits_for_it(waits)).map(|(id, _)| *id);
+        let (mut found, mut next): (BTreeSet<&str>, Vec<&str>) = (BTreeSet::new(), first.collect());
+        while let Some(id) = next.pop() {
+            if found.insert(id) {
+                let edges = self.locks.waits_for.iter().filter(|edge| edge.waiter == id);
+                next.extend(edges.map(|edge| edge.blocker.as_str()));
             }
         }
-        graph
+        found
     }
 
     fn draw(&self, of: &str, indent: &str, drawn: &mut BTreeSet<&'a str>, lines: &mut Vec<String>) {
@@ -69,21 +101,22 @@ impl<'a> Graph<'a> {
             let (branch, trunk) = if last { ("└─", "   ") } else { ("├─", "│  ") };
             let is_new = drawn.insert(id);
             let more = if is_new { "" } else { " (see above)" };
-            lines.push(format!("{indent}{branch} {}{more}", self.waiting(id)));
+            lines.push(format!("{indent}{branch} {}{more}", self.line(id)));
             if is_new {
                 self.draw(id, &format!("{indent}{trunk}"), drawn, lines);
             }
         }
     }
 
-    fn waiting(&self, id: &str) -> String {
+    fn line(&self, id: &str) -> String {
         let waits = self.waits.get(id).map_or(&[][..], Vec::as_slice);
         let each = |wait: &Wait<'_>| {
             let LockReport { mode, for_ms, .. } = wait.lock;
             format!("wants {mode:?} on {}, for {}", wait.on, shown(*for_ms))
         };
         let waits: Vec<String> = waits.iter().map(each).collect();
-        format!("{} · {}", who(self.locks, id), waits.join("; "))
+        let doing = if waits.is_empty() { "at work".into() } else { waits.join("; ") };
+        format!("{} · {doing}", who(self.locks, id))
     }
 }
 
@@ -116,7 +149,7 @@ mod tests {
     fn who_waits_for_whom_is_drawn_once() {
         let locks: Locks = serde_json::from_str(LOCKS).unwrap();
         assert_eq!(
-            picture(&locks),
+            picture(&locks, None),
             "db1 backup · at work\n\
              ├─ db2 report · wants EX on printer, for 3.0 s\n\
              │  ├─ db3 print · wants PR on paper, for 1.2 s\n\
@@ -124,6 +157,35 @@ mod tests {
              └─ db4 audit · wants EX on printer, for 2.0 s (see above)"
         );
         let nobody = Locks { resources: Vec::new(), waits_for: Vec::new(), ..locks };
-        assert_eq!(picture(&nobody), "nobody waits for anybody");
+        assert_eq!(picture(&nobody, None), "nobody waits for anybody");
+    }
+
+    /// With all that they wait for on other names, and not who waits for them there.
+    #[test]
+    fn who_waits_for_one_name_is_drawn_with_the_reasons() {
+        let locks: Locks = serde_json::from_str(LOCKS).unwrap();
+        assert_eq!(
+            picture(&locks, Some("paper")),
+            "db1 backup · at work\n\
+             └─ db2 report · wants EX on printer, for 3.0 s\n   \
+                └─ db3 print · wants PR on paper, for 1.2 s"
+        );
+        let printer = picture(&locks, Some("printer"));
+        assert!(!printer.contains("db3") && printer.contains("└─ db4"), "{printer}");
+        assert_eq!(picture(&locks, Some("desk")), "nobody waits for desk");
+    }
+
+    #[test]
+    fn what_the_node_has_cut_off_is_said() {
+        let all: Locks = serde_json::from_str(LOCKS).unwrap();
+        // All that is told is that c waits for b; what b waits for was cut off.
+        let waits_for = all.waits_for[..1].to_vec();
+        let cut = Locks { waits_for, waits_cut: true, ..all };
+        assert_eq!(
+            picture(&cut, None),
+            "db2 report · wants EX on printer, for 3.0 s\n\
+             └─ db3 print · wants PR on paper, for 1.2 s\n\
+             and more: of who waits for whom, the node tells 1"
+        );
     }
 }

@@ -195,11 +195,13 @@ fn shown_locks(manager: &LockManager, now: LogTime, leader: Option<String>) -> L
         waiter: session_text(edge.waiter.session),
         blocker: session_text(edge.blocker.session),
     };
+    let mut waits = manager.wait_graph().map(wait);
     Locks {
         leader,
         sessions: manager.sessions().map(session).collect(),
         resources: manager.resources().map(resource).collect(),
-        waits_for: manager.wait_graph().map(wait).take(WAITS_MAX).collect(),
+        waits_for: waits.by_ref().take(WAITS_MAX).collect(),
+        waits_cut: waits.next().is_some(),
     }
 }
 
@@ -231,4 +233,37 @@ fn waiter(now: LogTime, (id, lock): (LockId, &Lock)) -> Option<LockReport> {
 
 fn lossy(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use ombak_paxos::locks::{Mode, Request, Wait};
+
+    use super::*;
+
+    /// So many readers, and so many writers that wait for each of them.
+    fn crowd(readers: u64, writers: u64) -> LockManager {
+        let mut manager = LockManager::default();
+        let mut apply = |command| manager.apply(LogTime(0), &command, &mut |_| ());
+        let path = Path::new(["printer"]).unwrap();
+        for id in 0..readers + writers {
+            let (session, about) = (SessionId(id.into()), Value::default());
+            apply(Command::Open { session, lease_us: 1_000_000, about });
+            let mode = if id < readers { Mode::PR } else { Mode::EX };
+            let (path, wait) = (path.clone(), Wait::Forever);
+            let request = Request::Lock { path, under: None, mode, wait, notify: false };
+            apply(Command::Call { session, number: 1, have: 0.into(), request });
+        }
+        manager
+    }
+
+    #[test]
+    fn it_is_said_when_not_all_who_wait_for_whom_are_told() {
+        let told = |manager: &LockManager| {
+            let locks = shown_locks(manager, manager.now(), None);
+            (locks.waits_for.len(), locks.waits_cut)
+        };
+        assert_eq!(told(&crowd(5, 1)), (5, false));
+        assert_eq!(told(&crowd(WAITS_MAX as u64 + 1, 1)), (WAITS_MAX, true));
+    }
 }
