@@ -1,6 +1,7 @@
 //! The nodes of a cluster, any of which can be asked.
 
-use std::path::Path;
+use std::io::{self, ErrorKind};
+use std::os::unix::net::UnixStream;
 
 use clap::Args;
 use ombak_locks::{LockError, Nodes};
@@ -19,12 +20,49 @@ pub struct NodesArgs {
 }
 
 impl NodesArgs {
-    /// Those. Nothing is sent yet.
+    /// Those. Nothing is asked yet.
     pub fn nodes(&self) -> Result<Nodes, LockError> {
         match self.node.is_empty() {
             false => Nodes::new(&self.node),
-            true if Path::new(SYSTEM_SOCKET).exists() => Nodes::new([SYSTEM_SOCKET]),
-            true => Nodes::new([DEFAULT_HTTP]),
+            true => Nodes::new([of_this_machine(SYSTEM_SOCKET)]),
         }
+    }
+}
+
+/// The socket, unless it is not there, is another user's, or was left by a node that is gone.
+fn of_this_machine(socket: &str) -> &str {
+    match is_for_others(UnixStream::connect(socket)) {
+        true => DEFAULT_HTTP,
+        false => socket,
+    }
+}
+
+fn is_for_others<T>(connected: io::Result<T>) -> bool {
+    let passed_over =
+        [ErrorKind::NotFound, ErrorKind::PermissionDenied, ErrorKind::ConnectionRefused];
+    connected.is_err_and(|error| passed_over.contains(&error.kind()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixListener;
+
+    use rustix::io::Errno;
+
+    use super::*;
+
+    #[test]
+    fn a_socket_that_nobody_can_use_is_passed_over() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("socket");
+        let path = path.to_str().unwrap();
+        assert_eq!(of_this_machine(path), DEFAULT_HTTP, "there is none");
+        let listener = UnixListener::bind(path).unwrap();
+        assert_eq!(of_this_machine(path), path);
+        drop(listener);
+        assert_eq!(of_this_machine(path), DEFAULT_HTTP, "a killed node has left it");
+        // Root may connect to any; others hear this of a socket that is not theirs.
+        assert!(is_for_others::<()>(Err(Errno::ACCESS.into())));
+        assert!(!is_for_others::<()>(Err(Errno::NOTSOCK.into())), "that has to be told");
     }
 }
