@@ -9,18 +9,20 @@
 //! then becomes the command. So a holder that is killed takes its command along.
 
 mod environment;
+mod family;
 
 use std::io::{self, IsTerminal};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::panic::resume_unwind;
-use std::process::{Child, Command, ExitStatus};
+use std::process::{Command, ExitStatus};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use clap::Args;
 use ombak_locks::{LockError, Session};
-use rustix::process::{Pid, Signal, getpid, getppid, kill_process};
+use rustix::io::Errno;
+use rustix::process::{self, Pid, Signal, WaitOptions, getpid, getppid, kill_process};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
@@ -40,6 +42,8 @@ const NOT_RUN: u8 = 126;
 const NO_COMMAND: u8 = 127;
 /// How often the lease is looked at while the command runs.
 const LOOK: Duration = Duration::from_millis(50);
+/// What the command has started is waited for so long after SIGKILL.
+const LAST: Duration = Duration::from_secs(1);
 
 /// What is run, and for how long others wait.
 #[derive(Args, Debug)]
@@ -193,6 +197,7 @@ impl Holder<'_> {
     /// Starts the command; its end arrives as an event.
     fn start(&self, name: &str, token: u64) -> Result<Pid, CliError> {
         let cannot = |error: io::Error| CliError::Coded(FAILED, format!("cannot start: {error}"));
+        family::keep_together().map_err(cannot)?;
         let child = Command::new(std::env::current_exe().map_err(cannot)?)
             .arg("lock-run")
             .arg(getpid().as_raw_nonzero().to_string())
@@ -205,29 +210,38 @@ impl Holder<'_> {
             .map_err(cannot)?;
         let pid = Pid::from_child(&child);
         let ended = self.sender.clone();
-        spawn("ombak-wait", move || wait(child, &ended))?;
+        spawn("ombak-wait", move || wait(pid, &ended))?;
         Ok(pid)
     }
 
-    /// Passes signals on to the command, ends it when the lease is lost, and waits for its end.
+    /// Passes signals on to the command, and waits for its end. If the lease is lost, ends it and all that it has started, and waits for
+    /// theirs.
     fn watch(&self, name: &str, pid: Pid) -> io::Result<ExitStatus> {
-        let mut kill_at = None;
+        let (mut ended, mut kill_at) = (None, None);
         loop {
             match self.events.recv_timeout(LOOK) {
-                Ok(Event::Ended(ended)) => return ended,
+                Ok(Event::Ended(how)) => ended = ended.or(Some(how)),
                 // A terminal sends it to the command as well.
                 Ok(Event::Signal(SIGINT)) if io::stdin().is_terminal() => {}
-                Ok(Event::Signal(signal)) => send(pid, Signal::from_named_raw(signal)),
-                Ok(Event::Answered) | Err(_) => {}
+                Ok(Event::Signal(signal)) if ended.is_none() => {
+                    send(pid, Signal::from_named_raw(signal));
+                }
+                Ok(Event::Signal(_) | Event::Answered) | Err(_) => {}
             }
             match kill_at {
                 None if self.session.is_over() => {
                     eprintln!("ombak: the lease on {name} is lost: ending the command");
-                    send(pid, Some(Signal::TERM));
+                    family::signal(Signal::TERM);
                     kill_at = Some(Instant::now() + self.args.kill_after);
                 }
-                Some(at) if Instant::now() >= at => send(pid, Some(Signal::KILL)),
+                Some(at) if Instant::now() >= at => family::signal(Signal::KILL),
                 _ => {}
+            }
+            // Another user's, or one that waits for a broken disk, may be left.
+            let is_patient = kill_at.is_some_and(|at| Instant::now() < at + LAST);
+            let goes_on = is_patient && !family::descendants().is_empty();
+            if let Some(ended) = ended.take_if(|_| !goes_on) {
+                return ended;
             }
         }
     }
@@ -247,9 +261,20 @@ fn failed(error: LockError) -> CliError {
     CliError::Coded(FAILED, format!("{error}{}", advice(&error)))
 }
 
-fn wait(mut child: Child, events: &mpsc::Sender<Event>) {
-    // Nobody listens any more when the process ends.
-    let _ = events.send(Event::Ended(child.wait()));
+/// Tells of the command's end, and lays to rest whatever else has become this program's child.
+fn wait(command: Pid, events: &Sender<Event>) {
+    loop {
+        let ended = match process::wait(WaitOptions::empty()) {
+            Ok(Some((pid, status))) if pid == command => Ok(ExitStatus::from_raw(status.as_raw())),
+            Ok(_) | Err(Errno::INTR) => continue,
+            Err(error) => Err(error.into()),
+        };
+        let is_last = ended.is_err();
+        // Nobody listens any more when the process ends.
+        if events.send(Event::Ended(ended)).is_err() || is_last {
+            return;
+        }
+    }
 }
 
 fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> Result<(), CliError> {

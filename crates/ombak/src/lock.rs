@@ -19,10 +19,10 @@ The command finds in its environment
                        requests with a smaller token than it has seen, and no late holder can do harm
   OMBAK_LOCK_DEADLINE  until when the lease is good at the start, in seconds since 1970; it is renewed meanwhile
 
-When the lease is lost (no node can be reached, or this program was stopped for too long), the command gets
-SIGTERM, and SIGKILL after --kill-after. A stopped command that goes on later can do harm nevertheless: check the token.
+When the lease is lost (no node can be reached, or this program was stopped for too long), the command and all that it
+has started get SIGTERM, and SIGKILL after --kill-after. A stopped command that goes on later can do harm nevertheless: check the token.
 
-A signal while it waits takes its place in the queue back. While the command runs, signals go on to the command.
+A signal while it waits takes its place in the queue back. While the command runs, signals go on to the command alone.
 
 Exit codes: the command's own (128 + N if signal N ended it, or the waiting for the lock), 123 the lease was lost, 124 not acquired,
 125 anything else went wrong, 126 the command cannot be run, 127 there is no such command.

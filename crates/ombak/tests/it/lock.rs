@@ -311,6 +311,36 @@ fn a_waiter_that_is_told_to_end_leaves_its_place() {
     assert!(!meeting.path("waiter.holds").exists(), "it was run after all");
 }
 
+/// Shows its process id, and goes on whatever it is told.
+const STUBBORN: &str =
+    r#"trap '' TERM; echo $$ > "$0.tmp"; mv "$0.tmp" "$0"; while :; do sleep 0.05; done"#;
+
+/// What the command has started is ended with it, whether it listens or not.
+#[test]
+fn a_lost_lease_ends_all_that_the_command_has_started() {
+    let cluster = Cluster::start();
+    let meeting = Meeting::at(&cluster, &[0, 1, 2]);
+    let mut command = ombak();
+    command.args(["lock", "--node", &meeting.nodes, "--lease", "1s", "--kill-after", "300ms"]);
+    command.args(["printer", "--", "sh", "-c"]);
+    // One is a child of the command, and one is nobody's any more.
+    command.arg(r#"sh -c "$0" "$1/child" & (sh -c "$0" "$1/orphan" &) ; wait; echo after"#);
+    command.arg(STUBBORN).arg(meeting.dir.path());
+    let mut holder = Process::start(command.stdin(Stdio::null()));
+    let started = ["child", "orphan"].map(|name| {
+        let text = wait_file(&mut holder, &meeting.path(name));
+        Pid::from_raw(text.trim().parse().unwrap()).unwrap()
+    });
+    holder.signal(Signal::STOP);
+    let session = Session::open(nodes(&meeting), "next", Duration::from_secs(10)).unwrap();
+    session.lock(&["printer"], How::default()).unwrap();
+    holder.signal(Signal::CONT);
+    assert_eq!(holder.wait().code(), Some(123), "{}", holder.all_text());
+    for pid in started {
+        assert!(test_kill_process(pid).is_err(), "{pid:?} goes on without the lock");
+    }
+}
+
 /// Three machines on one network, each in a namespace of its own; the holder's is cut off.
 #[test]
 fn a_holder_that_is_cut_off_is_ended_and_the_next_has_a_larger_token() {
