@@ -1,12 +1,17 @@
 //! Locks over HTTP, on the port and on the socket.
 
+use std::fs::{Permissions, set_permissions};
 use std::io::{Read, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use ombak_locks::wire::Locks;
 use ombak_locks::{How, LockError, Mode, Nodes, Session};
 use ombak_server::{Node, Options};
+use rustix::process::Uid;
+use rustix::thread::set_thread_res_uid;
 
 use crate::world::{Http, PATIENCE, node, options};
 
@@ -250,15 +255,22 @@ fn open(nodes: Nodes) -> Session {
     Session::open(nodes, "a test", Duration::from_secs(60)).unwrap()
 }
 
+/// What a node says on a socket. Nothing, if it hangs up.
+fn ping(path: &Path) -> String {
+    let mut stream = UnixStream::connect(path).unwrap();
+    let mut said = String::new();
+    // A node that hangs up may do so before all is written, or read.
+    let _ = stream.write_all(b"GET /ping HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    let _ = stream.read_to_string(&mut said);
+    said
+}
+
 #[test]
 fn the_same_is_served_on_a_socket_which_goes_with_the_node() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("socket");
     let node = Node::start(Options { socket: Some(path.clone()), ..options() }).unwrap();
-    let mut stream = UnixStream::connect(&path).unwrap();
-    stream.write_all(b"GET /ping HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
-    let mut said = String::new();
-    stream.read_to_string(&mut said).unwrap();
+    let said = ping(&path);
     assert!(said.starts_with("HTTP/1.1 200") && said.ends_with("OK"), "{said}");
     let session = open(Nodes::new([path.to_str().unwrap()]).unwrap());
     let lock = session.lock(&["printer"], How::default()).unwrap();
@@ -271,4 +283,32 @@ fn the_same_is_served_on_a_socket_which_goes_with_the_node() {
     assert!(error.contains("--socket") && error.contains("another process"), "{error}");
     node.stop().unwrap();
     assert!(!path.exists());
+}
+
+/// Whatever the modes of the file say, the node looks at who connects.
+#[test]
+fn another_user_is_refused_at_the_socket() {
+    if !rustix::process::geteuid().is_root() {
+        let told =
+            "\nSKIPPED: to be another user one has to be root; this test shows nothing here\n";
+        let _ = std::io::stderr().lock().write_all(told.as_bytes());
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("socket");
+    let node = Node::start(Options { socket: Some(path.clone()), ..options() }).unwrap();
+    set_permissions(dir.path(), Permissions::from_mode(0o755)).unwrap();
+    set_permissions(&path, Permissions::from_mode(0o666)).unwrap();
+    let nobody = Uid::from_raw(65534);
+    let refused = std::thread::scope(|scope| {
+        let as_nobody = || {
+            // Of this thread alone.
+            set_thread_res_uid(nobody, nobody, nobody).unwrap();
+            ping(&path)
+        };
+        scope.spawn(as_nobody).join().unwrap()
+    });
+    assert_eq!(refused, "");
+    assert!(ping(&path).starts_with("HTTP/1.1 200"), "its own user is served");
+    node.stop().unwrap();
 }

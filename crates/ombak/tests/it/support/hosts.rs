@@ -6,7 +6,6 @@
 //!              └──── bridge, in a namespace of its own
 //! ```
 
-use std::io::Write;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -28,10 +27,7 @@ impl Hosts {
     pub fn start(count: usize) -> Option<Hosts> {
         let prefix = format!("ombak-{}", std::process::id());
         if !ip(&["netns", "add", &format!("{prefix}-lan")]) {
-            let told =
-                "\nSKIPPED: network namespaces need root and ip(8); this test shows nothing here\n";
-            // Past the test's captured output: a skip must be seen.
-            let _ = std::io::stderr().lock().write_all(told.as_bytes());
+            super::skipped("network namespaces need root and ip(8)");
             return None;
         }
         let mut hosts = Hosts { nodes: Vec::new(), prefix, _dir: tempfile::tempdir().unwrap() };
