@@ -5,7 +5,7 @@
 //!   ─────────────────────────────────────────────────────────────────────────────
 //!   Engine, Transaction   begin, commit, rollback, savepoints, prepare; restart
 //!   ─────────────────────────────────────────────────────────────────────────────
-//!   buffer pool           pages in bounded memory, latches, write-back
+//!   BufferPool            pages in bounded memory, latches, write-back
 //!   ─────────────────────────────────────────────────────────────────────────────
 //!   SharedLog             a commit log for threads: group commit
 //!   CommitLog             a commit log for one owner
@@ -176,6 +176,7 @@
 //! SQL Isolation Levels* (1995).
 
 mod aligned;
+pub mod buffer;
 mod catalog;
 mod engine;
 mod error;
@@ -197,6 +198,7 @@ mod tree;
 mod txn;
 mod wal;
 
+pub use buffer::{BufferOptions, BufferPool};
 pub use engine::{Backup, Engine, EngineOptions, EngineUsage, Restart};
 pub use error::Error;
 pub use log::archive::{Archive, ArchiveError, Restored};

@@ -139,7 +139,7 @@ fn make(pages: &dyn DiskFile, identity: u64) -> Result<(), Error> {
 }
 
 /// Puts pages right that were torn while they were written in place, or did not get there.
-fn repair(
+pub fn repair(
     pages: &dyn DiskFile,
     identity: u64,
     copies: &[(PageId, Vec<u8>)],

@@ -119,6 +119,19 @@ impl Kept {
         Some(Kept { identity: u64_at(header, 16), pages, durable })
     }
 
+    /// Whether they are of this database, and the log has what was durable then.
+    pub fn check(&self, identity: u64, log_end: Lsn) -> Result<(), Error> {
+        if self.identity != identity {
+            let why = format!("it is of database {}, not {identity}", self.identity);
+            return Err(Error::Foreign { file: DOUBLE_FILE.to_string(), why });
+        }
+        if self.durable <= log_end {
+            return Ok(());
+        }
+        let (first, next) = (log_end.0 + 1, self.durable.0 + 1);
+        Err(Error::LogDamaged { file: "the log".to_string(), offset: 0, first, next })
+    }
+
     /// A copy; `None`: it is not what was kept.
     pub fn copy(&self, file: &dyn DiskFile, place: usize) -> io::Result<Option<Copied>> {
         let Some((id, checksum)) = self.pages.get(place).copied() else { return Ok(None) };
