@@ -95,7 +95,9 @@ impl Families {
 /// What clients ask belongs to none.
 fn family_of(action: &Action) -> Option<Family> {
     Some(match action {
-        Action::Crash(_) | Action::CrashAll | Action::Start(..) => Family::Crash,
+        Action::Crash(_) | Action::CrashAll | Action::CutPower(..) | Action::Start(..) => {
+            Family::Crash
+        }
         Action::Pause(_) | Action::Resume => Family::Crash,
         Action::Wipe(..) | Action::Older(..) | Action::Rot(..) | Action::Misdirect(..) => {
             Family::Disk

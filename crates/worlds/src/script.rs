@@ -49,6 +49,8 @@ pub enum Action {
     Crash(NodeId),
     /// All die.
     CrashAll,
+    /// The power goes at the n-th write or sync of a node's disk from now: in the middle of it, so that what it writes may be torn.
+    CutPower(NodeId, u64),
     /// A node is started, again if it runs.
     Start(NodeId, Boot),
     /// A node's disk is replaced by an empty one, and it is started.

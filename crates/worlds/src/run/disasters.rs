@@ -7,6 +7,8 @@ use ombak_sim::Rng;
 pub(super) enum Kind {
     Crash,
     CrashAll,
+    /// Also while it starts.
+    CutPower,
     Start,
     Pause,
     Resume,
@@ -25,9 +27,10 @@ pub(super) enum Kind {
 }
 
 /// What goes wrong, how likely it is beside the others, and what makes it good again.
-const HARMS: [(Kind, usize, Option<Kind>); 11] = [
+const HARMS: [(Kind, usize, Option<Kind>); 12] = [
     (Kind::Crash, 2, Some(Kind::Start)),
     (Kind::CrashAll, 1, Some(Kind::Start)),
+    (Kind::CutPower, 2, Some(Kind::Start)),
     (Kind::FailSync, 1, Some(Kind::Start)),
     (Kind::Pause, 1, Some(Kind::Resume)),
     (Kind::Cut, 1, Some(Kind::Heal)),

@@ -14,6 +14,8 @@ use crate::script::{Action, Boot};
 
 /// A link is slow by up to this: nearly the silence after which a node is suspected.
 const SLOW_US_MAX: u64 = 800_000;
+/// The power goes within so many writes and syncs: a boot has some dozen.
+const POWER_OPERATIONS_MAX: u64 = 40;
 /// Where vnodes keep their data. What rots in the commit log behind everything else cannot be told from a write that was torn
 /// in a crash, and is not noticed; so nothing rots there.
 const VNODES: &str = "vnodes/";
@@ -30,6 +32,7 @@ impl Run {
         Some(match kind {
             Kind::Crash => Action::Crash(node),
             Kind::CrashAll => Action::CrashAll,
+            Kind::CutPower => Action::CutPower(node, self.rng.between(1, POWER_OPERATIONS_MAX)),
             Kind::Start => {
                 let useless =
                     |node: &NodeId| !self.world.is_up(*node) || self.world.is_failed(*node);
@@ -115,6 +118,7 @@ impl Run {
         match action {
             Action::Crash(node) => self.world.crash(*node),
             Action::CrashAll => nodes.for_each(|node| self.world.crash(node)),
+            Action::CutPower(node, n) => self.world.disk(*node).cut_power(*n),
             Action::Start(node, boot) => self.start(*node, *boot),
             Action::Wipe(node, boot) => {
                 self.replace_disk(*node, *boot, World::wipe, History::disk_lost);

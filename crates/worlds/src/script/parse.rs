@@ -183,6 +183,7 @@ impl Reading {
         Ok(match words {
             ["crash", "all"] => Action::CrashAll,
             ["crash", node] => Action::Crash(self.node(node)?),
+            ["cut-power", node, n] => Action::CutPower(self.node(node)?, number(n)?),
             ["start", node, boot @ ..] => Action::Start(self.node(node)?, boot_of(boot)?),
             ["wipe", node, boot @ ..] => Action::Wipe(self.node(node)?, boot_of(boot)?),
             ["older", node, boot @ ..] => Action::Older(self.node(node)?, boot_of(boot)?),

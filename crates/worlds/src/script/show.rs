@@ -101,6 +101,7 @@ impl Display for Action {
         match self {
             Action::Crash(node) => write!(f, "crash n{}", node.0),
             Action::CrashAll => write!(f, "crash all"),
+            Action::CutPower(node, n) => write!(f, "cut-power n{} {n}", node.0),
             Action::Start(node, boot) => write!(f, "start n{}{boot}", node.0),
             Action::Wipe(node, boot) => write!(f, "wipe n{}{boot}", node.0),
             Action::Older(node, boot) => write!(f, "older n{}{boot}", node.0),

@@ -35,12 +35,13 @@ fn no_disaster_comes_where_none_is_drawn() {
     assert!((1..40).contains(&count(&few)), "{}", count(&few));
 }
 
-const FAULTS: [&str; 19] = [
+const FAULTS: [&str; 20] = [
     "clock",
     "crash",
     "crash all",
     "cut",
     "cut with a bridge",
+    "cut-power",
     "fail-sync",
     "fill",
     "heal",
@@ -62,6 +63,7 @@ fn name(action: &Action, nodes: usize) -> Option<&'static str> {
         Action::Clock(..) => "clock",
         Action::Crash(_) => "crash",
         Action::CrashAll => "crash all",
+        Action::CutPower(..) => "cut-power",
         Action::Cut(left, right) if left.len() + right.len() < nodes => "cut with a bridge",
         Action::Cut(..) => "cut",
         Action::FailSync(..) => "fail-sync",
