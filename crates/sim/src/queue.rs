@@ -35,3 +35,6 @@ impl<T> Queue<T> {
         self.entries.pop_first()
     }
 }
+
+#[cfg(test)]
+mod tests;

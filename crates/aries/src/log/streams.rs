@@ -44,3 +44,6 @@ impl Streams {
         self.oldest().map_or(Lsn(u64::MAX), |(_, first)| first)
     }
 }
+
+#[cfg(test)]
+mod tests;

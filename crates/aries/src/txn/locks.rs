@@ -252,4 +252,6 @@ impl Version {
 }
 
 #[cfg(test)]
+mod model;
+#[cfg(test)]
 mod tests;
