@@ -4,7 +4,7 @@
 //! twice so that a torn one is put right, checksums, and the dirty page table. What stays with you are four rules:
 //!
 //! 1. Latch a page ([`BufferPool::write`]), append the record of what you are going to do to it, and do that under the record's
-//!    LSN ([`PageMut::change`]).
+//!    LSN ([`BufferPool::change`]).
 //! 2. At a start, do again every record of your log whose LSN is above its page's.
 //! 3. The log may lose what is below the oldest LSN of [`BufferPool::dirty_pages`], asked while nobody is between a record and its
 //!    change; or everything below what you had before a [`BufferPool::flush`].
@@ -26,7 +26,7 @@
 //!     log.scan(Lsn(0), |lsn, _, record| {
 //!         let mut page = pool.write(PageId(record[0].into()))?;
 //!         if page.lsn() < lsn {
-//!             page.change(lsn, |page| set(record, page));
+//!             pool.change(&mut page, lsn, |page| set(record, page));
 //!         }
 //!         Ok::<(), ombak_aries::Error>(())
 //!     })?;
@@ -36,7 +36,7 @@
 //! let record = [3, 5, 42];
 //! let mut page = pool.write(PageId(3))?;
 //! let lsn = log.append(SLOTS, &[&record])?;
-//! page.change(lsn, |page| set(&record, page));
+//! pool.change(&mut page, lsn, |page| set(&record, page));
 //! drop(page);
 //! log.force(lsn)?; // acknowledged; the page itself was never written
 //! drop((log, pool));
@@ -52,16 +52,14 @@
 
 use std::sync::Arc;
 
-use ombak_base::{Disk, OpenMode};
+use ombak_base::{Disk, DiskFile};
 
-use crate::engine::repair;
+use crate::engine::{open_pair, repair};
 use crate::error::Error;
 use crate::log::Lsn;
 use crate::log::shared::SharedLog;
 use crate::page::{PAGE_BYTES, Page, PageId};
-use crate::pool::{
-    DOUBLE_FILE, DoubleWrite, Latched, PAGES_FILE, PageMut, PageRef, Pool, PoolUsage,
-};
+use crate::pool::{DoubleWrite, Latched, PAGES_FILE, PageMut, PageRef, Pool, PoolUsage};
 
 /// How a pool is set up.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -93,18 +91,14 @@ impl BufferPool {
         log: SharedLog<D>,
     ) -> Result<(BufferPool, Vec<PageId>), Error> {
         let dir = dir.trim_matches('/');
-        let path =
-            |name: &str| if dir.is_empty() { name.to_string() } else { format!("{dir}/{name}") };
-        let open = |name: &str| disk.open(&path(name), OpenMode::Cached).map_err(Error::io(name));
-        let (pages, double) = (open(PAGES_FILE)?, open(DOUBLE_FILE)?);
-        disk.sync_dir(dir).map_err(Error::io(dir))?;
+        let (pages, double) = open_pair(disk, dir)?;
         let BufferOptions { identity, bytes } = options;
         let mut repaired = Vec::new();
         if let Some((kept, copies)) = DoubleWrite::read(&double)? {
             kept.check(identity, log.durable())?;
             repaired = repair(&pages, identity, &copies)?;
         }
-        let length = ombak_base::DiskFile::len(&pages).map_err(Error::io(PAGES_FILE))?;
+        let length = pages.len().map_err(Error::io(PAGES_FILE))?;
         let double = DoubleWrite::new(Box::new(double), identity);
         let frames = (bytes / PAGE_BYTES as u64) as usize;
         let pool = Pool::new(frames, Box::new(pages), length, double, identity, Arc::new(log));
@@ -122,6 +116,18 @@ impl BufferPool {
         self.0.write(id)
     }
 
+    /// Does to a page of this pool what the record at `lsn` says. The page is not written before the log is durable up to there.
+    ///
+    /// # Panics
+    ///
+    /// If the page has a later change already.
+    pub fn change(&self, page: &mut PageMut<'_>, lsn: Lsn, change: impl FnOnce(&mut Page)) {
+        assert!(page.lsn() < lsn, "{lsn:?} comes before {:?}, which is on it", page.lsn());
+        page.mark_dirty(lsn);
+        change(page.page_mut());
+        page.page_mut().set_lsn(lsn);
+    }
+
     /// The pages with changes that are not durable in the file, and the first such change of each, or a little before.
     pub fn dirty_pages(&self) -> Vec<(PageId, Lsn)> {
         self.0.dirty_pages()
@@ -135,20 +141,6 @@ impl BufferPool {
     /// What it holds and has done.
     pub fn usage(&self) -> PoolUsage {
         self.0.usage()
-    }
-}
-
-impl PageMut<'_> {
-    /// Does what the record at `lsn` says. The page is not written before the log is durable up to there.
-    ///
-    /// # Panics
-    ///
-    /// If the page has a later change already.
-    pub fn change(&mut self, lsn: Lsn, change: impl FnOnce(&mut Page)) {
-        assert!(self.lsn() < lsn, "{:?} comes before {:?}, which is on it", lsn, self.lsn());
-        self.mark_dirty(lsn);
-        change(self.page_mut());
-        self.page_mut().set_lsn(lsn);
     }
 }
 

@@ -28,7 +28,7 @@ use crate::wal::Wal;
 use checkpoint::Checkpoints;
 
 pub use backup::Backup;
-pub(crate) use files::repair;
+pub(crate) use files::{open_pair, repair};
 pub(crate) use meta::{Meta, check as check_page, count as page_count};
 pub use restart::Restart;
 pub(crate) use restart::{Analysis, Analyst, check_log};

@@ -22,7 +22,7 @@ fn open(disk: &SimDisk) -> Result<Opened, Error> {
     log.scan(Lsn(0), |lsn, _, record| {
         let mut page = pool.write(PageId(record[0].into()))?;
         if page.lsn() < lsn {
-            page.change(lsn, |page| set(page, record));
+            pool.change(&mut page, lsn, |page| set(page, record));
         }
         Ok::<(), Error>(())
     })?;
@@ -42,7 +42,7 @@ fn live(
         let mut page = pool.write(PageId(record[0].into()))?;
         let lsn = log.append(STREAM, &[&record])?;
         done.push(record);
-        page.change(lsn, |page| set(page, &record));
+        pool.change(&mut page, lsn, |page| set(page, &record));
         drop(page);
         match rng.below(40) {
             0..4 => log.force(lsn)?,

@@ -21,6 +21,7 @@ use std::io::{ErrorKind, IoSlice};
 use crc32fast::Hasher;
 use ombak_base::{Disk, DiskFile, OpenMode};
 
+use super::files::join;
 use super::{Engine, Shared};
 use crate::error::Error;
 use crate::log::Lsn;
@@ -262,10 +263,6 @@ fn note_crc(note: &[u8; NOTE_BYTES]) -> u32 {
     hasher.update(&note[..12]);
     hasher.update(&note[16..]);
     hasher.finalize()
-}
-
-fn join(dir: &str, name: &str) -> String {
-    if dir.is_empty() { name.to_string() } else { format!("{dir}/{name}") }
 }
 
 fn foreign(file: &str, why: &str) -> Error {

@@ -91,12 +91,13 @@ fn foreign(file: &str, why: &str) -> Error {
     Error::Foreign { file: file.to_string(), why: why.to_string() }
 }
 
-fn path(dir: &str, name: &str) -> String {
+/// The path of a file in a directory; `""` is the disk itself.
+pub fn join(dir: &str, name: &str) -> String {
     if dir.is_empty() { name.to_string() } else { format!("{dir}/{name}") }
 }
 
 fn existing<D: Disk>(disk: &D, dir: &str, name: &str) -> Result<Option<D::File>, Error> {
-    match disk.open(&path(dir, name), OpenMode::Read) {
+    match disk.open(&join(dir, name), OpenMode::Read) {
         Ok(file) => Ok(Some(file)),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(Error::io(name)(error)),
@@ -115,10 +116,7 @@ pub struct Files {
 impl Files {
     /// Opens those that [`look`] has not refused, or makes them.
     pub fn open<D: Disk>(disk: &D, dir: &str, identity: u64) -> Result<Files, Error> {
-        let open =
-            |name: &str| disk.open(&path(dir, name), OpenMode::Cached).map_err(Error::io(name));
-        let (pages, double) = (open(PAGES_FILE)?, open(DOUBLE_FILE)?);
-        disk.sync_dir(dir).map_err(Error::io(dir))?;
+        let (pages, double) = open_pair(disk, dir)?;
         let mut repaired = Vec::new();
         if !Meta::is_there(&pages)? {
             make(&pages, identity)?;
@@ -128,6 +126,14 @@ impl Files {
         let length = pages.len().map_err(Error::io(PAGES_FILE))?;
         Ok(Files { pages: Box::new(pages), double: Box::new(double), identity, length, repaired })
     }
+}
+
+/// The page file and that of the copies, made if they are not there.
+pub fn open_pair<D: Disk>(disk: &D, dir: &str) -> Result<(D::File, D::File), Error> {
+    let open = |name: &str| disk.open(&join(dir, name), OpenMode::Cached).map_err(Error::io(name));
+    let pair = (open(PAGES_FILE)?, open(DOUBLE_FILE)?);
+    disk.sync_dir(dir).map_err(Error::io(dir))?;
+    Ok(pair)
 }
 
 /// Begins a page file.

@@ -14,7 +14,7 @@ use std::sync::atomic::Ordering;
 
 use ombak_base::{Disk, planted};
 
-use super::files::{self, Files};
+use super::files::{self, Files, join};
 use super::{Engine, EngineOptions, Shared, backup};
 use crate::error::Error;
 use crate::log::shared::SharedLog;
@@ -185,19 +185,19 @@ pub fn open<D: Disk>(
     mut options: EngineOptions,
 ) -> Result<(Engine, Restart), Error> {
     let dir = dir.trim_matches('/');
-    let path = |name: &str| if dir.is_empty() { name.to_string() } else { format!("{dir}/{name}") };
     let restored = backup::pending(&disk, dir)?;
-    let segments = backup::segments(&disk, &path("wal"))?;
+    let segments = backup::segments(&disk, &join(dir, "wal"))?;
     if restored.is_some() || segments > options.log.segments_max {
         // It may be longer than it ever was at once, and what is taken back has to be logged.
         options.log.segments_max = options.log.segments_max.max(2 * segments + 4);
     }
     let mut analyst = Analyst::default();
-    let found = ReadLog::read(disk.clone(), &path("wal"), options.log, |stream, lsn, bytes| {
-        if stream == STREAM {
-            analyst.read(lsn, &bytes);
-        }
-    })?;
+    let found =
+        ReadLog::read(disk.clone(), &join(dir, "wal"), options.log, |stream, lsn, bytes| {
+            if stream == STREAM {
+                analyst.read(lsn, &bytes);
+            }
+        })?;
     let analysis = Analysis { all_from: restored, ..analyst.done()? };
     check_log(found.recovery(), &analysis)?;
     files::look(&disk, dir, options.identity, &analysis, &found)?;
