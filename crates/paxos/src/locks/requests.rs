@@ -22,7 +22,12 @@ impl LockManager {
         request: &Request,
     ) {
         let answer = match self.seen(session, number, have) {
-            Ok(Seen::New) => self.call_once(turn, LockId { session, number }, request),
+            Ok(Seen::New) => {
+                let answer = self.call_once(turn, LockId { session, number }, request);
+                // It may have been what the client named as open.
+                self.forget(session, have);
+                answer
+            }
             Ok(Seen::Before(answer)) => answer,
             Err(refused) => Answer::Refused(refused),
         };
@@ -31,9 +36,15 @@ impl LockManager {
 
     fn seen(&mut self, id: SessionId, number: u64, have: &Have) -> Result<Seen, Refused> {
         self.renew(id);
-        let session = self.sessions.get_mut(&id).ok_or(Refused::NoSession)?;
-        session.forget(have);
-        session.seen(number)
+        self.forget(id, have);
+        self.sessions.get(&id).ok_or(Refused::NoSession)?.seen(number)
+    }
+
+    /// What the client has it will not ask for again.
+    fn forget(&mut self, id: SessionId, have: &Have) {
+        if let Some(session) = self.sessions.get_mut(&id) {
+            session.forget(have);
+        }
     }
 
     fn call_once(&mut self, turn: &mut Turn, id: LockId, request: &Request) -> Answer {

@@ -75,3 +75,15 @@ fn numbers_that_are_kept_have_an_end() {
     assert_eq!(ends, Some(kept + ANSWERS_MAX + 1));
     client.manager.check();
 }
+
+/// A late request that says that it is missing itself: that it has come changes nothing when it comes again.
+#[test]
+fn a_request_that_names_itself_as_open_is_applied_once() {
+    let mut client = Client::new();
+    let have = || Have::all_but(3, [1]);
+    assert_eq!(client.lock(1, have()), Ok(Token(1)));
+    let once = client.manager.clone();
+    assert_eq!(client.lock(1, have()), Ok(Token(1)));
+    assert_eq!(client.manager, once);
+    client.manager.check();
+}
