@@ -599,8 +599,9 @@ impl<S: StateMachine> Member<S> {
                 groups.lost(group, members_at, fx);
             }
             Refusal::Removed => {
+                let is_out = !replica.members().is_member(who.me.node);
                 groups.stay_out(group);
-                if is_behind {
+                if is_behind || is_out {
                     groups.with(group, who, fx, |replica, host| {
                         replica.hear_removed(now.tick, host);
                     });
@@ -695,8 +696,12 @@ impl<S: StateMachine> Running<S> {
             return Err(Refusal::OtherDisk);
         }
         let is_known = !members.voters.members().is_empty();
-        let stands = matches!(body, Body::Canvass { .. } | Body::Prepare { .. });
-        if stands && is_known && !is_ahead && !members.is_voter(said.from) {
+        let may_say = match body {
+            Body::Canvass { .. } | Body::Prepare { .. } => members.is_voter(said.from),
+            Body::Forward { .. } => members.is_member(said.from),
+            _ => true,
+        };
+        if is_known && !is_ahead && !may_say {
             return Err(Refusal::Removed);
         }
         Ok(())

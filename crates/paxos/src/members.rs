@@ -100,6 +100,12 @@ impl Members {
         self.all_voters().flat_map(|voters| voters.members()).copied().collect()
     }
 
+    /// Whether the node votes, is told, or is on its way back to that.
+    pub fn is_member(&self, node: NodeId) -> bool {
+        let is_told = self.learners.contains(&node) || self.returning.contains_key(&node);
+        is_told || self.is_voter(node)
+    }
+
     /// Everybody.
     pub fn everybody(&self) -> BTreeSet<NodeId> {
         self.voters().union(&self.learners).copied().collect()

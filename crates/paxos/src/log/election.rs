@@ -300,9 +300,10 @@ impl<S: StateMachine> Replica<S> {
         self.await_leader(now, host);
     }
 
-    /// It is out, by a change that others know of: it leads nobody, and listens to what has been chosen.
+    /// It is out, by a change that others know of: it leads nobody, follows nobody, and listens to what has been
+    /// chosen.
     pub(crate) fn hear_removed(&mut self, now: Tick, host: &mut impl Host) {
-        if matches!(self.role, Role::Leading(_)) {
+        if matches!(self.role, Role::Leading(_)) || self.leader_ballot().is_some() {
             self.give_way(now, host);
         }
     }

@@ -197,8 +197,11 @@ fn what_is_not_for_this_member_is_refused() {
     step(&mut member, Event::Message { from: FROM_B, message: hello(1) });
     refused(&mut member, log(8, disk, prepare.clone()), Refusal::NoGroup);
     refused(&mut member, log(7, DirectoryId(9), prepare.clone()), Refusal::NotGreeted);
-    refused(&mut member, log(7, disk, canvass), Refusal::Removed);
-    refused(&mut member, log(7, disk, prepare), Refusal::Removed);
+    let ask = Ask::Propose(Bytes::from_static(b"x"));
+    let forward = Body::Forward { life: 1, ticket: 1, floor: 1, ask };
+    for body in [canvass, prepare, forward] {
+        refused(&mut member, log(7, disk, body), Refusal::Removed);
+    }
 }
 
 /// A member of a group of two, and what B says to it, that leads.
@@ -223,6 +226,29 @@ fn following() -> (Member<Journal>, impl Fn(Body) -> Telling) {
     step(&mut member, Event::Durable(Stamp(u64::MAX)));
     assert_eq!(member.replica(GROUP).unwrap().status().leader, Some(B));
     (member, says)
+}
+
+/// Its clients do not wait for somebody who does not listen to it any more.
+#[test]
+fn who_is_told_that_it_is_out_follows_nobody() {
+    let (mut member, _) = following();
+    let ask = Ask::Propose(Bytes::from_static(b"x"));
+    let asked = Event::Request { client: ClientId(1), request: (GROUP, ask) };
+    let desk = step(&mut member, asked);
+    let forwards = |telling: &Telling| match telling {
+        Telling::Log { message, .. } => matches!(message.body, Body::Forward { .. }),
+        _ => false,
+    };
+    assert!(desk.sent.iter().any(|(to, telling)| *to == B && forwards(telling)));
+    let told = |members_at| {
+        let message = Telling::Refused { group: GROUP, members_at, why: Refusal::Removed };
+        Event::Message { from: FROM_B, message }
+    };
+    // It knows as much as who says so, and that it is in.
+    assert!(step(&mut member, told(Slot(0))).answers.is_empty());
+    assert_eq!(member.replica(GROUP).unwrap().status().leader, Some(B));
+    assert_eq!(step(&mut member, told(Slot(3))).answers, [Outcome::Unknown]);
+    assert_eq!(member.replica(GROUP).unwrap().status().leader, None);
 }
 
 /// What a refusal of that name leaves behind: nothing.
