@@ -169,10 +169,12 @@ impl<S: StateMachine + AsRef<Tally>> Node for Member<S> {
     }
 
     fn take_sent(&mut self, out: &mut Vec<Sent<Message>>) -> Result<()> {
-        let durable = self.desk.durable;
-        out.extend(
-            self.desk.sent.extract_if(.., |(after, _)| *after <= durable).map(|held| held.1),
-        );
+        let Desk { durable, stored, sent, .. } = &mut self.desk;
+        if stored <= durable {
+            out.extend(sent.drain(..).map(|(_, message)| message)); // Nothing is held back.
+        } else {
+            out.extend(sent.extract_if(.., |(after, _)| after <= durable).map(|held| held.1));
+        }
         Ok(())
     }
 

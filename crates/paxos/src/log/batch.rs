@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 mod tests;
 
 /// A command of so many bytes stays where its client left it: to copy it takes longer than to point to it, and whoever applies it
-/// finds it in no cache.
+/// finds it in no cache. So does one that is alone, however small: it needs no memory but its client's.
 pub(super) const APART_BYTES: usize = 512;
 
 /// Commands that are decided together, in order. What they are is all that counts, and not how they are kept.
@@ -22,6 +22,8 @@ pub struct Batch(Kept);
 
 #[derive(Clone)]
 enum Kept {
+    /// Where its client left it.
+    Alone(Bytes),
     Together(Together),
     Apart(Apart),
 }
@@ -44,6 +46,8 @@ struct Apart {
 /// Gathers commands.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
 pub struct Gathering {
+    /// The first, until there is a second.
+    alone: Option<Bytes>,
     /// Until there is a large one.
     together: Vec<u8>,
     count: u32,
@@ -53,10 +57,22 @@ pub struct Gathering {
 
 impl Gathering {
     /// Adds one.
-    pub fn push(&mut self, command: &Bytes) {
+    pub fn push(&mut self, command: Bytes) {
+        let is_first = self.is_empty();
         self.len += framed(command.len());
+        if is_first {
+            self.alone = Some(command);
+            return;
+        }
+        if let Some(first) = self.alone.take() {
+            self.join(first);
+        }
+        self.join(command);
+    }
+
+    fn join(&mut self, command: Bytes) {
         if self.apart.is_empty() && command.len() < APART_BYTES {
-            put_bytes(&mut self.together, command);
+            put_bytes(&mut self.together, &command);
             self.count += 1;
             return;
         }
@@ -64,7 +80,7 @@ impl Gathering {
             let before = self.take_together();
             before.for_each(|command| self.apart.push(command.clone()));
         }
-        self.apart.push(command.clone());
+        self.apart.push(command);
     }
 
     /// Bytes so far.
@@ -74,12 +90,15 @@ impl Gathering {
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.count == 0 && self.apart.is_empty()
+        self.len == 0
     }
 
     /// What was gathered.
     pub fn take(&mut self) -> Batch {
         let len = std::mem::take(&mut self.len);
+        if let Some(command) = self.alone.take() {
+            return Batch(Kept::Alone(command));
+        }
         if self.apart.is_empty() {
             return Batch(Kept::Together(self.take_together()));
         }
@@ -94,8 +113,9 @@ impl Gathering {
 
 impl Batch {
     /// Does something with each command, in order.
-    pub fn for_each(&self, act: impl FnMut(&Bytes)) {
+    pub fn for_each(&self, mut act: impl FnMut(&Bytes)) {
         match &self.0 {
+            Kept::Alone(command) => act(command),
             Kept::Together(together) => together.for_each(act),
             Kept::Apart(apart) => apart.commands.iter().for_each(act),
         }
@@ -104,6 +124,7 @@ impl Batch {
     /// How many there are.
     pub fn count(&self) -> u32 {
         match &self.0 {
+            Kept::Alone(_) => 1,
             Kept::Together(together) => together.count,
             Kept::Apart(apart) => apart.commands.len() as u32,
         }
@@ -112,6 +133,7 @@ impl Batch {
     /// Bytes that they take, each with its length in front.
     pub(super) fn len(&self) -> usize {
         match &self.0 {
+            Kept::Alone(command) => framed(command.len()),
             Kept::Together(together) => together.bytes.len(),
             Kept::Apart(apart) => apart.len,
         }
@@ -120,10 +142,25 @@ impl Batch {
     pub(super) fn encode(&self, out: &mut Vec<u8>) {
         put_varint(out, self.count().into());
         put_varint(out, self.len() as u64);
+        self.encode_commands(out);
+    }
+
+    /// Each with its length in front.
+    fn encode_commands(&self, out: &mut Vec<u8>) {
         match &self.0 {
+            Kept::Alone(command) => put_bytes(out, command),
             Kept::Together(together) => out.extend_from_slice(&together.bytes),
-            Kept::Apart(apart) => apart.encode(out),
+            Kept::Apart(Apart { commands, len }) => {
+                out.reserve(*len);
+                commands.iter().for_each(|command| put_bytes(out, command));
+            }
         }
+    }
+
+    fn commands(&self) -> Vec<Bytes> {
+        let mut commands = Vec::with_capacity(self.count() as usize);
+        self.for_each(|command| commands.push(command.clone()));
+        commands
     }
 
     pub(super) fn decode(reader: &mut Reader) -> Result<Batch, DecodeError> {
@@ -147,13 +184,6 @@ impl Together {
     }
 }
 
-impl Apart {
-    fn encode(&self, out: &mut Vec<u8>) {
-        out.reserve(self.len);
-        self.commands.iter().for_each(|command| put_bytes(out, command));
-    }
-}
-
 impl From<Together> for Batch {
     fn from(together: Together) -> Batch {
         Batch(Kept::Together(together))
@@ -162,14 +192,13 @@ impl From<Together> for Batch {
 
 impl From<Batch> for Together {
     fn from(batch: Batch) -> Together {
-        match batch.0 {
-            Kept::Together(together) => together,
-            Kept::Apart(apart) => {
-                let mut bytes = Vec::new();
-                apart.encode(&mut bytes);
-                Together { count: apart.commands.len() as u32, bytes: bytes.into() }
-            }
+        let count = batch.count();
+        if let Kept::Together(together) = batch.0 {
+            return together;
         }
+        let mut bytes = Vec::new();
+        batch.encode_commands(&mut bytes);
+        Together { count, bytes: bytes.into() }
     }
 }
 
@@ -177,14 +206,7 @@ impl PartialEq for Batch {
     fn eq(&self, other: &Batch) -> bool {
         match (&self.0, &other.0) {
             (Kept::Together(one), Kept::Together(other)) => one == other,
-            (Kept::Apart(one), Kept::Apart(other)) => one.commands == other.commands,
-            (Kept::Together(together), Kept::Apart(apart))
-            | (Kept::Apart(apart), Kept::Together(together)) => {
-                let mut rest = apart.commands.iter();
-                let mut same = apart.len == together.bytes.len();
-                together.for_each(|command| same &= rest.next() == Some(command));
-                same && rest.next().is_none()
-            }
+            _ => self.commands() == other.commands(),
         }
     }
 }

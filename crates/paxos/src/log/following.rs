@@ -136,6 +136,9 @@ impl<S: StateMachine> Replica<S> {
     /// What is chosen, as the leader says, is applied as far as it was accepted in the leader's ballot.
     fn commit_as_follower(&mut self, committed: Slot, host: &mut impl Host) {
         let known = committed.min(self.through);
+        if known <= self.committed {
+            return; // As a rule, at the second look at what the leader says.
+        }
         while self.committed < known {
             self.apply_next(|slot, answer| host.applied(slot, &answer));
         }

@@ -188,7 +188,7 @@ impl<S: StateMachine> Replica<S> {
             // Where it came from, this was not looked at.
             ask if ask.bytes() > COMMAND_BYTES_MAX => Some(Outcome::TooLarge),
             Ask::Lead(node) => self.hand_over(now, (asker, until), node, host),
-            Ask::Propose(command) => self.gather(asker, &command),
+            Ask::Propose(command) => self.gather(asker, command),
             Ask::Read(query) => self.ask_for_read(now, asker, query, host),
             Ask::ReadAt(slot, _) if slot > self.committed => Some(Outcome::Behind),
             Ask::ReadAt(_, query) => Some(self.read_here(&query)),
@@ -205,7 +205,7 @@ impl<S: StateMachine> Replica<S> {
         self.pump(now, host);
     }
 
-    fn gather(&mut self, asker: Asker, command: &Bytes) -> Option<Outcome> {
+    fn gather(&mut self, asker: Asker, command: Bytes) -> Option<Outcome> {
         let Role::Leading(leading) = &mut self.role else { return Some(Outcome::NoLeader) };
         if leading.gathering.len() + command.len() > QUEUE_BYTES_MAX {
             return Some(Outcome::Busy);

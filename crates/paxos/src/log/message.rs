@@ -182,7 +182,8 @@ pub struct Membership {
 /// What can be asked of a group.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub enum Ask {
-    /// Decide this command, apply it, and answer with what the state machine says.
+    /// Decide this command, apply it, and answer with what the state machine says. It is kept where it is, if it is alone or large, until
+    /// the snapshot after the next: a small slice of something large keeps all of that.
     Propose(Bytes),
     /// Answer this from a state that is not older than the question.
     Read(Bytes),

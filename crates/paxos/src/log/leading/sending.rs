@@ -135,8 +135,10 @@ impl<S: StateMachine> Replica<S> {
     /// One timer at a time, and not moved by what comes meanwhile.
     pub(super) fn arm_resend(&mut self, now: Tick, host: &mut impl Host) {
         let Role::Leading(leading) = &mut self.role else { return };
-        let waits = leading.peers.values().any(|peer| leading.is_waiting_for(peer));
-        if !leading.resends && (waits || leading.extending) {
+        if leading.resends {
+            return;
+        }
+        if leading.extending || leading.peers.values().any(|peer| leading.is_waiting_for(peer)) {
             leading.resends = true;
             leading.peers.values_mut().for_each(|peer| peer.is_moving = false);
             host.arm(Timer::Resend, now.plus_ms(RESEND_MS));

@@ -20,8 +20,8 @@ const BALLOT: Ballot = Ballot { round: 300, proposer: NodeId(2) };
 
 fn commands() -> Entry {
     let mut gathering = Gathering::default();
-    gathering.push(&Bytes::from_static(b"one"));
-    gathering.push(&Bytes::new());
+    gathering.push(Bytes::from_static(b"one"));
+    gathering.push(Bytes::new());
     Entry::Commands(gathering.take())
 }
 
