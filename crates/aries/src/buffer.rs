@@ -52,14 +52,15 @@
 
 use std::sync::Arc;
 
-use ombak_base::{Disk, DiskFile};
+use ombak_base::Disk;
 
 use crate::engine::{open_pair, repair};
 use crate::error::Error;
-use crate::log::Lsn;
 use crate::log::shared::SharedLog;
+use crate::log::{Lsn, Place};
+use crate::named::NamedFile;
 use crate::page::{PAGE_BYTES, Page, PageId};
-use crate::pool::{DoubleWrite, Latched, PAGES_FILE, PageMut, PageRef, Pool, PoolUsage};
+use crate::pool::{DoubleWrite, Kept, Latched, PageMut, PageRef, Pool, PoolUsage};
 
 /// How a pool is set up.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -95,13 +96,11 @@ impl BufferPool {
         let BufferOptions { identity, bytes } = options;
         let mut repaired = Vec::new();
         if let Some((kept, copies)) = DoubleWrite::read(&double)? {
-            kept.check(identity, log.durable())?;
+            check(&double, &kept, identity, &log)?;
             repaired = repair(&pages, identity, &copies)?;
         }
-        let length = pages.len().map_err(Error::io(PAGES_FILE))?;
-        let double = DoubleWrite::new(Box::new(double), identity);
         let frames = (bytes / PAGE_BYTES as u64) as usize;
-        let pool = Pool::new(frames, Box::new(pages), length, double, identity, Arc::new(log));
+        let pool = Pool::new(frames, (pages, double), identity, Arc::new(log))?;
         Ok((BufferPool(pool), repaired))
     }
 
@@ -142,6 +141,25 @@ impl BufferPool {
     pub fn usage(&self) -> PoolUsage {
         self.0.usage()
     }
+}
+
+/// Whether the copies are of this database, and the log has what was durable when they were kept.
+fn check<D: Disk>(
+    double: &NamedFile,
+    kept: &Kept,
+    identity: u64,
+    log: &SharedLog<D>,
+) -> Result<(), Error> {
+    if kept.identity != identity {
+        let why = format!("it is of database {}, not {identity}", kept.identity);
+        return Err(double.foreign(Kept::IDENTITY, why));
+    }
+    let end = log.durable();
+    if kept.durable <= end {
+        return Ok(());
+    }
+    let Place { file, offset } = log.end();
+    Err(Error::LogDamaged { file, offset, first: end.0 + 1, next: kept.durable.0 + 1 })
 }
 
 #[cfg(test)]

@@ -13,14 +13,15 @@ use ombak_base::Disk;
 use parking_lot::Mutex;
 
 use crate::error::Error;
-use crate::log::{Lsn, Options as LogOptions};
+use crate::log::{Lsn, Options as LogOptions, Place};
 use crate::manager::{Managers, ResourceManager};
-use crate::page::ManagerId;
+use crate::page::{ManagerId, PageId};
 use crate::pool::{Pool, PoolUsage};
 use crate::room::Room;
 use crate::scope::Scope;
 use crate::tree::Ghosts;
 use crate::txn::locks::{Locks, Waits};
+use crate::txn::record::Record;
 use crate::txn::table::TxnTable;
 use crate::txn::{Transaction, TxnId};
 use crate::wal::Wal;
@@ -174,6 +175,11 @@ impl Engine {
         }
     }
 
+    /// What a structure says of a page that contradicts itself, or another: names the file, and where the page stands.
+    pub fn corrupt(&self, page: PageId, why: &'static str) -> Error {
+        self.0.pool.corrupt(page, why)
+    }
+
     pub(crate) fn single(&self) -> Scope<'_> {
         Scope::single(&self.0)
     }
@@ -199,11 +205,24 @@ impl Shared {
         }
     }
 
-    pub fn manager(&self, id: ManagerId) -> Result<&dyn ResourceManager, Error> {
-        self.managers.find(id).ok_or_else(|| Error::Foreign {
-            file: "wal".to_string(),
-            why: format!("it has records of {id:?}, which this program does not have"),
+    /// The resource manager of a record.
+    pub fn manager(&self, id: ManagerId, lsn: Lsn) -> Result<&dyn ResourceManager, Error> {
+        self.managers.find(id).ok_or_else(|| {
+            let Place { file, offset } = self.log.place_of(lsn);
+            let Lsn(lsn) = lsn;
+            let why = format!("record {lsn} is of {id:?}, which this program does not have");
+            Error::Foreign { file, offset, why }
         })
+    }
+
+    /// Reads a record that the log has given.
+    pub fn record<'a>(&self, lsn: Lsn, bytes: &'a [u8]) -> Result<Record<'a>, Error> {
+        Record::decode(bytes).map_err(|found| Error::unread(self.log.place_of(lsn), lsn, found))
+    }
+
+    /// A record can't be used.
+    pub fn malformed(&self, lsn: Lsn, why: &'static str) -> Error {
+        Error::malformed(self.log.place_of(lsn), lsn, why)
     }
 
     /// Whether losers may not have been taken back yet.

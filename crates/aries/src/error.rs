@@ -3,9 +3,10 @@
 use std::io;
 
 use crate::log::archive::ArchiveError;
-use crate::log::{LogError, Lsn};
+use crate::log::{LogError, Lsn, Place};
 use crate::page::{PageFault, PageId};
 use crate::txn::TxnId;
+use crate::txn::record::NoRecord;
 
 /// Why something could not be done. What it left behind is said at each.
 #[derive(Debug, thiserror::Error)]
@@ -33,7 +34,7 @@ pub enum Error {
         source: io::Error,
     },
     /// A page can't be read. Nothing was changed; other pages can be. Restore it from a backup and the log's archive.
-    #[error("{file} is damaged at offset {offset} ({page}): {fault}")]
+    #[error("{file} is damaged at offset {offset} ({page}): {fault}; {}", .fault.lost())]
     Damaged {
         /// The page file.
         file: String,
@@ -45,7 +46,7 @@ pub enum Error {
         fault: PageFault,
     },
     /// The log lost records that it had promised to keep, and that are needed. Nothing was changed.
-    #[error("{file} is damaged at offset {offset}: records {first} up to {next} are lost")]
+    #[error("{file} is damaged at offset {offset}: records {first} up to {} are lost", .next.saturating_sub(1))]
     LogDamaged {
         /// The segment.
         file: String,
@@ -56,25 +57,57 @@ pub enum Error {
         /// The first one that is not.
         next: u64,
     },
-    /// A file is of another kind, database or version. Nothing was changed.
-    #[error("{file}: {why}")]
+    /// A file is of another kind, database or version. Nothing was changed, and nothing is lost.
+    #[error("{file} at offset {offset}: {why}; nothing was changed")]
     Foreign {
-        /// Which file.
+        /// Which file; a directory, if it is one that there should be.
         file: String,
+        /// Bytes from its start, where that was found.
+        offset: u64,
         /// What it is instead.
         why: String,
     },
-    /// A record whose checksum holds and that can't be understood, or does not fit the page. Nothing was changed.
-    #[error("record {} can't be used: {why}", .lsn.0)]
+    /// There is something already where a backup or a database was to be put. Nothing was changed: take another directory.
+    #[error("{dir}: {why}; nothing was changed")]
+    Occupied {
+        /// The directory.
+        dir: String,
+        /// What is there.
+        why: &'static str,
+    },
+    /// A record whose checksum holds and that can't be understood, or does not fit the page.
+    #[error("{file} at offset {offset}: record {} can't be used: {why}; what it did is lost", .lsn.0)]
     Malformed {
+        /// The segment.
+        file: String,
+        /// Where the record begins, in bytes from the segment's start.
+        offset: u64,
         /// Which.
         lsn: Lsn,
         /// What is wrong with it.
         why: &'static str,
     },
-    /// Bytes of a resource manager that contradict themselves.
-    #[error("{page} contradicts itself: {why}")]
+    /// A record of a kind that this software does not know. Nothing was changed, and nothing is lost: newer software reads it.
+    #[error("record {} was written by newer software: kind {kind} at {file}:{offset}; nothing was changed", .lsn.0)]
+    Newer {
+        /// The segment.
+        file: String,
+        /// Where the record begins, in bytes from the segment's start.
+        offset: u64,
+        /// Which.
+        lsn: Lsn,
+        /// Its kind.
+        kind: u8,
+    },
+    /// Bytes of a resource manager that contradict themselves, on a page whose checksum holds. Other pages can be read.
+    #[error(
+        "{file} at offset {offset}: {page} contradicts itself: {why}; what is on it can't be relied on"
+    )]
     Corrupt {
+        /// The page file.
+        file: String,
+        /// Where the page begins, in bytes from the file's start.
+        offset: u64,
         /// Where.
         page: PageId,
         /// How.
@@ -144,5 +177,22 @@ impl Error {
     pub(crate) fn io(place: impl Into<String>) -> impl FnOnce(io::Error) -> Error {
         let place = place.into();
         move |source| Error::Io { place, source }
+    }
+
+    /// A record can't be used.
+    pub(crate) fn malformed(place: Place, lsn: Lsn, why: &'static str) -> Error {
+        Error::Malformed { file: place.file, offset: place.offset, lsn, why }
+    }
+
+    /// Bytes that should be a record are none of this version.
+    pub(crate) fn unread(place: Place, lsn: Lsn, found: NoRecord) -> Error {
+        match found {
+            NoRecord::Newer { kind } => {
+                Error::Newer { file: place.file, offset: place.offset, lsn, kind }
+            }
+            NoRecord::Malformed => {
+                Error::malformed(place, lsn, "it is not what a record of its kind is")
+            }
+        }
     }
 }

@@ -12,6 +12,7 @@ use crate::engine::Meta;
 use crate::error::Error;
 use crate::inspect::{Record, Words};
 use crate::manager::ResourceManager;
+use crate::named::NamedFile;
 use crate::page::{self, PAGE_BYTES, Page, PageId, u32_at};
 use crate::physical::{self, Physical};
 use crate::pool::{DoubleWrite, Kept};
@@ -52,7 +53,7 @@ pub fn stored(input: &[u8]) {
 
 /// A record that can be read is what would have been written, and can be put into words.
 fn record(bytes: &[u8]) {
-    let Some(record) = Record::decode(bytes) else { return };
+    let Ok(record) = Record::decode(bytes) else { return };
     assert_eq!(encoded(&record), bytes);
     Words::new(Vec::new()).say(&record);
 }
@@ -252,7 +253,7 @@ fn seal_copies(bytes: &mut [u8]) {
 
 fn check_copies(bytes: Vec<u8>) {
     let len = bytes.len();
-    let Ok(Some((Kept { identity, .. }, copies))) = DoubleWrite::read(&Memory(bytes)) else {
+    let Ok(Some((Kept { identity, .. }, copies))) = DoubleWrite::read(&in_memory(bytes)) else {
         return;
     };
     assert!(copies.len() * PAGE_BYTES <= len.next_multiple_of(PAGE_BYTES));
@@ -276,9 +277,9 @@ fn meta(bytes: &[u8]) {
 }
 
 fn check_meta(bytes: &[u8]) {
-    let file = Memory(bytes.to_vec());
+    let file = in_memory(bytes.to_vec());
     let _newer = Meta::is_there(&file);
-    match (Meta::parse(bytes), Meta::read(&file)) {
+    match (Meta::parse("pages", bytes), Meta::read(&file)) {
         (Ok(meta), Ok(again)) => {
             assert_eq!(meta, again);
             assert_eq!(page::judge(&bytes[..PAGE_BYTES], PageId(0), meta.identity), Ok(()));
@@ -286,6 +287,10 @@ fn check_meta(bytes: &[u8]) {
         (Err(Error::Foreign { .. } | Error::Damaged { .. }), Err(_)) => {}
         (parsed, read) => panic!("parsed {parsed:?}, read {read:?}"),
     }
+}
+
+fn in_memory(bytes: Vec<u8>) -> NamedFile {
+    NamedFile::new("memory", Box::new(Memory(bytes)))
 }
 
 /// A file that is only read.

@@ -42,7 +42,7 @@ use crate::manager::{Managers, ResourceManager};
 use crate::wal::STREAM;
 
 pub use crate::log::view::{Entry, Extent, LogView, SegmentInfo};
-pub use crate::txn::record::{Change, Link, Record, State, TxnLine};
+pub use crate::txn::record::{Change, Link, NoRecord, Record, State, TxnLine};
 pub use plan::{Passes, RedoStep, RedoTotals, UndoStep, UndoTotals, UndoWhat, Verdict};
 pub use verify::{Finding, Severity, Verification, verify_log};
 
@@ -97,8 +97,8 @@ impl<D: Disk> Inspection<D> {
         let mut checkpoint_end = Lsn(0);
         let log = LogView::read_all(disk.clone(), &path(&dir, "wal"), |entry| {
             if entry.stream == STREAM {
-                analyst.read(entry.lsn, entry.payload);
-                if let Some(Record::EndCheckpoint(_)) = Record::decode(entry.payload) {
+                analyst.read(entry.lsn, entry.payload, || entry.place());
+                if let Ok(Record::EndCheckpoint(_)) = Record::decode(entry.payload) {
                     checkpoint_end = entry.lsn;
                 }
             }
@@ -111,7 +111,7 @@ impl<D: Disk> Inspection<D> {
         &self.log
     }
 
-    /// What the analysis pass comes to. [`Error::Malformed`] if there is a record that can't be read.
+    /// What the analysis pass comes to. [`Error::Malformed`] and [`Error::Newer`] if there is a record that can't be read.
     pub fn analysis(&self) -> Result<Passes, Error> {
         let analysis = self.analyst.clone().done()?;
         Ok(Passes::new(&analysis, self.checkpoint_end, self.log.first_lsn()))
@@ -121,7 +121,7 @@ impl<D: Disk> Inspection<D> {
         self.analyst.clone().done()
     }
 
-    fn pages(&self) -> Result<PageFile<D::File>, Error> {
+    fn pages(&self) -> Result<PageFile, Error> {
         let known = self.tables().ok().and_then(|analysis| analysis.identity);
         PageFile::open(&self.disk, |name| path(&self.dir, name), known)
     }

@@ -185,6 +185,7 @@ pub mod fuzz;
 pub mod inspect;
 mod log;
 mod manager;
+mod named;
 mod os_disk;
 mod page;
 mod physical;

@@ -21,7 +21,7 @@ use bytes::Bytes;
 use ombak_base::Disk;
 
 pub use error::LogError;
-pub(crate) use recover::{file_number, sync_dirs};
+pub(crate) use recover::{Replayed, file_number, sync_dirs};
 
 use batch::Batch;
 use format::BLOCK;
@@ -144,8 +144,9 @@ impl<D: Disk> CommitLog<D> {
         disk: D,
         dir: &str,
         options: Options,
-        replay: impl FnMut(StreamId, Lsn, Bytes),
+        mut replay: impl FnMut(StreamId, Lsn, Bytes),
     ) -> Result<(Self, Recovery), LogError> {
+        let replay = |record: Replayed<'_>| replay(record.stream, record.lsn, record.payload);
         ReadLog::read(disk, dir, options, replay)?.take_up()
     }
 
@@ -304,7 +305,7 @@ impl<D: Disk> ReadLog<D> {
         disk: D,
         dir: &str,
         options: Options,
-        replay: impl FnMut(StreamId, Lsn, Bytes),
+        replay: impl FnMut(Replayed<'_>),
     ) -> Result<ReadLog<D>, LogError> {
         let mut segments = Segments::new(disk, dir, options.within_bounds());
         let found = recover::recover(&mut segments, replay)?;

@@ -82,7 +82,26 @@ pub enum PageFault {
     Blank,
     /// The file ends before it.
     #[error("the file ends before it: it was cut short")]
-    Cut,
+    Cut {
+        /// The last page that there was.
+        last: PageId,
+    },
+}
+
+impl PageFault {
+    /// What is gone with it, for people.
+    pub(crate) fn lost(&self) -> String {
+        match self {
+            PageFault::Ahead { lsn, log } => {
+                format!("records {} up to {} are lost", log.0.saturating_add(1), lsn.0)
+            }
+            PageFault::Cut { last } => format!("all pages from it up to {last} are lost"),
+            PageFault::Checksum
+            | PageFault::Misplaced(_)
+            | PageFault::Outdated
+            | PageFault::Blank => "what was on it is lost".to_string(),
+        }
+    }
 }
 
 impl Page {

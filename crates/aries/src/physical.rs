@@ -179,17 +179,17 @@ impl ResourceManager for Physical {
     }
 
     fn undo(&self, undo: &mut Undo<'_>, page: PageId, change: &[u8]) -> Result<(), Error> {
-        let malformed = Error::Corrupt { page, why: "a change of bytes that can't be taken back" };
+        let malformed = || undo.corrupt(page, "a change of bytes that can't be taken back");
         match change.first() {
             Some(&RANGES) => {
-                let change = undone(change).ok_or(malformed)?;
+                let change = undone(change).ok_or_else(malformed)?;
                 let mut page = undo.write(page)?;
                 undo.apply(&mut page, PHYSICAL, &[&change])?;
                 Ok(())
             }
             // Whatever made the page anew took it from the free ones, and that is taken back as well.
             Some(&FORMAT) => Ok(()),
-            _ => Err(malformed),
+            _ => Err(malformed()),
         }
     }
 

@@ -27,20 +27,20 @@
 mod double;
 mod table;
 
-use std::io::IoSlice;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use ombak_base::{DiskFile, planted};
+use ombak_base::planted;
 use parking_lot::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::error::Error;
 use crate::log::Lsn;
 use crate::manager::Managers;
+use crate::named::{NamedFile, offset_of};
 use crate::page::{self, PAGE_BYTES, Page, PageFault, PageId};
 use crate::wal::Wal;
 
-pub(crate) use double::{DoubleWrite, Kept};
+pub(crate) use double::{Copied, DoubleWrite, Kept};
 pub(crate) use table::PAGES_MAX;
 
 use table::{PageNumbers, PageTable};
@@ -76,7 +76,7 @@ struct Frame {
 
 /// See the module.
 pub(crate) struct Pool {
-    file: Box<dyn DiskFile>,
+    file: NamedFile,
     log: Arc<dyn Wal>,
     /// Where the log ended when the pool was made.
     log_end: Lsn,
@@ -167,16 +167,15 @@ impl PageMut<'_> {
 }
 
 impl Pool {
-    /// A pool of `frames` frames over a page file. `length` is the file's.
+    /// A pool of `frames` frames over a page file and that of the copies.
     pub(crate) fn new(
         frames: usize,
-        file: Box<dyn DiskFile>,
-        length: u64,
-        double: DoubleWrite,
+        (file, double): (NamedFile, NamedFile),
         identity: u64,
         log: Arc<dyn Wal>,
-    ) -> Pool {
-        Pool {
+    ) -> Result<Pool, Error> {
+        let (length, double) = (file.len()?, DoubleWrite::new(double, identity));
+        Ok(Pool {
             file,
             log_end: log.durable(),
             log,
@@ -191,7 +190,7 @@ impl Pool {
             length: AtomicU64::new(length),
             used: AtomicU32::new(0),
             counters: Counters::default(),
-        }
+        })
     }
 
     /// The same pool, which shows each page that it reads to its manager.
@@ -265,7 +264,7 @@ impl Pool {
     /// Brings a page in. `None`: somebody else did meanwhile.
     fn load(&self, id: PageId, wanted: Wanted) -> Result<Option<Loaded<'_>>, Error> {
         if id.0 >= PAGES_MAX {
-            return Err(Error::Corrupt { page: id, why: "there is no such page" });
+            return Err(self.corrupt(id, "there is no such page"));
         }
         let _loading = self.loaders[id.0 as usize % LOADERS].lock();
         if self.table.get(id).is_some() {
@@ -291,21 +290,25 @@ impl Pool {
     }
 
     fn read_page(&self, id: PageId, page: &mut Page) -> Result<(), Error> {
-        let offset = offset_of(id);
         let bytes = page.bytes_mut();
-        let read = self.file.read_at(bytes, offset).map_err(Error::io(PAGES_FILE))?;
+        let read = self.file.read_at(bytes, offset_of(id))?;
         bytes[read..].fill(0);
         self.counters.reads.fetch_add(1, Ordering::Relaxed);
         let sound = page::unseal(page, id, self.identity);
         let sound =
             sound.and_then(|()| self.check_latest(page)).and_then(|()| self.check_log(page));
-        sound.map_err(|fault| Error::Damaged {
-            file: PAGES_FILE.to_string(),
-            offset,
-            page: id,
-            fault,
-        })?;
-        self.managers.check(page)
+        sound.map_err(|fault| self.damaged(id, fault))?;
+        self.managers.check(page).map_err(|why| self.corrupt(id, why))
+    }
+
+    /// A page can't be read.
+    pub(crate) fn damaged(&self, page: PageId, fault: PageFault) -> Error {
+        self.file.damaged(page, fault)
+    }
+
+    /// A page is sound, and can't be.
+    pub(crate) fn corrupt(&self, page: PageId, why: &'static str) -> Error {
+        self.file.corrupt(page, why)
     }
 
     /// Whether a page that was read is what was written last. A disk that loses a write leaves an older page, which is
@@ -422,14 +425,11 @@ impl Pool {
         }
         self.sync_pages(written)?;
         if !planted!("pages written once") {
-            let kept = written.double.keep(&batch.ids, &batch.bytes, self.log.durable());
-            kept.map_err(Error::io(DOUBLE_FILE))?;
+            written.double.keep(&batch.ids, &batch.bytes, self.log.durable())?;
         }
         written.unsynced = batch.ids.iter().copied().zip(batch.rec_lsns.iter().copied()).collect();
         for (first, bytes) in batch.runs() {
-            self.file
-                .write_at(&[IoSlice::new(bytes)], offset_of(first))
-                .map_err(Error::io(PAGES_FILE))?;
+            self.file.write_at(&[bytes], offset_of(first))?;
         }
         self.counters.writes.fetch_add(batch.ids.len() as u64, Ordering::Relaxed);
         Ok(())
@@ -437,7 +437,7 @@ impl Pool {
 
     fn sync_pages(&self, written: &mut Written) -> Result<(), Error> {
         if !written.unsynced.is_empty() {
-            self.file.sync().map_err(Error::io(PAGES_FILE))?;
+            self.file.sync()?;
             written.unsynced.clear();
         }
         Ok(())
@@ -446,7 +446,8 @@ impl Pool {
     fn usable(&self) -> Result<MutexGuard<'_, Written>, Error> {
         let written = self.written.lock();
         if written.failed {
-            return Err(Error::Stopped { why: "a page could not be written".to_string() });
+            let why = format!("{}: a page could not be written", self.file.path());
+            return Err(Error::Stopped { why });
         }
         Ok(written)
     }
@@ -514,7 +515,7 @@ impl Pool {
             // Before page 0 counts more pages: a file that is shorter than that was cut.
             if let Err(error) = self.file.sync() {
                 written.failed = true;
-                return Err(Error::io(PAGES_FILE)(error));
+                return Err(error);
             }
             self.length.store(length, Ordering::Release);
         }
@@ -605,11 +606,6 @@ impl Frame {
         }
         heat == 0
     }
-}
-
-/// Where a page stands in the file.
-pub(crate) fn offset_of(id: PageId) -> u64 {
-    u64::from(id.0) * PAGE_BYTES as u64
 }
 
 #[cfg(test)]

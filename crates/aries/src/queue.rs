@@ -131,9 +131,8 @@ impl ResourceManager for QueueManager {
     }
 
     fn undo(&self, undo: &mut Undo<'_>, page: PageId, change: &[u8]) -> Result<(), Error> {
-        let malformed =
-            Error::Corrupt { page, why: "a change of a queue that can't be taken back" };
-        let change = Change::decode(change).ok_or(malformed)?;
+        let malformed = || undo.corrupt(page, "a change of a queue that can't be taken back");
+        let change = Change::decode(change).ok_or_else(malformed)?;
         let state = match change.kind {
             ENQUEUE => TAKEN,
             TAKE => WAITS,
@@ -210,33 +209,33 @@ impl<'a> Walk<'a> {
 
     /// Where the page leads to; `None`: it is the last one. Pages are counted only now and then: most chains are short.
     fn step(&mut self, page: &Page) -> Result<Option<PageId>, Error> {
-        check_kind(page, ITEMS)?;
+        check_kind(self.shared, page, ITEMS)?;
         self.steps += 1;
         if self.steps.is_multiple_of(STEPS) && self.steps > self.shared.pages()? {
             let why = "the chain of a queue's pages leads back to it";
-            return Err(Error::Corrupt { page: page.id(), why });
+            return Err(self.shared.pool.corrupt(page.id(), why));
         }
         Ok(Some(pointer(page, NEXT)).filter(|next| *next != PageId(0)))
     }
 }
 
 /// A page that should be one of a queue's.
-fn check_kind(page: &Page, kind: u8) -> Result<(), Error> {
+fn check_kind(shared: &Shared, page: &Page, kind: u8) -> Result<(), Error> {
     if (page.manager(), page.kind()) == (QUEUE, kind) {
         return Ok(());
     }
     let why = "it should be a page of a queue, and is none";
-    Err(Error::Corrupt { page: page.id(), why })
+    Err(shared.pool.corrupt(page.id(), why))
 }
 
 fn read_as(shared: &Shared, id: PageId, kind: u8) -> Result<PageRef<'_>, Error> {
     let page = shared.pool.read(id)?;
-    check_kind(&page, kind).map(|()| page)
+    check_kind(shared, &page, kind).map(|()| page)
 }
 
 fn write_as(shared: &Shared, id: PageId, kind: u8) -> Result<PageMut<'_>, Error> {
     let page = shared.pool.write(id)?;
-    check_kind(&page, kind).map(|()| page)
+    check_kind(shared, &page, kind).map(|()| page)
 }
 
 fn pointer(page: &Page, at: usize) -> PageId {
@@ -353,7 +352,7 @@ impl Queue {
         let mut tail = Rewrite::of(write_as(scope.shared, full, ITEMS)?);
         if pointer(&tail.new, NEXT) != PageId(0) {
             let why = "a queue's chain goes on behind its last page";
-            return Err(Error::Corrupt { page: full, why });
+            return Err(scope.corrupt(full, why));
         }
         let mut first = Rewrite::of(first);
         let (meta, mut pages) = scope.allocate(1)?;
@@ -479,7 +478,7 @@ impl Queue {
         let (mut at, tail) = (pointer(&first, HEAD), pointer(&first, TAIL));
         let (mut pages, mut seen) = (Vec::new(), BTreeSet::new());
         loop {
-            let corrupt = |why| Err(Error::Corrupt { page: at, why });
+            let corrupt = |why| Err(engine.corrupt(at, why));
             let page = read_as(&engine.0, at, ITEMS)?;
             if !seen.insert(at) {
                 return corrupt("the chain of a queue's pages leads back to it");

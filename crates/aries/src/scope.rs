@@ -157,13 +157,19 @@ impl<'a> Scope<'a> {
         manager: ManagerId,
         change: &[u8],
     ) -> Result<(), Error> {
-        let done = self.shared.manager(manager)?.redo(page.page_mut(), change);
+        let done = self.shared.manager(manager, lsn)?.redo(page.page_mut(), change);
         if let Err(why) = done {
-            self.shared.stop(why);
-            return Err(Error::Malformed { lsn, why });
+            let error = self.shared.malformed(lsn, why);
+            self.shared.stop(&error.to_string());
+            return Err(error);
         }
         page.page_mut().set_lsn(lsn);
         Ok(())
+    }
+
+    /// What a structure says of a page that contradicts itself, or another: names the file, and where the page stands.
+    pub fn corrupt(&self, page: PageId, why: &'static str) -> Error {
+        self.shared.pool.corrupt(page, why)
     }
 
     fn make_room(&self, bytes: usize) -> Result<(), Error> {

@@ -67,13 +67,13 @@ impl ResourceManager for TreeManager {
     }
 
     fn redo(&self, page: &mut Page, change: &[u8]) -> Result<(), &'static str> {
-        check_node(page).map_err(|_| "the page is no node of a tree")?;
+        check_node(page)?;
         Change::decode(change).ok_or("it is no change of a leaf")?.redo(page)
     }
 
     fn undo(&self, undo: &mut Undo<'_>, page: PageId, change: &[u8]) -> Result<(), Error> {
-        let malformed = Error::Corrupt { page, why: "a change of a leaf that can't be taken back" };
-        let change = Change::decode(change).ok_or(malformed)?;
+        let malformed = || undo.corrupt(page, "a change of a leaf that can't be taken back");
+        let change = Change::decode(change).ok_or_else(malformed)?;
         let tree = Tree { root: change.root };
         match change.kind {
             Kind::Insert => tree.change_back(undo, Kind::Remove, change.key, Value::default()),
@@ -130,42 +130,41 @@ impl Engine {
 }
 
 /// A page that should be a node. One that is none, a page of zeros for instance, is told and not looked into.
-fn check_node(page: &Page) -> Result<(), Error> {
+fn check_node(page: &Page) -> Result<(), &'static str> {
     match (page.manager(), page.kind()) {
         (TREE, NODE) => Ok(()),
-        _ => Err(Error::Corrupt {
-            page: page.id(),
-            why: "it should be a node of a tree, and is none",
-        }),
+        _ => Err("it should be a node of a tree, and is none"),
     }
 }
 
 fn read_node(shared: &Shared, id: PageId) -> Result<PageRef<'_>, Error> {
     let page = shared.pool.read(id)?;
-    check_node(&page).map(|()| page)
+    check_node(&page).map_err(|why| shared.pool.corrupt(id, why))?;
+    Ok(page)
 }
 
 fn write_node(shared: &Shared, id: PageId) -> Result<PageMut<'_>, Error> {
     let page = shared.pool.write(id)?;
-    check_node(&page).map(|()| page)
+    check_node(&page).map_err(|why| shared.pool.corrupt(id, why))?;
+    Ok(page)
 }
 
 /// A child of a node. Each way down must end, so it is one level below.
 fn read_child<'a>(shared: &'a Shared, node: Node<'_>, slot: usize) -> Result<PageRef<'a>, Error> {
     let child = read_node(shared, node.child(slot))?;
-    check_level(&child, node).map(|()| child)
+    check_level(&child, node).map_err(|why| shared.pool.corrupt(child.id(), why))?;
+    Ok(child)
 }
 
 fn write_child<'a>(shared: &'a Shared, node: Node<'_>, slot: usize) -> Result<PageMut<'a>, Error> {
     let child = write_node(shared, node.child(slot))?;
-    check_level(&child, node).map(|()| child)
+    check_level(&child, node).map_err(|why| shared.pool.corrupt(child.id(), why))?;
+    Ok(child)
 }
 
-fn check_level(child: &Page, parent: Node<'_>) -> Result<(), Error> {
-    if Some(Node::of(child).level()) == parent.level().checked_sub(1) {
-        return Ok(());
-    }
-    Err(Error::Corrupt { page: child.id(), why: "it is no node of its level" })
+fn check_level(child: &Page, parent: Node<'_>) -> Result<(), &'static str> {
+    let below = parent.level().checked_sub(1);
+    if Some(Node::of(child).level()) == below { Ok(()) } else { Err("it is no node of its level") }
 }
 
 /// Makes a page an empty node.
@@ -378,10 +377,7 @@ impl Tree {
             let mut leaf = self.leaf_mut(undo.shared, key)?;
             let node = Node::of(&leaf);
             let Ok(slot) = node.find(key) else {
-                return Err(Error::Corrupt {
-                    page: leaf.id(),
-                    why: "a row that is to be put back is gone",
-                });
+                return Err(undo.corrupt(leaf.id(), "a row that is to be put back is gone"));
             };
             if kind == Kind::Put && !node.fits_instead(slot, new.bytes.len()) {
                 self.make_room(undo, leaf, key, new.bytes.len())?;

@@ -404,16 +404,15 @@ impl Shared {
     pub(crate) fn undo_one(&self, txn: &TxnState) -> Result<(), Error> {
         let lsn = txn.undo_next();
         let bytes = self.log.read(lsn)?;
-        let malformed = |why| Error::Malformed { lsn, why };
-        let record = Record::decode(&bytes).ok_or(malformed("it is of no known kind"))?;
+        let record = self.record(lsn, &bytes)?;
         if record.link().is_none_or(|link| link.txn != txn.id) {
-            return Err(malformed("it is not of the transaction that led to it"));
+            return Err(self.malformed(lsn, "it is not of the transaction that led to it"));
         }
         match record {
             Record::Update { link, change } => {
                 let purpose = Purpose::Undo { txn, next: link.prev, done: false };
                 let mut scope = Scope { shared: self, purpose };
-                self.manager(change.manager)?.undo(&mut scope, change.page, change.bytes)?;
+                self.manager(change.manager, lsn)?.undo(&mut scope, change.page, change.bytes)?;
                 if !matches!(scope.purpose, Purpose::Undo { done: true, .. }) {
                     // Nothing was to be changed; that it was looked at is a step all the same.
                     self.step_over(txn, link.prev)?;

@@ -6,7 +6,7 @@ use ombak_base::Disk;
 use crate::error::Error;
 use crate::log::archive::{Archive, ArchiveError};
 use crate::log::shared::{SharedLog, Tail};
-use crate::log::{LogError, Lsn, StreamId};
+use crate::log::{LogError, Lsn, Place, StreamId};
 
 /// The stream in which the engine's records stand.
 pub const STREAM: StreamId = StreamId(1);
@@ -28,6 +28,8 @@ pub trait Wal: Send + Sync {
     fn durable(&self) -> Lsn;
     /// The record at `lsn`, if it is the engine's.
     fn read(&self, lsn: Lsn) -> Result<Bytes, LogError>;
+    /// Where a record stands, for people.
+    fn place_of(&self, lsn: Lsn) -> Place;
     /// Calls `f` with every record of the engine from `from` on that is durable, in order, until it fails.
     fn scan(&self, from: Lsn, f: &mut Each<'_>) -> Result<(), Error>;
     /// Nothing below `lsn` is needed any more.
@@ -81,6 +83,10 @@ impl<D: Disk> Wal for SharedLog<D> {
             (STREAM, bytes) => Ok(bytes),
             _ => Err(LogError::Gone { lsn }),
         }
+    }
+
+    fn place_of(&self, lsn: Lsn) -> Place {
+        SharedLog::place_of(self, lsn)
     }
 
     fn scan(&self, from: Lsn, f: &mut Each<'_>) -> Result<(), Error> {

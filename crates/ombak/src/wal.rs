@@ -41,7 +41,7 @@ Examples:
 
 A line has the record's number (LSN), its kind, whose it is, what it does, and its links to other records: `prev` is the
 transaction's record before, `undo next` is what is to be taken back after it.
-Kinds of the engine: update, clr, nested-end, commit, rollback, end, prepare, single, begin-checkpoint, end-checkpoint.
+Kinds of the engine: update, clr, nested-end, commit, rollback, end, prepare, locked, single, begin-checkpoint, end-checkpoint.
 Kinds of a node's commit log: bytes, end.";
 
 const RECOVER_EXAMPLES: &str = "\

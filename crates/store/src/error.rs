@@ -23,7 +23,9 @@ pub enum StoreError {
     #[error(transparent)]
     Engine(#[from] ombak_aries::Error),
     /// A later version of Ombak has written here: use that one, or a copy from before.
-    #[error("the data is in format {found}, and this version knows formats up to {known}")]
+    #[error(
+        "format at offset 0: the data is in format {found}, and this version knows formats up to {known}; nothing was changed"
+    )]
     NewerFormat {
         /// What the file `format` says.
         found: u32,
@@ -31,7 +33,9 @@ pub enum StoreError {
         known: u32,
     },
     /// It is a store, and another node's or database's.
-    #[error("the data is of database {found:016x}, not of {wanted:016x}")]
+    #[error(
+        "format at offset 0: the data is of database {found:016x}, not of {wanted:016x}; nothing was changed"
+    )]
     OtherDatabase {
         /// What the file `format` says.
         found: u64,
@@ -39,7 +43,7 @@ pub enum StoreError {
         wanted: u64,
     },
     /// There is something here, but no store: a wrong directory, or one that lost its file `format`.
-    #[error("this directory does not hold a store: {0}")]
+    #[error("this directory does not hold a store: {0}; nothing was changed")]
     NotAStore(&'static str),
     /// The options contradict each other or the formats: the text says how.
     #[error("options: {0}")]

@@ -1,7 +1,7 @@
 use ombak_sim::{Rng, SimDisk};
 
 use super::*;
-use crate::log::{LogError, Options, StreamId};
+use crate::log::{Options, StreamId};
 use crate::survivors::Survivors;
 
 const STREAM: StreamId = StreamId(1);
@@ -114,12 +114,15 @@ fn pages_of_another_number_and_a_log_that_ends_before_them_are_refused() {
     let log = opened.0.clone();
     let options = BufferOptions { identity: 4, bytes: 0 };
     let other = BufferPool::open(&disk.mount(), "", options, log).map(drop).unwrap_err();
-    assert_eq!(other.to_string(), "pages.double: it is of database 3, not 4");
+    assert_eq!(
+        other.to_string(),
+        "pages.double at offset 16: it is of database 3, not 4; nothing was changed"
+    );
     let fresh = SimDisk::new();
     let (short, _) =
         SharedLog::open(fresh.mount(), "wal", Options::default(), |_, _, _| {}).unwrap();
     let options = BufferOptions { identity: 3, bytes: 0 };
     let told = BufferPool::open(&disk.mount(), "", options, short).map(drop).unwrap_err();
-    assert!(matches!(told, Error::LogDamaged { first: 1, .. }), "{told}");
-    assert!(!matches!(told, Error::Log(LogError::Full)));
+    let place = "wal/segment-000001 is damaged at offset 4096: records 1 up to ";
+    assert!(told.to_string().starts_with(place), "{told}");
 }

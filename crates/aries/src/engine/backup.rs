@@ -3,7 +3,8 @@
 //! ```text
 //! pages     copies of all pages, each as it was at some time while the backup was taken
 //! log/      an archive of the log: from the first record that they may lack, up to the last that they may have
-//! backup    "OMBAKBCK" version:u32 crc:u32 identity:u64 redo_from:u64 end:u64      written last: without it, it is none
+//! backup    "OMBAKBCK" version:u32 crc:u32 identity:u64 redo_from:u64 end:u64 pages:u64      written last:
+//!           without it, it is none
 //! ```
 //!
 //! A page is copied under its latch, through the pool, so it is never torn, and has all changes up to its LSN. Copies are of
@@ -16,10 +17,8 @@
 //! redone, whatever checkpoints in the log say about the page file that was lost. Then the engine is opened as ever. It removes
 //! the note once all is done and durable; until then it begins again from there.
 
-use std::io::{ErrorKind, IoSlice};
-
 use crc32fast::Hasher;
-use ombak_base::{Disk, DiskFile, OpenMode};
+use ombak_base::{Disk, OpenMode};
 
 use super::files::join;
 use super::{Engine, Shared};
@@ -27,13 +26,14 @@ use crate::error::Error;
 use crate::log::Lsn;
 use crate::log::archive::{Archive, ArchiveError};
 use crate::log::{file_number, sync_dirs};
-use crate::page::{self, PAGE_BYTES, PageId, u32_at, u64_at};
-use crate::pool::{PAGES_FILE, offset_of};
+use crate::named::{NamedFile, offset_of};
+use crate::page::{self, PAGE_BYTES, PageFault, PageId, u32_at, u64_at};
+use crate::pool::PAGES_FILE;
 
 const BACKUP_FILE: &str = "backup";
 const RESTORE_FILE: &str = "restore";
 const VERSION: u32 = 1;
-const NOTE_BYTES: usize = 40;
+const NOTE_BYTES: usize = 48;
 /// So many pages are copied at once.
 const PAGES_AT_ONCE: u32 = 16;
 
@@ -46,6 +46,8 @@ pub struct Backup {
     pub redo_from: Lsn,
     /// The earliest point to which it can be brought: everything up to here is in it.
     pub end: Lsn,
+    /// So many pages were copied.
+    pub pages: u32,
 }
 
 impl Backup {
@@ -53,14 +55,14 @@ impl Backup {
     pub fn read<D: Disk>(disk: &D, dir: &str) -> Result<Backup, Error> {
         let path = join(dir, BACKUP_FILE);
         let found = read_note(disk, &path, *b"OMBAKBCK")?;
-        found.ok_or_else(|| foreign(&path, "there is no backup, or it was not finished"))
+        found.ok_or_else(|| unfinished(path, "there is no backup, or it was not finished"))
     }
 
     fn encode(&self, magic: [u8; 8]) -> [u8; NOTE_BYTES] {
         let mut note = [0; NOTE_BYTES];
         note[..8].copy_from_slice(&magic);
         page::put_u32(&mut note, 8, VERSION);
-        let numbers = [self.identity, self.redo_from.0, self.end.0];
+        let numbers = [self.identity, self.redo_from.0, self.end.0, self.pages.into()];
         for (place, number) in note[16..].chunks_mut(8).zip(numbers) {
             place.copy_from_slice(&number.to_le_bytes());
         }
@@ -79,15 +81,16 @@ impl Engine {
     pub fn backup<D: Disk>(&self, disk: &D, dir: &str) -> Result<Backup, Error> {
         let dir = dir.trim_matches('/');
         if !disk.list(dir).map_err(Error::io(dir))?.is_empty() {
-            return Err(foreign(dir, "it is not empty: a backup needs a directory of its own"));
+            let why = "it is not empty: a backup needs a directory of its own";
+            return Err(Error::Occupied { dir: dir.to_string(), why });
         }
         let pin = self.0.pin_log()?;
-        self.0.copy_pages(disk, &join(dir, PAGES_FILE))?;
+        let pages = self.0.copy_pages(disk, &join(dir, PAGES_FILE))?;
         // Whatever the copies have is in the log.
         self.sync()?;
         let archive = Archive::new(disk.clone(), &join(dir, "log"));
         let end = self.0.log.copy_from(pin.from, &archive)?;
-        let backup = Backup { identity: self.0.identity, redo_from: pin.from, end };
+        let backup = Backup { identity: self.0.identity, redo_from: pin.from, end, pages };
         sync_dirs(disk, &join(dir, "log")).map_err(Error::io(dir))?;
         write_note(disk, &join(dir, BACKUP_FILE), &backup.encode(*b"OMBAKBCK"))?;
         disk.sync_dir(dir).map_err(Error::io(dir))?;
@@ -114,7 +117,7 @@ impl Engine {
         }
         clear(disk, dir)?;
         let pages = (join(backup_dir, PAGES_FILE), join(dir, PAGES_FILE));
-        put_pages(backup_disk, &pages.0, disk, &pages.1, backup.identity)?;
+        put_pages(backup_disk, &pages.0, disk, &pages.1, &backup)?;
         let own = Archive::new(backup_disk.clone(), &join(backup_dir, "log"));
         let all: Vec<&Archive> = [&own].into_iter().chain(archives.iter().copied()).collect();
         let wal = join(dir, "wal");
@@ -141,8 +144,9 @@ impl Engine {
 }
 
 impl Shared {
-    fn copy_pages<D: Disk>(&self, disk: &D, path: &str) -> Result<(), Error> {
-        let file = disk.open(path, OpenMode::Cached).map_err(Error::io(path))?;
+    /// Answers how many there were.
+    fn copy_pages<D: Disk>(&self, disk: &D, path: &str) -> Result<u32, Error> {
+        let file = NamedFile::open(disk, path.to_string(), OpenMode::Cached)?;
         let count = self.pages()?;
         let mut bytes = Vec::new();
         for first in (0..count).step_by(PAGES_AT_ONCE as usize) {
@@ -152,10 +156,10 @@ impl Shared {
                 bytes.extend_from_slice(self.pool.read(PageId(id))?.bytes());
                 page::seal(&mut bytes[start..], self.identity);
             }
-            let slices = [IoSlice::new(&bytes)];
-            file.write_at(&slices, offset_of(PageId(first))).map_err(Error::io(path))?;
+            file.write_at(&[&bytes], offset_of(PageId(first)))?;
         }
-        file.sync().map_err(Error::io(path))
+        file.sync()?;
+        Ok(count)
     }
 }
 
@@ -167,7 +171,7 @@ pub fn pending<D: Disk>(disk: &D, dir: &str) -> Result<Option<Lsn>, Error> {
     }
     match read_note(disk, &path, *b"OMBAKRST")? {
         Some(note) => Ok(Some(note.redo_from)),
-        None => Err(foreign(&path, "restoring this database was interrupted: restore it again")),
+        None => Err(unfinished(path, "restoring this database was interrupted: restore it again")),
     }
 }
 
@@ -190,7 +194,8 @@ fn clear<D: Disk>(disk: &D, dir: &str) -> Result<(), Error> {
     let note = join(dir, RESTORE_FILE);
     let begun = names.iter().any(|name| name == RESTORE_FILE);
     if !begun && names.iter().any(|name| name == PAGES_FILE || name == "wal") {
-        return Err(foreign(dir, "there is a database already"));
+        let why = "there is a database already";
+        return Err(Error::Occupied { dir: dir.to_string(), why });
     }
     write_note(disk, &note, &[0; NOTE_BYTES])?;
     sync_dirs(disk, dir).map_err(Error::io(dir))?;
@@ -204,58 +209,68 @@ fn clear<D: Disk>(disk: &D, dir: &str) -> Result<(), Error> {
     Ok(())
 }
 
-/// Copies the page file, if every page of it is sound.
+/// Copies the page file, if every page is there and sound.
 fn put_pages<B: Disk, D: Disk>(
     from: &B,
     from_path: &str,
     to: &D,
     to_path: &str,
-    identity: u64,
+    backup: &Backup,
 ) -> Result<(), Error> {
-    let source = from.open(from_path, OpenMode::Read).map_err(Error::io(from_path))?;
-    let target = to.open(to_path, OpenMode::Cached).map_err(Error::io(to_path))?;
-    let count = source.len().map_err(Error::io(from_path))? / PAGE_BYTES as u64;
+    let source = NamedFile::open(from, from_path.to_string(), OpenMode::Read)?;
+    let target = NamedFile::open(to, to_path.to_string(), OpenMode::Cached)?;
+    let there = source.len()? / PAGE_BYTES as u64;
+    if there < u64::from(backup.pages) {
+        let last = PageId(backup.pages - 1);
+        return Err(source.damaged(PageId(there as u32), PageFault::Cut { last }));
+    }
     let mut bytes = Vec::new();
-    for first in (0..count as u32).step_by(PAGES_AT_ONCE as usize) {
-        let pages = (count as u32 - first).min(PAGES_AT_ONCE);
+    for first in (0..backup.pages).step_by(PAGES_AT_ONCE as usize) {
+        let pages = (backup.pages - first).min(PAGES_AT_ONCE);
         bytes.resize(pages as usize * PAGE_BYTES, 0);
         let offset = offset_of(PageId(first));
-        source.read_at(&mut bytes, offset).map_err(Error::io(from_path))?;
-        for (id, bytes) in (first..).zip(bytes.chunks(PAGE_BYTES)) {
-            let (file, page) = (from_path.to_string(), PageId(id));
-            page::judge(bytes, page, identity).map_err(|fault| Error::Damaged {
-                file,
-                offset: offset_of(page),
-                page,
-                fault,
-            })?;
+        source.read_at(&mut bytes, offset)?;
+        for (id, bytes) in (first..).map(PageId).zip(bytes.chunks(PAGE_BYTES)) {
+            page::judge(bytes, id, backup.identity).map_err(|fault| source.damaged(id, fault))?;
         }
-        target.write_at(&[IoSlice::new(&bytes)], offset).map_err(Error::io(to_path))?;
+        target.write_at(&[&bytes], offset)?;
     }
-    target.sync().map_err(Error::io(to_path))
+    target.sync()
 }
 
 /// Less than a sector, so it is written whole or not at all.
 fn write_note<D: Disk>(disk: &D, path: &str, note: &[u8; NOTE_BYTES]) -> Result<(), Error> {
-    let file = disk.open(path, OpenMode::Cached).map_err(Error::io(path))?;
-    file.write_at(&[IoSlice::new(note)], 0).and_then(|()| file.sync()).map_err(Error::io(path))
+    let file = NamedFile::open(disk, path.to_string(), OpenMode::Cached)?;
+    file.write_at(&[note], 0)?;
+    file.sync()
 }
 
+/// `None`: there is none, or it says that what it is about is not finished.
 fn read_note<D: Disk>(disk: &D, path: &str, magic: [u8; 8]) -> Result<Option<Backup>, Error> {
-    let file = match disk.open(path, OpenMode::Read) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        file => file.map_err(Error::io(path))?,
-    };
+    let Some(file) = NamedFile::existing(disk, path.to_string())? else { return Ok(None) };
     let mut note = [0; NOTE_BYTES];
-    file.read_at(&mut note, 0).map_err(Error::io(path))?;
-    if note[..8] != magic || u32_at(&note, 12) != note_crc(&note) {
+    file.read_at(&mut note, 0)?;
+    if note.iter().all(|byte| *byte == 0) {
         return Ok(None);
     }
-    if u32_at(&note, 8) != VERSION {
-        return Err(foreign(path, "it is of a version that this software does not know"));
+    if note[..8] != magic || u32_at(&note, 12) != note_crc(&note) {
+        let why = "it is damaged, or something else: from which record on its pages are to be redone is lost";
+        return Err(file.foreign(0, why));
+    }
+    match u32_at(&note, 8) {
+        VERSION => {}
+        version => {
+            let why = format!("it is of version {version}, newer than this software knows");
+            return Err(file.foreign(8, why));
+        }
     }
     let number = |place: usize| u64_at(&note, 16 + 8 * place);
-    Ok(Some(Backup { identity: number(0), redo_from: Lsn(number(1)), end: Lsn(number(2)) }))
+    Ok(Some(Backup {
+        identity: number(0),
+        redo_from: Lsn(number(1)),
+        end: Lsn(number(2)),
+        pages: number(3) as u32,
+    }))
 }
 
 fn note_crc(note: &[u8; NOTE_BYTES]) -> u32 {
@@ -265,6 +280,6 @@ fn note_crc(note: &[u8; NOTE_BYTES]) -> u32 {
     hasher.finalize()
 }
 
-fn foreign(file: &str, why: &str) -> Error {
-    Error::Foreign { file: file.to_string(), why: why.to_string() }
+fn unfinished(file: String, why: &str) -> Error {
+    Error::Foreign { file, offset: 0, why: why.to_string() }
 }

@@ -1,15 +1,14 @@
 //! The page file and that of the copies: looked at first, whether they and the log are of one database, then opened and
 //! repaired.
 
-use std::io::{ErrorKind, IoSlice};
-
-use ombak_base::{Disk, DiskFile, OpenMode};
+use ombak_base::{Disk, OpenMode};
 
 use super::{Analysis, Meta};
 use crate::error::Error;
 use crate::log::{Lsn, ReadLog};
+use crate::named::{NamedFile, offset_of};
 use crate::page::{self, PAGE_BYTES, PageFault, PageId, u64_at};
-use crate::pool::{DOUBLE_FILE, DoubleWrite, PAGES_FILE, offset_of};
+use crate::pool::{Copied, DOUBLE_FILE, DoubleWrite, Kept, PAGES_FILE};
 
 /// Refuses files that are not those of the log, or not of the database that is wanted. Changes nothing.
 pub fn look<D: Disk>(
@@ -19,39 +18,16 @@ pub fn look<D: Disk>(
     analysis: &Analysis,
     log: &ReadLog<D>,
 ) -> Result<(), Error> {
-    let pages = existing(disk, dir, PAGES_FILE)?;
-    let is_there = pages.as_ref().map_or(Ok(false), |pages| Meta::is_there(pages))?;
-    let Some(pages) = pages.filter(|_| is_there) else {
-        return match analysis.checkpoint {
-            Lsn(0) => Ok(()),
-            _ => Err(foreign(PAGES_FILE, "it is empty, and the log is not of an empty database")),
-        };
-    };
-    let check_identity = |file: &str, found: u64| {
-        let wanted = [Some(identity), analysis.identity].into_iter().flatten();
-        match wanted.into_iter().find(|wanted| *wanted != found) {
-            None => Ok(()),
-            Some(other) => Err(foreign(file, &format!("it is of database {found}, not {other}"))),
-        }
-    };
+    let Some(pages) = begun(disk, dir)? else { return check_nothing_is_gone(dir, analysis) };
+    let whose = Whose { wanted: identity, logged: analysis.identity };
     let in_place = Meta::read(&pages);
     if let Ok(meta) = &in_place {
-        check_identity(PAGES_FILE, meta.identity)?;
+        whose.check(&pages, Meta::IDENTITY, meta.identity)?;
     }
-    let double = existing(disk, dir, DOUBLE_FILE)?;
-    let kept = double.as_ref().map_or(Ok(None), |double| DoubleWrite::read(double))?;
-    let (kept, copies) = kept.map_or((None, Vec::new()), |(kept, copies)| (Some(kept), copies));
-    if let Some(kept) = &kept {
-        check_identity(DOUBLE_FILE, kept.identity)?;
-    }
-    let copied = copies.iter().find(|(id, _)| *id == PageId(0));
-    let copied = copied.map(|(_, copy)| Meta::parse(copy)).transpose()?;
-    let newest = in_place.as_ref().ok().into_iter().chain(&copied).max_by_key(|meta| meta.lsn);
-    let Some(meta) = newest.copied() else { return in_place.map(drop) };
-    check_identity(PAGES_FILE, meta.identity)?;
-    let written = copies.iter().map(|(_, copy)| Lsn(u64_at(copy, 8)));
-    let written = written.chain(kept.map(|kept| kept.durable)).fold(meta.lsn, Lsn::max);
-    check_log(log, written)?;
+    let copies = Copies::look(disk, dir, &whose)?;
+    let Some(meta) = newest(&in_place, copies.meta()?) else { return in_place.map(drop) };
+    whose.check(&pages, Meta::IDENTITY, meta.identity)?;
+    check_log(dir, log, copies.written().max(meta.lsn))?;
     match analysis.all_from {
         // As long as the backup was when it began. What was made since is made again.
         Some(_) => Ok(()),
@@ -59,12 +35,87 @@ pub fn look<D: Disk>(
     }
 }
 
+/// The page file, if anything was ever written to it.
+fn begun<D: Disk>(disk: &D, dir: &str) -> Result<Option<NamedFile>, Error> {
+    let Some(pages) = NamedFile::existing(disk, join(dir, PAGES_FILE))? else { return Ok(None) };
+    Ok(Meta::is_there(&pages)?.then_some(pages))
+}
+
+/// A log with a checkpoint had pages.
+fn check_nothing_is_gone(dir: &str, analysis: &Analysis) -> Result<(), Error> {
+    match analysis.checkpoint {
+        Lsn(0) => Ok(()),
+        _ => Err(Error::Foreign {
+            file: join(dir, PAGES_FILE),
+            offset: 0,
+            why: "it is empty, and the log is not of an empty database".to_string(),
+        }),
+    }
+}
+
+/// Which database it must be: as who opens it says, and as the log says, if it does.
+struct Whose {
+    wanted: u64,
+    logged: Option<u64>,
+}
+
+impl Whose {
+    /// `offset`: where the file says what was found.
+    fn check(&self, file: &NamedFile, offset: usize, found: u64) -> Result<(), Error> {
+        let must = [Some(self.wanted), self.logged].into_iter().flatten();
+        match must.into_iter().find(|must| *must != found) {
+            None => Ok(()),
+            Some(must) => {
+                Err(file.foreign(offset, format!("it is of database {found}, not {must}")))
+            }
+        }
+    }
+}
+
+/// The copies of the pages that were written last, and what was said with them.
+#[derive(Default)]
+struct Copies {
+    path: String,
+    kept: Option<Kept>,
+    pages: Vec<Copied>,
+}
+
+impl Copies {
+    fn look<D: Disk>(disk: &D, dir: &str, whose: &Whose) -> Result<Copies, Error> {
+        let path = join(dir, DOUBLE_FILE);
+        let Some(file) = NamedFile::existing(disk, path.clone())? else {
+            return Ok(Copies::default());
+        };
+        let Some((kept, pages)) = DoubleWrite::read(&file)? else { return Ok(Copies::default()) };
+        whose.check(&file, Kept::IDENTITY, kept.identity)?;
+        Ok(Copies { path, kept: Some(kept), pages })
+    }
+
+    /// What the copy of page 0 says, if there is one.
+    fn meta(&self) -> Result<Option<Meta>, Error> {
+        let copy = self.pages.iter().find(|(id, _)| *id == PageId(0));
+        copy.map(|(_, copy)| Meta::parse(&self.path, copy)).transpose()
+    }
+
+    /// The last change that was ever on its way to a page, as far as they say.
+    fn written(&self) -> Lsn {
+        let pages = self.pages.iter().map(|(_, copy)| Lsn(u64_at(copy, 8)));
+        pages.chain(self.kept.iter().map(|kept| kept.durable)).fold(Lsn(0), Lsn::max)
+    }
+}
+
+/// Page 0 as it was written last, in place or as a copy; the one in place may be torn.
+fn newest(in_place: &Result<Meta, Error>, copied: Option<Meta>) -> Option<Meta> {
+    in_place.as_ref().ok().copied().into_iter().chain(copied).max_by_key(|meta| meta.lsn)
+}
+
 /// A log that ends before what the pages have would give the same LSNs once more, and redo would take the changes under them for
 /// done.
-fn check_log<D: Disk>(log: &ReadLog<D>, written: Lsn) -> Result<(), Error> {
+fn check_log<D: Disk>(dir: &str, log: &ReadLog<D>, written: Lsn) -> Result<(), Error> {
     // It is made before the page file is.
     let Some(end) = log.end() else {
-        return Err(foreign("wal", "there is no log, and there are the pages of a database"));
+        let why = "there is no log, and there are the pages of a database";
+        return Err(Error::Foreign { file: join(dir, "wal"), offset: 0, why: why.to_string() });
     };
     let first = log.recovery().end;
     if written < first {
@@ -75,20 +126,13 @@ fn check_log<D: Disk>(log: &ReadLog<D>, written: Lsn) -> Result<(), Error> {
 }
 
 /// The file grows, and that is durable, before page 0 counts more pages.
-fn check_length(pages: &dyn DiskFile, count: u32) -> Result<(), Error> {
-    let length = pages.len().map_err(Error::io(PAGES_FILE))?;
-    match length < offset_of(PageId(count)) {
-        false => Ok(()),
-        true => Err(damaged(PageId((length / PAGE_BYTES as u64) as u32), PageFault::Cut)),
+fn check_length(pages: &NamedFile, count: u32) -> Result<(), Error> {
+    let length = pages.len()?;
+    if length >= offset_of(PageId(count)) {
+        return Ok(());
     }
-}
-
-pub fn damaged(page: PageId, fault: PageFault) -> Error {
-    Error::Damaged { file: PAGES_FILE.to_string(), offset: offset_of(page), page, fault }
-}
-
-fn foreign(file: &str, why: &str) -> Error {
-    Error::Foreign { file: file.to_string(), why: why.to_string() }
+    let last = PageId(count.saturating_sub(1));
+    Err(pages.damaged(PageId((length / PAGE_BYTES as u64) as u32), PageFault::Cut { last }))
 }
 
 /// The path of a file in a directory; `""` is the disk itself.
@@ -96,20 +140,11 @@ pub fn join(dir: &str, name: &str) -> String {
     if dir.is_empty() { name.to_string() } else { format!("{dir}/{name}") }
 }
 
-fn existing<D: Disk>(disk: &D, dir: &str, name: &str) -> Result<Option<D::File>, Error> {
-    match disk.open(&join(dir, name), OpenMode::Read) {
-        Ok(file) => Ok(Some(file)),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(Error::io(name)(error)),
-    }
-}
-
 /// The files, opened and repaired.
 pub struct Files {
-    pub pages: Box<dyn DiskFile>,
-    pub double: Box<dyn DiskFile>,
+    pub pages: NamedFile,
+    pub double: NamedFile,
     pub identity: u64,
-    pub length: u64,
     pub repaired: Vec<PageId>,
 }
 
@@ -123,47 +158,41 @@ impl Files {
         } else if let Some((_, copies)) = DoubleWrite::read(&double)? {
             repaired = repair(&pages, identity, &copies)?;
         }
-        let length = pages.len().map_err(Error::io(PAGES_FILE))?;
-        Ok(Files { pages: Box::new(pages), double: Box::new(double), identity, length, repaired })
+        Ok(Files { pages, double, identity, repaired })
     }
 }
 
 /// The page file and that of the copies, made if they are not there.
-pub fn open_pair<D: Disk>(disk: &D, dir: &str) -> Result<(D::File, D::File), Error> {
-    let open = |name: &str| disk.open(&join(dir, name), OpenMode::Cached).map_err(Error::io(name));
+pub fn open_pair<D: Disk>(disk: &D, dir: &str) -> Result<(NamedFile, NamedFile), Error> {
+    let open = |name: &str| NamedFile::open(disk, join(dir, name), OpenMode::Cached);
     let pair = (open(PAGES_FILE)?, open(DOUBLE_FILE)?);
     disk.sync_dir(dir).map_err(Error::io(dir))?;
     Ok(pair)
 }
 
 /// Begins a page file.
-fn make(pages: &dyn DiskFile, identity: u64) -> Result<(), Error> {
+fn make(pages: &NamedFile, identity: u64) -> Result<(), Error> {
     let mut page = Meta::page(identity);
     page::seal(page.bytes_mut(), identity);
-    let bytes = IoSlice::new(page.bytes());
-    pages.write_at(&[bytes], 0).and_then(|()| pages.sync()).map_err(Error::io(PAGES_FILE))
+    pages.write_at(&[page.bytes()], 0)?;
+    pages.sync()
 }
 
 /// Puts pages right that were torn while they were written in place, or did not get there.
-pub fn repair(
-    pages: &dyn DiskFile,
-    identity: u64,
-    copies: &[(PageId, Vec<u8>)],
-) -> Result<Vec<PageId>, Error> {
+pub fn repair(pages: &NamedFile, identity: u64, copies: &[Copied]) -> Result<Vec<PageId>, Error> {
     let mut repaired = Vec::new();
     for (id, copy) in copies {
         let mut there = vec![0; PAGE_BYTES];
-        pages.read_at(&mut there, offset_of(*id)).map_err(Error::io(PAGES_FILE))?;
+        pages.read_at(&mut there, offset_of(*id))?;
         let whole = page::judge(&there, *id, identity).is_ok();
         if whole && u64_at(&there, 8) >= u64_at(copy, 8) {
             continue;
         }
-        let bytes = IoSlice::new(copy);
-        pages.write_at(&[bytes], offset_of(*id)).map_err(Error::io(PAGES_FILE))?;
+        pages.write_at(&[copy], offset_of(*id))?;
         if !whole {
             repaired.push(*id);
         }
     }
-    pages.sync().map_err(Error::io(PAGES_FILE))?;
+    pages.sync()?;
     Ok(repaired)
 }

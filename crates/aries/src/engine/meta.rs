@@ -5,14 +5,13 @@
 //! free page: kind 2, owner = next:u32, 0: the last one
 //! ```
 
-use ombak_base::DiskFile;
-
 use super::Shared;
 use crate::error::Error;
 use crate::log::Lsn;
+use crate::named::NamedFile;
 use crate::page::{self, HEADER_BYTES, PAGE_BYTES, Page, PageId, put_u32, u32_at, u64_at};
 use crate::physical::PHYSICAL;
-use crate::pool::{PAGES_FILE, PAGES_MAX, PageMut};
+use crate::pool::{PAGES_MAX, PageMut};
 use crate::scope::{Rewrite, Scope};
 
 const MAGIC: [u8; 8] = *b"OMBAKPGS";
@@ -35,6 +34,9 @@ pub struct Meta {
 }
 
 impl Meta {
+    /// Where the file says of which database it is, in bytes from its start.
+    pub const IDENTITY: usize = HEADER_BYTES + 16;
+
     /// The first page of a new file.
     pub fn page(identity: u64) -> Page {
         let mut page = Page::blank(PAGE);
@@ -49,40 +51,50 @@ impl Meta {
     }
 
     /// Whether the file was ever written to, and is of this version as far as can be told before it is repaired.
-    pub fn is_there(file: &dyn DiskFile) -> Result<bool, Error> {
+    pub fn is_there(file: &NamedFile) -> Result<bool, Error> {
         let mut bytes = vec![0; PAGE_BYTES];
-        file.read_at(&mut bytes, 0).map_err(Error::io(PAGES_FILE))?;
+        file.read_at(&mut bytes, 0)?;
         let (magic, version) = (&bytes[HEADER_BYTES..][..8], u32_at(&bytes, HEADER_BYTES + 8));
         if magic == MAGIC && version > VERSION {
             let why = format!("it is of version {version}, newer than this software knows");
-            return Err(Error::Foreign { file: PAGES_FILE.to_string(), why });
+            return Err(file.foreign(HEADER_BYTES + 8, why));
         }
         Ok(bytes.iter().any(|byte| *byte != 0))
     }
 
     /// What the first page of a file says.
-    pub fn read(file: &dyn DiskFile) -> Result<Meta, Error> {
+    pub fn read(file: &NamedFile) -> Result<Meta, Error> {
         let mut bytes = vec![0; PAGE_BYTES];
-        let read = file.read_at(&mut bytes, 0).map_err(Error::io(PAGES_FILE))?;
-        Meta::parse(&bytes[..read])
+        let read = file.read_at(&mut bytes, 0)?;
+        Meta::parse(file.path(), &bytes[..read])
     }
 
-    /// The same of bytes; fewer than a page's are what there is of it.
-    pub fn parse(found: &[u8]) -> Result<Meta, Error> {
+    /// The same of bytes; fewer than a page's are what there is of it. `path` is where they are from.
+    pub fn parse(path: &str, found: &[u8]) -> Result<Meta, Error> {
         let mut bytes = found.to_vec();
         bytes.resize(PAGE_BYTES, 0);
-        let foreign = |why: String| Error::Foreign { file: PAGES_FILE.to_string(), why };
+        let file = || path.to_string();
+        let foreign = |at: usize, why: String| Error::Foreign {
+            file: file(),
+            offset: (HEADER_BYTES + at) as u64,
+            why,
+        };
         let body = &bytes[HEADER_BYTES..];
         if found.len() < PAGE_BYTES || body[..8] != MAGIC {
-            return Err(foreign("it is no page file of this software".to_string()));
+            return Err(foreign(0, "it is no page file of this software".to_string()));
         }
         let (page_bytes, identity) = (u32_at(body, 12), u64_at(body, 16));
         if page_bytes as usize != PAGE_BYTES {
-            return Err(foreign(format!("its pages have {page_bytes} bytes, not {PAGE_BYTES}")));
+            return Err(foreign(
+                12,
+                format!("its pages have {page_bytes} bytes, not {PAGE_BYTES}"),
+            ));
         }
-        page::judge(&bytes, PAGE, identity).map_err(|fault| {
-            let file = PAGES_FILE.to_string();
-            Error::Damaged { file, offset: 0, page: PAGE, fault }
+        page::judge(&bytes, PAGE, identity).map_err(|fault| Error::Damaged {
+            file: file(),
+            offset: 0,
+            page: PAGE,
+            fault,
         })?;
         Ok(Meta { identity, count: u32_at(body, COUNT), lsn: Lsn(u64_at(&bytes, 8)) })
     }
@@ -145,10 +157,7 @@ impl<'a> Scope<'a> {
     fn unlink(&self, meta: &mut Rewrite<'a>, free: PageId) -> Result<PageMut<'a>, Error> {
         let page = self.write(free)?;
         if (page.manager(), page.kind()) != (PHYSICAL, FREE) {
-            return Err(Error::Corrupt {
-                page: free,
-                why: "it is among the free pages, and is none",
-            });
+            return Err(self.corrupt(free, "it is among the free pages, and is none"));
         }
         let next = u32_at(page.owner(), 0);
         put_u32(meta.new.body_mut(), FREE_HEAD, next);

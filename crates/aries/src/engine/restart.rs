@@ -18,11 +18,11 @@ use super::files::{self, Files, join};
 use super::{Engine, EngineOptions, Shared, backup};
 use crate::error::Error;
 use crate::log::shared::SharedLog;
-use crate::log::{Lsn, ReadLog, Recovery};
+use crate::log::{Lsn, Options as LogOptions, Place, ReadLog, Recovery, Replayed};
 use crate::page::{PAGE_BYTES, PageFault, PageId};
 use crate::physical;
-use crate::pool::{DoubleWrite, PageMut, Pool};
-use crate::txn::record::{Record, State, Tables, TxnLine};
+use crate::pool::{PageMut, Pool};
+use crate::txn::record::{NoRecord, Record, State, Tables, TxnLine};
 use crate::txn::{Prepared, Transaction, TxnId};
 use crate::wal::{STREAM, Wal};
 
@@ -135,15 +135,19 @@ impl Analysis {
 pub struct Analyst {
     whole: Analysis,
     since: Option<(Lsn, Analysis)>,
-    malformed: Option<Lsn>,
+    /// The first record that can't be understood, and where it stands.
+    unread: Option<(Lsn, NoRecord, Place)>,
 }
 
 impl Analyst {
     /// The next record of the engine's stream.
-    pub fn read(&mut self, lsn: Lsn, bytes: &[u8]) {
-        let Some(record) = Record::decode(bytes) else {
-            self.malformed.get_or_insert(lsn);
-            return;
+    pub fn read(&mut self, lsn: Lsn, bytes: &[u8], place: impl FnOnce() -> Place) {
+        let record = match Record::decode(bytes) {
+            Ok(record) => record,
+            Err(found) => {
+                self.unread.get_or_insert_with(|| (lsn, found, place()));
+                return;
+            }
         };
         match record {
             Record::BeginCheckpoint { identity } => {
@@ -171,8 +175,8 @@ impl Analyst {
 
     /// What it comes to.
     pub fn done(self) -> Result<Analysis, Error> {
-        match self.malformed {
-            Some(lsn) => Err(Error::Malformed { lsn, why: "it is of no known kind" }),
+        match self.unread {
+            Some((lsn, found, place)) => Err(Error::unread(place, lsn, found)),
             None => Ok(self.whole),
         }
     }
@@ -186,41 +190,14 @@ pub fn open<D: Disk>(
 ) -> Result<(Engine, Restart), Error> {
     let dir = dir.trim_matches('/');
     let restored = backup::pending(&disk, dir)?;
-    let segments = backup::segments(&disk, &join(dir, "wal"))?;
-    if restored.is_some() || segments > options.log.segments_max {
-        // It may be longer than it ever was at once, and what is taken back has to be logged.
-        options.log.segments_max = options.log.segments_max.max(2 * segments + 4);
-    }
-    let mut analyst = Analyst::default();
-    let found =
-        ReadLog::read(disk.clone(), &join(dir, "wal"), options.log, |stream, lsn, bytes| {
-            if stream == STREAM {
-                analyst.read(lsn, &bytes);
-            }
-        })?;
-    let analysis = Analysis { all_from: restored, ..analyst.done()? };
-    check_log(found.recovery(), &analysis)?;
-    files::look(&disk, dir, options.identity, &analysis, &found)?;
+    options.log = long_enough(&disk, dir, options.log, restored)?;
+    let (analysis, log) = analyse(&disk, dir, options.log, restored)?;
+    check_log(log.recovery(), &analysis)?;
+    files::look(&disk, dir, options.identity, &analysis, &log)?;
     // What is refused is refused before this.
-    let (log, found) = found.take_up()?;
-    let log = SharedLog::from(log);
-    if options.archived {
-        log.keep_for_archive();
-    }
-    let mut restart = Restart { log: found, checkpoint: analysis.checkpoint, ..Restart::default() };
-    let files = Files::open(&disk, dir, options.identity)?;
-    restart.repaired = files.repaired;
-    let log: Arc<dyn Wal> = Arc::new(log);
-    let frames = (options.pool_bytes / PAGE_BYTES as u64) as usize;
-    let double = DoubleWrite::new(files.double, files.identity);
-    let pool = Pool::new(frames, files.pages, files.length, double, files.identity, log.clone());
-    let engine = Engine(Arc::new(Shared::new(log, pool, options, files.identity)));
-    engine.0.txns.start_at(analysis.next_txn);
-    engine.0.redo(&analysis, &mut restart)?;
-    engine.0.pool.set_used(engine.0.pages()?);
-    engine.undo(analysis, &mut restart)?;
-    engine.0.restarting.store(false, Ordering::Release);
-    engine.found()?;
+    let mut restart = Restart { checkpoint: analysis.checkpoint, ..Restart::default() };
+    let engine = take_up(&disk, dir, options, log, &mut restart)?;
+    engine.repeat(analysis, &mut restart)?;
     if restored.is_none() && restart.redone > 0 {
         engine.0.checkpoint_after_restart()?;
     } else {
@@ -230,6 +207,59 @@ pub fn open<D: Disk>(
         backup::finish(&disk, dir)?;
     }
     Ok((engine, restart))
+}
+
+/// A log that was restored may be longer than it ever was at once, and what is taken back has to be logged.
+fn long_enough<D: Disk>(
+    disk: &D,
+    dir: &str,
+    log: LogOptions,
+    restored: Option<Lsn>,
+) -> Result<LogOptions, Error> {
+    let segments = backup::segments(disk, &join(dir, "wal"))?;
+    if restored.is_none() && segments <= log.segments_max {
+        return Ok(log);
+    }
+    Ok(LogOptions { segments_max: log.segments_max.max(2 * segments + 4), ..log })
+}
+
+/// The first pass. The log is as it was.
+fn analyse<D: Disk>(
+    disk: &D,
+    dir: &str,
+    options: LogOptions,
+    restored: Option<Lsn>,
+) -> Result<(Analysis, ReadLog<D>), Error> {
+    let mut analyst = Analyst::default();
+    let log = ReadLog::read(disk.clone(), &join(dir, "wal"), options, |record: Replayed<'_>| {
+        let Replayed { stream, lsn, payload, file, offset } = record;
+        if stream == STREAM {
+            analyst.read(lsn, &payload, || Place { file: file.to_string(), offset });
+        }
+    })?;
+    Ok((Analysis { all_from: restored, ..analyst.done()? }, log))
+}
+
+/// From here on the database is written to: an engine over its files, which knows nothing of what they lack.
+fn take_up<D: Disk>(
+    disk: &D,
+    dir: &str,
+    options: EngineOptions,
+    log: ReadLog<D>,
+    restart: &mut Restart,
+) -> Result<Engine, Error> {
+    let (log, found) = log.take_up()?;
+    restart.log = found;
+    let log = SharedLog::from(log);
+    if options.archived {
+        log.keep_for_archive();
+    }
+    let Files { pages, double, identity, repaired } = Files::open(disk, dir, options.identity)?;
+    restart.repaired = repaired;
+    let log: Arc<dyn Wal> = Arc::new(log);
+    let frames = (options.pool_bytes / PAGE_BYTES as u64) as usize;
+    let pool = Pool::new(frames, (pages, double), identity, log.clone())?;
+    Ok(Engine(Arc::new(Shared::new(log, pool, options, identity))))
 }
 
 /// Whether the log has everything that the restart needs.
@@ -253,8 +283,7 @@ impl Shared {
         let Some(from) = analysis.redo_from() else { return Ok(()) };
         restart.redo_from = from;
         self.log.scan(from, &mut |lsn, bytes| {
-            let record = Record::decode(bytes)
-                .ok_or(Error::Malformed { lsn, why: "it is of no known kind" })?;
+            let record = self.record(lsn, bytes)?;
             let Some(change) = record.change() else { return Ok(()) };
             if !analysis.may_lack(change.page, lsn) {
                 return Ok(());
@@ -270,7 +299,7 @@ impl Shared {
                 return Ok(());
             }
             if page.is_blank() && !anew {
-                return Err(files::damaged(change.page, PageFault::Blank));
+                return Err(self.pool.damaged(change.page, PageFault::Blank));
             }
             restart.redone += 1;
             page.mark_dirty(lsn);
@@ -285,14 +314,24 @@ impl Shared {
         manager: crate::ManagerId,
         change: &[u8],
     ) -> Result<(), Error> {
-        let done = self.manager(manager)?.redo(page.page_mut(), change);
-        done.map_err(|why| Error::Malformed { lsn, why })?;
+        let done = self.manager(manager, lsn)?.redo(page.page_mut(), change);
+        done.map_err(|why| self.malformed(lsn, why))?;
         page.page_mut().set_lsn(lsn);
         Ok(())
     }
 }
 
 impl Engine {
+    /// The second pass and the third: afterwards it is as if nothing had happened.
+    fn repeat(&self, analysis: Analysis, restart: &mut Restart) -> Result<(), Error> {
+        self.0.txns.start_at(analysis.next_txn);
+        self.0.redo(&analysis, restart)?;
+        self.0.pool.set_used(self.0.pages()?);
+        self.undo(analysis, restart)?;
+        self.0.restarting.store(false, Ordering::Release);
+        self.found()
+    }
+
     /// Takes back all losers in one sweep: always the change that was done last.
     fn undo(&self, analysis: Analysis, restart: &mut Restart) -> Result<(), Error> {
         let mut losers = BTreeMap::new();
@@ -330,13 +369,14 @@ impl Engine {
         let mut next = txn.state.link().prev;
         while next != Lsn(0) {
             let bytes = self.0.log.read(next)?;
-            let record = Record::decode(&bytes)
-                .ok_or(Error::Malformed { lsn: next, why: "it is of no known kind" })?;
+            let record = self.0.record(next, &bytes)?;
             match &record {
                 Record::Prepare { name: found, .. } => name = found.to_vec(),
                 Record::Locked { names, .. } => unchanged.extend(names.iter()),
                 Record::Update { change, .. } => {
-                    locks.extend(self.0.manager(change.manager)?.lock(change.page, change.bytes));
+                    locks.extend(
+                        self.0.manager(change.manager, next)?.lock(change.page, change.bytes),
+                    );
                     self.0.room.keep(&txn.state, change.bytes.len());
                 }
                 _ => {}

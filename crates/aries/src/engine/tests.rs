@@ -12,6 +12,7 @@ mod own;
 mod pairs;
 mod planted;
 mod prepared;
+mod told;
 pub mod world;
 
 use ombak_sim::SimDisk;

@@ -1,14 +1,13 @@
 //! What a verification says of the copies in `pages.double`.
 
-use std::io;
+use ombak_base::Disk;
 
-use ombak_base::{Disk, DiskFile};
-
+use super::Inspection;
 use super::pages::PageFile;
 use super::verify::{Severity, Verification};
-use super::{Inspection, path};
 use crate::error::Error;
-use crate::pool::{DOUBLE_FILE, Kept};
+use crate::named::NamedFile;
+use crate::pool::Kept;
 
 impl<D: Disk> Inspection<D> {
     /// Looks at every byte of the copies that a restart would look at: the header, and each copy that it names.
@@ -17,17 +16,16 @@ impl<D: Disk> Inspection<D> {
     /// been touched yet: so by itself that is no damage.
     pub(super) fn verify_copies(
         &self,
-        pages: &PageFile<D::File>,
+        pages: &PageFile,
         report: &mut Verification,
     ) -> Result<(), Error> {
         let Some(double) = &pages.double else { return Ok(()) };
-        let path = path(&self.dir, DOUBLE_FILE);
-        let failed = || Error::io(DOUBLE_FILE);
+        let path = double.path();
         let Some(kept) = Kept::read(double)? else {
-            if !is_zero(double).map_err(failed())? {
+            if !is_zero(double)? {
                 let what = "the header of the copies can't be read";
                 let lost = "the copies of the pages that were written last: one that was torn can't be put right";
-                report.find(Severity::Mended, (&path, 0), what, lost);
+                report.find(Severity::Mended, (path, 0), what, lost);
             }
             return Ok(());
         };
@@ -35,11 +33,11 @@ impl<D: Disk> Inspection<D> {
             let what =
                 format!("it is of database {}, and the pages are of {identity}", kept.identity);
             let lost = "the copies of the pages that were written last";
-            report.find(Severity::Damage, (&path, 0), what, lost);
+            report.find(Severity::Damage, (path, 0), what, lost);
             return Ok(());
         }
         for (place, (id, _)) in kept.pages.iter().enumerate() {
-            if kept.copy(double, place).map_err(failed())?.is_some() {
+            if kept.copy(double, place)?.is_some() {
                 continue;
             }
             let what = format!("the copy of page {} can't be read", id.0);
@@ -47,14 +45,14 @@ impl<D: Disk> Inspection<D> {
                 None => (Severity::Mended, "nothing: the page itself is whole"),
                 Some(_) => (Severity::Damage, "what the page could be put right from"),
             };
-            report.find(severity, (&path, Kept::offset_of(place)), what, lost);
+            report.find(severity, (path, Kept::offset_of(place)), what, lost);
         }
         Ok(())
     }
 }
 
 /// Whether no copies were ever kept.
-fn is_zero(file: &dyn DiskFile) -> io::Result<bool> {
+fn is_zero(file: &NamedFile) -> Result<bool, Error> {
     let mut header = vec![0; Kept::offset_of(0) as usize];
     file.read_at(&mut header, 0)?;
     Ok(header.iter().all(|byte| *byte == 0))

@@ -1,19 +1,21 @@
 //! The page file as a restart would find it, once it has put torn pages right from their copies.
 
 use std::collections::BTreeMap;
-use std::io::{self, ErrorKind};
 
-use ombak_base::{Disk, DiskFile, OpenMode};
+use ombak_base::Disk;
 
 use crate::engine::{Analysis, Meta};
 use crate::error::Error;
 use crate::log::Lsn;
+use crate::named::{NamedFile, offset_of};
 use crate::page::{self, PAGE_BYTES, Page, PageFault, PageId, u64_at};
-use crate::pool::{DOUBLE_FILE, DoubleWrite, PAGES_FILE, offset_of};
+use crate::pool::{DOUBLE_FILE, DoubleWrite, PAGES_FILE};
 
 /// See the module.
-pub struct PageFile<F> {
-    file: Option<F>,
+pub struct PageFile {
+    /// Where it is, or would be.
+    path: String,
+    file: Option<NamedFile>,
     /// What page 0 says; `None`: it says nothing, for want of one that can be read.
     pub meta: Option<Meta>,
     /// Of the database, by page 0, the copies, or the log.
@@ -21,7 +23,7 @@ pub struct PageFile<F> {
     pub length: u64,
     copies: BTreeMap<PageId, Vec<u8>>,
     /// Where they stand.
-    pub double: Option<F>,
+    pub double: Option<NamedFile>,
 }
 
 /// A page as it is found.
@@ -54,33 +56,26 @@ impl FoundPage {
     }
 }
 
-fn open<D: Disk>(disk: &D, path: &str) -> io::Result<Option<D::File>> {
-    match disk.open(path, OpenMode::Read) {
-        Ok(file) => Ok(Some(file)),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
-    }
-}
-
-impl<F: DiskFile> PageFile<F> {
+impl PageFile {
     /// Opens the files of a database; `known` is what its log says of its identity. [`Error::Foreign`] if page 0 is that of
     /// another version, or of something else.
-    pub fn open<D: Disk<File = F>>(
+    pub fn open<D: Disk>(
         disk: &D,
         path: impl Fn(&str) -> String,
         known: Option<u64>,
-    ) -> Result<PageFile<F>, Error> {
-        let file = open(disk, &path(PAGES_FILE)).map_err(Error::io(PAGES_FILE))?;
-        let double = open(disk, &path(DOUBLE_FILE)).map_err(Error::io(DOUBLE_FILE))?;
+    ) -> Result<PageFile, Error> {
+        let file = NamedFile::existing(disk, path(PAGES_FILE))?;
+        let double = NamedFile::existing(disk, path(DOUBLE_FILE))?;
         let copies = match &double {
             Some(double) => DoubleWrite::read(double)?,
             None => None,
         };
-        let length = file.as_ref().map_or(Ok(0), DiskFile::len).map_err(Error::io(PAGES_FILE))?;
+        let length = file.as_ref().map_or(Ok(0), NamedFile::len)?;
         let (identity, copies) =
             copies.map_or((None, Vec::new()), |(kept, all)| (Some(kept.identity), all));
         let identity = identity.or(known);
         let mut pages = PageFile {
+            path: path(PAGES_FILE),
             file,
             meta: None,
             identity,
@@ -88,7 +83,7 @@ impl<F: DiskFile> PageFile<F> {
             copies: copies.into_iter().collect(),
             double,
         };
-        if !pages.file.as_ref().map_or(Ok(false), |file| Meta::is_there(file))? {
+        if !pages.file.as_ref().map_or(Ok(false), Meta::is_there)? {
             pages.copies.clear(); // A restart does not look at them then.
             return Ok(pages);
         }
@@ -99,7 +94,7 @@ impl<F: DiskFile> PageFile<F> {
         }
         let first = pages.read(PageId(0))?;
         let whole = length >= PAGE_BYTES as u64 || first.is_copy;
-        match Meta::parse(if whole { &first.bytes } else { &[] }) {
+        match Meta::parse(&pages.path, if whole { &first.bytes } else { &[] }) {
             Ok(meta) => pages.meta = Some(meta),
             Err(Error::Damaged { .. }) => {}
             // A single wrong byte in page 0 must not hide what the file is.
@@ -114,7 +109,7 @@ impl<F: DiskFile> PageFile<F> {
     pub fn read(&self, id: PageId) -> Result<FoundPage, Error> {
         let mut bytes = vec![0; PAGE_BYTES];
         if let Some(file) = &self.file {
-            file.read_at(&mut bytes, offset_of(id)).map_err(Error::io(PAGES_FILE))?;
+            file.read_at(&mut bytes, offset_of(id))?;
         }
         let identity = self.identity.unwrap_or_default();
         let fault = page::judge(&bytes, id, identity).err();
@@ -136,17 +131,19 @@ impl<F: DiskFile> PageFile<F> {
 
     /// Whether they are those that the log is about.
     pub fn check(&self, analysis: &Analysis) -> Result<(), Error> {
-        let foreign = |why| Err(Error::Foreign { file: PAGES_FILE.to_string(), why });
+        let file = || self.path.clone();
+        let foreign = |offset, why| Err(Error::Foreign { file: file(), offset, why });
         match (self.meta, analysis.identity) {
             (None, _) if self.read(PageId(0))?.lsn().is_none() => {
-                let (file, fault) = (PAGES_FILE.to_string(), PageFault::Checksum);
-                Err(Error::Damaged { file, offset: 0, page: PageId(0), fault })
+                let fault = PageFault::Checksum;
+                Err(Error::Damaged { file: file(), offset: 0, page: PageId(0), fault })
             }
             (None, _) if analysis.checkpoint > Lsn(0) => {
-                foreign("it is empty, and the log is not of an empty database".to_string())
+                foreign(0, "it is empty, and the log is not of an empty database".to_string())
             }
             (Some(meta), Some(log)) if meta.identity != log => {
-                foreign(format!("it is of database {}, and the log is of {log}", meta.identity))
+                let why = format!("it is of database {}, and the log is of {log}", meta.identity);
+                foreign(Meta::IDENTITY as u64, why)
             }
             _ => Ok(()),
         }

@@ -182,7 +182,8 @@ impl<D: Disk> Inspection<D> {
             if entry.stream != STREAM {
                 return Ok(());
             }
-            let record = decode(entry.lsn, entry.payload)?;
+            let record = Record::decode(entry.payload)
+                .map_err(|found| Error::unread(entry.place(), entry.lsn, found))?;
             match redo.step(entry.lsn, &record)? {
                 Some(step) => f(step),
                 None => Ok(()),
@@ -213,8 +214,11 @@ impl<D: Disk> Inspection<D> {
                 continue;
             }
             let (_, bytes) = self.log.read(lsn)?;
-            let record = decode(lsn, &bytes)?;
-            let (what, next) = undo_step(lsn, txn, &record)?;
+            let place = || self.log.place_of(lsn);
+            let record =
+                Record::decode(&bytes).map_err(|found| Error::unread(place(), lsn, found))?;
+            let (what, next) =
+                undo_step(txn, &record).map_err(|why| Error::malformed(place(), lsn, why))?;
             totals.taken_back += u64::from(what == UndoWhat::TakeBack);
             f(UndoStep { txn, lsn, record: Some(&record), what, next })?;
             left.insert((next, txn));
@@ -223,15 +227,11 @@ impl<D: Disk> Inspection<D> {
     }
 }
 
-fn decode(lsn: Lsn, bytes: &[u8]) -> Result<Record<'_>, Error> {
-    Record::decode(bytes).ok_or(Error::Malformed { lsn, why: "it is of no known kind" })
-}
-
-fn undo_step(lsn: Lsn, txn: TxnId, record: &Record<'_>) -> Result<(UndoWhat, Lsn), Error> {
+fn undo_step(txn: TxnId, record: &Record<'_>) -> Result<(UndoWhat, Lsn), &'static str> {
     let link = record
         .link()
         .filter(|link| link.txn == txn)
-        .ok_or(Error::Malformed { lsn, why: "it is not of the transaction that led to it" })?;
+        .ok_or("it is not of the transaction that led to it")?;
     Ok(match record {
         Record::Update { .. } => (UndoWhat::TakeBack, link.prev),
         Record::Clr { undo_next, .. } | Record::NestedEnd { undo_next, .. } => {
@@ -242,15 +242,15 @@ fn undo_step(lsn: Lsn, txn: TxnId, record: &Record<'_>) -> Result<(UndoWhat, Lsn
 }
 
 /// The redo pass, as far as it has come.
-struct Redo<'a, F> {
+struct Redo<'a> {
     analysis: &'a Analysis,
-    pages: &'a PageFile<F>,
+    pages: &'a PageFile,
     /// The page LSNs as they would be by now; `None`: can't be read.
     lsns: BTreeMap<PageId, Option<Lsn>>,
     totals: RedoTotals,
 }
 
-impl<F: ombak_base::DiskFile> Redo<'_, F> {
+impl Redo<'_> {
     fn step<'r>(
         &mut self,
         lsn: Lsn,

@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use ombak_base::Disk;
 
 use super::{
-    ENGINE_STREAM, Entry, Inspection, Passes, Record, RedoStep, State, TxnLine, UndoStep, UndoWhat,
-    Verdict, Words,
+    ENGINE_STREAM, Entry, Inspection, NoRecord, Passes, Record, RedoStep, State, TxnLine, UndoStep,
+    UndoWhat, Verdict, Words,
 };
 use crate::error::Error;
 use crate::log::Lsn;
@@ -17,9 +17,13 @@ impl Words {
     pub fn line(&self, entry: &Entry<'_>) -> String {
         let record = (entry.stream == ENGINE_STREAM).then(|| Record::decode(entry.payload));
         match record {
-            Some(Some(record)) => format!("lsn {}  {}", entry.lsn.0, self.say(&record)),
-            Some(None) => {
-                format!("lsn {}  of no known kind, {} bytes", entry.lsn.0, entry.payload.len())
+            Some(Ok(record)) => format!("lsn {}  {}", entry.lsn.0, self.say(&record)),
+            Some(Err(found)) => {
+                let what = match found {
+                    NoRecord::Newer { kind } => format!("of kind {kind}, by newer software"),
+                    NoRecord::Malformed => "not what a record of its kind is".to_string(),
+                };
+                format!("lsn {}  {what}, {} bytes", entry.lsn.0, entry.payload.len())
             }
             None => plain_line(entry),
         }

@@ -4,14 +4,13 @@ use ombak_base::Disk;
 
 use super::overlay::Overlay;
 use super::verify::{Severity, Verification};
-use super::{Inspection, Record, path};
+use super::{Inspection, Record};
 use crate::catalog::Walked;
 use crate::engine::{Engine, EngineOptions, Restart};
 use crate::error::Error;
 use crate::log::Lsn;
-use crate::page::{ManagerId, PageId};
+use crate::page::ManagerId;
 use crate::physical::PHYSICAL;
-use crate::pool::{PAGES_FILE, offset_of};
 use crate::queue::QUEUE;
 use crate::tree::TREE;
 use crate::wal::STREAM;
@@ -31,7 +30,7 @@ impl<D: Disk> Inspection<D> {
             Ok((engine, _prepared)) => self.walk(&engine, report),
             Err(error) => {
                 let lost = "what can't be reached then";
-                report.find(Severity::Damage, (RESTART, 0), error.to_string(), lost);
+                report.find(Severity::Damage, place_of(&error), format!("{RESTART} {error}"), lost);
             }
         }
     }
@@ -53,9 +52,7 @@ impl<D: Disk> Inspection<D> {
                 Some(name) => format!("{what} {name:?}: {error}"),
                 None => format!("the catalog: {error}"),
             };
-            let pages = path(&self.dir, PAGES_FILE);
-            let place = page_of(&error).map(|page| (pages.as_str(), offset_of(page)));
-            report.find(Severity::Damage, place.unwrap_or((RESTART, 0)), what, lost);
+            report.find(Severity::Damage, place_of(&error), what, lost);
         }
         (report.trees, report.queues) = (Some(trees), Some(queues));
     }
@@ -63,7 +60,7 @@ impl<D: Disk> Inspection<D> {
     fn unknown_manager(&self) -> Option<ManagerId> {
         let mut unknown = None;
         let scanned = self.log.scan(Lsn(0), |entry| {
-            let record = Record::decode(entry.payload).filter(|_| entry.stream == STREAM);
+            let record = Record::decode(entry.payload).ok().filter(|_| entry.stream == STREAM);
             let manager = record.and_then(|record| record.change()).map(|change| change.manager);
             unknown = manager.filter(|manager| ![PHYSICAL, TREE, QUEUE].contains(manager));
             if unknown.is_some() { Err(()) } else { Ok(()) }
@@ -80,9 +77,14 @@ impl<D: Disk> Inspection<D> {
 }
 
 /// Where an error was found.
-fn page_of(error: &Error) -> Option<PageId> {
+fn place_of(error: &Error) -> (&str, u64) {
     match error {
-        Error::Damaged { page, .. } | Error::Corrupt { page, .. } => Some(*page),
-        _ => None,
+        Error::Damaged { file, offset, .. }
+        | Error::LogDamaged { file, offset, .. }
+        | Error::Foreign { file, offset, .. }
+        | Error::Malformed { file, offset, .. }
+        | Error::Newer { file, offset, .. }
+        | Error::Corrupt { file, offset, .. } => (file, *offset),
+        _ => (RESTART, 0),
     }
 }

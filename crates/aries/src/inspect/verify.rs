@@ -5,14 +5,15 @@ use std::collections::BTreeSet;
 use ombak_base::Disk;
 
 use super::pages::{FoundPage, PageFile};
-use super::{Inspection, LogView, Record, Verdict, path};
+use super::{Inspection, LogView, NoRecord, Record, Verdict, path};
 use crate::engine::page_count;
 use crate::error::Error;
 use crate::log::Lsn;
 use crate::manager::ResourceManager;
+use crate::named::offset_of;
 use crate::page::{Page, PageId};
 use crate::physical::Physical;
-use crate::pool::{PAGES_FILE, offset_of};
+use crate::pool::PAGES_FILE;
 use crate::wal::STREAM;
 
 /// How bad it is.
@@ -140,8 +141,8 @@ impl<D: Disk> Inspection<D> {
                 self.verify_pages(&pages, &used, &mut report)?;
                 self.verify_copies(&pages, &mut report)?;
             }
-            Err(Error::Foreign { file, why }) => {
-                report.find(Severity::Damage, (&path(&self.dir, &file), 0), why, "all pages");
+            Err(Error::Foreign { file, offset, why }) => {
+                report.find(Severity::Damage, (&file, offset), why, "all pages");
             }
             Err(error) => return Err(error),
         }
@@ -151,7 +152,7 @@ impl<D: Disk> Inspection<D> {
     /// Which pages are used. Tells of records that can't be understood on the way.
     pub(super) fn used(
         &self,
-        pages: &PageFile<D::File>,
+        pages: &PageFile,
         mut report: Option<&mut Verification>,
     ) -> Result<Used, Error> {
         let mut named = BTreeSet::new();
@@ -161,13 +162,15 @@ impl<D: Disk> Inspection<D> {
             if entry.stream != STREAM {
                 return Ok(());
             }
-            let Some(record) = Record::decode(entry.payload) else {
-                if let Some(report) = report.as_deref_mut() {
-                    let what = "its checksum holds, but it is a record of no known kind";
-                    let lost = format!("record {}: the restart is refused", entry.lsn.0);
-                    report.find(Severity::Damage, (entry.file, entry.offset), what, lost);
+            let record = match Record::decode(entry.payload) {
+                Ok(record) => record,
+                Err(found) => {
+                    if let Some(report) = report.as_deref_mut() {
+                        let (what, lost) = unread(entry.lsn, found);
+                        report.find(Severity::Damage, (entry.file, entry.offset), what, lost);
+                    }
+                    return Ok(());
                 }
-                return Ok(());
             };
             let Some(change) = record.change() else { return Ok(()) };
             named.insert(change.page);
@@ -192,15 +195,15 @@ impl<D: Disk> Inspection<D> {
 
     fn verify_pages(
         &self,
-        pages: &PageFile<D::File>,
+        pages: &PageFile,
         used: &Used,
         report: &mut Verification,
     ) -> Result<(), Error> {
         let file = path(&self.dir, PAGES_FILE);
         if let Ok(analysis) = self.tables()
-            && let Err(Error::Foreign { why, .. }) = pages.check(&analysis)
+            && let Err(Error::Foreign { offset, why, .. }) = pages.check(&analysis)
         {
-            report.find(Severity::Damage, (&file, 0), why, "the restart is refused");
+            report.find(Severity::Damage, (&file, offset), why, "the restart is refused");
         }
         let remade = self.remade()?;
         // Without page 0 it is not known which pages are used: all, but for blank ones.
@@ -272,6 +275,21 @@ impl<D: Disk> Inspection<D> {
         })?;
         remade.by_redo.retain(|page| !unreadable.contains(page));
         Ok(remade)
+    }
+}
+
+/// What to say of a record that can't be understood, and of what is lost by it.
+fn unread(lsn: Lsn, found: NoRecord) -> (String, String) {
+    let Lsn(lsn) = lsn;
+    match found {
+        NoRecord::Newer { kind } => (
+            format!("record {lsn} was written by newer software: kind {kind}"),
+            "nothing, for newer software; this one refuses the restart".to_string(),
+        ),
+        NoRecord::Malformed => (
+            "its checksum holds, and it is not what a record of its kind is".to_string(),
+            format!("record {lsn}: the restart is refused"),
+        ),
     }
 }
 

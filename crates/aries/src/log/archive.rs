@@ -21,7 +21,7 @@ use std::io::{self, ErrorKind, IoSlice};
 
 use ombak_base::{Disk, DiskFile, OpenMode};
 
-use super::format::{BLOCK, SegmentHeader};
+use super::format::{BLOCK, NoHeader, SegmentHeader};
 use super::segments::Segments;
 use super::shared::SharedLog;
 use super::{LogError, Lsn};
@@ -54,7 +54,7 @@ pub enum ArchiveError {
     #[error(transparent)]
     Log(#[from] LogError),
     /// Records that the restored log should have are nowhere in the archives. Nothing was restored.
-    #[error("records {} up to {} are not in the archive, from segment {sequence} on", .first.0, .next.0 - 1)]
+    #[error("{} is not in the archive, or ends too early: records {} up to {} are not there", name(*.sequence), .first.0, .next.0 - 1)]
     Missing {
         /// The first one.
         first: Lsn,
@@ -64,7 +64,7 @@ pub enum ArchiveError {
         sequence: u64,
     },
     /// What was copied can't be read any more. Nothing was restored.
-    #[error("{file} is damaged at offset {offset}: record {} can't be read", .lsn.0)]
+    #[error("{file} is damaged at offset {offset}: record {} is lost, in this copy", .lsn.0)]
     Damaged {
         /// The copy.
         file: String,
@@ -73,8 +73,8 @@ pub enum ArchiveError {
         /// The first record that is lost.
         lsn: Lsn,
     },
-    /// A file is not what it should be.
-    #[error("{file}: {why}")]
+    /// A file is not what it should be. Nothing was changed.
+    #[error("{file} at offset 0: {why}; nothing was changed")]
     Foreign {
         /// Which.
         file: String,
@@ -159,6 +159,9 @@ impl Archive {
         file.read_at(&mut block, 0).map_err(ArchiveError::io(&path))?;
         match SegmentHeader::decode(&block) {
             Ok(found) if found == *header => Ok(true),
+            Err(NoHeader::Version(version)) => {
+                Err(LogError::Version { file: path, version }.into())
+            }
             _ => Err(ArchiveError::Foreign { file: path, why: "it is a copy of another log" }),
         }
     }

@@ -18,7 +18,9 @@ pub enum LogError {
         bytes_max: u64,
     },
     /// A segment was written by a newer version of this software. Nothing on the disk was changed.
-    #[error("{file} has log format version {version}, newer than this software knows")]
+    #[error(
+        "{file} at offset 8: it has log format version {version}, newer than this software knows; nothing was changed"
+    )]
     Version {
         /// The segment.
         file: String,
@@ -42,7 +44,7 @@ pub enum LogError {
         lsn: Lsn,
     },
     /// The record was durable, and can't be read any more.
-    #[error("{file} is damaged: record {} in the batch at offset {offset} can't be read", .lsn.0)]
+    #[error("{file} is damaged at offset {offset}: record {}, of the batch there, is lost", .lsn.0)]
     Damaged {
         /// The segment.
         file: String,

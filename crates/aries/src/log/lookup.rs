@@ -6,7 +6,7 @@ use ombak_base::{Disk, DiskFile};
 use super::format::{self, RecordAt};
 use super::reader::SegmentReader;
 use super::segments::{Segment, Segments};
-use super::{LogError, Lsn, StreamId};
+use super::{LogError, Lsn, Place, StreamId};
 use crate::aligned::AlignedBuffer;
 
 /// How much is read before others may have the files.
@@ -28,6 +28,17 @@ impl<D: Disk> Segments<D> {
         let segment = self.live.get(count.checked_sub(1)?)?;
         let count = segment.batches.partition_point(|(first, _)| *first <= lsn);
         segment.batches.get(count.checked_sub(1)?).map(|(_, at)| (segment, *at))
+    }
+
+    /// Where a record stands, for people; its batch's place if it can't be read any more.
+    pub fn place_of(&self, lsn: Lsn) -> Place {
+        let Some((segment, at)) = self.place(lsn) else {
+            return Place { file: format!("({}, not in a file yet)", self.dir), offset: 0 };
+        };
+        let mut reader = SegmentReader::narrow(&segment.file, segment.header.bytes);
+        let records = batch(&mut reader, segment, at).map_or(Vec::new(), |(_, records)| records);
+        let start = records.iter().find(|record| record.lsn == lsn).map_or(0, |it| it.start);
+        Place { file: segment.path.clone(), offset: at + start as u64 }
     }
 
     /// Calls `f` with each record that was written, from `from` on, until it fails. Damaged ones are left out.

@@ -45,9 +45,10 @@ impl<'a, F: DiskFile + ?Sized> SegmentReader<'a, F> {
         SegmentReader { ahead: BLOCK, ..SegmentReader::new(file, end) }
     }
 
-    /// The error of a read at or behind `offset`, if there was one.
+    /// The error of a read at or behind `offset`, if there was one. It says where.
     pub fn failed_from(&mut self, offset: u64) -> Option<io::Error> {
-        self.failed.take_if(|(at, _)| *at >= offset).map(|(_, error)| error)
+        let (at, error) = self.failed.take_if(|(at, _)| *at >= offset)?;
+        Some(io::Error::new(error.kind(), format!("offset {at}: {error}")))
     }
 
     /// The first block, of which there may be nothing.

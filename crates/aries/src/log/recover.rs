@@ -107,14 +107,12 @@ fn note_lost_header(path: &str, header: &Result<SegmentHeader, NoHeader>, recove
 /// Reads the log, as it is going to be taken up. Nothing in it is changed.
 pub fn recover<D: Disk>(
     segments: &mut Segments<D>,
-    mut replay: impl FnMut(StreamId, Lsn, Bytes),
+    replay: impl FnMut(Replayed<'_>),
 ) -> Result<Found, LogError> {
     let mut recovery = Recovery::default();
     let files = survey(segments, OpenMode::Direct, &mut recovery)?;
     sync_names(segments)?;
-    read(segments, files, recovery, |record: Replayed<'_>| {
-        replay(record.stream, record.lsn, record.payload);
-    })
+    read(segments, files, recovery, replay)
 }
 
 /// Leaves a log that was read ready to be written to, in a new incarnation.

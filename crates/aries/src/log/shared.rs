@@ -44,7 +44,7 @@ use super::segments::{Chore, Segments};
 use super::streams::Streams;
 use crate::aligned::AlignedBuffer;
 
-use super::{BATCH_BYTES_MAX, CommitLog, LogError, Lsn, Options, Recovery, StreamId};
+use super::{BATCH_BYTES_MAX, CommitLog, LogError, Lsn, Options, Place, Recovery, StreamId};
 
 /// A commit log for any number of threads. Clones are handles of the same one.
 pub struct SharedLog<D: Disk>(Arc<Inner<D>>);
@@ -277,6 +277,21 @@ impl<D: Disk> SharedLog<D> {
             self.force(lsn)?; // It is on its way.
         }
         self.0.files.lock().read(lsn)
+    }
+
+    /// Where a record stands, for people.
+    pub(crate) fn place_of(&self, lsn: Lsn) -> Place {
+        self.0.files.lock().place_of(lsn)
+    }
+
+    /// Where the log ends, for people.
+    pub(crate) fn end(&self) -> Place {
+        let files = self.0.files.lock();
+        let (file, offset) = files
+            .live
+            .back()
+            .map_or((files.dir.clone(), 0), |segment| (segment.path.clone(), segment.end));
+        Place { file, offset }
     }
 
     /// Calls `f` with each record from `from` on that is durable now, in order, until it fails. Damaged ones are left out.

@@ -8,7 +8,7 @@ use ombak_base::Disk;
 use super::format::{self, BATCH_HEADER_BYTES, HEADER_BYTES, RECORD_HEADER_BYTES};
 use super::recover::{self, Found, Replayed};
 use super::segments::{Segment, Segments};
-use super::{LogError, Lsn, Options, Recovery, StreamId};
+use super::{LogError, Lsn, Options, Place, Recovery, StreamId};
 
 /// A log of a program that has stopped, or a copy of one. Reads it as a start would ([`CommitLog::open`](crate::CommitLog))
 /// and comes to the same judgement, but every file is opened for reading only: what a start would cut off, it
@@ -54,6 +54,13 @@ pub struct Entry<'a> {
     pub file: &'a str,
     /// Where it begins there, in bytes.
     pub offset: u64,
+}
+
+impl Entry<'_> {
+    /// Where it stands.
+    pub fn place(&self) -> Place {
+        Place { file: self.file.to_string(), offset: self.offset }
+    }
 }
 
 /// Bytes of a file that mean something.
@@ -162,6 +169,11 @@ impl<D: Disk> LogView<D> {
             return Err(LogError::Gone { lsn });
         }
         self.segments.read(lsn)
+    }
+
+    /// Where a record stands.
+    pub fn place_of(&self, lsn: Lsn) -> Place {
+        self.segments.place_of(lsn)
     }
 
     /// The bytes of the log that mean something: of each segment in use the header (its first 512 bytes), and of each batch the

@@ -17,15 +17,12 @@
 //! One sync of the page file serves the batch before and this one: the pages of the one before must be durable in
 //! place before their copies are overwritten.
 
-use std::io::{self, IoSlice};
-
 use crc32fast::Hasher;
-use ombak_base::DiskFile;
 
 use crate::error::Error;
 use crate::log::Lsn;
+use crate::named::NamedFile;
 use crate::page::{self, PAGE_BYTES, PageId, put_u32, u32_at, u64_at};
-use crate::pool::DOUBLE_FILE;
 
 const MAGIC: [u8; 8] = *b"OMBAKDBL";
 const VERSION: u32 = 1;
@@ -40,17 +37,17 @@ pub type Copied = (PageId, Vec<u8>);
 
 /// The file of the copies.
 pub struct DoubleWrite {
-    file: Box<dyn DiskFile>,
+    file: NamedFile,
     identity: u64,
 }
 
 impl DoubleWrite {
-    pub fn new(file: Box<dyn DiskFile>, identity: u64) -> DoubleWrite {
+    pub fn new(file: NamedFile, identity: u64) -> DoubleWrite {
         DoubleWrite { file, identity }
     }
 
     /// Makes copies of sealed pages durable. `bytes` holds them one after the other; the log is durable up to `durable`.
-    pub fn keep(&self, ids: &[PageId], bytes: &[u8], durable: Lsn) -> io::Result<()> {
+    pub fn keep(&self, ids: &[PageId], bytes: &[u8], durable: Lsn) -> Result<(), Error> {
         let mut header = [0; HEADER_BYTES];
         header[..8].copy_from_slice(&MAGIC);
         put_u32(&mut header, 8, VERSION);
@@ -63,17 +60,17 @@ impl DoubleWrite {
         header[DURABLE..].copy_from_slice(&durable.0.to_le_bytes());
         let crc = header_crc(&header);
         put_u32(&mut header, 12, crc);
-        self.file.write_at(&[IoSlice::new(&header), IoSlice::new(bytes)], 0)?;
+        self.file.write_at(&[&header, bytes], 0)?;
         self.file.sync()
     }
 
     /// What was kept last, and the pages of it, as far as they are whole. A header that is not is one whose batch was not
     /// begun in place. [`Error::Foreign`]: it is of a newer version.
-    pub fn read(file: &dyn DiskFile) -> Result<Option<(Kept, Vec<Copied>)>, Error> {
+    pub fn read(file: &NamedFile) -> Result<Option<(Kept, Vec<Copied>)>, Error> {
         let Some(kept) = Kept::read(file)? else { return Ok(None) };
         let mut copies = Vec::new();
         for place in 0..kept.pages.len() {
-            copies.extend(kept.copy(file, place).map_err(Error::io(DOUBLE_FILE))?);
+            copies.extend(kept.copy(file, place)?);
         }
         Ok(Some((kept, copies)))
     }
@@ -91,10 +88,13 @@ pub struct Kept {
 }
 
 impl Kept {
+    /// Where the header says of which database it is, in bytes from the file's start.
+    pub const IDENTITY: usize = 16;
+
     /// `None`: there is no header, or none that is whole.
-    pub fn read(file: &dyn DiskFile) -> Result<Option<Kept>, Error> {
+    pub fn read(file: &NamedFile) -> Result<Option<Kept>, Error> {
         let mut header = vec![0; HEADER_BYTES];
-        let read = file.read_at(&mut header, 0).map_err(Error::io(DOUBLE_FILE))?;
+        let read = file.read_at(&mut header, 0)?;
         let whole = header[..8] == MAGIC && u32_at(&header, 12) == header_crc(&header);
         if read < HEADER_BYTES || !whole {
             return Ok(None);
@@ -102,7 +102,7 @@ impl Kept {
         match u32_at(&header, 8) {
             version if version > VERSION => {
                 let why = format!("it is of version {version}, newer than this software knows");
-                Err(Error::Foreign { file: DOUBLE_FILE.to_string(), why })
+                Err(file.foreign(8, why))
             }
             _ => Ok(Kept::decode(&header)),
         }
@@ -119,21 +119,8 @@ impl Kept {
         Some(Kept { identity: u64_at(header, 16), pages, durable })
     }
 
-    /// Whether they are of this database, and the log has what was durable then.
-    pub fn check(&self, identity: u64, log_end: Lsn) -> Result<(), Error> {
-        if self.identity != identity {
-            let why = format!("it is of database {}, not {identity}", self.identity);
-            return Err(Error::Foreign { file: DOUBLE_FILE.to_string(), why });
-        }
-        if self.durable <= log_end {
-            return Ok(());
-        }
-        let (first, next) = (log_end.0 + 1, self.durable.0 + 1);
-        Err(Error::LogDamaged { file: "the log".to_string(), offset: 0, first, next })
-    }
-
     /// A copy; `None`: it is not what was kept.
-    pub fn copy(&self, file: &dyn DiskFile, place: usize) -> io::Result<Option<Copied>> {
+    pub fn copy(&self, file: &NamedFile, place: usize) -> Result<Option<Copied>, Error> {
         let Some((id, checksum)) = self.pages.get(place).copied() else { return Ok(None) };
         let mut page = vec![0; PAGE_BYTES];
         let read = file.read_at(&mut page, Kept::offset_of(place))?;

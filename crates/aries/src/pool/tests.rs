@@ -1,14 +1,15 @@
 //! The pool over a simulated file and a log that only remembers.
 
+use std::io::IoSlice;
 use std::sync::atomic::AtomicU64;
 
 use bytes::Bytes;
-use ombak_base::{Disk, OpenMode};
+use ombak_base::{Disk, DiskFile, OpenMode};
 use ombak_sim::SimDisk;
 
 use super::*;
-use crate::log::LogError;
 use crate::log::archive::{Archive, ArchiveError};
+use crate::log::{LogError, Place};
 use crate::wal::{Each, WalEnd};
 
 /// A log of which only matters up to where it was forced.
@@ -36,6 +37,9 @@ impl Wal for Notes {
 
     fn read(&self, lsn: Lsn) -> Result<Bytes, LogError> {
         Err(LogError::Gone { lsn })
+    }
+    fn place_of(&self, _: Lsn) -> Place {
+        Place { file: "(no file)".to_string(), offset: 0 }
     }
 
     fn scan(&self, _: Lsn, _: &mut Each<'_>) -> Result<(), Error> {
@@ -82,12 +86,10 @@ fn pool(disk: &SimDisk) -> (Pool, Arc<Notes>) {
 
 /// A pool that finds the log with so much in it.
 fn pool_over(disk: &SimDisk, log_end: Lsn) -> (Pool, Arc<Notes>) {
-    let open = |name| Box::new(disk.open(name, OpenMode::Cached).unwrap());
-    let (pages, double) = (open("pages"), open("pages.double"));
-    let length = pages.len().unwrap();
+    let open = |name: &str| NamedFile::open(disk, name.to_string(), OpenMode::Cached).unwrap();
+    let files = (open("pages"), open("pages.double"));
     let log = Arc::new(Notes { durable: AtomicU64::new(log_end.0) });
-    let double = DoubleWrite::new(double, 1);
-    (Pool::new(FRAMES, pages, length, double, 1, log.clone()), log)
+    (Pool::new(FRAMES, files, 1, log.clone()).unwrap(), log)
 }
 
 /// Changes a page as if record `lsn` had said so.
@@ -198,7 +200,7 @@ fn a_damaged_page_is_told_and_the_others_can_be_read() {
     let error = second.read(PageId(2)).map(drop).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "pages is damaged at offset 16384 (page2): its checksum does not match"
+        "pages is damaged at offset 16384 (page2): its checksum does not match; what was on it is lost"
     );
     second.read(PageId(1)).unwrap();
     second.read(PageId(3)).unwrap();
@@ -245,6 +247,6 @@ fn a_page_with_changes_that_the_log_has_lost_is_told() {
     let (second, log) = pool_over(&disk, Lsn(4));
     log.force(Lsn(9)).unwrap();
     let told = second.read(PageId(1)).map(drop).unwrap_err();
-    let why = "pages is damaged at offset 8192 (page1): it has changes up to record 5, and the log ended with 4";
+    let why = "pages is damaged at offset 8192 (page1): it has changes up to record 5, and the log ended with 4; records 5 up to 5 are lost";
     assert_eq!(told.to_string(), why);
 }

@@ -162,13 +162,13 @@ struct Bounds {
 
 impl Bounds {
     /// Whether a leaf keeps to them. One that is older than its parents, because a disk lost it when it was written, may not.
-    fn hold(&self, leaf: &Page) -> Result<(), Error> {
+    fn hold(&self, shared: &Shared, leaf: &Page) -> Result<(), Error> {
         let node = Node::of(leaf);
         let Some(last) = node.count().checked_sub(1) else { return Ok(()) };
         let below = self.from.as_deref().is_some_and(|from| node.key(0) < from);
         if below || self.to.as_deref().is_some_and(|to| node.key(last) >= to) {
             let why = "a key beyond the bounds that its parent gives";
-            return Err(Error::Corrupt { page: leaf.id(), why });
+            return Err(shared.pool.corrupt(leaf.id(), why));
         }
         Ok(())
     }
@@ -199,7 +199,7 @@ impl Tree {
         loop {
             let node = Node::of(&page);
             if node.level() == 0 {
-                bounds.hold(&page)?;
+                bounds.hold(shared, &page)?;
                 return Ok((page, bounds));
             }
             let slot = choose(node);

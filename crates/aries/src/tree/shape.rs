@@ -136,7 +136,7 @@ impl Tree {
         let level = Node::of(&root).level();
         let mut ids = Vec::new();
         for (page, rows) in pages.iter_mut().zip([0..cut.at, cut.at..Node::of(&root).count()]) {
-            cut.fill(Node::of(&root), rows, &mut page.new)?;
+            cut.fill(scope, Node::of(&root), rows, &mut page.new)?;
             ids.push(page.new.id());
         }
         let mut root = Rewrite::of(root);
@@ -188,7 +188,7 @@ impl Tree {
         let node = Node::of(&child);
         begin_node(&mut root.new, node.level());
         if !node::copy_rows(node, 0..node.count(), &mut root.new) {
-            return Err(Error::Corrupt { page: child.id(), why: "its rows do not fit a page" });
+            return Err(scope.corrupt(child.id(), "its rows do not fit a page"));
         }
         let mut rewrites = scope.free(vec![child])?;
         rewrites.push(root);
@@ -222,6 +222,7 @@ impl Cut {
     /// Copies rows to a new node. The first one above the leaves is below all.
     fn fill(
         &self,
+        scope: &Scope<'_>,
         from: Node<'_>,
         rows: std::ops::Range<usize>,
         to: &mut Page,
@@ -236,7 +237,7 @@ impl Cut {
         if whole && node::copy_rows(from, rows, to) {
             return Ok(());
         }
-        Err(Error::Corrupt { page: to.id(), why: "half of a page's rows do not fit a page" })
+        Err(scope.corrupt(to.id(), "half of a page's rows do not fit a page"))
     }
 }
 
@@ -251,13 +252,13 @@ fn split_child(
     let cut = Cut::of(Node::of(&child), key);
     let count = Node::of(&child).count();
     let right = pages[0].new.id();
-    cut.fill(Node::of(&child), cut.at..count, &mut pages[0].new)?;
+    cut.fill(scope, Node::of(&child), cut.at..count, &mut pages[0].new)?;
     let mut left = Rewrite::of(child);
     // Cells stay where they are: less to log.
     (cut.at..count).rev().for_each(|slot| node::remove(&mut left.new, slot));
     let mut above = Rewrite::of(parent);
     if !node::insert(&mut above.new, slot + 1, &cut.separator, &right.0.to_le_bytes()) {
-        return Err(Error::Corrupt { page: above.new.id(), why: "no room for a separator" });
+        return Err(scope.corrupt(above.new.id(), "no room for a separator"));
     }
     pages.extend([meta, left, above]);
     scope.nested(&mut pages)
@@ -283,7 +284,7 @@ fn merge(
         first = 1;
     }
     if !whole || !node::copy_rows(from, first..from.count(), &mut to.new) {
-        return Err(Error::Corrupt { page: other.id(), why: "two nodes do not fit one" });
+        return Err(scope.corrupt(other.id(), "two nodes do not fit one"));
     }
     node::remove(&mut above.new, left + 1);
     let mut rewrites = scope.free(vec![other])?;
@@ -310,7 +311,7 @@ fn check_below(
 ) -> Result<(), Error> {
     let page = Page::clone(&*read_node(&engine.0, id)?);
     let node = Node::of(&page);
-    let corrupt = |why| Err(Error::Corrupt { page: id, why });
+    let corrupt = |why| Err(engine.corrupt(id, why));
     node.check().or_else(corrupt)?;
     if (page.manager(), node.level()) != (TREE, level) {
         return corrupt("it is no node of its level");

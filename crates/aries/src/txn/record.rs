@@ -80,6 +80,18 @@ pub enum Record<'a> {
     EndCheckpoint(Tables),
 }
 
+/// Why bytes are no record of this version.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum NoRecord {
+    /// It is of a kind above those that are known: newer software wrote it.
+    Newer {
+        /// The kind.
+        kind: u8,
+    },
+    /// It is not what a record of its kind is.
+    Malformed,
+}
+
 /// Whose a record is, and which was the one before it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Link {
@@ -150,6 +162,8 @@ const SINGLE: u8 = 8;
 const BEGIN_CHECKPOINT: u8 = 9;
 const END_CHECKPOINT: u8 = 10;
 const LOCKED: u8 = 11;
+/// The last one that this software knows.
+const KIND_MAX: u8 = LOCKED;
 
 const TXN_LINE_BYTES: usize = 33;
 const PAGE_LINE_BYTES: usize = 12;
@@ -322,10 +336,17 @@ fn take_name(bytes: &[u8]) -> Option<(LockName, &[u8])> {
 }
 
 impl<'a> Record<'a> {
-    /// Reads a record; `None`: it is none of this version.
-    pub fn decode(bytes: &'a [u8]) -> Option<Record<'a>> {
-        let (kind, rest) = bytes.split_first()?;
-        Some(match *kind {
+    /// Reads a record.
+    pub fn decode(bytes: &'a [u8]) -> Result<Record<'a>, NoRecord> {
+        match bytes.split_first() {
+            Some((kind, _)) if *kind > KIND_MAX => Err(NoRecord::Newer { kind: *kind }),
+            Some((kind, rest)) => Record::decode_kind(*kind, rest).ok_or(NoRecord::Malformed),
+            None => Err(NoRecord::Malformed),
+        }
+    }
+
+    fn decode_kind(kind: u8, rest: &'a [u8]) -> Option<Record<'a>> {
+        Some(match kind {
             UPDATE => {
                 let (link, rest) = take_link(rest)?;
                 Record::Update { link, change: take_change(rest)? }

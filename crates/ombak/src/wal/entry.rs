@@ -34,7 +34,7 @@ impl Reader {
             Log::Alone(view) => {
                 let scanned = view.scan(view.first_lsn(), |entry| {
                     let engines =
-                        entry.stream == ENGINE_STREAM && Record::decode(entry.payload).is_some();
+                        entry.stream == ENGINE_STREAM && Record::decode(entry.payload).is_ok();
                     if engines { Ok(()) } else { Err(()) }
                 });
                 scanned.is_err()
@@ -65,6 +65,7 @@ impl Reader {
                 "rollback",
                 "end",
                 "prepare",
+                "locked",
                 "single",
                 "begin-checkpoint",
                 "end-checkpoint",
@@ -129,6 +130,8 @@ impl Kinded<'_> {
             Kinded::End { file, offset } => {
                 format!("lsn {lsn}  end  {stream}  file {file}  offset {offset}: nothing beyond")
             }
+            // Of the engine's stream, they say why it is not understood.
+            Kinded::Other if reader == Reader::Engine => words.line(entry),
             Kinded::Other => format!("lsn {lsn}  other  {stream}  {} bytes", entry.payload.len()),
         }
     }

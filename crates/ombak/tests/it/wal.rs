@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use ombak_aries::{Engine, EngineOptions, Options, OsDisk};
+use ombak_aries::inspect::ENGINE_STREAM;
+use ombak_aries::{CommitLog, Engine, EngineOptions, Options, OsDisk};
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::support::alone::{start_alone, stop, wait_ready};
+use crate::support::alone::{start_alone, stop, wait_ready, wait_up};
 use crate::support::ports::Ports;
 use crate::support::process::{Finished, run};
 
@@ -122,6 +123,45 @@ fn damage_is_named_and_is_exit_code_1() {
     assert_eq!(report["sound"], false);
     let findings = report["findings"].as_array().unwrap();
     assert!(findings.iter().any(|finding| finding["offset"] == 2 * 8192), "{report}");
+}
+
+/// Appends a record of a kind that no software has written yet to the log of a database.
+fn append_newer(wal: &Path) {
+    let disk = OsDisk::open(wal).unwrap();
+    let (mut log, _) = CommitLog::open(disk, "", Options::default(), |_, _, _| {}).unwrap();
+    log.append(ENGINE_STREAM, &[&[99, 1, 2, 3]]).unwrap();
+    log.sync().unwrap();
+}
+
+#[test]
+fn a_record_of_newer_software_is_told_with_its_place() {
+    let dir = tempfile::tempdir().unwrap();
+    database(dir.path());
+    append_newer(&dir.path().join("wal"));
+    let verified = wal("verify", dir.path(), &[]);
+    assert_eq!(verified.code, Some(1), "{verified:?}");
+    assert!(verified.out.contains("damaged: wal/segment-000001, offset "), "{verified:?}");
+    assert!(verified.out.contains("was written by newer software: kind 99"), "{verified:?}");
+    let dump = wal("dump", dir.path(), &[]);
+    let last = dump.out.lines().last().unwrap();
+    assert!(last.ends_with("of kind 99, by newer software, 4 bytes"), "{dump:?}");
+    let told = wal("recover", dir.path(), &["--dry-run"]);
+    assert!(told.err.contains("kind 99 at wal/segment-000001:"), "{told:?}");
+}
+
+#[test]
+fn a_node_whose_log_is_newer_says_where_and_does_not_start() {
+    let (ports, dir) = (Ports::take(), tempfile::tempdir().unwrap());
+    let start = || start_alone(&ports, dir.path(), &["--backend", "btree"]);
+    let mut node = start();
+    wait_up(&mut node);
+    stop(node, Signal::TERM);
+    append_newer(&dir.path().join("btree/wal"));
+    let mut refused = start();
+    assert!(!refused.wait().success());
+    let (said, place) = (refused.all_text(), "kind 99 at btree/wal/segment-000001:");
+    assert!(said.contains(place), "{said}");
+    assert!(said.contains(&dir.path().display().to_string()), "{said}");
 }
 
 #[test]

@@ -203,7 +203,7 @@ impl BtreeDevice {
             // Nobody replaces it meanwhile: what is being changed is in the overlay, until this shard hears of it.
             Found::Row(row) => match self.rows.entry(row)? {
                 Some(entry) => Ok((entry.tag, wanted.then_some(entry.bytes))),
-                None => Err(DeviceError::Damaged(format!("{key:?} lacks pieces"))),
+                None => Err(self.rows.lacks_pieces(key)),
             },
         }
     }

@@ -171,7 +171,8 @@ impl Rows {
 
     /// A row that makes no sense, with its page's checksum in order, is damage.
     pub(crate) fn decode(&self, bytes: &Bytes) -> Result<Row, Error> {
-        Row::decode(bytes).ok_or(Error::Corrupt { page: self.rows.root(), why: "a row is no row" })
+        let why = "a row of the tree that begins here is no row";
+        Row::decode(bytes).ok_or_else(|| self.engine.corrupt(self.rows.root(), why))
     }
 
     /// The key of the row of an entry; `None`: a door on the way is not there, so the entry is not, either.
@@ -236,10 +237,17 @@ impl Rows {
             }
             // Its pieces are not there: it was replaced since the row was read, or they are lost.
             if before.as_ref() == Some(&row) {
-                return Err(DeviceError::Damaged(format!("{:?} lacks pieces", row.pieces())));
+                return Err(self.lacks_pieces(key));
             }
             before = Some(row);
         }
+    }
+
+    /// A row points at pieces that are not there.
+    pub(crate) fn lacks_pieces(&self, key: &[u8]) -> DeviceError {
+        let why = "the tree that begins here lacks pieces of a value";
+        let error = self.engine.corrupt(self.pieces.root(), why);
+        DeviceError::Damaged(format!("{error}; the value of \"{}\" is lost", key.escape_ascii()))
     }
 
     /// The entry of a row; `None`: pieces are not there.
@@ -271,6 +279,7 @@ pub(crate) fn told(error: &Error) -> DeviceError {
         Error::Damaged { .. }
         | Error::LogDamaged { .. }
         | Error::Malformed { .. }
+        | Error::Newer { .. }
         | Error::Corrupt { .. } => DeviceError::Damaged(error.to_string()),
         error => DeviceError::Io(error.to_string()),
     }

@@ -222,7 +222,7 @@ fn another_databases_directory_is_refused_and_left_alone() {
     let refused = open(disk.mount(), 1, other).map(drop).unwrap_err();
     assert_eq!(
         refused.to_string(),
-        "the data is of database 0000000000000005, not of 0000000000000006"
+        "format at offset 0: the data is of database 0000000000000005, not of 0000000000000006; nothing was changed"
     );
     assert_eq!(disk.counters().changes(), before);
     // Who has no name opens what is there, under its own.
@@ -240,7 +240,8 @@ fn another_databases_pages_are_refused_by_name() {
         crate::log::write_whole(&disk, &path, &other.contents(&path).unwrap()).unwrap();
     }
     let refused = open(disk.mount(), 1, options()).map(drop).unwrap_err();
-    assert_eq!(refused.to_string(), "pages: it is of database 6, not 5");
+    let why = "btree/pages at offset 40: it is of database 6, not 5; nothing was changed";
+    assert_eq!(refused.to_string(), why);
 }
 
 /// Version 1: its file `format` names no database, and nobody has counted its keys.
@@ -397,7 +398,11 @@ fn a_damaged_page_does_not_stop_the_writer() {
                 };
                 match found {
                     Ok(found) => assert_eq!(found, Some(entry(2, 400)), "{partition} {key}"),
-                    Err(DeviceError::Damaged(_)) => assert!(damaged.contains(&partition)),
+                    Err(DeviceError::Damaged(what)) => {
+                        assert!(damaged.contains(&partition));
+                        let place = format!("btree/pages is damaged at offset {}", page * 8192);
+                        assert!(what.starts_with(&place), "{what}");
+                    }
                     Err(error) => panic!("{error}"),
                 }
             }

@@ -248,7 +248,7 @@ fn a_backup_is_enough_for_the_time_when_it_ended() {
     let (engine, _) = Engine::open(target.mount(), "db", small()).unwrap();
     assert!(rows(&engine, "rows").into_iter().collect::<Rows>() == load.at(last));
     let again = Engine::restore(&disk.mount(), "backup", &[], &target, "db", None);
-    assert!(matches!(again, Err(Error::Foreign { .. })), "there is a database");
+    assert!(matches!(again, Err(Error::Occupied { .. })), "there is a database");
 }
 
 /// The older of two backups is given up, and what of the archive only it needed.

@@ -23,13 +23,25 @@ fn is_told(world: &mut World) -> bool {
     match world.start() {
         Ok(()) => false,
         Err(
-            Error::Damaged { .. }
+            error @ (Error::Damaged { .. }
             | Error::LogDamaged { .. }
             | Error::Foreign { .. }
-            | Error::Corrupt { .. },
-        ) => true,
+            | Error::Corrupt { .. }),
+        ) => {
+            says_where(&error);
+            true
+        }
         Err(error) => panic!("another error: {error}"),
     }
+}
+
+/// An error of damage names file and offset, and what is lost.
+pub fn says_where(error: &Error) {
+    let text = error.to_string();
+    assert!(text.contains("db/"), "no file: {text}");
+    assert!(text.contains("at offset "), "no offset: {text}");
+    let lost = ["is lost", "are lost", "can't be relied on", "nothing was changed"];
+    assert!(lost.iter().any(|lost| text.contains(lost)), "not what is lost: {text}");
 }
 
 #[test]

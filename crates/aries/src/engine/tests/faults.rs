@@ -3,6 +3,7 @@
 
 use ombak_sim::Rng;
 
+use super::damage::says_where;
 use super::faulty::Fault;
 use super::*;
 use crate::error::Error;
@@ -22,13 +23,17 @@ enum End {
 
 /// Whether it says what can't be read.
 fn is_told(error: &Error) -> bool {
-    match error {
+    let told = match error {
         Error::Damaged { .. } | Error::LogDamaged { .. } | Error::Corrupt { .. } => true,
         // The page that says what the file is.
-        Error::Foreign { file, .. } => file == "pages",
+        Error::Foreign { file, .. } => file == "db/pages",
         Error::Log(error) => matches!(error, LogError::Damaged { .. }),
         _ => false,
+    };
+    if told {
+        says_where(error);
     }
+    told
 }
 
 /// A world with many more pages than its pool has frames.

@@ -55,14 +55,14 @@ fn flushed(seed: u64) -> World {
     world
 }
 
-fn refused_as(disk: &SimDisk, options: EngineOptions) -> Error {
+pub fn refused_as(disk: &SimDisk, options: EngineOptions) -> Error {
     let before = all(disk);
     let error = Engine::open(disk.mount(), "db", options).map(drop).unwrap_err();
     assert!(all(disk) == before, "it was refused ({error}), and something was changed");
     error
 }
 
-fn refused(disk: &SimDisk) -> String {
+pub fn refused(disk: &SimDisk) -> String {
     refused_as(disk, small()).to_string()
 }
 
@@ -71,7 +71,7 @@ fn a_page_file_of_another_database_is_refused() {
     let world = stopped(1);
     let other = EngineOptions { identity: 8, ..small() };
     let error = refused_as(&world.disk, other).to_string();
-    assert_eq!(error, "pages: it is of database 7, not 8");
+    assert_eq!(error, "db/pages at offset 40: it is of database 7, not 8; nothing was changed");
 }
 
 #[test]
@@ -83,14 +83,16 @@ fn copies_of_another_database_are_refused() {
     engine.checkpoint().unwrap();
     let world = stopped(1);
     write(&world.disk, DOUBLE, &other.contents(DOUBLE).unwrap(), 0);
-    assert_eq!(refused(&world.disk), "pages.double: it is of database 9, not 7");
+    let why = "db/pages.double at offset 16: it is of database 9, not 7; nothing was changed";
+    assert_eq!(refused(&world.disk), why);
 }
 
 #[test]
 fn a_newer_page_file_is_refused() {
     let world = stopped(3);
     write(&world.disk, PAGES, &[2, 0, 0, 0], 24 + 8);
-    assert_eq!(refused(&world.disk), "pages: it is of version 2, newer than this software knows");
+    let why = "db/pages at offset 32: it is of version 2, newer than this software knows; nothing was changed";
+    assert_eq!(refused(&world.disk), why);
 }
 
 #[test]
@@ -103,17 +105,15 @@ fn newer_copies_are_refused() {
     let crc = hasher.finalize();
     header[12..16].copy_from_slice(&crc.to_le_bytes());
     write(&world.disk, DOUBLE, &header, 0);
-    assert_eq!(
-        refused(&world.disk),
-        "pages.double: it is of version 2, newer than this software knows"
-    );
+    let why = "db/pages.double at offset 8: it is of version 2, newer than this software knows; nothing was changed";
+    assert_eq!(refused(&world.disk), why);
 }
 
 #[test]
 fn a_log_without_its_pages_is_refused() {
     let world = stopped(2);
     world.disk.remove(PAGES).unwrap();
-    let why = "pages: it is empty, and the log is not of an empty database";
+    let why = "db/pages at offset 0: it is empty, and the log is not of an empty database; nothing was changed";
     assert_eq!(refused(&world.disk), why);
 }
 
@@ -127,7 +127,8 @@ fn pages_without_their_log_are_refused() {
     drop(engine);
     for disk in [fresh, stopped(2).disk.clone()] {
         put_log(&disk, &Files::new());
-        assert_eq!(refused(&disk), "wal: there is no log, and there are the pages of a database");
+        let why = "db/wal at offset 0: there is no log, and there are the pages of a database; nothing was changed";
+        assert_eq!(refused(&disk), why);
     }
 }
 
@@ -176,7 +177,7 @@ fn a_page_file_that_was_cut_short_is_refused() {
             let at = page * PAGE_BYTES as u64;
             cut(&world.disk, PAGES, at + bytes);
             let why = format!(
-                "pages is damaged at offset {at} (page{page}): the file ends before it: it was cut short"
+                "db/pages is damaged at offset {at} (page{page}): the file ends before it: it was cut short; all pages from it up to page{pages} are lost"
             );
             assert_eq!(refused(&world.disk), why);
             world.disk.restore(&whole);

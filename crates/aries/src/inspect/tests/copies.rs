@@ -3,6 +3,7 @@
 use ombak_base::{Disk, DiskFile, OpenMode};
 
 use super::*;
+use crate::named::NamedFile;
 use crate::page::PAGE_BYTES;
 use crate::pool::{DOUBLE_FILE, Kept, PAGES_FILE};
 
@@ -14,7 +15,7 @@ fn closed() -> (SimDisk, Kept) {
     assert!(world.live(200));
     world.engine.as_ref().unwrap().checkpoint().unwrap();
     world.stop();
-    let file = world.disk.open(DOUBLE, OpenMode::Read).unwrap();
+    let file = NamedFile::open(&world.disk, DOUBLE.to_string(), OpenMode::Read).unwrap();
     let kept = Kept::read(&file).unwrap().unwrap();
     assert!(kept.pages.len() > 2, "{kept:?}");
     (world.disk.clone(), kept)

@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::engine::tests::world::forge;
+use crate::named::offset_of;
 use crate::page::{PAGE_BYTES, put_u32};
-use crate::pool::offset_of;
 
 /// A database that was closed, with a queue of several pages, in the order of its chain.
 fn closed() -> (SimDisk, Vec<PageId>) {

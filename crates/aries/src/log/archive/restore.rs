@@ -4,9 +4,9 @@ use std::io::IoSlice;
 
 use ombak_base::{Disk, DiskFile, OpenMode};
 
-use super::super::format::{self, BATCH_HEADER_BYTES, BLOCK, BatchHeader, SegmentHeader};
+use super::super::format::{self, BATCH_HEADER_BYTES, BLOCK, BatchHeader, NoHeader, SegmentHeader};
 use super::super::reader::SegmentReader;
-use super::super::{Lsn, recover};
+use super::super::{LogError, Lsn, recover};
 use super::{Archive, ArchiveError};
 
 /// What was restored.
@@ -89,6 +89,9 @@ impl Archive {
                 Ok(header) if header.sequence == sequence => {
                     let len = len.min(header.bytes);
                     all.push(Copy { path, file, len, header, whole: plain.is_none() });
+                }
+                Err(NoHeader::Version(version)) => {
+                    return Err(LogError::Version { file: path, version }.into());
                 }
                 _ => {
                     let why = "its header is damaged, or of another segment";

@@ -132,7 +132,9 @@ fn an_unreadable_block_at_the_end_is_no_guess() {
     drop(log);
     disk.break_sector("wal/segment-000001", 2 * BLOCK);
     let before = disk.contents("wal/segment-000001");
-    assert!(matches!(open_with(&disk, SMALL), Err(LogError::Io { .. })));
+    let refused = open_with(&disk, SMALL).map(drop).unwrap_err();
+    assert!(matches!(refused, LogError::Io { .. }), "{refused}");
+    assert!(refused.to_string().contains("wal/segment-000001: offset 8192: "), "{refused}");
     assert_eq!(disk.contents("wal/segment-000001"), before, "nothing was touched");
 }
 
