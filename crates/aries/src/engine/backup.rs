@@ -21,10 +21,10 @@ use crc32fast::Hasher;
 use ombak_base::{Disk, OpenMode};
 
 use super::files::join;
-use super::{Engine, Shared};
+use super::{Engine, Meta, Shared};
 use crate::error::Error;
 use crate::log::Lsn;
-use crate::log::archive::{Archive, ArchiveError};
+use crate::log::archive::Archive;
 use crate::log::{file_number, sync_dirs};
 use crate::named::{NamedFile, offset_of};
 use crate::page::{self, PAGE_BYTES, PageFault, PageId, u32_at, u64_at};
@@ -122,13 +122,13 @@ impl Engine {
         let all: Vec<&Archive> = [&own].into_iter().chain(archives.iter().copied()).collect();
         let wal = join(dir, "wal");
         let restored = Archive::restore_all(&all, disk, &wal, backup.redo_from, until)?;
-        if restored.last < backup.end {
-            let (first, next) = (Lsn(restored.last.0 + 1), Lsn(backup.end.0 + 1));
-            return Err(ArchiveError::Missing { first, next, sequence: restored.sequence }.into());
+        let last = restored.last;
+        if last < backup.end {
+            return Err(restored.missing(Lsn(backup.end.0 + 1)).into());
         }
         sync_dirs(disk, dir).map_err(Error::io(dir))?;
         write_note(disk, &join(dir, RESTORE_FILE), &backup.encode(*b"OMBAKRST"))?;
-        Ok(restored.last)
+        Ok(last)
     }
 
     /// Copies the oldest part of the log that is full and not in the archive yet; `false`: all is. Whoever has
@@ -219,6 +219,7 @@ fn put_pages<B: Disk, D: Disk>(
 ) -> Result<(), Error> {
     let source = NamedFile::open(from, from_path.to_string(), OpenMode::Read)?;
     let target = NamedFile::open(to, to_path.to_string(), OpenMode::Cached)?;
+    Meta::is_there(&source)?; // And is of no newer version.
     let there = source.len()? / PAGE_BYTES as u64;
     if there < u64::from(backup.pages) {
         let last = PageId(backup.pages - 1);

@@ -7,6 +7,7 @@ mod faults;
 mod faulty;
 mod full;
 mod golden;
+mod golden_backup;
 mod isolation;
 mod own;
 mod pairs;

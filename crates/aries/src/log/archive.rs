@@ -54,8 +54,12 @@ pub enum ArchiveError {
     #[error(transparent)]
     Log(#[from] LogError),
     /// Records that the restored log should have are nowhere in the archives. Nothing was restored.
-    #[error("{} is not in the archive, or ends too early: records {} up to {} are not there", name(*.sequence), .first.0, .next.0 - 1)]
+    #[error("{file} at offset {offset}: nothing is in the archive: records {} up to {} are lost", .first.0, .next.0 - 1)]
     Missing {
+        /// The copy that has the first one, or would.
+        file: String,
+        /// Where it ends.
+        offset: u64,
         /// The first one.
         first: Lsn,
         /// The first one behind that is there, or is not asked for.

@@ -6,11 +6,11 @@ use ombak_base::{Disk, DiskFile, OpenMode};
 
 use super::super::format::{self, BATCH_HEADER_BYTES, BLOCK, BatchHeader, NoHeader, SegmentHeader};
 use super::super::reader::SegmentReader;
-use super::super::{LogError, Lsn, recover};
-use super::{Archive, ArchiveError};
+use super::super::{LogError, Lsn, Place, recover};
+use super::{Archive, ArchiveError, name};
 
 /// What was restored.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Restored {
     /// The first record.
     pub first: Lsn,
@@ -18,8 +18,19 @@ pub struct Restored {
     pub last: Lsn,
     /// Segments: at least so many the log must be allowed, and one more.
     pub segments: u32,
-    /// The sequence of the last one.
+    /// Where the record after the last one would be: a copy of a segment, and where in it.
+    pub end: Place,
+    /// That segment's sequence.
     pub sequence: u64,
+}
+
+impl Restored {
+    /// The records behind it, up to `next`, should have been there.
+    pub(crate) fn missing(self, next: Lsn) -> ArchiveError {
+        let Place { file, offset } = self.end;
+        let (first, sequence) = (Lsn(self.last.0 + 1), self.sequence);
+        ArchiveError::Missing { file, offset, first, next, sequence }
+    }
 }
 
 /// A copy of a segment.
@@ -64,15 +75,20 @@ impl Archive {
         for archive in archives {
             archive.copies(&mut copies)?;
         }
-        let chosen = choose(copies, from, until)?;
-        let (wanted, next) = read(chosen, until)?;
+        let path = |sequence| match archives.last() {
+            Some(archive) => archive.path(&name(sequence)),
+            None => name(sequence),
+        };
+        let chosen = choose(copies, from, until, path)?;
+        let (wanted, next, gap) = read(chosen, until, path)?;
         let Some(first) = wanted.first().map(|wanted| wanted.copy.header) else {
-            return Err(ArchiveError::Missing { first: from, next: Lsn(from.0 + 1), sequence: 1 });
+            return Err(Gap::before(1, path).missing(from, Lsn(from.0 + 1)));
         };
         make(disk, dir, &wanted, &first)?;
         let (segments, last) = (wanted.len() as u32, Lsn(next.0 - 1));
-        let sequence = wanted.last().map_or(0, |wanted| wanted.copy.header.sequence);
-        Ok(Restored { first: first.first_lsn, last, segments, sequence })
+        let Gap { file, offset, sequence } = gap;
+        let end = Place { file, offset };
+        Ok(Restored { first: first.first_lsn, last, segments, end, sequence })
     }
 
     /// Adds what is here.
@@ -104,7 +120,12 @@ impl Archive {
 }
 
 /// Of each segment the best copy, from the one on that has `from`.
-fn choose(mut copies: Vec<Copy>, from: Lsn, until: Option<Lsn>) -> Result<Vec<Copy>, ArchiveError> {
+fn choose(
+    mut copies: Vec<Copy>,
+    from: Lsn,
+    until: Option<Lsn>,
+    path: impl Fn(u64) -> String,
+) -> Result<Vec<Copy>, ArchiveError> {
     copies.sort_by_key(|copy| (copy.header.sequence, !copy.whole, u64::MAX - copy.len));
     copies.dedup_by_key(|copy| copy.header.sequence);
     let wanted = if from == Lsn(0) { until.unwrap_or(Lsn(u64::MAX)) } else { from };
@@ -114,16 +135,39 @@ fn choose(mut copies: Vec<Copy>, from: Lsn, until: Option<Lsn>) -> Result<Vec<Co
         let first = Lsn(wanted.0.min(u64::MAX - 1));
         let next = header.map_or(Lsn(first.0 + 1), |header| header.first_lsn);
         let sequence = header.map_or(1, |header| header.sequence.saturating_sub(1));
-        return Err(ArchiveError::Missing { first, next, sequence });
+        return Err(Gap::before(sequence, path).missing(first, next));
     }
     Ok(if from == Lsn(0) { copies } else { copies.split_off(reaching - 1) })
 }
 
+/// Where the next record should be.
+struct Gap {
+    file: String,
+    offset: u64,
+    sequence: u64,
+}
+
+impl Gap {
+    /// In a segment of which there is no copy.
+    fn before(sequence: u64, path: impl Fn(u64) -> String) -> Gap {
+        Gap { file: path(sequence), offset: 0, sequence }
+    }
+
+    fn missing(self, first: Lsn, next: Lsn) -> ArchiveError {
+        let Gap { file, offset, sequence } = self;
+        ArchiveError::Missing { file, offset, first, next, sequence }
+    }
+}
+
 /// Reads all that is wanted. Answers the LSN after the last one.
-fn read(copies: Vec<Copy>, until: Option<Lsn>) -> Result<(Vec<Wanted>, Lsn), ArchiveError> {
+fn read(
+    copies: Vec<Copy>,
+    until: Option<Lsn>,
+    path: impl Fn(u64) -> String,
+) -> Result<(Vec<Wanted>, Lsn, Gap), ArchiveError> {
     let end = until.map_or(Lsn(u64::MAX), |until| Lsn(until.0 + 1));
     let mut next = copies.first().map_or(Lsn(1), |copy| copy.header.first_lsn);
-    let mut sequence = 0;
+    let mut gap = Gap::before(0, &path);
     let mut all = Vec::new();
     for copy in copies {
         if next >= end {
@@ -131,17 +175,24 @@ fn read(copies: Vec<Copy>, until: Option<Lsn>) -> Result<(Vec<Wanted>, Lsn), Arc
         }
         let first = copy.header.first_lsn;
         if first > next {
-            return Err(ArchiveError::Missing { first: next, next: first, sequence });
+            return Err(gap.missing(next, first));
         }
-        // Where a whole segment ends is known by where the next one begins, else by itself.
-        sequence = copy.header.sequence + u64::from(copy.whole);
         let batches = batches(&copy, &mut next, end)?;
+        // Where a whole segment ends is known by where the next one begins, else by itself.
+        gap = match copy.whole {
+            true => Gap::before(copy.header.sequence + 1, &path),
+            false => Gap {
+                file: copy.path.clone(),
+                offset: batches.last().map_or(BLOCK, |(at, batch)| at + batch.padded()),
+                sequence: copy.header.sequence,
+            },
+        };
         all.push(Wanted { copy, batches });
     }
     if until.is_some() && next < end {
-        return Err(ArchiveError::Missing { first: next, next: end, sequence });
+        return Err(gap.missing(next, end));
     }
-    Ok((all, next))
+    Ok((all, next, gap))
 }
 
 /// The batches of a copy, the last one cut where it must be.

@@ -129,8 +129,10 @@ fn what_is_missing_is_named() {
     let last = log.archive_durable(&archive).unwrap();
     let restore = |from, until| archive.restore(&SimDisk::new(), "wal", Lsn(from), until);
     match restore(0, Some(Lsn(last.0 + 3))) {
-        Err(ArchiveError::Missing { first, next, .. }) => {
+        Err(ArchiveError::Missing { first, next, file, offset, .. }) => {
             assert_eq!((first, next), (Lsn(last.0 + 1), Lsn(last.0 + 4)));
+            let len = disk.contents(&file).unwrap().len() as u64;
+            assert!(file.ends_with(".part") && (BLOCK + 1..=len).contains(&offset), "{offset}");
         }
         other => panic!("{other:?}"),
     }
@@ -141,8 +143,9 @@ fn what_is_missing_is_named() {
     let (from, to) = (first_lsn(2), first_lsn(3));
     Disk::remove(&disk.mount(), &format!("kept/log/{}", name(2))).unwrap();
     match restore(0, None) {
-        Err(ArchiveError::Missing { first, next, sequence: 2 }) => {
+        Err(ArchiveError::Missing { first, next, sequence: 2, file, offset: 0 }) => {
             assert_eq!((first, next), (from, to));
+            assert_eq!(file, format!("kept/log/{}", name(2)));
         }
         other => panic!("{other:?}"),
     }
