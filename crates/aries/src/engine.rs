@@ -4,10 +4,13 @@ mod backup;
 mod checkpoint;
 mod files;
 mod meta;
+mod redo;
 mod restart;
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 
 use ombak_base::Disk;
 use parking_lot::Mutex;
@@ -34,6 +37,9 @@ pub(crate) use meta::{Meta, check as check_page, count as page_count};
 pub use restart::Restart;
 pub(crate) use restart::{Analysis, Analyst, check_log};
 
+/// More would wait for who reads the log.
+const REDO_THREADS_MAX: NonZeroU32 = NonZeroU32::new(4).expect("it is not 0");
+
 /// How an engine is set up.
 pub struct EngineOptions {
     /// A number of your own that tells this database from others, 0 if you have none. Fixed when the database is made;
@@ -49,12 +55,14 @@ pub struct EngineOptions {
     pub archived: bool,
     /// What a transaction does when another has the lock.
     pub waits: Waits,
+    /// Threads that repeat history at a restart, for as long as that takes. With 1, whoever opens the engine does it.
+    pub redo_threads: NonZeroU32,
     /// Structures besides this crate's.
     pub managers: Vec<Box<dyn ResourceManager>>,
 }
 
 impl Default for EngineOptions {
-    /// 64 MiB of pages, 1 GiB of log, a checkpoint each 64 MiB.
+    /// 64 MiB of pages, 1 GiB of log, a checkpoint each 64 MiB; and as many threads as there are cores, up to four.
     fn default() -> EngineOptions {
         EngineOptions {
             identity: 0,
@@ -63,13 +71,20 @@ impl Default for EngineOptions {
             checkpoint_bytes: 64 * 1024 * 1024,
             archived: false,
             waits: Waits::Block,
+            redo_threads: cores().min(REDO_THREADS_MAX),
             managers: Vec::new(),
         }
     }
 }
 
+/// As far as the system says.
+fn cores() -> NonZeroU32 {
+    let cores = thread::available_parallelism().ok();
+    cores.and_then(|cores| NonZeroU32::try_from(cores).ok()).unwrap_or(NonZeroU32::MIN)
+}
+
 /// A transactional storage engine in a directory of a [`Disk`]. Clones are handles of the same one, for any number of
-/// threads. It starts none of its own: call [`tidy`](Engine::tidy) when there is time.
+/// threads. It has none of its own, but while it is opened: call [`tidy`](Engine::tidy) when there is time.
 #[derive(Clone)]
 pub struct Engine(pub(crate) Arc<Shared>);
 

@@ -21,6 +21,7 @@ use bytes::Bytes;
 use ombak_base::Disk;
 
 pub use error::LogError;
+pub(crate) use lookup::Owned;
 pub(crate) use recover::{Replayed, file_number, sync_dirs};
 
 use batch::Batch;

@@ -3,16 +3,12 @@
 use bytes::Bytes;
 use ombak_base::Disk;
 
-use crate::error::Error;
 use crate::log::archive::{Archive, ArchiveError};
 use crate::log::shared::{SharedLog, Tail};
-use crate::log::{LogError, Lsn, Place, StreamId};
+use crate::log::{LogError, Lsn, Owned, Place, StreamId};
 
 /// The stream in which the engine's records stand.
 pub const STREAM: StreamId = StreamId(1);
-
-/// What is called with each record of a scan.
-pub type Each<'a> = dyn FnMut(Lsn, &[u8]) -> Result<(), Error> + 'a;
 
 /// A log that threads share, without its type of disk.
 pub trait Wal: Send + Sync {
@@ -30,8 +26,8 @@ pub trait Wal: Send + Sync {
     fn read(&self, lsn: Lsn) -> Result<Bytes, LogError>;
     /// Where a record stands, for people.
     fn place_of(&self, lsn: Lsn) -> Place;
-    /// Calls `f` with every record of the engine from `from` on that is durable, in order, until it fails.
-    fn scan(&self, from: Lsn, f: &mut Each<'_>) -> Result<(), Error>;
+    /// See [`SharedLog::pieces`].
+    fn pieces(&self, from: Lsn) -> Box<dyn Iterator<Item = Vec<Owned>> + '_>;
     /// Nothing below `lsn` is needed any more.
     fn set_mark(&self, lsn: Lsn);
     /// One piece of what would otherwise delay a sync; `false`: nothing is left.
@@ -89,12 +85,8 @@ impl<D: Disk> Wal for SharedLog<D> {
         SharedLog::place_of(self, lsn)
     }
 
-    fn scan(&self, from: Lsn, f: &mut Each<'_>) -> Result<(), Error> {
-        SharedLog::scan(
-            self,
-            from,
-            |lsn, stream, bytes| if stream == STREAM { f(lsn, bytes) } else { Ok(()) },
-        )
+    fn pieces(&self, from: Lsn) -> Box<dyn Iterator<Item = Vec<Owned>> + '_> {
+        Box::new(SharedLog::pieces(self, from))
     }
 
     fn set_mark(&self, lsn: Lsn) {

@@ -9,19 +9,19 @@
 //!    back twice.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use ombak_base::{Disk, planted};
+use ombak_base::Disk;
 
 use super::files::{self, Files, join};
 use super::{Engine, EngineOptions, Shared, backup};
 use crate::error::Error;
 use crate::log::shared::SharedLog;
 use crate::log::{Lsn, Options as LogOptions, Place, ReadLog, Recovery, Replayed};
-use crate::page::{PAGE_BYTES, PageFault, PageId};
-use crate::physical;
-use crate::pool::{PageMut, Pool};
+use crate::page::{PAGE_BYTES, PageId};
+use crate::pool::Pool;
 use crate::txn::record::{NoRecord, Record, State, Tables, TxnLine};
 use crate::txn::{Prepared, Transaction, TxnId};
 use crate::wal::{STREAM, Wal};
@@ -125,7 +125,7 @@ impl Analysis {
     }
 
     /// Whether the page may lack the change.
-    fn may_lack(&self, page: PageId, lsn: Lsn) -> bool {
+    pub(super) fn may_lack(&self, page: PageId, lsn: Lsn) -> bool {
         self.all_from.is_some() || self.pages.get(&page).is_some_and(|rec_lsn| lsn >= *rec_lsn)
     }
 }
@@ -196,8 +196,9 @@ pub fn open<D: Disk>(
     files::look(&disk, dir, options.identity, &analysis, &log)?;
     // What is refused is refused before this.
     let mut restart = Restart { checkpoint: analysis.checkpoint, ..Restart::default() };
+    let threads = options.redo_threads;
     let engine = take_up(&disk, dir, options, log, &mut restart)?;
-    engine.repeat(analysis, &mut restart)?;
+    engine.repeat(analysis, threads, &mut restart)?;
     if restored.is_none() && restart.redone > 0 {
         engine.0.checkpoint_after_restart()?;
     } else {
@@ -278,54 +279,16 @@ pub fn check_log(log: &Recovery, analysis: &Analysis) -> Result<(), Error> {
     })
 }
 
-impl Shared {
-    fn redo(&self, analysis: &Analysis, restart: &mut Restart) -> Result<(), Error> {
-        let Some(from) = analysis.redo_from() else { return Ok(()) };
-        restart.redo_from = from;
-        self.log.scan(from, &mut |lsn, bytes| {
-            let record = self.record(lsn, bytes)?;
-            let Some(change) = record.change() else { return Ok(()) };
-            if !analysis.may_lack(change.page, lsn) {
-                return Ok(());
-            }
-            self.pool.grow_to(change.page)?;
-            let anew = change.manager == physical::PHYSICAL && physical::is_format(change.bytes);
-            let mut page = match self.pool.write(change.page) {
-                Err(Error::Damaged { .. }) if anew => self.pool.fresh(change.page)?,
-                page => page?,
-            };
-            if page.lsn() >= lsn && !planted!("redo without the page LSN") {
-                restart.skipped += 1;
-                return Ok(());
-            }
-            if page.is_blank() && !anew {
-                return Err(self.pool.damaged(change.page, PageFault::Blank));
-            }
-            restart.redone += 1;
-            page.mark_dirty(lsn);
-            self.redo_one(&mut page, lsn, change.manager, change.bytes)
-        })
-    }
-
-    fn redo_one(
-        &self,
-        page: &mut PageMut<'_>,
-        lsn: Lsn,
-        manager: crate::ManagerId,
-        change: &[u8],
-    ) -> Result<(), Error> {
-        let done = self.manager(manager, lsn)?.redo(page.page_mut(), change);
-        done.map_err(|why| self.malformed(lsn, why))?;
-        page.page_mut().set_lsn(lsn);
-        Ok(())
-    }
-}
-
 impl Engine {
     /// The second pass and the third: afterwards it is as if nothing had happened.
-    fn repeat(&self, analysis: Analysis, restart: &mut Restart) -> Result<(), Error> {
+    fn repeat(
+        &self,
+        analysis: Analysis,
+        threads: NonZeroU32,
+        restart: &mut Restart,
+    ) -> Result<(), Error> {
         self.0.txns.start_at(analysis.next_txn);
-        self.0.redo(&analysis, restart)?;
+        self.0.redo(&analysis, threads, restart)?;
         self.0.pool.set_used(self.0.pages()?);
         self.undo(analysis, restart)?;
         self.0.restarting.store(false, Ordering::Release);

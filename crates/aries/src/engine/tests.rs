@@ -13,6 +13,7 @@ mod own;
 mod pairs;
 mod planted;
 mod prepared;
+mod redo;
 mod told;
 pub mod world;
 

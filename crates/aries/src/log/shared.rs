@@ -40,6 +40,7 @@ use wait::Wakers;
 
 use super::batch::Batch;
 use super::format::BLOCK;
+use super::lookup::Owned;
 use super::segments::{Chore, Segments};
 use super::streams::Streams;
 use crate::aligned::AlignedBuffer;
@@ -302,18 +303,26 @@ impl<D: Disk> SharedLog<D> {
         from: Lsn,
         mut f: impl FnMut(Lsn, StreamId, &[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
+        for piece in self.pieces(from) {
+            for (lsn, stream, payload) in &piece {
+                f(*lsn, *stream, payload)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The same, a piece at a time, and each record in memory of its own: for who gives them to others.
+    pub(crate) fn pieces(&self, from: Lsn) -> impl Iterator<Item = Vec<Owned>> {
         let last = self.durable();
         let mut next = Some(from);
         let mut window = AlignedBuffer::with_capacity(0);
-        while let Some(at) = next.filter(|at| *at <= last) {
-            let Some(piece) = self.0.files.lock().piece(at, &mut window) else { return Ok(()) };
-            let wanted = piece.records.iter().filter(|(lsn, ..)| (at..=last).contains(lsn));
-            for (lsn, stream, payload) in wanted {
-                f(*lsn, *stream, payload)?;
-            }
+        std::iter::from_fn(move || {
+            let at = next.filter(|at| *at <= last)?;
+            let mut piece = self.0.files.lock().piece(at, &mut window)?;
             next = piece.next;
-        }
-        Ok(())
+            piece.records.retain(|(lsn, ..)| (at..=last).contains(lsn));
+            Some(piece.records)
+        })
     }
 
     /// Calls `f` with each record from `from` (or the last durable one) down to the oldest that the log has, until it fails.

@@ -9,8 +9,8 @@ use ombak_sim::SimDisk;
 
 use super::*;
 use crate::log::archive::{Archive, ArchiveError};
-use crate::log::{LogError, Place};
-use crate::wal::{Each, WalEnd};
+use crate::log::{LogError, Owned, Place};
+use crate::wal::WalEnd;
 
 /// A log of which only matters up to where it was forced.
 #[derive(Default)]
@@ -42,8 +42,8 @@ impl Wal for Notes {
         Place { file: "(no file)".to_string(), offset: 0 }
     }
 
-    fn scan(&self, _: Lsn, _: &mut Each<'_>) -> Result<(), Error> {
-        Ok(())
+    fn pieces(&self, _: Lsn) -> Box<dyn Iterator<Item = Vec<Owned>> + '_> {
+        Box::new(std::iter::empty())
     }
 
     fn set_mark(&self, _: Lsn) {}

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::IoSlice;
+use std::num::NonZeroU32;
 
 use ombak_base::{Disk, DiskFile, OpenMode};
 use ombak_sim::{Rng, SimDisk};
@@ -46,6 +47,7 @@ pub fn small() -> EngineOptions {
         checkpoint_bytes: 64 * 1024,
         archived: false,
         waits: Waits::Refuse,
+        redo_threads: NonZeroU32::MIN, // In the same order each time.
         managers: Vec::new(),
     }
 }
@@ -119,6 +121,7 @@ pub struct World {
     durable: usize,
     pub keys: u64,
     pub refused: u64,
+    pub redo_threads: NonZeroU32,
 }
 
 impl World {
@@ -138,6 +141,7 @@ impl World {
             durable: 0,
             keys: 500,
             refused: 0,
+            redo_threads: small().redo_threads,
         }
     }
 
@@ -152,7 +156,8 @@ impl World {
     /// Opens the engine as a new process would, and checks what is there.
     pub fn start(&mut self) -> Result<(), Error> {
         let disk = Faulty::new(self.disk.mount(), self.faults.clone());
-        let (engine, mut restart) = Engine::open(disk, "db", small())?;
+        let options = EngineOptions { redo_threads: self.redo_threads, ..small() };
+        let (engine, mut restart) = Engine::open(disk, "db", options)?;
         self.engine = Some(engine);
         self.find_prepared(std::mem::take(&mut restart.prepared));
         let found = self.all_rows()?;
