@@ -34,7 +34,7 @@ impl AlignedBuffer {
     /// Appends bytes.
     pub fn extend(&mut self, bytes: &[u8]) {
         let from = self.len;
-        self.resize(from + bytes.len());
+        self.resize_for_overwrite(from + bytes.len());
         self.as_mut_slice()[from..].copy_from_slice(bytes);
     }
 

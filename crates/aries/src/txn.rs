@@ -243,8 +243,9 @@ impl Transaction {
         let shared = &self.engine.0;
         let changed: Arc<[LockName]> = std::mem::take(&mut self.locks).into();
         let (oldest, forgotten) = shared.txns.publish(&self.state, self.snapshot, &changed);
-        shared.locks.unlock(&changed);
-        forgotten.iter().for_each(|changed| shared.locks.forget(changed, oldest));
+        shared.locks.unlock(&changed, oldest);
+        let of_others = forgotten.iter().filter(|other| !Arc::ptr_eq(other, &changed));
+        of_others.for_each(|changed| shared.locks.forget(changed, oldest));
         shared.room.give_back(&self.state);
     }
 

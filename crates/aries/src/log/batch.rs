@@ -1,11 +1,13 @@
 //! The batch that waits for the next sync, in the very buffer that will be written.
 
 use super::format::{self, BATCH_HEADER_BYTES, BatchHeader, RECORD_HEADER_BYTES};
-use super::{Lsn, StreamId};
+use super::{BATCH_BYTES_MAX, Lsn, StreamId};
 use crate::aligned::AlignedBuffer;
 
-/// What the buffer keeps between batches; a larger one is given back after the batch that needed it.
-const BUFFER_BYTES: usize = 1024 * 1024;
+/// So much memory the buffer keeps between batches: what one takes, unless it has a larger record.
+const BUFFER_BYTES: usize = BATCH_BYTES_MAX as usize;
+/// So much it has at first. It grows.
+const BUFFER_BYTES_FIRST: usize = 64 * 1024;
 
 pub struct Batch {
     /// Header (filled in last), records.
@@ -21,7 +23,7 @@ pub struct Batch {
 impl Batch {
     /// An empty batch whose first record will be `lsn`.
     pub fn new(lsn: Lsn, incarnation: u64) -> Batch {
-        let mut buffer = AlignedBuffer::with_capacity(BUFFER_BYTES);
+        let mut buffer = AlignedBuffer::with_capacity(BUFFER_BYTES_FIRST);
         buffer.resize(BATCH_HEADER_BYTES);
         Batch { buffer, lsn, starts: Vec::new(), reserved: 0, incarnation }
     }

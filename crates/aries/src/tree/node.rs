@@ -13,6 +13,8 @@
 //! What a function here does depends on nothing but the bytes of the page, so that a restart that does it again comes to
 //! the same bytes.
 
+use std::cmp::Ordering;
+
 use crate::page::{BODY_BYTES, Page, PageId, put_u16, u16_at, u32_at};
 
 const SLOTS: usize = 8;
@@ -92,10 +94,10 @@ impl<'a> Node<'a> {
         let (mut low, mut high) = (0, self.count());
         while low < high {
             let middle = usize::midpoint(low, high);
-            match self.head(middle).cmp(&head).then_with(|| self.key(middle).cmp(key)) {
-                std::cmp::Ordering::Less => low = middle + 1,
-                std::cmp::Ordering::Greater => high = middle,
-                std::cmp::Ordering::Equal => return Ok(middle),
+            match self.compare(middle, key, head) {
+                Ordering::Less => low = middle + 1,
+                Ordering::Greater => high = middle,
+                Ordering::Equal => return Ok(middle),
             }
         }
         Err(low)
@@ -103,9 +105,15 @@ impl<'a> Node<'a> {
 
     /// Whether a row of this key would stand there.
     pub fn is_place(self, slot: usize, key: &[u8]) -> bool {
+        let head = head_of(key);
         slot <= self.count()
-            && (slot == 0 || self.key(slot - 1) < key)
-            && (slot == self.count() || key < self.key(slot))
+            && (slot == 0 || self.compare(slot - 1, key, head).is_lt())
+            && (slot == self.count() || self.compare(slot, key, head).is_gt())
+    }
+
+    /// The key there, beside another whose head is this.
+    fn compare(self, slot: usize, key: &[u8], head: u32) -> Ordering {
+        self.head(slot).cmp(&head).then_with(|| self.key(slot).cmp(key))
     }
 
     /// The slot of the child that has the key.

@@ -5,6 +5,7 @@
 //! one table. It is in memory only: after a restart there are neither snapshots nor running transactions.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry as Place;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -99,10 +100,13 @@ impl Locks {
         let shard = self.shard(name.space, &name.key);
         let mut names = shard.names.lock();
         loop {
-            if !names.contains_key(name) {
-                self.names.fetch_add(1, Ordering::AcqRel);
-            }
-            let entry = names.entry(name.clone()).or_default();
+            let entry = match names.entry(name.clone()) {
+                Place::Occupied(place) => place.into_mut(),
+                Place::Vacant(place) => {
+                    self.names.fetch_add(1, Ordering::AcqRel);
+                    place.insert(Entry::default())
+                }
+            };
             let Some(owner) = &entry.owner else {
                 if snapshot.is_some_and(|snapshot| entry.changed_after(snapshot)) {
                     return Err(Error::Conflict);
@@ -192,53 +196,53 @@ impl Locks {
         hidden.map_or(Seen::Current, |version| Seen::Before(version.before.clone()))
     }
 
-    /// Opens the locks of a transaction whose changes stay.
-    pub fn unlock(&self, held: &[LockName]) {
-        for name in held {
-            let shard = self.shard(name.space, &name.key);
-            let mut names = shard.names.lock();
-            if let Some(entry) = names.get_mut(name) {
-                entry.owner = None;
-                self.drop_if_idle(&mut names, name);
-            }
-            shard.freed.notify_all();
-        }
+    /// Opens the locks of a transaction whose changes stay. Nobody has a snapshot older than `oldest` any more.
+    pub fn unlock(&self, held: &[LockName], oldest: u64) {
+        self.open(held, |entry| entry.forget(oldest));
     }
 
     /// Opens the locks of a transaction that was taken back.
     pub fn release(&self, txn: &TxnState, held: &[LockName]) {
+        self.open(held, |entry| entry.versions.retain(|version| version.writer.id != txn.id));
+    }
+
+    fn open(&self, held: &[LockName], change: impl Fn(&mut Entry)) {
         for name in held {
-            let shard = self.shard(name.space, &name.key);
-            let mut names = shard.names.lock();
-            if let Some(entry) = names.get_mut(name) {
+            self.change(name, |entry| {
                 entry.owner = None;
-                entry.versions.retain(|version| version.writer.id != txn.id);
-                self.drop_if_idle(&mut names, name);
-            }
-            shard.freed.notify_all();
+                change(entry);
+            });
+            self.shard(name.space, &name.key).freed.notify_all();
         }
     }
 
     /// Nobody has a snapshot older than `oldest` any more.
     pub fn forget(&self, changed: &[LockName], oldest: u64) {
-        for name in changed {
-            let mut names = self.shard(name.space, &name.key).names.lock();
-            if let Some(entry) = names.get_mut(name) {
-                entry.versions.retain(|version| !version.is_visible(oldest, None));
-                self.drop_if_idle(&mut names, name);
-            }
-        }
+        changed.iter().for_each(|name| self.change(name, |entry| entry.forget(oldest)));
     }
 
-    fn drop_if_idle(&self, names: &mut BTreeMap<LockName, Entry>, name: &LockName) {
-        if names.get(name).is_some_and(|entry| entry.owner.is_none() && entry.versions.is_empty()) {
-            names.remove(name);
-            self.names.fetch_sub(1, Ordering::AcqRel);
+    /// Changes what is known of a name, which goes if that is nothing any more.
+    fn change(&self, name: &LockName, change: impl FnOnce(&mut Entry)) {
+        let mut names = self.shard(name.space, &name.key).names.lock();
+        if let Place::Occupied(mut place) = names.entry(name.clone()) {
+            change(place.get_mut());
+            if place.get().is_idle() {
+                place.remove();
+                self.names.fetch_sub(1, Ordering::AcqRel);
+            }
         }
     }
 }
 
 impl Entry {
+    fn is_idle(&self) -> bool {
+        self.owner.is_none() && self.versions.is_empty()
+    }
+
+    fn forget(&mut self, oldest: u64) {
+        self.versions.retain(|version| !version.is_visible(oldest, None));
+    }
+
     fn changed_after(&self, snapshot: u64) -> bool {
         self.versions.last().is_some_and(|last| last.writer.committed() > snapshot)
     }

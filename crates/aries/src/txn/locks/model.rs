@@ -119,15 +119,20 @@ impl World {
         }
         self.commits += 1;
         state.set_committed(self.commits);
-        self.locks.unlock(&held);
+        self.locks.unlock(&held, self.oldest());
         own.into_iter().for_each(|(key, value)| self.committed[key].push((self.commits, value)));
         self.changed.push((self.commits, held));
     }
 
     /// Nobody has an older snapshot any more.
-    fn forget(&mut self) {
+    fn oldest(&self) -> u64 {
         let oldest = self.running.iter().map(|running| running.snapshot).min();
-        let oldest = oldest.unwrap_or(self.commits);
+        oldest.unwrap_or(self.commits)
+    }
+
+    /// Forgets what nobody may want to see any more.
+    fn forget(&mut self) {
+        let oldest = self.oldest();
         for (_, held) in self.changed.extract_if(.., |(at, _)| *at <= oldest) {
             self.locks.forget(&held, oldest);
         }

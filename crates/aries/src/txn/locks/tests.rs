@@ -31,7 +31,7 @@ fn a_reader_sees_what_was_there_before_the_first_change_that_he_does_not_see() {
         locks.remember(&writer, &name("a"), || before("its own"));
         if at != 0 {
             writer.set_committed(at);
-            locks.unlock(&[name("a")]);
+            locks.unlock(&[name("a")], 0);
         }
     }
     let seen = |snapshot, reader| locks.seen(1, b"a", snapshot, reader);
@@ -54,7 +54,7 @@ fn nothing_is_kept_that_nobody_needs() {
     locks.remember(&one, &name("a"), || None);
     assert!(locks.knows(1, b"a"));
     one.set_committed(1);
-    locks.unlock(&[name("a")]);
+    locks.unlock(&[name("a")], 0);
     assert!(locks.knows(1, b"a"), "somebody may have a snapshot from before");
     locks.forget(&[name("a")], 1);
     assert!(!locks.knows(1, b"a"));
