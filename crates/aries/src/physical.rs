@@ -51,8 +51,8 @@ pub fn between(old: &Page, new: &Page) -> Option<Vec<u8>> {
 /// The change that makes any page into `new`.
 pub fn format(new: &Page) -> Vec<u8> {
     let bytes = &new.bytes()[FROM..];
-    let (start, end) = longest_zeros(bytes);
-    let (head, tail) = (&bytes[..start], &bytes[end..]);
+    let zeros = longest_zeros(bytes);
+    let (head, tail) = (&bytes[..zeros.start], &bytes[zeros.end..]);
     let mut out = vec![FORMAT];
     out.extend_from_slice(&(head.len() as u16).to_le_bytes());
     out.extend_from_slice(&(tail.len() as u16).to_le_bytes());
@@ -82,17 +82,25 @@ fn difference(old: &[u8], new: &[u8], at: usize) -> Option<(usize, usize)> {
     Some((start, end))
 }
 
-fn longest_zeros(bytes: &[u8]) -> (usize, usize) {
-    let mut best = (0, 0);
-    let mut start = 0;
-    for (i, byte) in bytes.iter().enumerate() {
+/// The first of the longest runs of zeros.
+fn longest_zeros(bytes: &[u8]) -> std::ops::Range<usize> {
+    let (mut best, mut from) = (0..0, 0);
+    loop {
+        // A longer run that begins here or later has this byte in it, or begins behind it.
+        let at = from + best.len();
+        let Some(byte) = bytes.get(at) else { return best };
         if *byte != 0 {
-            start = i + 1;
-        } else if i + 1 - start > best.1 - best.0 {
-            best = (start, i + 1);
+            from = at + 1;
+            continue;
         }
+        let is_other = |byte: &u8| *byte != 0;
+        let start = bytes[from..at].iter().rposition(is_other).map_or(from, |last| from + last + 1);
+        let end = bytes[at..].iter().position(is_other).map_or(bytes.len(), |next| at + next);
+        if end - start > best.len() {
+            best = start..end;
+        }
+        from = end;
     }
-    best
 }
 
 /// A range of a change.

@@ -41,6 +41,16 @@ proptest! {
     }
 
     #[test]
+    fn the_longest_zeros_are_found(bytes in prop::collection::vec(0..3u8, 0..60)) {
+        let ends = 0..=bytes.len();
+        let runs = ends.clone().flat_map(|start| ends.clone().map(move |end| start..end));
+        let zeros = runs.filter(|run| !run.is_empty() && bytes[run.clone()].iter().all(|byte| *byte == 0));
+        let mut best = 0..0;
+        zeros.for_each(|run| if run.len() > best.len() { best = run });
+        prop_assert_eq!(longest_zeros(&bytes), best);
+    }
+
+    #[test]
     fn any_bytes_as_a_change(kind in 0..5u8, bytes in prop::collection::vec(any::<u8>(), 0..400)) {
         let mut change = vec![kind];
         change.extend(bytes);
