@@ -158,8 +158,10 @@ impl Holder<'_> {
     fn watch_waiting(&self) -> Option<i32> {
         let Ok(Event::Signal(signal)) = self.events.recv() else { return None };
         loop {
-            // It may not have begun to wait. Told or not, the session ends with this program.
-            let _ = self.session.cancel();
+            // It may not have begun to wait. If there is nobody to tell, its place in the queue goes with its lease.
+            if let Err(LockError::Unreachable(_)) = self.session.cancel() {
+                std::process::exit(signalled(signal).into());
+            }
             match self.events.recv_timeout(LOOK) {
                 Ok(Event::Answered) => return Some(signal),
                 // Who says so twice does not want to wait until a node is told: there may be none.
