@@ -29,7 +29,8 @@ const FAULTS: [&str; 12] = [
     "clock", "rate",
 ];
 
-/// When a message left, and which of its link's at that time it is, from 1. 0: nobody looked, or there was no connection.
+/// When a message left (in microseconds, or in which step), and which of its link's at that time it is, from 1. 0: nobody
+/// looked, or there was no connection.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
 pub(crate) struct Sent {
     pub at: u64,
@@ -55,10 +56,19 @@ impl fmt::Display for MessageName {
     }
 }
 
+/// What a picture is of, and so what its moments are counted in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Of {
+    /// A seed's run: microseconds.
+    Seed(u64),
+    /// A way that was explored: steps.
+    Steps,
+}
+
 /// Something that happened.
 #[derive(Clone, Debug)]
 pub(crate) struct Moment {
-    /// Microseconds since the world began.
+    /// Microseconds since the world began, or the number of the step.
     at: u64,
     /// Nowhere: it happened to the world.
     node: Option<NodeId>,

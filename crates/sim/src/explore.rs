@@ -10,6 +10,7 @@
 //!   that ends. `always!` and `check` of a machine are properties that need no mention.
 //! - An [`Explorer`] runs it, on as many threads as it is given, within bounds on states, bytes and steps.
 //! - A [`Report`] says what was found, how to get there, and how much was looked at.
+//! - A [`Walk`] takes a cluster through steps that have been written down ([`Cluster::named`]), and draws them.
 //!
 //! # What is kept
 //!
@@ -94,6 +95,7 @@
 
 pub mod cluster;
 mod digest;
+mod expect;
 mod explorer;
 mod quiet;
 mod replay;
@@ -106,7 +108,8 @@ use std::hash::Hash;
 use std::sync::Arc;
 
 pub use cluster::{
-    Action, Budget, Cluster, ClusterState, Explorable, History, Names, Renaming, Storage, What,
+    Action, Budget, Cluster, ClusterState, Explorable, History, Named, Names, NotTaken, Renaming,
+    Step, Storage, Walk, What,
 };
 pub use digest::Digest;
 pub use explorer::Explorer;

@@ -6,7 +6,7 @@ use std::fmt::Write;
 use ombak_base::Tick;
 
 use super::arrows::arrows;
-use super::{Diagram, Moment};
+use super::{Diagram, Moment, Of};
 
 /// With places for what it is about.
 const PAGE: &str = include_str!("page/page.html");
@@ -19,29 +19,32 @@ const SCRIPT: &str = concat!(
 
 impl Diagram {
     /// The whole page. `nodes` are all there are, and `now` is where the run ends.
-    pub fn page(&self, title: &str, seed: u64, nodes: usize, now: u64) -> String {
+    pub fn page(&self, title: &str, of: Of, nodes: usize, now: u64) -> String {
         let parts = [
             ("{title}", escape(title)),
             ("{title}", escape(title)),
-            ("{told}", escape(&self.told(seed, now))),
-            ("{run}", self.json(nodes, now)),
+            ("{told}", escape(&self.told(of, now))),
+            ("{run}", self.json(of, nodes, now)),
             ("{script}", SCRIPT.to_owned()),
         ];
         fill(PAGE, &parts)
     }
 
     /// What is shown, and of how much.
-    fn told(&self, seed: u64, now: u64) -> String {
+    fn told(&self, of: Of, now: u64) -> String {
         let (kept, all) = (self.moments.len() as u64, self.count);
         let shown = if kept < all {
             format!("the last {} of {} events", thousands(kept), thousands(all))
         } else {
             format!("all {} events", thousands(all))
         };
-        format!("Seed {seed}: {shown}, up to {:?}.", Tick(now))
+        match of {
+            Of::Seed(seed) => format!("Seed {seed}: {shown}, up to {:?}.", Tick(now)),
+            Of::Steps => format!("{} steps: {shown}.", thousands(now)),
+        }
     }
 
-    fn json(&self, nodes: usize, now: u64) -> String {
+    fn json(&self, of: Of, nodes: usize, now: u64) -> String {
         let moments = self.kept();
         let mut kinds = BTreeMap::new();
         for moment in &moments {
@@ -65,7 +68,8 @@ impl Diagram {
             })
             .collect();
         format!(
-            "{{\"nodes\":{nodes},\"end\":{now},\"leftOut\":{},\"early\":{},\n\"kinds\":[{}],\n\"events\":[\n{}\n],\n\"arrows\":[\n{}\n]}}",
+            "{{\"nodes\":{nodes},\"end\":{now},\"steps\":{},\"leftOut\":{},\"early\":{},\n\"kinds\":[{}],\n\"events\":[\n{}\n],\n\"arrows\":[\n{}\n]}}",
+            of == Of::Steps,
             self.count - self.moments.len() as u64,
             self.faults.len(),
             names.join(","),

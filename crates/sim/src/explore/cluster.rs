@@ -91,10 +91,13 @@ mod act;
 mod commute;
 mod kept;
 mod links;
+mod picture;
 mod state;
+mod step;
 mod storage;
 mod symmetry;
 mod turn;
+mod walk;
 
 use std::fmt::Debug;
 use std::hash::Hash;
@@ -107,8 +110,10 @@ use symmetry::Symmetry;
 
 pub use act::{Action, What};
 pub use state::ClusterState;
+pub use step::{Named, Step};
 pub use storage::Storage;
 pub use symmetry::{Names, Renaming};
+pub use walk::{NotTaken, Walk};
 
 /// A machine that threads can share: nothing else is asked of it.
 pub trait Explorable:

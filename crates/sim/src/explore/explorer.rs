@@ -6,7 +6,7 @@ use std::thread;
 
 use super::report::{Limit, Outcome, Progress, Report, Sometimes, Violation};
 use super::run::{Bounds, Found, Harvest, Run, Waiting};
-use super::{Model, When, replay};
+use super::{Model, replay};
 
 /// Below so many states, a level is not worth starting threads for.
 const LEVEL_MIN: usize = 256;
@@ -161,9 +161,7 @@ fn report<M: Model>(
 }
 
 fn sometimes<M: Model>(run: &Run<'_, M>, seen: &[(usize, Found)]) -> Vec<Sometimes<M>> {
-    let properties = run.properties.iter().enumerate();
-    let wanted = properties.filter(|(_, each)| each.when == When::Sometimes);
-    wanted
+    run.sometimes()
         .map(|(number, property)| {
             let found = seen.iter().find(|(seen, _)| *seen == number);
             let example = found.map(|(_, found)| replay::path(run, found));

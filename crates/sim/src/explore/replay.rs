@@ -47,7 +47,7 @@ fn ancestry<M: Model>(run: &Run<'_, M>, at: Id) -> Vec<Id> {
 
 fn begin<M: Model>(run: &Run<'_, M>, id: Id) -> Vec<Walker<M>> {
     let walkers = run.model.initial().into_iter().map(|state| {
-        let missing = run.still_missing(&state, run.all_missing);
+        let missing = run.expected.still_missing(&state, run.all_missing);
         Walker { state, missing, actions: Vec::new(), lines: Vec::new() }
     });
     walkers.filter(|walker| walker.id(run) == id).collect()
@@ -81,7 +81,7 @@ impl<M: Model> Walker<M> {
     }
 
     fn then(&self, run: &Run<'_, M>, action: M::Action, state: M::State) -> Walker<M> {
-        let missing = run.still_missing(&state, self.missing);
+        let missing = run.expected.still_missing(&state, self.missing);
         let (mut actions, mut lines) = (self.actions.clone(), self.lines.clone());
         lines.push(run.model.describe(&self.state, &action));
         actions.push(action);
@@ -103,7 +103,7 @@ impl<M: Model> Search<'_, '_, M> {
         let passed = std::mem::take(&mut self.passed);
         match self.wanted {
             Wanted::State(id) => {
-                let missing = self.run.still_missing(state, self.from.missing);
+                let missing = self.run.expected.still_missing(state, self.from.missing);
                 id_of(self.run.fingerprint(state, missing)) == id
             }
             Wanted::Place(name) => passed.contains(&name),

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering::Relaxed};
 
+use super::expect::Expected;
 use super::report::{Limit, Progress};
 use super::table::{Batch, Id, NOBODY, Table, id_of};
 use super::{Digest, Model, Property, Steps, When};
@@ -79,10 +80,10 @@ pub struct Bounds {
 /// What the threads of one exploration share.
 pub struct Run<'a, M: Model> {
     pub model: &'a M,
-    pub properties: Vec<Property<M::State>>,
+    pub expected: Expected<M::State>,
     pub table: Table,
     pub bounds: Bounds,
-    /// Bit i: property number i of those that are to hold eventually.
+    /// See [`Expected::all_missing`].
     pub all_missing: u32,
     steps: AtomicU64,
     left_out: AtomicU64,
@@ -101,22 +102,20 @@ const LIMITS: [Limit; 3] = [Limit::States, Limit::Bytes, Limit::Depth];
 
 impl<'a, M: Model> Run<'a, M> {
     pub fn new(model: &'a M, bounds: Bounds, all_orders: bool) -> Run<'a, M> {
-        let properties = model.properties();
-        let eventually = properties.iter().filter(|each| each.when == When::Eventually).count();
-        assert!(eventually <= 32, "a model has at most 32 properties that hold eventually");
+        let expected = Expected::new(model.properties());
         Run {
             model,
             table: Table::new(),
             bounds,
-            all_missing: (0..eventually).fold(0, |bits, bit| bits | 1 << bit),
+            all_missing: expected.all_missing(),
             steps: AtomicU64::new(0),
             left_out: AtomicU64::new(0),
             all_orders,
             ends: AtomicU64::new(0),
             waiting_bytes: AtomicUsize::new(0),
             bytes_peak: AtomicUsize::new(0),
-            is_seen: properties.iter().map(|_| AtomicBool::new(false)).collect(),
-            properties,
+            is_seen: expected.all().iter().map(|_| AtomicBool::new(false)).collect(),
+            expected,
             is_broken: AtomicBool::new(false),
             stopped: AtomicU8::new(0),
         }
@@ -178,16 +177,14 @@ impl<'a, M: Model> Run<'a, M> {
     /// Nothing more can happen here.
     fn end(&self, waiting: &Waiting<M::State>, harvest: &mut Harvest<M::State>) {
         self.ends.fetch_add(1, Relaxed);
-        let mut eventually = self.properties.iter().filter(|each| each.when == When::Eventually);
-        if let Some(missed) = eventually.nth(waiting.missing.trailing_zeros() as usize) {
-            let broken = format!("eventually \"{}\" has not come true by the end", missed.name);
+        if let Some(broken) = self.expected.broken_at_end(waiting.missing) {
             self.break_off(broken, Found { at: waiting.id, then: Then::Nothing }, harvest);
         }
     }
 
     /// Gathers a state, however it was come upon.
     fn arrive(&self, state: M::State, missing: u32, from: Id, harvest: &mut Harvest<M::State>) {
-        let missing = self.still_missing(&state, missing);
+        let missing = self.expected.still_missing(&state, missing);
         harvest.batch.arrivals.push((self.fingerprint(&state, missing), from));
         harvest.arrived.push((state, missing));
     }
@@ -214,28 +211,21 @@ impl<'a, M: Model> Run<'a, M> {
         if self.all_missing == 0 { print } else { Digest::of(&(print, missing)) }
     }
 
-    pub fn still_missing(&self, state: &M::State, missing: u32) -> u32 {
-        if missing == 0 {
-            return 0;
-        }
-        let eventually = self.properties.iter().filter(|each| each.when == When::Eventually);
-        let came_true = (0..).zip(eventually).filter(|(_, property)| property.holds(state));
-        came_true.fold(missing, |missing, (bit, _)| missing & !(1 << bit))
-    }
-
     fn judge(&self, state: &M::State, id: Id, harvest: &mut Harvest<M::State>) {
         let found = || Found { at: id, then: Then::Nothing };
-        for (number, property) in self.properties.iter().enumerate() {
-            match property.when {
-                When::Always if !property.holds(state) => {
-                    self.break_off(format!("always \"{}\"", property.name), found(), harvest);
-                }
-                When::Sometimes if self.is_unseen(number) && property.holds(state) => {
-                    self.see(number, found(), harvest);
-                }
-                _ => {}
+        if let Some(broken) = self.expected.broken_in(state) {
+            self.break_off(broken, found(), harvest);
+        }
+        for (number, property) in self.sometimes() {
+            if self.is_unseen(number) && property.holds(state) {
+                self.see(number, found(), harvest);
             }
         }
+    }
+
+    /// What is to be seen, by number.
+    pub fn sometimes(&self) -> impl Iterator<Item = (usize, &Property<M::State>)> {
+        self.expected.all().iter().enumerate().filter(|(_, each)| each.when == When::Sometimes)
     }
 
     fn is_unseen(&self, number: usize) -> bool {
@@ -308,9 +298,7 @@ impl<'a, M: Model> Run<'a, M> {
     }
 
     pub fn progress(&self, depth: u32, level: usize) -> Progress {
-        let unseen = self.properties.iter().enumerate();
-        let unseen =
-            unseen.filter(|(number, each)| each.when == When::Sometimes && self.is_unseen(*number));
+        let unseen = self.sometimes().filter(|(number, _)| self.is_unseen(*number));
         Progress {
             states: self.table.states() as u64,
             steps: self.steps(),
@@ -337,7 +325,7 @@ struct Expand<'a, 'b, M: Model> {
 impl<M: Model> Expand<'_, '_, M> {
     fn note_places(&mut self) {
         for name in std::mem::take(&mut self.passed) {
-            let number = self.run.properties.iter().position(|each| each.name == name);
+            let number = self.run.expected.all().iter().position(|each| each.name == name);
             if let Some(number) = number.filter(|number| self.run.is_unseen(*number)) {
                 let found = Found { at: self.waiting.id, then: Then::Passes(name) };
                 self.run.see(number, found, self.harvest);

@@ -8,7 +8,7 @@ use ombak_base::{Address, NodeId, ShardId, Wire};
 
 use super::{System, World};
 use crate::chances::What;
-use crate::diagram::{Diagram, MessageName, Sent};
+use crate::diagram::{Diagram, MessageName, Of, Sent};
 
 /// A picture of what happened.
 impl<S: System> World<S> {
@@ -38,7 +38,7 @@ impl<S: System> World<S> {
     pub fn diagram(&self, title: &str) -> String {
         let nothing = Diagram::new(0);
         let diagram = self.trace.diagram.as_ref().unwrap_or(&nothing);
-        diagram.page(title, self.seed, self.nodes.len(), self.now)
+        diagram.page(title, Of::Seed(self.seed), self.nodes.len(), self.now)
     }
 
     fn shard_ids(&self, node: NodeId) -> impl Iterator<Item = ShardId> + use<S> {

@@ -29,7 +29,7 @@ impl Wire for Word {
 
 /// Adds up, and should have written down what it answers.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
-struct Tally {
+pub struct Tally {
     total: u64,
     answers_too_early: bool,
 }
@@ -61,7 +61,7 @@ impl Machine for Tally {
 
 /// The most that any client was told.
 #[derive(Clone, Hash, Debug, Default)]
-struct Most(u64);
+pub struct Most(pub u64);
 
 impl History<Tally> for Most {
     fn replied(&mut self, _: ClientId, reply: &u64) {
@@ -69,8 +69,8 @@ impl History<Tally> for Most {
     }
 }
 
-fn explore_tally(answers_too_early: bool, threads: usize) -> Report<Cluster<Tally, Most>> {
-    let cluster = Cluster::new(1, move |_| Tally { total: 0, answers_too_early })
+pub fn tally(answers_too_early: bool) -> Cluster<Tally, Most> {
+    Cluster::new(1, move |_| Tally { total: 0, answers_too_early })
         .history(Most::default())
         .request(A, 5)
         .request(A, 7)
@@ -78,8 +78,11 @@ fn explore_tally(answers_too_early: bool, threads: usize) -> Report<Cluster<Tall
         .reached("found what was stored")
         .always("what was answered is remembered", |state| {
             state.machine(A).is_none_or(|tally| tally.total >= state.history().0)
-        });
-    Explorer::new(&cluster).threads(threads).run()
+        })
+}
+
+fn explore_tally(answers_too_early: bool, threads: usize) -> Report<Cluster<Tally, Most>> {
+    Explorer::new(&tally(answers_too_early)).threads(threads).run()
 }
 
 #[test]
@@ -171,9 +174,9 @@ fn what_a_broken_network_does_is_found() {
 
 /// Throws two dice when asked.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
-struct Dice {
-    thrown: Vec<u64>,
-    sides: u64,
+pub struct Dice {
+    pub thrown: Vec<u64>,
+    pub sides: u64,
 }
 
 impl Machine for Dice {

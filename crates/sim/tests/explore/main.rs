@@ -7,3 +7,4 @@ mod paxos;
 mod paxos_machines;
 mod symmetry;
 mod two_phase;
+mod walks;

@@ -14,7 +14,7 @@ const ACTS_MAX: u8 = 2;
 
 /// Does anything at all, as its numbers say: says something to anybody, stores, waits for the sync, answers, chooses, waits for a time.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
-struct Anything {
+pub struct Anything {
     seed: u64,
     node: u32,
     acts: u8,
@@ -83,7 +83,7 @@ impl Machine for Anything {
 
 /// Everything that clients saw, in order.
 #[derive(Clone, Hash, Debug, Default)]
-struct All(Vec<(ClientId, u8)>);
+pub struct All(Vec<(ClientId, u8)>);
 
 impl History<Anything> for All {
     fn asked(&mut self, client: ClientId, request: &u8) {
@@ -95,7 +95,7 @@ impl History<Anything> for All {
     }
 }
 
-fn cluster(seed: u64) -> Cluster<Anything, All> {
+pub fn cluster(seed: u64) -> Cluster<Anything, All> {
     let machine = move |node: NodeId| Anything { seed, node: node.0, acts: 0, past: 0 };
     let budget = Budget {
         timers: (seed % 2) as u32,

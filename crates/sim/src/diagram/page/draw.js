@@ -127,7 +127,7 @@ function drawLanes(into, top, bottom) {
   });
 }
 
-const lasting = us => us < 1000 ? `${us} µs` : us < 1e6 ? `${+(us / 1000).toPrecision(3)} ms` : `${+(us / 1e6).toPrecision(4)} s`;
+const lasting = us => run.steps ? `${us} step${us === 1 ? '' : 's'}` : us < 1000 ? `${us} µs` : us < 1e6 ? `${+(us / 1000).toPrecision(3)} ms` : `${+(us / 1e6).toPrecision(4)} s`;
 
 function drawTimes(into, seen) {
   let lastY = -99, lastAt = -1;
@@ -222,7 +222,7 @@ function fate(a) {
 function drawHead() {
   el(svg, 'rect', { x: 0, y: 0, width, height: TOP, fill: 'var(--back)' });
   el(svg, 'line', { class: 'grid', x1: 0, x2: width, y1: TOP, y2: TOP });
-  el(svg, 'text', { class: 'soft', x: LEFT - 10, y: 32, 'text-anchor': 'end' }, 'seconds');
+  el(svg, 'text', { class: 'soft', x: LEFT - 10, y: 32, 'text-anchor': 'end' }, run.steps ? 'step' : 'seconds');
   columns.forEach((column, node) => {
     el(svg, 'text', { x: (column.left + column.right) / 2, y: 17, 'text-anchor': 'middle', 'font-weight': 700, style: 'font-size:13px' }, `n${node}`);
     el(svg, 'text', { class: 'soft', x: column.disk, y: 32, 'text-anchor': 'middle' }, 'node');

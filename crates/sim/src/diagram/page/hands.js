@@ -38,7 +38,7 @@ function tell() {
   const e = picked;
   panel.replaceChildren();
   if (!e) return legend();
-  panel.append(tag('h2', `${e.kind} · ${place(e.node, e.shard)} · ${seconds(e.at)} s`, failed(e) ? 'faults' : e.group));
+  panel.append(tag('h2', `${e.kind} · ${place(e.node, e.shard)} · ${moment(e.at)}`, failed(e) ? 'faults' : e.group));
   const before = events.slice(0, e.i).reverse().find(x => x.node === e.node && x.shard === e.shard);
   if (before) panel.append(tag('div', `${lasting(e.at - before.at)} after what came before it here`, 'soft'));
   panel.append(tag('h3', 'What'), tag('pre', e.text));
@@ -83,7 +83,7 @@ function legend() {
     el(g, 'path', end === 'cross' ? { d: MARKS.cross, class: 'arrow', transform: 'translate(26 13) scale(.8)' } : { d: 'M1 0L-8-3.4L-8 3.4Z', class: 'head', transform: 'translate(29 14.4) rotate(22)' });
   };
   const mark = (kind, group, text = '') => into => drawMark(into, { kind, group, text }, 16, 9);
-  sample(arrow('messages', ''), 'a message; its name is that of its line in a schedule');
+  sample(arrow('messages', ''), run.steps ? 'a message, with the step in which it was sent' : 'a message; its name is that of its line in a schedule');
   sample(arrow('within', ''), 'between shards of a node');
   sample(arrow('late', ''), 'late, or overtaken by a later one');
   sample(arrow('messages', 'again'), 'arrives again');
@@ -156,6 +156,7 @@ view.addEventListener('keydown', event => {
   event.preventDefault();
   if (to) { pick(to, true); reveal(to); }
 });
+if (run.steps) $('space').parentElement.style.display = 'none';
 $('form').addEventListener('input', layout);
 $('form').addEventListener('submit', event => event.preventDefault());
 addEventListener('resize', layout);

@@ -7,7 +7,9 @@ const view = $('view'), panel = $('panel');
 // ---- The run ----
 
 const ADDRESS = /Address \{ node: n(\d+), shard: s(\d+) \}/g;
-const seconds = us => `${Math.floor(us / 1e6)}.${String(us % 1e6).padStart(6, '0')}`;
+// A way that was explored has no time: its moments are steps.
+const seconds = us => run.steps ? String(us) : `${Math.floor(us / 1e6)}.${String(us % 1e6).padStart(6, '0')}`;
+const moment = at => run.steps ? `step ${at}` : `${seconds(at)} s`;
 
 // Kinds by group; each group has a mark, and a box that hides it.
 const GROUPS = {
@@ -36,7 +38,7 @@ const events = run.events.map(([at, node, shard, kind, text, now, was], i) => {
 const arrows = run.arrows.map(([from, to, n1, s1, n2, s2, at, n]) => ({
   from: events[from], to: events[to], a: [n1, s1], b: [n2, s2], local: n1 === n2,
   // As in a schedule: when it was sent, and which of its link's at that time.
-  name: (n ? `${seconds(at)} ` : '') + (n > 1 ? `#${n} ` : '') + `n${n1}.s${s1}>n${n2}.s${s2}`, n, order: at + n / 1e6,
+  name: (n ? `${run.steps ? 'step ' : ''}${seconds(at)} ` : '') + (n > 1 ? `#${n} ` : '') + `n${n1}.s${s1}>n${n2}.s${s2}`, n, order: at + n / 1e6,
 }));
 
 function place(node, shard) { return node < 0 ? 'all' : shard < 0 ? `n${node}` : `n${node}.s${shard}`; }

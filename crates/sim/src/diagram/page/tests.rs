@@ -18,7 +18,7 @@ fn page_of(text: &str) -> String {
     let say = format_args!("{text}");
     diagram.note(7, Some(NodeId(1)), Some(ShardId(0)), "message", &say);
     diagram.stepped(ombak_base::Address { node: NodeId(1), shard: ShardId(0) }, &say);
-    diagram.page(text, 42, 3, 9)
+    diagram.page(text, Of::Seed(42), 3, 9)
 }
 
 /// What stands in the page as data.
@@ -87,15 +87,26 @@ fn what_is_shown_is_text_and_stays_text() {
 fn a_page_says_what_it_leaves_out() {
     let mut diagram = Diagram::new(1_000);
     (0..1_234_567).for_each(|n| diagram.note(n, None, None, "heal", &()));
-    let page = diagram.page("t", 42, 3, 2_000_000);
+    let page = diagram.page("t", Of::Seed(42), 3, 2_000_000);
     let told = "Seed 42: the last 1,000 of 1,234,567 events, up to 2.000000s.";
     assert!(page.contains(told));
     assert!(page_of("t").contains("Seed 42: all 1 events, up to 0.000009s."));
 }
 
+/// A way that was explored has no time: its page counts steps.
+#[test]
+fn a_page_of_steps_says_so() {
+    let mut diagram = Diagram::new(10);
+    (1..=3).for_each(|step| diagram.note(step, Some(NodeId(0)), None, "reset", &()));
+    let page = diagram.page("t", Of::Steps, 2, 3);
+    assert!(page.contains("3 steps: all 3 events."));
+    assert_eq!(data(&page)["steps"], true);
+    assert_eq!(data(&page_of("t"))["steps"], false);
+}
+
 #[test]
 fn nothing_is_a_page_too() {
-    let page = Diagram::new(0).page("", 1, 0, 0);
+    let page = Diagram::new(0).page("", Of::Seed(1), 0, 0);
     assert!(is_balanced(&page));
     assert_eq!(data(&page)["events"], Value::Array(Vec::new()));
 }
