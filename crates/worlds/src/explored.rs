@@ -4,6 +4,8 @@
 //! through all its orders: which message arrives next, when each node syncs, which message is lost or comes twice, which
 //! timer fires, which connection breaks, who crashes and starts again.
 
+mod all;
+
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
@@ -16,6 +18,8 @@ use ombak_sim::explore::{Budget, Cluster, Explorer, History, Progress, Report, S
 use ombak_store::memory::Memory;
 
 use crate::keys::keep_siblings;
+
+pub use all::EXPLORATIONS;
 
 /// What clients of a small cluster were told, as far as it matters.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
@@ -90,151 +94,8 @@ pub struct Exploration {
     budget: Budget,
 }
 
-const CALM: Budget = Budget { drops: 0, duplicates: 0, timers: 0, crashes: 0, resets: 0 };
-
-/// All of them, the small ones first.
-pub const EXPLORATIONS: &[Exploration] = &[
-    Exploration {
-        name: "write-read",
-        about: "a put through one node, a read through another",
-        nodes: 3,
-        entry: 0,
-        puts: 1,
-        gets: 1,
-        timeout_ms: None,
-        budget: CALM,
-    },
-    Exploration {
-        name: "write-write",
-        about: "two puts at once through two nodes",
-        nodes: 3,
-        entry: 0,
-        puts: 2,
-        gets: 0,
-        timeout_ms: None,
-        budget: CALM,
-    },
-    Exploration {
-        name: "write-loss",
-        about: "a put and a read, and two messages are lost",
-        nodes: 3,
-        entry: 0,
-        puts: 1,
-        gets: 1,
-        timeout_ms: None,
-        budget: Budget { drops: 2, ..CALM },
-    },
-    Exploration {
-        name: "write-double",
-        about: "a put and a read, and a message comes twice",
-        nodes: 3,
-        entry: 0,
-        puts: 1,
-        gets: 1,
-        timeout_ms: None,
-        budget: Budget { duplicates: 1, ..CALM },
-    },
-    Exploration {
-        name: "write-reset",
-        about: "a put and a read, and one connection breaks",
-        nodes: 3,
-        entry: 0,
-        puts: 1,
-        gets: 1,
-        timeout_ms: None,
-        budget: Budget { resets: 1, ..CALM },
-    },
-    Exploration {
-        name: "write-write-read",
-        about: "two puts and a read at once through three nodes",
-        nodes: 3,
-        entry: 0,
-        puts: 2,
-        gets: 1,
-        timeout_ms: None,
-        budget: CALM,
-    },
-    Exploration {
-        name: "write-timeout",
-        about: "a put and a read that give up early, and two timers fire at any time",
-        nodes: 3,
-        entry: 0,
-        puts: 1,
-        gets: 1,
-        timeout_ms: Some(100),
-        budget: Budget { timers: 2, ..CALM },
-    },
-    Exploration {
-        name: "write-crash",
-        about: "a put and a read, and one node crashes and comes back",
-        nodes: 3,
-        entry: 0,
-        puts: 1,
-        gets: 1,
-        timeout_ms: None,
-        budget: Budget { crashes: 1, ..CALM },
-    },
-    Exploration {
-        name: "write-reset-twice",
-        about: "a put and a read, and two connections break",
-        nodes: 3,
-        entry: 0,
-        puts: 1,
-        gets: 1,
-        timeout_ms: None,
-        budget: Budget { resets: 2, ..CALM },
-    },
-    Exploration {
-        name: "write-write-read-loss",
-        about: "two puts and a read, and a message is lost",
-        nodes: 3,
-        entry: 0,
-        puts: 2,
-        gets: 1,
-        timeout_ms: None,
-        budget: Budget { drops: 1, ..CALM },
-    },
-    Exploration {
-        name: "write-write-read-double",
-        about: "two puts and a read, and a message comes twice",
-        nodes: 3,
-        entry: 0,
-        puts: 2,
-        gets: 1,
-        timeout_ms: None,
-        budget: Budget { duplicates: 1, ..CALM },
-    },
-    Exploration {
-        name: "write-write-read-timeout",
-        about: "two puts and a read that give up early, and a timer fires at any time",
-        nodes: 3,
-        entry: 0,
-        puts: 2,
-        gets: 1,
-        timeout_ms: Some(100),
-        budget: Budget { timers: 1, ..CALM },
-    },
-    Exploration {
-        name: "write-write-read-reset",
-        about: "two puts and a read, and one connection breaks",
-        nodes: 3,
-        entry: 0,
-        puts: 2,
-        gets: 1,
-        timeout_ms: None,
-        budget: Budget { resets: 1, ..CALM },
-    },
-    Exploration {
-        name: "forward-crash",
-        about: "a put through a node that is no owner, a read, and one of four crashes and comes back",
-        nodes: 4,
-        entry: 3,
-        puts: 1,
-        gets: 1,
-        timeout_ms: None,
-        budget: Budget { crashes: 1, ..CALM },
-    },
-];
+/// The cluster of an exploration.
+pub type Explored = Cluster<Shard, Told>;
 
 /// How far an exploration goes, and how often it shows where it is.
 #[derive(Clone, Copy, Debug)]
@@ -250,12 +111,27 @@ pub struct Effort {
 }
 
 impl Exploration {
+    /// That of this name.
+    pub fn named(name: &str) -> Option<Exploration> {
+        EXPLORATIONS.iter().find(|each| each.name == name).copied()
+    }
+
+    /// How many nodes there are.
+    pub fn nodes(&self) -> u32 {
+        self.nodes
+    }
+
+    /// How many clients ask, once each.
+    pub fn clients(&self) -> u32 {
+        self.puts + self.gets
+    }
+
     /// Explores every schedule, as far as `effort` goes. It is compiled here, once, for all who ask for it.
     pub fn explore(
         &self,
         effort: Effort,
         watch: &mut dyn FnMut(&Progress),
-    ) -> Result<Report<Cluster<Shard, Told>>, String> {
+    ) -> Result<Report<Explored>, String> {
         let cluster = self.cluster()?;
         let explorer = Explorer::new(&cluster)
             .threads(effort.threads)
@@ -266,12 +142,12 @@ impl Exploration {
     }
 
     /// The cluster, with what must hold in it.
-    pub fn cluster(&self) -> Result<Cluster<Shard, Told>, String> {
+    pub fn cluster(&self) -> Result<Explored, String> {
         self.cluster_with(Quorums::default())
     }
 
     /// The same with other quorums of the puts.
-    fn cluster_with(&self, quorums: Quorums) -> Result<Cluster<Shard, Told>, String> {
+    fn cluster_with(&self, quorums: Quorums) -> Result<Explored, String> {
         let names: Vec<String> = (0..self.nodes).map(|node| format!("n{node}")).collect();
         let topology = Topology::fixed(&names, RING_SIZE).map_err(|error| error.to_string())?;
         let (of_nodes, of_hellos) = (topology.clone(), topology);
@@ -281,7 +157,7 @@ impl Exploration {
             .begins_at_rest()
             .budget(self.budget)
             .history(Told { answered: self.answers_all().then_some(0), ..Told::default() });
-        for client in 0..self.puts + self.gets {
+        for client in 0..self.clients() {
             let node = NodeId((self.entry + client) % self.nodes);
             let operation = if client < self.puts {
                 put(client as u8, quorums, self.timeout_ms)
@@ -310,7 +186,7 @@ impl Exploration {
             cluster = cluster.sometimes("a read finds siblings", |state| state.history().found_two);
         }
         if self.answers_all() {
-            let asked = Some(self.puts + gets);
+            let asked = Some(self.clients());
             cluster = cluster.eventually("every request is answered", move |state| {
                 state.history().answered == asked
             });
@@ -397,4 +273,4 @@ fn get(timeout_ms: Option<u32>) -> Operation {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -25,6 +25,7 @@ mod history;
 mod keys;
 mod locked;
 mod plan;
+mod route;
 mod run;
 mod script;
 mod shrinking;
@@ -33,11 +34,12 @@ mod workload;
 
 pub use cluster::{Cluster, SMALL_STORE, Shape};
 pub use conform::{Conformed, Nonconformity, Step, conform};
-pub use explored::{EXPLORATIONS, Effort, Exploration, Told};
+pub use explored::{EXPLORATIONS, Effort, Exploration, Explored, Told};
 pub use families::{Families, Family, FamilyError};
 pub use guide::Guide;
 pub use history::{Broken, Found, History, Known, Listed, Op, OpKind, Outcome};
 pub use plan::{Fork, ForkError, Plan};
+pub use route::{Ended, Route, Schedule, Taken, broken_name};
 pub use run::{
     Failure, Kept, Played, Report, play_script, record_plan, record_seed, run_plan, run_script,
     run_seed,

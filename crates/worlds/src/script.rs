@@ -1,7 +1,7 @@
 //! A run as data: what is done to a cluster, what its clients ask, and what is decided by chance. It can be written
 //! down, read, changed by hand, made smaller, and run again.
 
-mod parse;
+pub(crate) mod parse;
 mod show;
 
 use ombak_base::{NodeId, ShardId, Tick};
@@ -13,7 +13,8 @@ use ombak_sim::{Decisions, SyncFault};
 use crate::cluster::Shape;
 
 pub use parse::ScriptError;
-pub(crate) use show::Decision;
+pub(crate) use parse::text_of;
+pub(crate) use show::{Decision, HEAD};
 
 /// A run.
 #[derive(Clone, PartialEq, Eq, Debug)]

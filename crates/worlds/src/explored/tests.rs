@@ -1,13 +1,17 @@
+#[cfg(debug_assertions)]
+use ombak_sim::explore::Violation;
 use ombak_sim::explore::{Explorer, Outcome};
 
 use ombak_kv::Quorum;
 
 use super::*;
+#[cfg(debug_assertions)]
+use crate::{Ended, Kept, Route, Taken};
 
 const MISSED: &str = "always \"a read finds what was acknowledged before it\"";
 
-fn named(name: &str) -> Cluster<Shard, Told> {
-    EXPLORATIONS.iter().find(|each| each.name == name).unwrap().cluster().unwrap()
+fn named(name: &str) -> Explored {
+    Exploration::named(name).unwrap().cluster().unwrap()
 }
 
 /// The counts are pinned: with every change of the machine it shows whether there are more schedules or fewer. The larger
@@ -28,11 +32,17 @@ fn small_clusters_hold_in_every_schedule() {
     }
 }
 
-/// What is looked for can be broken, and seen: a put that one replica is enough for is not on the others yet.
+/// A put that one replica is enough for is not on the others yet.
+pub(crate) fn a_missed_write() -> (Exploration, Explored) {
+    let one = Quorums { w: Quorum::One, dw: Quorum::One, ..Quorums::default() };
+    let exploration = Exploration { puts: 1, gets: 1, ..EXPLORATIONS[0] };
+    (exploration, exploration.cluster_with(one).unwrap())
+}
+
+/// What is looked for can be broken, and seen.
 #[test]
 fn the_shortest_schedule_of_a_missed_write_is_found() {
-    let one = Quorums { w: Quorum::One, dw: Quorum::One, ..Quorums::default() };
-    let cluster = Exploration { puts: 1, gets: 1, ..EXPLORATIONS[0] }.cluster_with(one).unwrap();
+    let (_, cluster) = a_missed_write();
     let report = Explorer::new(&cluster).run();
     assert_eq!(report.outcome, Outcome::Violated);
     let violation = report.violation.unwrap();
@@ -56,9 +66,42 @@ const FOUND: &[(&str, &str, usize, &str)] = &[
 fn the_explorer_finds_planted_bugs() {
     for (bug, name, steps, broken) in FOUND {
         ombak_base::property::plant(bug);
-        let report = Explorer::new(&named(name)).run();
+        let violation = Explorer::new(&named(name)).run().violation.expect(bug);
+        let (again, text) = again(name, &violation);
         ombak_base::property::plant("");
-        let violation = report.violation.expect(bug);
         assert_eq!((violation.broken.as_str(), violation.path.actions.len()), (*broken, *steps));
+        assert_eq!((again.ended, again.steps), (Ended::Broken((*broken).to_owned()), *steps));
+        assert_eq!(again.trace, violation.path.lines, "{text}");
+        let sound = text.parse::<Route>().unwrap().take(Kept::default()).unwrap();
+        assert!(!matches!(sound.ended, Ended::Broken(_)), "{bug}: {sound:?}");
     }
+}
+
+/// What was found, written down, read and taken again.
+#[cfg(debug_assertions)]
+fn again(name: &str, violation: &Violation<Explored>) -> (Taken, String) {
+    let route = Route::to(Exploration::named(name).unwrap(), violation).unwrap();
+    let text = route.commented().unwrap();
+    let kept = Kept { trace_lines: usize::MAX, diagram_events: 0 };
+    (text.parse::<Route>().unwrap().take(kept).unwrap(), text)
+}
+
+/// The bytes of what is written, comments and all. A change of the machine may change the way, and so this file: what it may not
+/// change is the language, which the parser's tests pin.
+#[cfg(debug_assertions)]
+#[test]
+fn a_counterexample_is_written_as_it_was() {
+    let (bug, name, ..) = FOUND[1];
+    ombak_base::property::plant(bug);
+    let violation = Explorer::new(&named(name)).run().violation.expect(bug);
+    let (_, text) = again(name, &violation);
+    ombak_base::property::plant("");
+    let kept =
+        include_str!("../../scenarios/read_repair_writes_what_is_newest_in_every_order.schedule");
+    let kept: String = kept
+        .lines()
+        .filter(|line| !line.starts_with("-- "))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    assert_eq!(text, kept);
 }

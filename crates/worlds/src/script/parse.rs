@@ -33,7 +33,7 @@ pub struct ScriptError {
     pub reason: String,
 }
 
-type Parsed<T> = Result<T, String>;
+pub(crate) type Parsed<T> = Result<T, String>;
 
 impl FromStr for Script {
     type Err = ScriptError;
@@ -65,19 +65,16 @@ impl FromStr for Script {
     }
 }
 
-impl Script {
-    /// A script from what a file holds.
-    pub fn read(bytes: &[u8]) -> Result<Script, ScriptError> {
-        let text = std::str::from_utf8(bytes).map_err(|error| ScriptError {
-            line: 1 + bytes[..error.valid_up_to()].iter().filter(|byte| **byte == b'\n').count(),
-            reason: "this is no text: its bytes are no UTF-8".into(),
-        })?;
-        text.parse()
-    }
+/// What a file holds, if it is text.
+pub(crate) fn text_of(bytes: &[u8]) -> Result<&str, ScriptError> {
+    std::str::from_utf8(bytes).map_err(|error| ScriptError {
+        line: 1 + bytes[..error.valid_up_to()].iter().filter(|byte| **byte == b'\n').count(),
+        reason: "this is no text: its bytes are no UTF-8".into(),
+    })
 }
 
 /// The words of a line; what follows `--` is a comment.
-fn words(line: &str) -> Vec<&str> {
+pub(crate) fn words(line: &str) -> Vec<&str> {
     line.split_whitespace().take_while(|word| *word != "--").collect()
 }
 
@@ -250,7 +247,7 @@ fn once<T>(place: &mut Option<T>, value: T, what: &str) -> Parsed<()> {
     }
 }
 
-fn said_twice(what: &str) -> String {
+pub(crate) fn said_twice(what: &str) -> String {
     format!("\"{what}\" is said in a line above already")
 }
 
@@ -283,7 +280,7 @@ fn bounds(ops: &str, unsynced: &str, waiting: &str) -> Parsed<Bounds> {
     if fits { Ok(found) } else { Err(why()) }
 }
 
-fn number<T: FromStr>(text: &str) -> Parsed<T> {
+pub(crate) fn number<T: FromStr>(text: &str) -> Parsed<T> {
     text.parse().map_err(|_| format!("\"{text}\" is no number that fits here"))
 }
 
@@ -339,11 +336,11 @@ fn after<T: FromStr>(text: &str, letter: char, what: &str) -> Parsed<T> {
     number.ok_or_else(|| format!("\"{text}\" is no {what}: {letter}0, {letter}1, …"))
 }
 
-fn node(text: &str) -> Parsed<NodeId> {
+pub(crate) fn node(text: &str) -> Parsed<NodeId> {
     after(text, 'n', "node").map(NodeId)
 }
 
-fn place(text: &str) -> Parsed<Address> {
+pub(crate) fn place(text: &str) -> Parsed<Address> {
     let parts = text.split_once('.').ok_or_else(|| format!("\"{text}\" is no shard: n0.s0, …"))?;
     Ok(Address { node: node(parts.0)?, shard: ShardId(after(parts.1, 's', "shard")?) })
 }

@@ -26,7 +26,7 @@ use ombak_sim::{Point, SyncFault, What};
 use super::{Action, Ask, Asked, Boot, Condition, Locking, Script};
 
 /// The first line of every script of this version.
-pub(super) const HEAD: &str = "ombak schedule 2";
+pub(crate) const HEAD: &str = "ombak schedule 2";
 /// That of the version before, which is read as well: it has no last line.
 pub(super) const HEAD_1: &str = "ombak schedule 1";
 

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::{record_seed, run_script, run_seed};
+use crate::{Schedule, record_seed, run_script, run_seed};
 
 /// What was recorded is a run of its own, which does exactly what the seed did; and so does its text.
 #[test]
@@ -183,10 +183,10 @@ fn what_is_said_twice_is_refused() {
 #[test]
 fn bytes_that_are_no_text_are_refused_with_their_line() {
     let mut bytes = SMALL.as_bytes().to_vec();
-    assert_eq!(Script::read(&bytes), SMALL.parse());
+    assert_eq!(Schedule::read(&bytes), SMALL.parse());
     let at = SMALL.find("nodes").unwrap();
     bytes[at] = 0xff;
-    let error = Script::read(&bytes).unwrap_err().to_string();
+    let error = Schedule::read(&bytes).unwrap_err().to_string();
     assert_eq!(error, "line 3: this is no text: its bytes are no UTF-8");
 }
 
