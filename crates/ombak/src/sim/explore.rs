@@ -6,7 +6,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use ombak_sim::explore::{Outcome, Progress};
 use ombak_worlds::{EXPLORATIONS, Effort, Exploration};
 
-use super::ExploreArgs;
+use super::planted::Plant;
+use super::{ExploreArgs, found};
 use crate::config::cores;
 use crate::error::CliError;
 use crate::output::print_line;
@@ -16,15 +17,14 @@ const SHOWN_STATES: u64 = 50_000;
 
 pub(super) fn run(args: &ExploreArgs) -> Result<(), CliError> {
     let Some(name) = &args.name else { return list() };
-    let known = EXPLORATIONS.iter().find(|each| each.name == name);
-    let Some(exploration) = known else {
+    let Some(exploration) = Exploration::named(name) else {
         let names: Vec<&str> = EXPLORATIONS.iter().map(|each| each.name).collect();
         return Err(CliError::usage(format!(
             "there is no \"{name}\" to explore, but {}",
             names.join(", ")
         )));
     };
-    explore(exploration, args)
+    explore(exploration, args, Plant::named(args.plant.as_deref())?)
 }
 
 fn list() -> Result<(), CliError> {
@@ -33,12 +33,14 @@ fn list() -> Result<(), CliError> {
         .try_for_each(|each| print_line(&format!("{:<24} {}", each.name, each.about)))
 }
 
-fn explore(exploration: &Exploration, args: &ExploreArgs) -> Result<(), CliError> {
+fn explore(exploration: Exploration, args: &ExploreArgs, plant: Plant) -> Result<(), CliError> {
+    plant.in_this_thread();
     let (begun, bar) = (Instant::now(), progress());
     let effort = Effort {
-        threads: cores(),
-        states_max: args.states_max,
-        bytes_max: args.memory_max.saturating_mul(1024 * 1024),
+        // A bug is planted in one thread.
+        threads: if plant.is_some() { 1 } else { cores() },
+        states_max: number(args.states_max),
+        bytes_max: number(args.memory_max.saturating_mul(1024 * 1024)),
         shown_states: SHOWN_STATES,
     };
     let mut watch = |progress: &Progress| {
@@ -55,16 +57,21 @@ fn explore(exploration: &Exploration, args: &ExploreArgs) -> Result<(), CliError
         report.states as f64 / seconds,
         report.table_bytes as f64 / report.states.max(1) as f64
     ))?;
+    if let Some(violation) = &report.violation {
+        return Err(found::written(exploration, violation, plant));
+    }
     match (report.outcome, report.unreached().next()) {
-        (Outcome::Complete, None) => Ok(()),
-        (Outcome::Complete, Some(name)) => {
-            Err(CliError::failed(format!("\"{name}\" was to be seen, and was not")))
-        }
-        (Outcome::Violated, _) => Err(CliError::failed("what must hold does not: see above")),
         (Outcome::Stopped(_), _) => {
             Err(CliError::failed("a bound was reached: nothing is said of what was not visited"))
         }
+        (_, Some(name)) => Err(CliError::failed(format!("\"{name}\" was to be seen, and was not"))),
+        (_, None) => Ok(()),
     }
+}
+
+/// More than can be is all that can be.
+fn number(wanted: u64) -> usize {
+    usize::try_from(wanted).unwrap_or(usize::MAX)
 }
 
 fn so_far(progress: &Progress, begun: Instant) -> String {

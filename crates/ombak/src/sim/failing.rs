@@ -42,8 +42,7 @@ fn shrink(plan: &Plan, runs_max: usize) -> Result<Shrunk, String> {
 
 fn report(shrunk: &Shrunk, plant: Plant, seed: u64) -> CliError {
     let Shrunk { script, failure, runs } = shrunk;
-    let text =
-        script.to_string().replacen('\n', &format!("\n{}", plant.comment(failure.broken())), 1);
+    let text = with_comment(&script.to_string(), &plant.comment(failure.broken()));
     eprintln!(
         "made small in {runs} runs, {} steps: {}: {}",
         shrunk.steps(),
@@ -55,35 +54,60 @@ fn report(shrunk: &Shrunk, plant: Plant, seed: u64) -> CliError {
     }
     let kept = Kept { trace_lines: 0, diagram_events: DIAGRAM_EVENTS };
     let page = play_script(script, kept).diagram.unwrap_or_default();
-    let (file, html) = files(Path::new(""), seed, &text, &page);
-    match write(&file, &text).and_then(|()| write(&html, &page)) {
-        Ok(()) => CliError::failed(format!(
-            "the schedule is in {}: play it with `ombak sim --replay {0}{plant}`; {} draws it",
-            file.display(),
-            html.display()
-        )),
+    match Files::write(&format!("ombak-seed-{seed}"), &text, &page) {
+        Ok(files) => files.played_by(plant),
         Err(error) => error,
     }
 }
 
-/// Where a schedule and its page go: what an earlier run left there stays, unless it is the same.
-fn files(folder: &Path, seed: u64, text: &str, page: &str) -> (PathBuf, PathBuf) {
-    let is_free = |file: &Path, text: &str| match fs::read(file) {
-        Ok(there) => there == text.as_bytes(),
-        Err(_) => !file.exists(),
-    };
-    let mut number = 1;
-    loop {
-        let name = match number {
-            1 => format!("ombak-seed-{seed}"),
-            number => format!("ombak-seed-{seed}-{number}"),
+/// A schedule with comments below its first line.
+pub(super) fn with_comment(schedule: &str, comment: &str) -> String {
+    schedule.replacen('\n', &format!("\n{comment}"), 1)
+}
+
+/// Where a schedule and the page that draws it have been written.
+pub(super) struct Files {
+    schedule: PathBuf,
+    page: PathBuf,
+}
+
+impl Files {
+    /// Writes both into the current directory, under this name or the next that is free.
+    pub(super) fn write(name: &str, schedule: &str, page: &str) -> Result<Files, CliError> {
+        let files = Files::free(Path::new(""), name, schedule, page);
+        write(&files.schedule, schedule)?;
+        write(&files.page, page)?;
+        Ok(files)
+    }
+
+    /// What an earlier run left there stays, unless it is the same.
+    fn free(folder: &Path, name: &str, schedule: &str, page: &str) -> Files {
+        let is_free = |file: &Path, text: &str| match fs::read(file) {
+            Ok(there) => there == text.as_bytes(),
+            Err(_) => !file.exists(),
         };
-        let of = |extension: &str| folder.join(format!("{name}.{extension}"));
-        let (file, html) = (of("schedule"), of("html"));
-        if is_free(&file, text) && is_free(&html, page) {
-            return (file, html);
+        let mut number = 1;
+        loop {
+            let name = match number {
+                1 => name.to_owned(),
+                number => format!("{name}-{number}"),
+            };
+            let of = |extension: &str| folder.join(format!("{name}.{extension}"));
+            let files = Files { schedule: of("schedule"), page: of("html") };
+            if is_free(&files.schedule, schedule) && is_free(&files.page, page) {
+                return files;
+            }
+            number += 1;
         }
-        number += 1;
+    }
+
+    /// The end of a command that has found something.
+    pub(super) fn played_by(&self, plant: Plant) -> CliError {
+        CliError::failed(format!(
+            "the schedule is in {}: play it with `ombak sim --replay {0}{plant}`; {} draws it",
+            self.schedule.display(),
+            self.page.display()
+        ))
     }
 }
 
@@ -100,11 +124,11 @@ mod tests {
     fn what_an_earlier_run_left_is_not_overwritten() {
         let folder = tempfile::tempdir().unwrap();
         let take = |text: &str, page: &str| {
-            let (file, html) = files(folder.path(), 7, text, page);
-            write(&file, text).unwrap();
-            write(&html, page).unwrap();
-            assert_eq!(file.with_extension("html"), html);
-            file.file_name().unwrap().to_string_lossy().into_owned()
+            let files = Files::free(folder.path(), "ombak-seed-7", text, page);
+            write(&files.schedule, text).unwrap();
+            write(&files.page, page).unwrap();
+            assert_eq!(files.schedule.with_extension("html"), files.page);
+            files.schedule.file_name().unwrap().to_string_lossy().into_owned()
         };
         assert_eq!(take("a", "page"), "ombak-seed-7.schedule");
         assert_eq!(take("b", "page"), "ombak-seed-7-2.schedule");

@@ -3,12 +3,12 @@
 mod conform;
 mod explore;
 mod failing;
+mod found;
 mod guided;
 mod planted;
 mod replay;
 mod seeds;
 
-use std::num::NonZeroU64;
 use std::panic;
 use std::path::PathBuf;
 
@@ -46,25 +46,34 @@ const EXPLORE_EXAMPLES: &str = "\
 Examples:
   ombak sim explore                       which clusters there are
   ombak sim explore write-crash           a put, a read, and a node that crashes at any moment
+  ombak sim explore write-write-read --plant \"a merge that trusts any tag\"
+                                          finds a bug that is planted; with debug assertions
+  ombak sim --replay FILE --trace 20      takes the way that was found again, and shows its steps
 
 Three nodes of the production code; every order in which messages arrive, nodes sync, connections break and nodes crash,
-within what the cluster's line says. Either all states were visited and nothing is broken, or the shortest way to what is
-broken is shown, or a bound was reached: then what was covered is said. Exit code 3 in the last two.";
+within what the cluster's line says. Either all states were visited and nothing is broken; or the shortest way to what is
+broken is shown, and written to ombak-explore-CLUSTER.schedule, for --replay, and .html, which draws it; or a bound was
+reached: then what was covered is said. Exit code 3 in the last two.";
 
 /// Run simulated clusters and look for lost data.
 #[derive(Args, Debug)]
-#[command(after_help = EXAMPLES, arg_required_else_help = true, subcommand_negates_reqs = true)]
+#[command(
+    after_help = EXAMPLES,
+    arg_required_else_help = true,
+    subcommand_negates_reqs = true,
+    args_conflicts_with_subcommands = true
+)]
 pub struct SimArgs {
     #[command(subcommand)]
     command: Option<SimCommand>,
-    /// Play this schedule.
+    /// Play this schedule: of a seed, or of a way that was explored.
     #[arg(long, value_name = "FILE", required_unless_present = "conform")]
     replay: Option<PathBuf>,
     /// Play what these nodes recorded: each step must be the same again, byte for byte, and the nodes must fit together.
     #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with = "replay")]
     conform: Option<Vec<PathBuf>>,
     /// By how much the clocks of those nodes may differ, the time that a message is under way included.
-    #[arg(long, value_name = "MS", default_value_t = 2_000, requires = "conform")]
+    #[arg(long, value_name = "MS", default_value_t = 2_000, value_parser = skew, requires = "conform")]
     skew_ms: u64,
     /// Show the last so many events, or steps.
     #[arg(long, value_name = "COUNT", default_value_t = 0)]
@@ -90,11 +99,14 @@ struct ExploreArgs {
     /// Which cluster.
     name: Option<String>,
     /// Stop after so many distinct states.
-    #[arg(long, value_name = "COUNT", default_value_t = 100_000_000)]
-    states_max: usize,
+    #[arg(long, value_name = "COUNT", default_value = "100000000", value_parser = at_least_one)]
+    states_max: u64,
     /// Stop when this takes more memory than so many MiB, as far as that can be reckoned.
-    #[arg(long, value_name = "MIB", default_value_t = 4_096)]
-    memory_max: usize,
+    #[arg(long, value_name = "MIB", default_value = "4096", value_parser = at_least_one)]
+    memory_max: u64,
+    /// With this bug in the code, to see it found, on one thread; in debug builds alone.
+    #[arg(long, value_name = "NAME", requires = "name", value_parser = planted::names())]
+    plant: Option<String>,
 }
 
 /// Which seeds are run.
@@ -105,11 +117,11 @@ struct Which {
     #[arg(long)]
     seed: Option<u64>,
     /// Run so many seeds.
-    #[arg(long, value_name = "COUNT")]
-    seeds: Option<NonZeroU64>,
+    #[arg(long, value_name = "COUNT", value_parser = at_least_one)]
+    seeds: Option<u64>,
     /// Run seeds for so long.
-    #[arg(long, value_name = "MINUTES")]
-    minutes: Option<NonZeroU64>,
+    #[arg(long, value_name = "MINUTES", value_parser = at_least_one)]
+    minutes: Option<u64>,
 }
 
 /// Run one seed, or many.
@@ -144,6 +156,21 @@ struct RunArgs {
     #[arg(long, value_name = "NAME", value_parser = planted::names())]
     plant: Option<String>,
 }
+
+/// With none there would be nothing to do.
+fn at_least_one(text: &str) -> Result<u64, String> {
+    let number = text.parse().ok().filter(|number| *number > 0);
+    number.ok_or_else(|| format!("a whole number from 1 to {}, please", u64::MAX))
+}
+
+/// As many ms as clocks can be said to differ by.
+fn skew(text: &str) -> Result<u64, String> {
+    let ms = text.parse().ok().filter(|ms| *ms <= SKEW_MS_MAX);
+    ms.ok_or_else(|| format!("a whole number of ms up to {SKEW_MS_MAX}, please"))
+}
+
+/// A day: clocks that are wrong by more are not kept by anybody.
+const SKEW_MS_MAX: u64 = 86_400_000;
 
 /// A property that breaks in a run ends it by a panic, which is caught and told in its place. Other panics are bugs of ours.
 fn keep_broken_properties_quiet() {

@@ -30,6 +30,11 @@ impl Plant {
         }
     }
 
+    /// Whether there is one.
+    pub(super) fn is_some(self) -> bool {
+        !self.0.is_empty()
+    }
+
     /// Bugs are planted in one thread at a time.
     pub(super) fn in_this_thread(self) {
         property::plant(self.0);

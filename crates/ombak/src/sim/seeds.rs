@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use ombak_worlds::{Failure, Families, Plan, Report, SOMETIMES, record_plan, run_plan};
+use ombak_worlds::{Failure, Families, Fork, Plan, Report, SOMETIMES, record_plan, run_plan};
 
 use super::guided::Guided;
 use super::planted::Plant;
@@ -21,10 +21,22 @@ pub(super) fn run(args: &RunArgs) -> Result<(), CliError> {
     plant.in_this_thread();
     match args.which.seed {
         Some(seed) => {
+            in_order(&args.forks)?;
             let plan = Plan { seed, faults: args.faults, forks: args.forks.clone() };
             run_one(&plan, args, plant)
         }
         None => run_many(args, plant),
+    }
+}
+
+/// A fork that stands behind a later one would be taken with that.
+fn in_order(forks: &[Fork]) -> Result<(), CliError> {
+    match forks.windows(2).find(|two| two[0].at > two[1].at) {
+        None => Ok(()),
+        Some(two) => Err(CliError::usage(format!(
+            "--fork {} is before --fork {}: forks come in the order of time",
+            two[1], two[0]
+        ))),
     }
 }
 
@@ -63,10 +75,9 @@ fn run_many(args: &RunArgs, plant: Plant) -> Result<(), CliError> {
         from: args.from,
         faults: args.faults,
         plant,
-        count: args.which.seeds.map(u64::from),
+        count: args.which.seeds,
         until: args.which.minutes.map(|minutes| {
-            Instant::now()
-                + Duration::from_secs(60).saturating_mul(minutes.get().min(1 << 20) as u32)
+            Instant::now() + Duration::from_secs(60).saturating_mul(minutes.min(1 << 20) as u32)
         }),
     };
     let (begun, progress) = (Instant::now(), progress(range.count));

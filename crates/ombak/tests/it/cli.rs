@@ -35,6 +35,14 @@ fn wrong_usage_is_exit_code_2_and_says_what_is_right() {
         ("put users alice", "VALUE"),
         ("get users alice --r most", "one, quorum, all"),
         ("sim run", "--seed"),
+        ("sim run --seeds 0", "a whole number from 1"),
+        ("sim run --minutes 1.5", "a whole number from 1"),
+        ("sim explore write-read --memory-max 0", "a whole number from 1"),
+        ("sim explore write-read --states-max 0", "a whole number from 1"),
+        ("sim explore --plant list", "a merge that trusts any tag"),
+        ("sim --trace 5", "--replay"),
+        ("sim --replay f run --seed 1", "'run' cannot be used with '--replay"),
+        ("sim --conform f --skew-ms 86400001", "up to 86400000"),
         ("bench --gets 101", "--gets"),
     ] {
         let finished = run(line.split_whitespace());
@@ -58,6 +66,9 @@ fn wrong_usage_is_exit_code_2_and_says_what_is_right() {
         ("demo --backend memory --dir d", "--backend memory"),
         ("get / alice", "cannot be empty"),
         ("bench --keys 0", "--keys"),
+        ("sim explore write-reed", "there is no \"write-reed\" to explore, but write-read, "),
+        ("sim run --seed 1 --fork 9:1 --fork 3:1", "--fork 3:1 is before --fork 9:1"),
+        ("sim --replay f --html f", "take the place of the schedule"),
     ] {
         let finished = run(line.split_whitespace());
         assert!(one_line(&finished, 2).contains(says), "{line}: {finished:?}");
@@ -68,7 +79,8 @@ fn wrong_usage_is_exit_code_2_and_says_what_is_right() {
 #[test]
 fn help_teaches() {
     let all = "demo start status top ring repair get put del bench";
-    let inner = "sim run,store stat,store verify,bucket list,bucket props,bench compare";
+    let inner =
+        "sim run,sim explore,store stat,store verify,bucket list,bucket props,bench compare";
     for command in all.split(' ').chain(inner.split(',')) {
         let finished = run(command.split(' ').chain(["--help"]));
         assert_eq!(finished.code, Some(0), "{finished:?}");

@@ -1,4 +1,4 @@
-//! `ombak sim run --plant`: a bug that is planted is found, made small, and played again.
+//! `ombak sim run --plant` and `ombak sim explore --plant`: a bug that is planted is found, and played again.
 
 use std::fs;
 use std::path::Path;
@@ -39,9 +39,56 @@ fn a_planted_bug_is_found_made_small_and_played() {
 }
 
 #[test]
+fn a_planted_bug_is_found_by_the_explorer_and_played() {
+    let dir = tempfile::tempdir().unwrap();
+    let explored = run_in(dir.path(), ["sim", "explore", "write-write-read", "--plant", BUG]);
+    assert_eq!(explored.code, Some(3), "{explored:?}");
+    let broken = "always \"a read finds what was acknowledged before it\"";
+    assert!(explored.out.contains(&format!("broken after 10 steps: {broken}")), "{explored:?}");
+    let name = "ombak-explore-write-write-read";
+    let (file, page) = (format!("{name}.schedule"), format!("{name}.html"));
+    let advice =
+        format!("play it with `ombak sim --replay {file} --plant \"{BUG}\"`; {page} draws");
+    assert!(explored.err.contains(&advice), "{explored:?}");
+    assert_eq!(names_in(dir.path()), [page.as_str(), &file]);
+
+    let replay = ["sim", "--replay", &file];
+    let options = ["--plant", BUG, "--trace", "2", "--html", "again.html"];
+    let planted = run_in(dir.path(), replay.iter().chain(&options));
+    assert_eq!(planted.code, Some(3), "{planted:?}");
+    assert!(planted.err.contains(&format!("{file}: after 10 steps: {broken}")), "{planted:?}");
+    assert!(planted.out.starts_with("n1 hears from n2: "), "{planted:?}");
+    assert_eq!(planted.out.lines().count(), 3, "two steps, and where the page is: {planted:?}");
+    let drawn = |page: &str| fs::read_to_string(dir.path().join(page)).unwrap();
+    assert_eq!(drawn("again.html"), drawn(&page));
+    assert!(drawn(&page).contains("10 steps: all "));
+
+    let sound = run_in(dir.path(), replay);
+    assert_eq!(sound.code, Some(0), "{sound:?}");
+    assert!(sound.out.contains("it holds: 10 steps, "), "{sound:?}");
+
+    // By hand: with two more steps behind it, with a step that cannot be taken, and cut short.
+    let text = drawn(&file);
+    let longer = text.replace("\nend\n", "\nn1 sync\nn2 sync\nend\n");
+    for (changed, says) in [
+        (longer, "2 more are not taken"),
+        (text.replace("n2 sync\n", "n2 sync\nn2 sync\n"), "line 9: \"n2 sync\" cannot happen here"),
+        (text.replace("\nend\n", "\n"), "has no \"end\": it was cut short"),
+        (text.replace("client 1", "client 3"), "line 6: client 3: there are 3, from 0 on"),
+    ] {
+        fs::write(dir.path().join(&file), changed).unwrap();
+        let told = run_in(dir.path(), replay.iter().chain(&["--plant", BUG]));
+        assert_eq!(told.code, Some(3), "{told:?}");
+        assert!(told.err.contains(says) && told.err.lines().count() == 1, "{told:?}");
+    }
+}
+
+#[test]
 fn an_unknown_bug_names_those_there_are() {
-    for name in ["list", "something else"] {
-        let refused = run_in(Path::new("."), ["sim", "run", "--plant", name]);
+    let explore = ["sim", "explore", "write-read", "--plant"];
+    for (name, command) in [("list", &["sim", "run", "--plant"][..]), ("something else", &explore)]
+    {
+        let refused = run_in(Path::new("."), command.iter().chain(&[name]));
         assert_eq!(refused.code, Some(2), "{refused:?}");
         assert!(refused.err.contains(BUG) && refused.err.contains(name), "{refused:?}");
     }
