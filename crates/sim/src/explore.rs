@@ -14,8 +14,9 @@
 //!
 //! # What is kept
 //!
-//! Of a visited state only a fingerprint of 128 bits and 64 bits of its parent's: at most 48 bytes a state, hash table
-//! and its free slots included. States themselves are kept as long as their successors are unknown; what the states of
+//! Of a visited state only a fingerprint of 128 bits and 64 bits of its parent's: at most 31 bytes a state, hash table
+//! and its free slots included. States themselves are kept as long as their successors are unknown, and of a level no longer than it
+//! takes to get past them; what the states of
 //! a [`Cluster`] have in common, each node as it ever was above all, is kept to the end. A path is found
 //! again by going back along the parents and then forward, looking at each step for the successor with the right
 //! fingerprint. Two states with one fingerprint count as one; with 10 million states the odds of a wrong match are
@@ -102,6 +103,7 @@ mod replay;
 mod report;
 mod run;
 mod table;
+mod waiting;
 
 use std::fmt::Debug;
 use std::hash::Hash;

@@ -1,11 +1,16 @@
 //! Goes level by level: all states that are n steps away, then all that are n + 1.
 
 use std::panic::resume_unwind;
-use std::sync::atomic::AtomicUsize;
+#[expect(
+    clippy::disallowed_types,
+    reason = "the explorer is a host: its threads share a level"
+)]
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use super::report::{Limit, Outcome, Progress, Report, Sometimes, Violation};
-use super::run::{Bounds, Found, Harvest, Run, Waiting};
+use super::run::{Bounds, Found, Harvest, Run};
+use super::waiting::Level;
 use super::{Model, replay};
 
 /// Below so many states, a level is not worth starting threads for.
@@ -81,37 +86,38 @@ impl<'a, M: Model> Explorer<'a, M> {
         let run = Run::new(self.model, self.bounds, self.all_orders);
         let mut harvest = run.begin();
         let mut seen = std::mem::take(&mut harvest.seen);
-        let (mut level, mut levels, mut unexpanded) = (Vec::new(), 0, 0);
+        let (mut levels, mut unexpanded) = (0, 0);
         while !run.is_over() && !harvest.next.is_empty() {
-            level = std::mem::take(&mut harvest.next);
             if levels == run.bounds.depth {
                 run.stop(Limit::Depth);
                 break;
             }
-            let bytes = run.waiting_bytes();
-            harvest = self.expand(&run, &level, levels);
-            run.release(bytes);
+            let level = std::mem::replace(&mut harvest.next, Level::new());
+            let len = level.len();
+            harvest = self.expand(&run, level, levels);
             seen.append(&mut harvest.seen);
-            unexpanded = level.len() - harvest.expanded;
+            unexpanded = len - harvest.expanded;
             levels += u32::from(unexpanded == 0);
-            level.clear();
         }
-        unexpanded += level.len() + harvest.next.len();
+        unexpanded += harvest.next.len();
         report(&run, harvest, seen, levels, unexpanded)
     }
 
     fn expand(
         &mut self,
         run: &Run<'_, M>,
-        level: &[Waiting<M::State>],
+        level: Level<M::State>,
         depth: u32,
     ) -> Harvest<M::State> {
-        let cursor = AtomicUsize::new(0);
-        let helpers = if level.len() < LEVEL_MIN { 0 } else { self.threads - 1 };
+        let len = level.len();
+        let helpers = if len < LEVEL_MIN { 0 } else { self.threads - 1 };
+        #[expect(clippy::disallowed_types, reason = "see above")]
+        let level = Mutex::new(level);
+        let take = || level.lock().unwrap_or_else(PoisonError::into_inner).pop();
         thread::scope(|scope| {
-            let work = || run.work(level, &cursor, || {});
+            let work = || run.work(take, || {});
             let helpers: Vec<_> = (0..helpers).map(|_| scope.spawn(work)).collect();
-            let mut harvest = run.work(level, &cursor, || self.show(run, depth, level.len()));
+            let mut harvest = run.work(take, || self.show(run, depth, len));
             for helper in helpers {
                 harvest.merge(helper.join().unwrap_or_else(|panic| resume_unwind(panic)));
             }

@@ -5,20 +5,13 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering::
 use super::expect::Expected;
 use super::report::{Limit, Progress};
 use super::table::{Batch, Id, NOBODY, Table, id_of};
+use super::waiting::{Level, Segment, Waiting};
 use super::{Digest, Model, Property, Steps, When};
 
-/// So many states are taken at a time, and bounds are looked at in between.
-const CHUNK: usize = 64;
+/// What stands beside a state while it waits.
+const ENTRY_BYTES: usize = size_of::<Waiting<()>>();
 /// So many successors are gathered before the table is asked about them.
 const BATCH: usize = 512;
-
-/// A state whose successors are not known yet.
-pub struct Waiting<S> {
-    pub state: S,
-    pub id: Id,
-    /// Which of the properties that are to hold eventually have not been true on the way here.
-    pub missing: u32,
-}
 
 /// Where something was found: at a state, and perhaps one step further.
 #[derive(Clone, Debug)]
@@ -39,7 +32,7 @@ pub enum Then {
 
 /// What one thread has found in one level.
 pub struct Harvest<S> {
-    pub next: Vec<Waiting<S>>,
+    pub next: Level<S>,
     pub expanded: usize,
     /// Properties, by number, that were seen for the first time.
     pub seen: Vec<(usize, Found)>,
@@ -52,7 +45,7 @@ pub struct Harvest<S> {
 impl<S> Harvest<S> {
     pub fn new() -> Harvest<S> {
         Harvest {
-            next: Vec::new(),
+            next: Level::new(),
             expanded: 0,
             seen: Vec::new(),
             broken: None,
@@ -62,7 +55,7 @@ impl<S> Harvest<S> {
     }
 
     pub fn merge(&mut self, other: Harvest<S>) {
-        self.next.extend(other.next);
+        self.next.append(other.next);
         self.expanded += other.expanded;
         self.seen.extend(other.seen);
         self.broken = self.broken.take().or(other.broken);
@@ -131,23 +124,22 @@ impl<'a, M: Model> Run<'a, M> {
         harvest
     }
 
-    /// Takes chunks of a level until there are no more, or it is time to stop. `tick` is called in between.
+    /// Expands what `take` gives, until there is no more or it is time to stop. `tick` is called in between.
     pub fn work(
         &self,
-        level: &[Waiting<M::State>],
-        cursor: &AtomicUsize,
+        take: impl Fn() -> Option<Segment<M::State>>,
         mut tick: impl FnMut(),
     ) -> Harvest<M::State> {
         let mut harvest = Harvest::new();
         while !self.is_over() {
-            let from = cursor.fetch_add(CHUNK, Relaxed);
-            let Some(rest) = level.get(from..).filter(|rest| !rest.is_empty()) else { break };
-            for waiting in &rest[..CHUNK.min(rest.len())] {
-                self.expand(waiting, &mut harvest);
+            let Some(Segment { states, bytes }) = take() else { break };
+            for waiting in states {
+                self.expand(&waiting, &mut harvest);
                 if harvest.arrived.len() >= BATCH {
                     self.settle(&mut harvest);
                 }
             }
+            self.waiting_bytes.fetch_sub(bytes, Relaxed);
             tick();
         }
         self.settle(&mut harvest);
@@ -192,17 +184,20 @@ impl<'a, M: Model> Run<'a, M> {
     /// Judges what was gathered and is new, and lets it wait.
     fn settle(&self, harvest: &mut Harvest<M::State>) {
         self.table.insert_all(&mut harvest.batch);
-        let known = harvest.next.len();
+        let (mut bytes, mut shared) = (0, None);
         let arrived = std::mem::take(&mut harvest.arrived);
         for (at, (state, missing)) in arrived.into_iter().enumerate() {
             if harvest.batch.is_new[at] {
                 let id = id_of(harvest.batch.arrivals[at].0);
                 self.judge(&state, id, harvest);
-                harvest.next.push(Waiting { state, id, missing });
+                shared.get_or_insert_with(|| self.model.shared_bytes(&state));
+                let each = self.model.state_bytes(&state) + ENTRY_BYTES;
+                bytes += each;
+                harvest.next.push(Waiting { state, id, missing }, each);
             }
         }
         harvest.batch.arrivals.clear();
-        self.account(&harvest.next[known..]);
+        self.account(bytes, shared.unwrap_or(0));
     }
 
     /// Whether a property was already true is part of what a state is, if there are such properties.
@@ -244,12 +239,8 @@ impl<'a, M: Model> Run<'a, M> {
     }
 
     /// Counts the memory of states that came to wait, and looks at the bounds.
-    fn account(&self, waiting: &[Waiting<M::State>]) {
-        let rest = size_of::<Waiting<M::State>>() - size_of::<M::State>();
-        let bytes: usize =
-            waiting.iter().map(|each| self.model.state_bytes(&each.state) + rest).sum();
+    fn account(&self, bytes: usize, shared: usize) {
         let waiting_bytes = self.waiting_bytes.fetch_add(bytes, Relaxed) + bytes;
-        let shared = waiting.last().map_or(0, |each| self.model.shared_bytes(&each.state));
         let bytes = waiting_bytes + self.table.bytes() + shared;
         self.bytes_peak.fetch_max(bytes, Relaxed);
         if self.table.states() >= self.bounds.states {
@@ -257,15 +248,6 @@ impl<'a, M: Model> Run<'a, M> {
         } else if bytes >= self.bounds.bytes {
             self.stop(Limit::Bytes);
         }
-    }
-
-    /// The memory of a level that was expanded is free again.
-    pub fn release(&self, bytes: usize) {
-        self.waiting_bytes.fetch_sub(bytes, Relaxed);
-    }
-
-    pub fn waiting_bytes(&self) -> usize {
-        self.waiting_bytes.load(Relaxed)
     }
 
     pub fn stop(&self, limit: Limit) {

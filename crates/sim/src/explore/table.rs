@@ -1,7 +1,9 @@
 //! The states that were seen: fingerprints, and where each was first come upon.
 //!
 //! Open addressing with linear probing, in pieces that grow one at a time: while a piece is copied the others are
-//! not, so memory never doubles. A piece is between half and three quarters full, which makes 32 to 48 bytes a state.
+//! not, so memory never doubles. In a piece, what is taken is in order (Amble and Knuth, *Ordered hash tables*, 1974): a search
+//! ends at the first slot that is not before what is looked for, so that a piece can be nearly full. It is between 7/9 and
+//! 7/8, which makes 27 to 31 bytes a state.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 #[expect(
@@ -12,6 +14,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 const PIECES: usize = 64;
 const SLOTS_MIN: usize = 64;
+/// So many slots are added behind the last home when that is not enough.
+const SPILL: usize = 16;
 
 /// Names a visited state: the low half of its fingerprint. [`NOBODY`] is none.
 pub type Id = u64;
@@ -21,6 +25,8 @@ pub const NOBODY: Id = 0;
 
 /// High half, low half (the id; [`NOBODY`] in a free slot), parent.
 type Slot = [u64; 3];
+
+const FREE: Slot = [0; 3];
 
 /// The low half of a fingerprint, made never to be [`NOBODY`].
 pub fn id_of(print: u128) -> Id {
@@ -34,8 +40,11 @@ pub struct Table {
     slots: AtomicUsize,
 }
 
+/// What is taken is in the order of ids, then of high halves; each is in its home or behind it, and nothing is free in between.
 struct Piece {
     slots: Vec<Slot>,
+    /// How many of the slots are homes. Those behind them are for what finds no room.
+    homes: usize,
     used: usize,
     /// Slots that came to it and were not counted yet.
     grown: usize,
@@ -73,9 +82,8 @@ impl Batch {
 
 impl Table {
     pub fn new() -> Table {
-        let piece = || Piece { slots: vec![[0; 3]; SLOTS_MIN], used: 0, grown: 0 };
         #[expect(clippy::disallowed_types, reason = "see above")]
-        let pieces = (0..PIECES).map(|_| Mutex::new(piece())).collect();
+        let pieces = (0..PIECES).map(|_| Mutex::new(Piece::new(SLOTS_MIN))).collect();
         Table { pieces, states: AtomicUsize::new(0), slots: AtomicUsize::new(PIECES * SLOTS_MIN) }
     }
 
@@ -105,7 +113,7 @@ impl Table {
     /// Where a state was first come upon; `None` if it is not there.
     pub fn parent(&self, id: Id) -> Option<Id> {
         let piece = self.piece(id);
-        let slot = piece.probe(id).map(|at| piece.slots[at]).find(|slot| slot[1] == id)?;
+        let slot = piece.slots.get(piece.find(0, id)).filter(|slot| slot[1] == id)?;
         Some(slot[2])
     }
 
@@ -125,33 +133,27 @@ impl Table {
 }
 
 impl Piece {
-    /// Where to look for an id first. Its high bits say so, and growing copies from front to back.
-    fn first(&self, id: Id) -> usize {
-        ((u128::from(id) * self.slots.len() as u128) >> 64) as usize
+    fn new(homes: usize) -> Piece {
+        Piece { slots: vec![FREE; homes], homes, used: 0, grown: 0 }
     }
 
-    /// The slots in which an id may be, up to the first free one.
-    fn probe(&self, id: Id) -> impl Iterator<Item = usize> {
-        let (first, len) = (self.first(id), self.slots.len());
-        (first..len).chain(0..first).take_while(|at| self.slots[*at][1] != NOBODY)
+    /// Where an id belongs. Its high bits say so, and so homes are in the order of ids.
+    fn home(&self, id: Id) -> usize {
+        ((u128::from(id) * self.homes as u128) >> 64) as usize
     }
 
-    /// The slot of a fingerprint, or the free one where it belongs.
+    /// The slot of a fingerprint, or the one in which it would be: the first from its home that is free or not before it.
+    /// Perhaps one that is still to be added.
     fn find(&self, high: u64, id: Id) -> usize {
-        let mut at = self.first(id);
-        while self.slots[at][1] != NOBODY && self.slots[at][..2] != [high, id] {
-            at += 1;
-            if at == self.slots.len() {
-                at = 0;
-            }
-        }
-        at
+        let home = self.home(id);
+        let is_before = |slot: &Slot| slot[1] != NOBODY && (slot[1], slot[0]) < (id, high);
+        home + self.slots[home..].iter().take_while(|slot| is_before(slot)).count()
     }
 
     /// Reads where each id will be looked for. Nothing depends on what is there, so the processor waits for all of them
     /// at once; a search waits for each before it knows what comes next.
     fn touch(&self, ids: impl Iterator<Item = Id>) {
-        let all = ids.fold(0, |all, id| all ^ self.slots[self.first(id)][1]);
+        let all = ids.fold(0, |all, id| all ^ self.slots[self.home(id)][1]);
         std::hint::black_box(all);
     }
 
@@ -159,65 +161,49 @@ impl Piece {
     fn insert(&mut self, print: u128, parent: Id) -> bool {
         let slot = [(print >> 64) as u64, id_of(print), parent];
         let at = self.find(slot[0], slot[1]);
-        if self.slots[at][1] != NOBODY {
+        if self.slots.get(at).is_some_and(|there| there[..2] == slot[..2]) {
             return false;
         }
+        let free = at + self.slots[at..].iter().take_while(|slot| slot[1] != NOBODY).count();
+        if free == self.slots.len() {
+            self.add(FREE);
+        }
+        self.slots.copy_within(at..free, at + 1);
         self.slots[at] = slot;
         self.used += 1;
-        if self.used * 4 >= self.slots.len() * 3 {
+        if self.used * 8 >= self.homes * 7 {
             self.grow();
         }
         true
     }
 
-    /// Half as many slots again.
-    fn grow(&mut self) {
-        let more = self.slots.len() / 2;
-        let wider = vec![[0; 3]; self.slots.len() + more];
-        let old = std::mem::replace(&mut self.slots, wider);
-        for slot in old.into_iter().filter(|slot| slot[1] != NOBODY) {
-            let at = self.find(slot[0], slot[1]);
-            self.slots[at] = slot;
+    fn add(&mut self, slot: Slot) {
+        if self.slots.len() == self.slots.capacity() {
+            self.slots.reserve_exact(SPILL);
         }
-        self.grown += more;
+        self.slots.push(slot);
+        self.grown += 1;
+    }
+
+    /// One home more for each eight. What is taken keeps its order, so it is copied from front to back.
+    fn grow(&mut self) {
+        let homes = self.homes + self.homes.div_ceil(8);
+        let mut wider =
+            Piece { slots: Vec::with_capacity(homes + SPILL), homes, used: self.used, grown: 0 };
+        for slot in self.slots.iter().filter(|slot| slot[1] != NOBODY) {
+            while wider.slots.len() < wider.home(slot[1]) {
+                wider.add(FREE);
+            }
+            wider.add(*slot);
+        }
+        while wider.slots.len() < homes {
+            wider.add(FREE);
+        }
+        // More homes, and none of them empty before what had no room: it never shrinks.
+        wider.grown = self.grown + wider.slots.len() - self.slots.len();
+        *self = wider;
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::explore::Digest;
-
-    fn insert(table: &Table, arrivals: Vec<(u128, Id)>) -> Vec<bool> {
-        let mut batch = Batch { arrivals, ..Batch::default() };
-        table.insert_all(&mut batch);
-        batch.is_new
-    }
-
-    fn print(value: u64) -> u128 {
-        Digest::of(&value)
-    }
-
-    #[test]
-    fn what_goes_in_is_found_with_its_parent() {
-        let table = Table::new();
-        for from in (0..100_000).step_by(1_000) {
-            let values = from..from + 1_000;
-            let arrivals = values.map(|value| (print(value), id_of(print(value / 2)))).collect();
-            assert!(insert(&table, arrivals).into_iter().all(|is_new| is_new));
-        }
-        let again = (0..100_000).map(|value| (print(value), 7)).collect();
-        assert!(insert(&table, again).into_iter().all(|is_new| !is_new));
-        assert_eq!(table.states(), 100_000);
-        assert_eq!(table.parent(id_of(print(99_999))), Some(id_of(print(49_999))));
-        assert_eq!(table.parent(id_of(print(100_000))), None);
-        assert!(table.bytes() <= 48 * 100_000, "{} bytes", table.bytes());
-    }
-
-    #[test]
-    fn halves_that_are_alike_do_not_make_a_state_the_same() {
-        let arrivals = [1 << 64 | 5, 2 << 64 | 5, 0, 0, 1 << 64 | 5];
-        let arrivals = arrivals.map(|print| (print, NOBODY)).to_vec();
-        assert_eq!(insert(&Table::new(), arrivals), [true, true, true, false, false]);
-    }
-}
+mod tests;

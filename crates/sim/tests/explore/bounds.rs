@@ -76,6 +76,17 @@ fn bytes_and_depth_are_bounds_too() {
     assert_eq!((report.states, report.depth_complete, report.unexpanded), (5_050, 99, 100));
 }
 
+/// Two levels wait at most, 301 states of 24 bytes each.
+#[test]
+fn what_was_expanded_takes_no_memory() {
+    for threads in [1, 2] {
+        let report = Explorer::new(&Grid { size: 300 }).threads(threads).run();
+        assert_eq!(report.states, 301 * 301);
+        let waiting = report.bytes_peak - report.table_bytes;
+        assert!(waiting <= 2 * 301 * 24, "{waiting} bytes of states that wait");
+    }
+}
+
 #[test]
 fn whoever_watches_sees_how_far_it_is() {
     let mut seen = Vec::new();
