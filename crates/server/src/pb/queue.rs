@@ -237,3 +237,6 @@ fn frame(response: &Response) -> Vec<u8> {
     response.encode_frame(&mut frame);
     frame
 }
+
+#[cfg(test)]
+mod tests;
