@@ -248,6 +248,9 @@ fn with_relative_time_what_repeats_ends() {
     // Both together repeat after 50 ms: seven beats, and four times as many until the count of beats is the same too;
     // at 50 ms the two fire in either order.
     assert_eq!((report.states, report.ends), (32, 0));
+    // Who has asked, and what has gone wrong, is no matter of time.
+    let asked = metronome().request(A, ()).relative(|machine, _, digest| machine.hash(digest));
+    assert_eq!(Explorer::new(&asked).run().states, 2 * 32);
     let report = Explorer::new(&metronome()).depth_max(100).run();
     assert!(report.states > 100, "time makes every state another one: {report}");
 }

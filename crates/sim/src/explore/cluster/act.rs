@@ -7,9 +7,9 @@ use ombak_base::{ClientId, Machine, NodeId, Tick, Wire};
 
 use super::commute::Scope;
 use super::kept::Id;
-use super::state::{Carried, ClusterState, Host, Packet, Shared};
+use super::state::{Carried, ClusterState, Host, Packet, Past, Shared};
 use super::turn::{Local, Out, Then, Way, Ways};
-use super::{Budget, Cluster, Explorable, History, quietly};
+use super::{Cluster, Explorable, History, quietly};
 
 /// One step of a cluster.
 #[derive(Clone, Debug)]
@@ -53,7 +53,7 @@ fn spend(spent: &mut u32, bound: u32) {
 impl<M: Explorable, H: History<M>> Cluster<M, H> {
     /// All nodes have started, and nothing else has happened: by all choices of their machines.
     pub(super) fn start(&self) -> Vec<ClusterState<M, H>> {
-        let shared = Arc::new(Shared::new());
+        let shared = Arc::new(Shared::new(self.nodes));
         // Those that start later must not miss what those before them say at once.
         let mut states = vec![self.boot_all(shared)];
         self.assert_alike(&states[0]);
@@ -75,12 +75,9 @@ impl<M: Explorable, H: History<M>> Cluster<M, H> {
             shared.hosts.keep((node, host))
         };
         ClusterState {
-            now: Tick(0),
             parts: (0..self.nodes).map(NodeId).map(boot).collect(),
-            nodes: self.nodes,
+            past: shared.pasts.keep(Past::default()),
             history: shared.histories.keep(self.history.clone()),
-            asked: 0,
-            spent: Budget::default(),
             last: Scope::Wide,
             shared,
         }
@@ -95,7 +92,7 @@ impl<M: Explorable, H: History<M>> Cluster<M, H> {
     ) -> Vec<ClusterState<M, H>> {
         let mut all = Vec::new();
         for state in states {
-            let ways = self.ways(&state.shared, state.parts[node.0 as usize], local, state.now);
+            let ways = self.ways(&state.shared, state.parts[node.0 as usize], local, state.now());
             for way in &ways.all {
                 let mut next = state.clone();
                 let then = way.then.as_ref().map_err(String::clone);
@@ -130,21 +127,23 @@ impl<M: Explorable, H: History<M>> Cluster<M, H> {
 
     pub(super) fn possible(&self, state: &ClusterState<M, H>, give: &mut impl FnMut(What<M>)) {
         self.possible_messages(state, give);
+        let past = state.past();
         for (number, (node, _)) in self.requests.iter().enumerate() {
-            if state.asked & 1 << number == 0 && state.machine(*node).is_some() {
+            if past.asked & 1 << number == 0 && state.machine(*node).is_some() {
                 give(What::Request(ClientId(number as u64)));
             }
         }
         for node in (0..self.nodes).map(NodeId) {
             self.possible_on(state, node, give);
         }
-        if self.hello.is_some() && state.spent.resets < self.budget.resets {
+        if self.hello.is_some() && past.spent.resets < self.budget.resets {
             self.running_pairs(state).into_iter().for_each(|(a, b)| give(What::Reset(a, b)));
         }
     }
 
     fn possible_messages(&self, state: &ClusterState<M, H>, give: &mut impl FnMut(What<M>)) {
         let mut before: Option<(Id, &Packet)> = None;
+        let spent = state.past().spent;
         for (at, id) in state.network().iter().enumerate() {
             let packet = state.shared.packets.get(*id);
             let before = before.replace((*id, packet));
@@ -160,10 +159,10 @@ impl<M: Explorable, H: History<M>> Cluster<M, H> {
             if !matches!(packet.carried, Carried::Message(_)) {
                 continue;
             }
-            if state.spent.duplicates < self.budget.duplicates {
+            if spent.duplicates < self.budget.duplicates {
                 give(What::Duplicate(at));
             }
-            if state.spent.drops < self.budget.drops {
+            if spent.drops < self.budget.drops {
                 give(What::Drop(at));
             }
         }
@@ -179,9 +178,10 @@ impl<M: Explorable, H: History<M>> Cluster<M, H> {
         if host.machine.is_none() {
             return give(What::Restart(node));
         }
-        if state.spent.timers < self.budget.timers {
+        let Past { now, spent, .. } = *state.past();
+        if spent.timers < self.budget.timers {
             // What is due is due: among those, the order is open.
-            let due = |at: &Tick| *at.max(&state.now);
+            let due = |at: &Tick| *at.max(&now);
             let first = host.timers.values().map(due).min();
             let timers = host.timers.iter().filter(|(_, at)| Some(due(at)) == first);
             timers.for_each(|(timer, _)| give(What::Timer(node, *timer)));
@@ -189,7 +189,7 @@ impl<M: Explorable, H: History<M>> Cluster<M, H> {
         if !host.storage.is_synced() {
             give(What::Sync(node));
         }
-        if state.spent.crashes < self.budget.crashes {
+        if spent.crashes < self.budget.crashes {
             give(What::Crash(node));
         }
     }
@@ -200,7 +200,7 @@ impl<M: Explorable, H: History<M>> Cluster<M, H> {
         state: &'a ClusterState<M, H>,
         what: &What<M>,
     ) -> Option<(NodeId, &'a Ways<M>)> {
-        let mut now = state.now;
+        let mut now = state.now();
         let (node, local) = match what {
             What::Deliver(at) | What::Duplicate(at) => {
                 (state.packet(*at).to, Local::Hear(state.network()[*at]))
@@ -257,25 +257,34 @@ impl<M: Explorable, H: History<M>> Cluster<M, H> {
 
     /// What a step is to all but the node to which it happens.
     fn begin(&self, state: &mut ClusterState<M, H>, what: &What<M>) -> Result<(), String> {
-        let (budget, nodes) = (&self.budget, state.nodes as usize);
+        let (budget, nodes) = (&self.budget, self.nodes as usize);
         match what {
             What::Deliver(at) => drop(state.parts.remove(nodes + at)),
-            What::Duplicate(_) => spend(&mut state.spent.duplicates, budget.duplicates),
+            What::Duplicate(_) => {
+                state.change_past(|past| spend(&mut past.spent.duplicates, budget.duplicates));
+            }
             What::Drop(at) => {
-                spend(&mut state.spent.drops, budget.drops);
+                state.change_past(|past| spend(&mut past.spent.drops, budget.drops));
                 state.parts.remove(nodes + at);
             }
             What::Request(client) => {
-                state.asked |= 1 << client.0;
+                state.change_past(|past| past.asked |= 1 << client.0);
                 let request = &self.requests[client.0 as usize].1;
                 return tell(state, |history| history.asked(*client, request));
             }
             What::Timer(node, timer) => {
-                spend(&mut state.spent.timers, budget.timers);
-                state.now = due(state, *node, timer);
+                let now = due(state, *node, timer);
+                state.change_past(|past| {
+                    spend(&mut past.spent.timers, budget.timers);
+                    past.now = now;
+                });
             }
-            What::Crash(_) => spend(&mut state.spent.crashes, budget.crashes),
-            What::Reset(..) => spend(&mut state.spent.resets, budget.resets),
+            What::Crash(_) => {
+                state.change_past(|past| spend(&mut past.spent.crashes, budget.crashes));
+            }
+            What::Reset(..) => {
+                state.change_past(|past| spend(&mut past.spent.resets, budget.resets));
+            }
             What::Sync(_) | What::Restart(_) => {}
         }
         Ok(())
@@ -339,7 +348,7 @@ fn due<M: Machine, H: History<M>>(
     timer: &M::Timer,
 ) -> Tick {
     let due = state.host(node).timers.get(timer);
-    due.map_or(state.now, |due| state.now.max(*due))
+    due.map_or(state.now(), |due| state.now().max(*due))
 }
 
 /// `Err`: the history panics at what it is told.

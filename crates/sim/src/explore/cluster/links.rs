@@ -44,12 +44,12 @@ impl<M: Explorable, H: History<M>> Cluster<M, H> {
             if self.is_ordered { (each.from, each.to) <= link } else { each < packet }
         };
         let at = state.network().partition_point(is_before);
-        state.parts.insert(state.nodes as usize + at, id);
+        state.parts.insert(self.nodes as usize + at, id);
     }
 
     /// Takes away packets that are on their way.
     fn lose(&self, state: &mut ClusterState<M, H>, is_lost: impl Fn(&Packet) -> bool) {
-        let (shared, nodes) = (&state.shared, state.nodes as usize);
+        let (shared, nodes) = (&state.shared, self.nodes as usize);
         let mut at = 0;
         state.parts.retain(|id| {
             at += 1;

@@ -15,26 +15,34 @@ use super::symmetry::Renamed;
 use super::turn::{Occasion, Ways};
 use super::{Budget, Digest, History, RelativeHash};
 
-/// A cluster at one moment: numbers of what all states share.
+/// A cluster at one moment: numbers of what all states share. Most of an exploration's memory is states that wait, so they are small.
 pub struct ClusterState<M: Machine, H> {
     pub(super) shared: Arc<Shared<M, H>>,
-    pub(super) now: Tick,
     /// First the nodes, then the messages on their way: by sender and receiver, then as they were sent, or by content if
     /// they overtake each other.
     pub(super) parts: Vec<Id>,
-    pub(super) nodes: u32,
+    pub(super) past: Id,
     pub(super) history: Id,
-    /// Bit i: client i has asked.
-    pub(super) asked: u64,
-    pub(super) spent: Budget,
     /// Of the step that led here. No part of what the state is.
     pub(super) last: Scope,
 }
 
+/// What is neither of a node nor of a message: how late it is, who has asked, and what has gone wrong.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Past {
+    pub now: Tick,
+    /// Bit i: client i has asked.
+    pub asked: u64,
+    pub spent: Budget,
+}
+
 /// What all states of one exploration have in common.
 pub struct Shared<M: Machine, H> {
+    /// How many nodes there are.
+    pub nodes: u32,
     pub hosts: Kept<(NodeId, Host<M>)>,
     pub packets: Kept<Packet>,
+    pub pasts: Kept<Past>,
     pub histories: Kept<H>,
     pub ways: Memory<Occasion, Ways<M>>,
     pub renamed: Renamed,
@@ -43,10 +51,12 @@ pub struct Shared<M: Machine, H> {
 }
 
 impl<M: Machine, H: Hash> Shared<M, H> {
-    pub fn new() -> Shared<M, H> {
+    pub fn new(nodes: u32) -> Shared<M, H> {
         Shared {
+            nodes,
             hosts: Kept::new(),
             packets: Kept::new(),
+            pasts: Kept::new(),
             histories: Kept::new(),
             ways: Memory::new(),
             renamed: Renamed::new(),
@@ -55,7 +65,8 @@ impl<M: Machine, H: Hash> Shared<M, H> {
     }
 
     pub fn bytes(&self) -> usize {
-        self.hosts.bytes() + self.packets.bytes() + self.histories.bytes() + self.ways.bytes()
+        let of_states = self.packets.bytes() + self.pasts.bytes() + self.histories.bytes();
+        self.hosts.bytes() + of_states + self.ways.bytes()
     }
 }
 
@@ -164,7 +175,7 @@ impl<M: Machine, H: History<M>> ClusterState<M, H> {
 
     /// All machines that run.
     pub fn machines(&self) -> impl Iterator<Item = (NodeId, &M)> {
-        let nodes = (0..self.nodes).map(NodeId);
+        let nodes = (0..self.shared.nodes).map(NodeId);
         nodes.filter_map(|node| self.machine(node).map(|machine| (node, machine)))
     }
 
@@ -175,7 +186,7 @@ impl<M: Machine, H: History<M>> ClusterState<M, H> {
 
     /// The time.
     pub fn now(&self) -> Tick {
-        self.now
+        self.past().now
     }
 
     /// Messages that are on their way.
@@ -189,12 +200,23 @@ impl<M: Machine, H: History<M>> ClusterState<M, H> {
     }
 
     #[inline]
+    pub(super) fn past(&self) -> &Past {
+        self.shared.pasts.get(self.past)
+    }
+
+    pub(super) fn change_past(&mut self, change: impl FnOnce(&mut Past)) {
+        let mut past = *self.past();
+        change(&mut past);
+        self.past = self.shared.pasts.keep(past);
+    }
+
+    #[inline]
     pub(super) fn host(&self, node: NodeId) -> &Host<M> {
         &self.shared.hosts.get(self.parts[node.0 as usize]).1
     }
 
     pub(super) fn network(&self) -> &[Id] {
-        &self.parts[self.nodes as usize..]
+        &self.parts[self.shared.nodes as usize..]
     }
 
     pub(super) fn packet(&self, at: usize) -> &Packet {
@@ -225,26 +247,28 @@ impl<M: Machine, H: History<M>> ClusterState<M, H> {
     /// What it is known by. With `relative` it does not matter what time it is.
     pub(super) fn print(&self, relative: Option<RelativeHash<M>>) -> u128 {
         let mut digest = Digest::new();
-        let (nodes, packets) = self.parts.split_at(self.nodes as usize);
+        let (nodes, packets) = self.parts.split_at(self.shared.nodes as usize);
         match relative {
             None => {
-                self.now.hash(&mut digest);
+                digest.take(self.shared.pasts.print(self.past));
                 nodes.iter().for_each(|id| digest.take(self.shared.hosts.print(*id)));
             }
             Some(machine) => {
+                (self.past().asked, self.past().spent).hash(&mut digest);
                 nodes.iter().for_each(|id| digest.take(self.relative_print(*id, machine)));
             }
         }
         packets.iter().for_each(|id| digest.take(self.shared.packets.print(*id)));
         digest.take(self.shared.histories.print(self.history));
-        (packets.len(), self.asked, &self.spent).hash(&mut digest);
+        packets.len().hash(&mut digest);
         digest.value()
     }
 
     fn relative_print(&self, id: Id, machine: RelativeHash<M>) -> u128 {
-        *self.shared.relative.recall(id, (id, self.now), || {
+        let now = self.now();
+        *self.shared.relative.recall(id, (id, now), || {
             let mut digest = Digest::new();
-            self.shared.hosts.get(id).1.hash_relative(machine, self.now, &mut digest);
+            self.shared.hosts.get(id).1.hash_relative(machine, now, &mut digest);
             digest.value()
         })
     }
@@ -264,8 +288,8 @@ impl<M: Machine, H: History<M>> Hash for ClusterState<M, H> {
 
 impl<M: Machine, H: History<M>> Debug for ClusterState<M, H> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        writeln!(f, "at {:?}, {} messages on their way", self.now, self.in_flight())?;
-        for node in (0..self.nodes).map(NodeId) {
+        writeln!(f, "at {:?}, {} messages on their way", self.now(), self.in_flight())?;
+        for node in (0..self.shared.nodes).map(NodeId) {
             match self.machine(node) {
                 Some(machine) => writeln!(f, "{node}: {machine:?}")?,
                 None => writeln!(f, "{node}: down")?,

@@ -155,7 +155,7 @@ impl<M: Explorable, H: History<M>> Cluster<M, H> {
     ) -> ClusterState<M, H> {
         let (shared, names) = (&*state.shared, &of.names[usize::from(number)]);
         let mut renamed = state.clone();
-        let (nodes, packets) = renamed.parts.split_at_mut(state.nodes as usize);
+        let (nodes, packets) = renamed.parts.split_at_mut(self.nodes as usize);
         for (node, id) in (0..).map(NodeId).zip(&state.parts[..nodes.len()]) {
             nodes[names.of(node).0 as usize] = of.host_id(shared, *id, number);
         }

@@ -115,7 +115,7 @@ impl<M: Explorable, H: History<M>> Walk<'_, M, H> {
 
     /// The way as a space-time diagram, as [`World::diagram`](crate::World::diagram) draws one. Its time is the number of steps.
     pub fn diagram(&self, title: &str) -> String {
-        let nodes = self.state.nodes as usize;
+        let nodes = self.cluster.nodes as usize;
         let nothing = Picture::new(&self.state, 0);
         self.picture.as_ref().unwrap_or(&nothing).page(title, nodes, self.steps.len() as u64)
     }
