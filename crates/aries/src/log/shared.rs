@@ -21,6 +21,7 @@
 //! that he served, the first of the others, so that an executor that sleeps has a round, and serves.
 
 mod bell;
+mod turns;
 mod wait;
 
 use std::collections::VecDeque;
@@ -36,6 +37,7 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 pub use wait::Wait;
 
 use bell::Bell;
+use turns::{BELLS, Next, Outcome, Turns};
 use wait::Wakers;
 
 use super::batch::Batch;
@@ -61,7 +63,7 @@ struct Inner<D: Disk> {
     /// Where those wait who need the disk to be done with the batch that it has.
     written: Condvar,
     /// Where waiters of even and odd batches wait.
-    served: [Bell; 2],
+    served: [Bell; BELLS],
     record_bytes_max: u64,
     capacity: u64,
 }
@@ -69,18 +71,16 @@ struct Inner<D: Disk> {
 /// Where records are appended.
 struct End {
     batch: Batch,
-    /// The number of that batch.
-    turn: u64,
+    /// Who writes and who is woken.
+    turns: Turns,
     /// The other batch, while nobody writes it.
     spare: Option<Batch>,
     /// A batch that the disk had no room for: written before any other.
     stuck: VecDeque<Batch>,
     streams: Streams,
     room: Room,
-    leading: bool,
-    poisoned: bool,
     /// Futures that wait.
-    wakers: Wakers,
+    wakers: Wakers<Waker>,
 }
 
 /// What still fits into the log, so that appending need not look at the files.
@@ -141,13 +141,11 @@ impl<D: Disk> From<CommitLog<D>> for SharedLog<D> {
         let durable = stuck.front().map_or(batch.lsn(), Batch::lsn).0 - 1;
         let end = End {
             batch,
-            turn: 0,
+            turns: Turns::poisoned(poisoned),
             spare: Some(Batch::new(next, incarnation)),
             stuck,
             room: room(&segments),
             streams,
-            leading: false,
-            poisoned,
             wakers: Wakers::default(),
         };
         SharedLog(Arc::new(Inner {
@@ -195,26 +193,22 @@ impl<D: Disk> SharedLog<D> {
         let mut end = inner.end.lock();
         let lsn = lsn.min(Lsn(end.batch.next_lsn().0 - 1));
         loop {
-            if self.durable() >= lsn {
-                return Ok(());
+            match end.turns.next(lsn, self.durable(), end.batch.lsn()) {
+                Next::Served => return Ok(()),
+                Next::Poisoned => return Err(LogError::Poisoned),
+                Next::Lead => inner.lead(&mut end)?,
+                Next::Wait { bell } => {
+                    let bell = &inner.served[bell];
+                    let rung = bell.rung();
+                    drop(end);
+                    bell.wait(rung);
+                    if self.durable() >= lsn {
+                        return Ok(());
+                    }
+                    // Leads next, or hears of a failure, or was woken by somebody else and waits again.
+                    end = inner.end.lock();
+                }
             }
-            if end.poisoned {
-                return Err(LogError::Poisoned);
-            }
-            if !end.leading {
-                inner.lead(&mut end)?;
-                continue;
-            }
-            let turn = if lsn >= end.batch.lsn() { end.turn } else { end.turn.wrapping_sub(1) };
-            let bell = &inner.served[turn as usize % 2];
-            let rung = bell.rung();
-            drop(end);
-            bell.wait(rung);
-            if self.durable() >= lsn {
-                return Ok(());
-            }
-            // Leads next, or hears of a failure, or was woken by somebody else and waits again.
-            end = inner.end.lock();
         }
     }
 
@@ -235,7 +229,7 @@ impl<D: Disk> SharedLog<D> {
         if self.durable() >= lsn {
             return Some(Ok(()));
         }
-        self.0.end.lock().poisoned.then_some(Err(LogError::Poisoned))
+        self.0.end.lock().turns.is_poisoned().then_some(Err(LogError::Poisoned))
     }
 
     /// As [`force`](SharedLog::force), for tasks: [`LogError::Poisoned`] is the only error. Never writes: see
@@ -250,7 +244,7 @@ impl<D: Disk> SharedLog<D> {
     /// again.
     pub fn serve(&self) -> Result<bool, LogError> {
         let mut end = self.0.end.lock();
-        if end.leading || end.poisoned || end.wakers.is_empty() {
+        if end.turns.is_leading() || end.turns.is_poisoned() || end.wakers.is_empty() {
             return Ok(false);
         }
         self.0.lead(&mut end).map(|()| true)
@@ -356,7 +350,7 @@ impl<D: Disk> SharedLog<D> {
     /// Does a bounded piece of what would otherwise delay a sync: see [`CommitLog::tidy`]. Nobody waits for it meanwhile.
     pub fn tidy(&self) -> Result<bool, LogError> {
         let end = self.0.end.lock();
-        if end.poisoned {
+        if end.turns.is_poisoned() {
             return Err(LogError::Poisoned);
         }
         let low_water = end.low_water();
@@ -421,14 +415,17 @@ impl<D: Disk> Inner<D> {
     /// Writes the batch and wakes whom that serves. The end is let go of meanwhile.
     fn lead(&self, end: &mut MutexGuard<'_, End>) -> Result<(), LogError> {
         let mut batch = end.take();
-        end.leading = true;
         let low_water = end.low_water();
         let (written, room) = MutexGuard::unlocked(end, || {
             let mut files = self.files.lock();
             let written = files.write(&mut batch, low_water);
             (written, self.room(&files, low_water))
         });
-        end.leading = false;
+        let rings = end.turns.end(match &written {
+            Ok(()) => Outcome::Durable,
+            Err(LogError::Full) => Outcome::Full,
+            Err(_) => Outcome::Failed,
+        });
         match &written {
             Ok(()) => {
                 self.durable.store(batch.next_lsn().0 - 1, Ordering::Release);
@@ -437,17 +434,13 @@ impl<D: Disk> Inner<D> {
                 end.set_room(room);
             }
             Err(LogError::Full) => end.stuck.push_front(batch),
-            Err(_) => end.poisoned = true,
+            Err(_) => {}
         }
-        let (before, now) = (end.turn.wrapping_sub(1) as usize % 2, end.turn as usize % 2);
         let wakers = end.wakers.take(Lsn(self.durable.load(Ordering::Acquire)), written.is_err());
         self.written.notify_all();
         MutexGuard::unlocked(end, || {
-            match written {
-                Ok(()) => self.served[now].ring_for_one(),
-                Err(_) => self.served[now].ring(),
-            }
-            self.served[before].ring();
+            rings.one.into_iter().for_each(|bell| self.served[bell].ring_for_one());
+            rings.all.into_iter().flatten().for_each(|bell| self.served[bell].ring());
             wakers.into_iter().for_each(Waker::wake);
         });
         written
@@ -456,7 +449,7 @@ impl<D: Disk> Inner<D> {
     /// Sees again what fits.
     fn look(&self) {
         let mut end = self.end.lock();
-        if end.leading {
+        if end.turns.is_leading() {
             return; // Whoever leads will.
         }
         let low_water = end.low_water();
@@ -490,14 +483,15 @@ impl End {
 
     /// The batch to be written next; what is appended from now on goes to another.
     fn take(&mut self) -> Batch {
-        if let Some(stuck) = self.stuck.pop_front() {
+        let stuck = self.stuck.pop_front();
+        self.turns.begin(stuck.is_none());
+        if let Some(stuck) = stuck {
             return stuck;
         }
         self.room.take(self.batch.padded());
         let next = self.batch.next_lsn();
         let mut other = self.spare.take().unwrap_or_else(|| self.batch.like());
         other.restart(next);
-        self.turn = self.turn.wrapping_add(1);
         std::mem::replace(&mut self.batch, other)
     }
 
@@ -526,7 +520,7 @@ impl<D: Disk> Tail<'_, D> {
         }
         let batch_max = BATCH_BYTES_MAX.min(self.end.room.segment_bytes);
         loop {
-            if self.end.poisoned {
+            if self.end.turns.is_poisoned() {
                 return Err(LogError::Poisoned);
             }
             let padded = self.end.batch.padded_with(bytes);
@@ -535,7 +529,7 @@ impl<D: Disk> Tail<'_, D> {
                 self.end.batch.reserve(bytes);
                 return Ok(());
             }
-            if self.end.leading {
+            if self.end.turns.is_leading() {
                 self.log.written.wait(&mut self.end);
             } else if whole {
                 return Err(LogError::Full);
@@ -548,7 +542,7 @@ impl<D: Disk> Tail<'_, D> {
     /// Looks at the files if it must: segments that are not needed any more may not have been counted yet. While somebody
     /// writes, they can't be: then `false` says nothing.
     fn has_room(&mut self, padded: u64) -> bool {
-        if !self.end.room.fits(padded) && !self.end.leading {
+        if !self.end.room.fits(padded) && !self.end.turns.is_leading() {
             let low_water = self.end.low_water();
             let mut files = self.log.files.lock();
             files.reclaim(low_water);

@@ -1,6 +1,7 @@
 //! The shared log on a simulated disk.
 
 mod crash;
+mod explored;
 mod gate;
 mod threads;
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
 use ombak_base::Disk;
 
@@ -11,23 +11,37 @@ use super::{LogError, Lsn, SharedLog};
 
 /// Futures that wait, in order of what they wait for. Each has a number, so that one that is polled again, or dropped, finds
 /// its place.
-#[derive(Default)]
-pub struct Wakers {
-    waiting: BTreeMap<(Lsn, u64), Waker>,
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Wakers<W> {
+    waiting: BTreeMap<(Lsn, u64), W>,
     next: u64,
 }
 
-impl Wakers {
+impl<W> Default for Wakers<W> {
+    fn default() -> Wakers<W> {
+        Wakers { waiting: BTreeMap::new(), next: 0 }
+    }
+}
+
+impl<W: Clone> Wakers<W> {
     pub fn is_empty(&self) -> bool {
         self.waiting.is_empty()
     }
 
+    /// A future waits, for the first time or again; `number` is its own from now on.
+    pub fn wait(&mut self, lsn: Lsn, number: &mut Option<u64>, waker: W) {
+        let number = *number.get_or_insert_with(|| {
+            self.next += 1;
+            self.next
+        });
+        self.waiting.insert((lsn, number), waker);
+    }
+
     /// Those that are served by what is durable, and the first of the others: his executor is to have the rest written.
     /// After a failure all.
-    pub fn take(&mut self, durable: Lsn, failed: bool) -> Vec<Waker> {
+    pub fn take(&mut self, durable: Lsn, failed: bool) -> Vec<W> {
         let rest = self.waiting.split_off(&(Lsn(durable.0 + 1), 0));
-        let mut woken: Vec<Waker> =
-            std::mem::replace(&mut self.waiting, rest).into_values().collect();
+        let mut woken: Vec<W> = std::mem::replace(&mut self.waiting, rest).into_values().collect();
         let others = if failed { usize::MAX } else { 1 };
         woken.extend(self.waiting.values().take(others).cloned());
         woken
@@ -57,15 +71,10 @@ impl<D: Disk> Future for Wait<D> {
         if this.log.durable() >= this.lsn {
             return Poll::Ready(Ok(()));
         }
-        if end.poisoned {
+        if end.turns.is_poisoned() {
             return Poll::Ready(Err(LogError::Poisoned));
         }
-        let wakers = &mut end.wakers;
-        let number = *this.number.get_or_insert_with(|| {
-            wakers.next += 1;
-            wakers.next
-        });
-        wakers.waiting.insert((this.lsn, number), context.waker().clone());
+        end.wakers.wait(this.lsn, &mut this.number, context.waker().clone());
         Poll::Pending
     }
 }
