@@ -194,6 +194,8 @@ mod queue;
 mod room;
 mod scope;
 #[cfg(test)]
+mod seeds;
+#[cfg(test)]
 mod survivors;
 mod tree;
 mod txn;

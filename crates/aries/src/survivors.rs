@@ -3,6 +3,8 @@
 
 use ombak_sim::Rng;
 
+use crate::seeds::seeds;
+
 /// As many parts as this are few: a block of the log has eight.
 const FEW: u32 = 9;
 
@@ -25,7 +27,7 @@ impl Survivors {
         }
         let ends = (0..=parts).step_by(step as usize);
         let ends = ends.flat_map(|len| [Survivors::First(len), Survivors::Behind(len)]);
-        let others = (0..others).map(|seed| Survivors::AtRandom(seed << 32 | u64::from(parts)));
+        let others = seeds(others).map(|seed| Survivors::AtRandom(seed << 32 | u64::from(parts)));
         ends.chain(others).collect()
     }
 

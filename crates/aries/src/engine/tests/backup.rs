@@ -8,9 +8,10 @@ use std::thread;
 use ombak_base::{Disk, DiskFile, OpenMode};
 use ombak_sim::{Rng, SimDisk};
 
-use super::world::Rows;
+use super::world::{Rows, abandon};
 use super::*;
 use crate::log::archive::{Archive, ArchiveError};
+use crate::seeds::seeds;
 use crate::tree::Tree;
 use crate::txn::Transaction;
 
@@ -100,7 +101,7 @@ impl Load {
     }
 
     fn stop(&mut self) {
-        self.open.take().into_iter().for_each(std::mem::forget);
+        self.open.take().into_iter().for_each(abandon);
     }
 }
 
@@ -200,7 +201,7 @@ fn restored(source: &SimDisk, until: Option<Lsn>) -> Result<(Rows, Lsn, Restart)
 #[test]
 fn a_page_file_that_was_lost_comes_back_from_a_backup_under_load() {
     let (mut redone, mut losers) = (0, 0);
-    for seed in 0..6 {
+    for seed in seeds(6) {
         let disk = SimDisk::new();
         let (mut load, backup) = backed_up(&disk, seed);
         assert!(backup.redo_from < backup.end);
@@ -217,7 +218,7 @@ fn a_page_file_that_was_lost_comes_back_from_a_backup_under_load() {
 
 #[test]
 fn a_database_is_restored_to_any_time_since_its_backup() {
-    for seed in 0..3 {
+    for seed in seeds(3) {
         let disk = SimDisk::new();
         let (mut load, backup) = backed_up(&disk, 10 + seed);
         let last = load.engine.archive_durable(&load.archive).unwrap();
@@ -254,7 +255,7 @@ fn a_backup_is_enough_for_the_time_when_it_ended() {
 /// The older of two backups is given up, and what of the archive only it needed.
 #[test]
 fn a_newer_backup_is_restored_to_any_time_from_what_is_left_of_the_archive() {
-    for seed in 0..3 {
+    for seed in seeds(3) {
         let disk = SimDisk::new();
         let (mut load, older) = backed_up(&disk, 40 + seed);
         let newer = load.engine.backup(&disk.mount(), "newer").unwrap();

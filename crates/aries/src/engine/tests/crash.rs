@@ -3,6 +3,7 @@
 use ombak_sim::Rng;
 
 use super::*;
+use crate::seeds::seeds;
 use crate::survivors::Survivors;
 
 /// Runs a workload until operation `n` of the disk fails; `None`: it ended before.
@@ -15,7 +16,7 @@ fn cut_at(seed: u64, steps: u64, n: u64) -> Option<World> {
 #[test]
 fn any_operation_may_be_the_last() {
     let mut cut = 0;
-    for seed in 0..3 {
+    for seed in seeds(3) {
         for n in 1.. {
             let Some(world) = cut_at(seed, 40, n) else { break };
             let parts = world.disk.unsynced().len() as u32;
@@ -35,7 +36,7 @@ fn any_operation_may_be_the_last() {
 
 #[test]
 fn a_restart_may_be_cut_at_any_operation_again_and_again() {
-    for seed in 0..12 {
+    for seed in seeds(12) {
         for n in 1.. {
             let mut rng = Rng::new(seed << 32 | n);
             let mut world = World::new(seed);
@@ -60,7 +61,7 @@ fn a_restart_may_be_cut_at_any_operation_again_and_again() {
 
 #[test]
 fn life_after_life() {
-    for seed in 0..60 {
+    for seed in seeds(60) {
         let mut rng = Rng::new(seed);
         let mut world = World::new(seed);
         for _ in 0..8 {

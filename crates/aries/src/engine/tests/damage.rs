@@ -7,6 +7,7 @@ use ombak_sim::{Rng, SyncFault};
 use super::*;
 use crate::error::Error;
 use crate::page::PageId;
+use crate::seeds::seeds;
 use crate::tree::Tree;
 
 /// A stopped world with pages on the disk and a log that a restart reads.
@@ -47,7 +48,7 @@ pub fn says_where(error: &Error) {
 #[test]
 fn a_flipped_bit_in_a_page_is_told_or_repaired_or_nobodys() {
     let mut told = 0;
-    for seed in 0..200 {
+    for seed in seeds(200) {
         let mut world = stopped(seed % 5);
         let mut rng = Rng::new(seed);
         let len = world.disk.contents("db/pages").unwrap().len() as u64;
@@ -60,7 +61,7 @@ fn a_flipped_bit_in_a_page_is_told_or_repaired_or_nobodys() {
 
 #[test]
 fn a_bit_that_flips_in_the_log_is_told_unless_it_is_in_the_last_batch() {
-    for seed in 0..200 {
+    for seed in seeds(200) {
         let mut world = stopped(seed % 5);
         let mut rng = Rng::new(seed);
         let logs: Vec<_> =
@@ -203,7 +204,7 @@ fn a_lost_page_write_is_found_if_it_was_in_the_last_batch() {
 #[test]
 fn a_page_in_the_wrong_place_is_told() {
     let mut told = 0;
-    for seed in 0..30 {
+    for seed in seeds(30) {
         let mut world = stopped(seed);
         let mut pages = world.disk.contents("db/pages").unwrap();
         let mut rng = Rng::new(seed);

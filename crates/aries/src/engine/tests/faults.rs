@@ -8,6 +8,7 @@ use super::faulty::Fault;
 use super::*;
 use crate::error::Error;
 use crate::log::LogError;
+use crate::seeds::seeds;
 
 const PAGES: &str = "db/pages";
 const LOG: &str = "db/wal/";
@@ -72,7 +73,7 @@ fn crash(world: &mut World, rng: &mut Rng) {
 #[test]
 fn a_page_write_that_was_lost_with_the_last_batch_is_put_right() {
     let (mut struck, mut told) = (0, 0);
-    for seed in 0..150 {
+    for seed in seeds(150) {
         let mut rng = Rng::new(seed);
         let mut world = wide(seed);
         world.faults.plan(PAGES, 1 + rng.below(25), Fault::Lost, seed);
@@ -95,7 +96,7 @@ fn a_page_write_that_was_lost_with_the_last_batch_is_put_right() {
 #[test]
 fn a_page_write_of_the_last_batch_that_went_elsewhere_is_put_right_or_told() {
     let (mut struck, mut told) = (0, 0);
-    for seed in 0..150 {
+    for seed in seeds(150) {
         let mut rng = Rng::new(seed);
         let mut world = wide(seed);
         // Once there is something to go over.
@@ -116,7 +117,8 @@ fn a_page_write_of_the_last_batch_that_went_elsewhere_is_put_right_or_told() {
 #[test]
 fn a_life_goes_on_after_a_page_write_was_lost_and_shows_nothing_wrong() {
     let (mut struck, mut told) = (0, 0);
-    for (seed, fault) in (0..60).flat_map(|seed| [(seed, Fault::Lost), (seed, Fault::Misdirected)])
+    for (seed, fault) in
+        seeds(60).flat_map(|seed| [(seed, Fault::Lost), (seed, Fault::Misdirected)])
     {
         let mut rng = Rng::new(seed);
         let mut world = wide(seed);
@@ -133,7 +135,7 @@ fn a_life_goes_on_after_a_page_write_was_lost_and_shows_nothing_wrong() {
 #[test]
 fn what_a_stray_write_went_over_is_told_in_life_and_after() {
     let (mut struck, mut told) = (0, 0);
-    for seed in 0..100 {
+    for seed in seeds(100) {
         let mut rng = Rng::new(seed);
         let mut world = wide(seed);
         world.faults.plan(PAGES, 4 + rng.below(20), Fault::Stray, seed);
@@ -152,7 +154,7 @@ fn what_a_stray_write_went_over_is_told_in_life_and_after() {
 fn a_write_of_the_log_that_was_lost_is_told_unless_it_was_the_last() {
     for fault in [Fault::Lost, Fault::Misdirected, Fault::Stray] {
         let (mut struck, mut told, mut right) = (0, 0, 0);
-        for seed in 0..120 {
+        for seed in seeds(120) {
             let mut rng = Rng::new(seed);
             let mut world = World::new(seed);
             world.faults.plan(LOG, 3 + rng.below(60), fault, seed);

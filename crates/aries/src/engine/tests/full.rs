@@ -2,10 +2,12 @@
 
 use ombak_sim::Rng;
 
+use super::world::abandon;
 use super::*;
 use crate::error::Error;
 use crate::log::{LogError, Options};
 use crate::page::PAGE_BYTES;
+use crate::seeds::seeds;
 use crate::tree::Tree;
 
 const LOGS: [(u64, u32); 4] = [(256 * 1024, 4), (64 * 1024, 16), (1024 * 1024, 4), (256 * 1024, 8)];
@@ -20,8 +22,7 @@ fn options((segment_bytes, segments_max): (u64, u32)) -> EngineOptions {
 }
 
 fn open(disk: &SimDisk, log: (u64, u32)) -> (Engine, Tree) {
-    let (engine, restart) = Engine::open(disk.mount(), "db", options(log)).unwrap();
-    std::mem::forget(restart);
+    let (engine, _) = Engine::open(disk.mount(), "db", options(log)).unwrap();
     let tree = engine.tree("rows").unwrap();
     (engine, tree)
 }
@@ -64,7 +65,7 @@ fn a_small_log_takes_any_number_of_lazy_changes() {
 /// Whatever fills the log, and wherever it stops: a start finds room to take back what has to be, and then there is room.
 #[test]
 fn a_small_log_that_is_full_opens() {
-    for (seed, log) in (0..10).flat_map(|seed| LOGS.map(|log| (seed, log))) {
+    for (seed, log) in seeds(10).flat_map(|seed| LOGS.map(|log| (seed, log))) {
         let disk = SimDisk::new();
         let mut rng = Rng::new(seed);
         for life in 0..6 {
@@ -87,13 +88,13 @@ fn a_small_log_that_is_full_opens() {
                     running.insert(who, engine.begin());
                 }
             }
-            running.into_iter().for_each(std::mem::forget);
+            running.into_iter().for_each(abandon);
             if rng.chance(1, 2) {
                 let _full = engine.sync();
             }
             drop(engine);
             disk.crash_with(|_| rng.chance(3, 4));
-            let opened = Engine::open(disk.mount(), "db", options(log)).map(std::mem::forget);
+            let opened = Engine::open(disk.mount(), "db", options(log)).map(drop);
             opened.unwrap_or_else(|error| panic!("{log:?}, {seed}, {life}: {error}"));
             disk.crash_with(|_| rng.chance(3, 4));
         }

@@ -103,17 +103,19 @@ fn this_version_writes_these_bytes() {
     assert!(dump == GOLDEN, "first difference: {differs:?}; {lines:?} lines");
 }
 
-fn accounts(disk: &SimDisk, dir: &str) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Error> {
+type Row = (Vec<u8>, Vec<u8>);
+
+fn accounts(disk: &SimDisk, dir: &str) -> Result<Vec<Row>, Error> {
     let (engine, _) = Engine::open(disk.mount(), dir, options())?;
     engine.tree("accounts")?.check(&engine)?;
     Ok(rows(&engine, "accounts"))
 }
 
-fn rows_of(rows: &[(&str, &str)]) -> Vec<(Vec<u8>, Vec<u8>)> {
+fn rows_of(rows: &[(&str, &str)]) -> Vec<Row> {
     rows.iter().map(|(key, value)| (key.as_bytes().to_vec(), value.as_bytes().to_vec())).collect()
 }
 
-fn all() -> Vec<(Vec<u8>, Vec<u8>)> {
+fn all() -> Vec<Row> {
     rows_of(&[("alice", "100"), ("bob", "20"), ("carol", "3")])
 }
 

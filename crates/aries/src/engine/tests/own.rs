@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use ombak_sim::Rng;
 
+use super::world::abandon;
 use super::*;
 use crate::error::Error;
 use crate::manager::{ResourceManager, Undo};
@@ -82,7 +83,7 @@ fn live(engine: &Engine, page: PageId, rng: &mut Rng, sums: &mut [Sums; 2]) -> R
         txn.apply(&mut page, OWN, &[&[counter as u8], &amount.to_le_bytes()])?;
         *added.entry(counter).or_default() += amount;
     }
-    running.into_iter().for_each(|(txn, _)| std::mem::forget(txn));
+    running.into_iter().for_each(|(txn, _)| abandon(txn));
     Ok(())
 }
 

@@ -9,6 +9,7 @@ use super::damage::stopped;
 use super::*;
 use crate::error::Error;
 use crate::page::PAGE_BYTES;
+use crate::seeds::seeds;
 
 type Files = BTreeMap<String, Vec<u8>>;
 
@@ -137,7 +138,7 @@ fn pages_without_their_log_are_refused() {
 #[test]
 fn a_log_that_ends_before_the_pages_is_refused() {
     let mut told_without = 0;
-    for seed in 0..20 {
+    for seed in seeds(20) {
         let mut world = World::new(seed);
         assert!(world.live(60));
         let engine = world.engine.clone().unwrap();

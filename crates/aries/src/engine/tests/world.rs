@@ -52,6 +52,11 @@ pub fn small() -> EngineOptions {
     }
 }
 
+/// What becomes of a transaction when its process ends: nothing.
+pub fn abandon(mut txn: Transaction) {
+    txn.ended = true;
+}
+
 /// A transaction that runs, and what it did.
 struct Running {
     txn: Transaction,
@@ -223,10 +228,9 @@ impl World {
 
     /// The process ends, and the machine does not: all that was written is there.
     pub fn stop(&mut self) {
-        self.running.drain(..).for_each(|running| std::mem::forget(running.txn));
+        self.running.drain(..).for_each(|running| abandon(running.txn));
         self.prepared.values_mut().for_each(|waiting| drop(waiting.txn.take()));
-        self.engine = None;
-        self.restart.take().into_iter().for_each(std::mem::forget);
+        (self.engine, self.restart) = (None, None);
     }
 
     /// The lights go out. Of what was not synced, `keeps` stays.

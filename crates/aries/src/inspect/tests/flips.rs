@@ -136,7 +136,7 @@ fn a_damaged_database_is_refused_by_the_dry_run_if_the_restart_refuses_it() {
                 (place(&mut rng, disk, &meaning, false), rng.below(8) as u8);
             disk.flip_bit(&file, offset, bit);
             let told = is_refused(&inspect(disk));
-            let result = Engine::open(disk.mount(), "db", small()).map(std::mem::forget);
+            let result = Engine::open(disk.mount(), "db", small()).map(drop);
             match (told, result) {
                 (true, Err(_)) => refused += 1,
                 (false, Ok(())) => opened += 1,

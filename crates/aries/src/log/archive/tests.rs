@@ -4,6 +4,7 @@ use ombak_sim::{Rng, SimDisk};
 
 use super::*;
 use crate::log::{Options, StreamId};
+use crate::seeds::seeds;
 
 type Log = SharedLog<SimDisk>;
 type Record = (Lsn, Vec<u8>);
@@ -209,7 +210,7 @@ fn archiving_may_be_cut_at_any_operation() {
     let mut cut = 0;
     for n in 1.. {
         let mut ended = false;
-        for seed in 0..4 {
+        for seed in seeds(4) {
             let mut rng = Rng::new(seed << 32 | n);
             let disk = SimDisk::new();
             disk.cut_power(n);
@@ -239,7 +240,7 @@ fn restoring_may_be_cut_at_any_operation() {
     let last = log.archive_durable(&kept).unwrap();
     for n in 1.. {
         let mut ended = false;
-        for seed in 0..64 {
+        for seed in seeds(64) {
             let mut rng = Rng::new(seed << 32 | n);
             let disk = SimDisk::new();
             disk.cut_power(n);
@@ -318,7 +319,7 @@ fn removing_may_be_cut_at_any_operation() {
     let image = disk.snapshot();
     for n in 1.. {
         let mut ended = false;
-        for seed in 0..8 {
+        for seed in seeds(8) {
             let mut rng = Rng::new(seed << 32 | n);
             disk.restore(&image);
             disk.cut_power(n);

@@ -14,6 +14,7 @@ use std::{future::Future, pin::pin};
 use ombak_sim::{Rng, SimDisk, SyncFault};
 
 use super::*;
+use crate::seeds::seeds;
 use gate::GateDisk;
 
 type Log = SharedLog<SimDisk>;
@@ -144,7 +145,7 @@ impl Model {
 #[test]
 fn it_is_a_list_through_reopening_and_recycling() {
     let mut recycled = 0;
-    for seed in 0..60 {
+    for seed in seeds(60) {
         let mut model = Model::new(seed);
         (0..400).for_each(|_| model.step());
         recycled += u64::from(model.log.read(Lsn(1)).is_err());

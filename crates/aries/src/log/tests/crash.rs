@@ -6,6 +6,7 @@ use ombak_sim::{Part, Rng, Unsynced};
 use proptest::prelude::*;
 
 use super::*;
+use crate::seeds::seeds;
 use crate::survivors::Survivors;
 
 #[derive(Clone, Debug)]
@@ -163,7 +164,7 @@ fn any_operation_may_be_the_last() {
 fn recovery_itself_may_be_cut_at_any_operation() {
     let steps = script();
     let operations = (1..).take_while(|n| cut_at(&steps, *n).is_some()).count() as u64;
-    for seed in 0..100 {
+    for seed in seeds(100) {
         for n in 1.. {
             let mut rng = Rng::new(seed);
             let mut world = cut_at(&steps, 1 + seed % operations).unwrap();
