@@ -7,9 +7,9 @@ use ombak_base::{Address, DirectoryId, Epoch, NodeId, Partition, ShardId};
 use ombak_cluster::{Hello, Topology, VERSION};
 use ombak_node::{Boot, Bounds, Config, DeleteMode, Shard, founders};
 use ombak_sim::{Booted, Rng, SimDisk, System};
-use ombak_store::log::{self, LogDevice, LogWriter, Options};
 
 use crate::history::REPLICAS;
+use crate::storage::{Backend, StoreDevice, StoreWriter};
 
 /// The size of a simulated cluster.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -39,6 +39,7 @@ pub struct Cluster {
     bounds: Bounds,
     /// Whether nodes have a root group.
     root: bool,
+    backend: Backend,
 }
 
 impl Cluster {
@@ -49,12 +50,18 @@ impl Cluster {
             Topology::fixed(&names, shape.ring_size).map_err(|error| error.to_string())?;
         let delete_mode = DeleteMode::Immediate;
         let (epochs, bounds) = (BTreeMap::new(), Bounds::default());
-        Ok(Cluster { shape, topology, epochs, delete_mode, bounds, root: false })
+        let backend = Backend::default();
+        Ok(Cluster { shape, topology, epochs, delete_mode, bounds, root: false, backend })
     }
 
     /// The same, with a root group.
     pub fn with_root(self) -> Cluster {
         Cluster { root: true, ..self }
+    }
+
+    /// The same, whose nodes keep their data in that backend.
+    pub fn with_backend(self, backend: Backend) -> Cluster {
+        Cluster { backend, ..self }
     }
 
     /// What shards have room for, in nodes that boot from now on.
@@ -93,22 +100,10 @@ impl Cluster {
     }
 }
 
-/// Files so small that segments are recycled and checkpoints happen within a run.
-pub const SMALL_STORE: Options = Options {
-    log_segment_bytes: 256 * 1024,
-    log_segments_max: 3,
-    file_bytes: 64 * 1024,
-    large_bytes: 2 * 1024,
-    flush_bytes: 4 * 1024,
-    memory_bytes_max: 64 * 1024,
-    checkpoint_bytes: 64 * 1024,
-    reserve_bytes: 32 * 1024,
-};
-
 impl System for Cluster {
     type Machine = Shard;
-    type Device = LogDevice<SimDisk>;
-    type Writer = LogWriter<SimDisk>;
+    type Device = StoreDevice;
+    type Writer = StoreWriter;
 
     fn boot(
         &mut self,
@@ -117,15 +112,14 @@ impl System for Cluster {
         _: u64,
         rng: &mut Rng,
     ) -> Result<Booted<Cluster>, String> {
-        let opened = log::open(disk.clone(), self.shape.shards, SMALL_STORE);
-        let (mut devices, writer, recovered) = opened.map_err(|error| error.to_string())?;
+        let (mut devices, writer, recovered) = self.backend.open(disk, self.shape.shards)?;
         let damaged = recovered.incomplete();
         let props = Boot::read_props(&mut devices[0]);
         let topology = self.topology_of(node);
         let boot = rng.next_u64();
         // What the root group has stored counts: only an empty disk is another one.
         let directory = if self.root { rng.next_u64() } else { u64::from(node.0) };
-        let shard = |(shard, mut device): (usize, LogDevice<SimDisk>)| {
+        let shard = |(shard, mut device): (usize, StoreDevice)| {
             let config = Config {
                 me: Address { node, shard: ShardId(shard as u16) },
                 shards: self.shape.shards,

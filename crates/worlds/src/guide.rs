@@ -15,6 +15,7 @@ use ombak_sim::Rng;
 use crate::families::Families;
 use crate::plan::{Fork, Plan};
 use crate::run::{FAULTY_US, Report};
+use crate::storage::Backend;
 
 /// So many runs, and the batch learns.
 const ROUND: usize = 32;
@@ -31,6 +32,7 @@ type Feature = (&'static str, u32);
 pub struct Guide {
     rng: Rng,
     faults: Families,
+    backend: Backend,
     next_seed: u64,
     /// For each feature, how many runs had it, and the first of them.
     seen: BTreeMap<Feature, (u64, Vec<Plan>)>,
@@ -38,8 +40,8 @@ pub struct Guide {
 
 impl Guide {
     /// A batch that has run nothing yet.
-    pub fn new(from: u64, faults: Families) -> Guide {
-        Guide { rng: Rng::new(from), faults, next_seed: from, seen: BTreeMap::new() }
+    pub fn new(from: u64, faults: Families, backend: Backend) -> Guide {
+        Guide { rng: Rng::new(from), faults, backend, next_seed: from, seen: BTreeMap::new() }
     }
 
     /// What is run next.
@@ -64,7 +66,8 @@ impl Guide {
     }
 
     fn fresh(&mut self) -> Plan {
-        let plan = Plan { faults: self.faults, ..Plan::of_seed(self.next_seed) };
+        let (faults, backend) = (self.faults, self.backend);
+        let plan = Plan { faults, backend, ..Plan::of_seed(self.next_seed) };
         self.next_seed = self.next_seed.wrapping_add(1);
         plan
     }

@@ -30,9 +30,10 @@ mod run;
 mod script;
 mod shrinking;
 mod sometimes;
+mod storage;
 mod workload;
 
-pub use cluster::{Cluster, SMALL_STORE, Shape};
+pub use cluster::{Cluster, Shape};
 pub use conform::{Conformed, Nonconformity, Step, conform};
 pub use explored::{EXPLORATIONS, Effort, Exploration, Explored, Told};
 pub use families::{Families, Family, FamilyError};
@@ -47,6 +48,7 @@ pub use run::{
 pub use script::{Action, Ask, Asked, Boot, Condition, Locking, Script, ScriptError};
 pub use shrinking::{Shrunk, shrink_script};
 pub use sometimes::SOMETIMES;
+pub use storage::{Backend, BackendError, SMALL_STORE};
 
 mod planted;
 

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use ombak_base::Tick;
 
 use crate::families::Families;
+use crate::storage::Backend;
 
 /// From here on what is done is drawn from another seed. (What chance decides of a message is still the first seed's.)
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -25,6 +26,8 @@ pub struct Plan {
     pub faults: Families,
     /// Where it leaves what the seed does, in the order of time.
     pub forks: Vec<Fork>,
+    /// Where nodes keep their data. All else of a seed is drawn alike.
+    pub backend: Backend,
 }
 
 /// A text that is no fork.
@@ -35,7 +38,7 @@ pub struct ForkError(pub String);
 impl Plan {
     /// All that a seed does.
     pub fn of_seed(seed: u64) -> Plan {
-        Plan { seed, faults: Families::ALL, forks: Vec::new() }
+        Plan { seed, faults: Families::ALL, forks: Vec::new(), backend: Backend::default() }
     }
 }
 
@@ -61,9 +64,12 @@ impl Display for Plan {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         write!(f, "--seed {}", self.seed)?;
         self.forks.iter().try_for_each(|fork| write!(f, " --fork {fork}"))?;
-        match self.faults {
-            Families::ALL => Ok(()),
-            faults => write!(f, " --faults {faults}"),
+        if self.faults != Families::ALL {
+            write!(f, " --faults {}", self.faults)?;
+        }
+        match self.backend {
+            Backend::Log => Ok(()),
+            backend => write!(f, " --backend {backend}"),
         }
     }
 }

@@ -224,6 +224,7 @@ impl Run {
             shape,
             delete_mode,
             bounds,
+            backend: plan.backend,
             root: Rng::new(seed ^ LOCKS).chance(1, 3),
             partitions_lose: faults.partition_drops,
             new_epoch: rng.chance(1, 4) && families.has(Family::Crash),
@@ -243,7 +244,7 @@ impl Run {
         let Script { seed, shape, delete_mode, bounds, new_epoch, wrong_clocks, .. } = script;
         let failed =
             |detail| Failure { plan: plan.clone(), rule: "the cluster starts".into(), detail };
-        let mut system = Cluster::new(shape).map_err(failed)?;
+        let mut system = Cluster::new(shape).map_err(failed)?.with_backend(script.backend);
         system.set_delete_mode(delete_mode);
         system.set_bounds(bounds);
         let system = if script.root { system.with_root() } else { system };

@@ -11,6 +11,7 @@ use ombak_paxos::locks::Mode;
 use ombak_sim::{Decisions, SyncFault};
 
 use crate::cluster::Shape;
+use crate::storage::Backend;
 
 pub use parse::ScriptError;
 pub(crate) use parse::text_of;
@@ -27,6 +28,8 @@ pub struct Script {
     pub delete_mode: DeleteMode,
     /// What shards have room for, until everything is healed.
     pub bounds: Bounds,
+    /// Where nodes keep their data.
+    pub backend: Backend,
     /// Whether there is a root group, which has the locks.
     pub root: bool,
     /// Whether messages that meet a partition are lost; else they wait for its end.

@@ -22,7 +22,7 @@ pub(super) struct Guided {
 
 impl Guided {
     pub(super) fn new(range: Range) -> Guided {
-        let guide = Guide::new(range.from, range.faults);
+        let guide = Guide::new(range.from, range.faults, range.backend);
         Guided { guide, range, at: 0, done: VecDeque::new() }
     }
 

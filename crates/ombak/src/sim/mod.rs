@@ -13,7 +13,7 @@ use std::panic;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use ombak_worlds::{Families, Fork};
+use ombak_worlds::{Backend, Families, Fork};
 
 use crate::error::CliError;
 use planted::Plant;
@@ -140,6 +140,9 @@ struct RunArgs {
     /// none.
     #[arg(long, value_name = "LIST", default_value_t = Families::ALL)]
     faults: Families,
+    /// Where nodes keep their data: log, or btree.
+    #[arg(long, value_name = "NAME", default_value_t)]
+    backend: Backend,
     /// From so many µs on, do what another seed would. Such runs are named by guided batches.
     #[arg(long = "fork", value_name = "US:SEED", requires = "seed")]
     forks: Vec<Fork>,

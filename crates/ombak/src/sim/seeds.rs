@@ -7,7 +7,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use ombak_worlds::{Failure, Families, Fork, Plan, Report, SOMETIMES, record_plan, run_plan};
+use ombak_worlds::{
+    Backend, Failure, Families, Fork, Plan, Report, SOMETIMES, record_plan, run_plan,
+};
 
 use super::guided::Guided;
 use super::planted::Plant;
@@ -22,7 +24,8 @@ pub(super) fn run(args: &RunArgs) -> Result<(), CliError> {
     match args.which.seed {
         Some(seed) => {
             in_order(&args.forks)?;
-            let plan = Plan { seed, faults: args.faults, forks: args.forks.clone() };
+            let (faults, backend) = (args.faults, args.backend);
+            let plan = Plan { seed, faults, forks: args.forks.clone(), backend };
             run_one(&plan, args, plant)
         }
         None => run_many(args, plant),
@@ -74,6 +77,7 @@ fn run_many(args: &RunArgs, plant: Plant) -> Result<(), CliError> {
     let range = Range {
         from: args.from,
         faults: args.faults,
+        backend: args.backend,
         plant,
         count: args.which.seeds,
         until: args.which.minutes.map(|minutes| {
@@ -111,6 +115,7 @@ fn run_many(args: &RunArgs, plant: Plant) -> Result<(), CliError> {
 pub(super) struct Range {
     pub(super) from: u64,
     pub(super) faults: Families,
+    pub(super) backend: Backend,
     pub(super) plant: Plant,
     count: Option<u64>,
     until: Option<Instant>,
@@ -149,7 +154,8 @@ fn work(range: Range, next: &AtomicU64, sender: &Sender<(u64, Result<Report, Fai
     loop {
         let at = next.fetch_add(1, Ordering::Relaxed);
         let seed = range.from.wrapping_add(at);
-        let plan = Plan { faults: range.faults, ..Plan::of_seed(seed) };
+        let (faults, backend) = (range.faults, range.backend);
+        let plan = Plan { faults, backend, ..Plan::of_seed(seed) };
         if !range.has(at) || sender.send((seed, run_plan(&plan, 0))).is_err() {
             return;
         }

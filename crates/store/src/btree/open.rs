@@ -62,6 +62,7 @@ fn engine_options(options: BtreeOptions, identity: u64) -> EngineOptions {
             segments_max: options.log_segments_max,
         },
         checkpoint_bytes: options.checkpoint_bytes,
+        redo_threads: options.redo_threads,
         ..EngineOptions::default()
     }
 }

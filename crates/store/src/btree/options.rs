@@ -1,5 +1,8 @@
 //! What an operator may choose.
 
+use std::num::NonZeroU32;
+
+use ombak_aries::EngineOptions;
 use ombak_base::{FNV_START, fnv1a};
 
 use crate::error::StoreError;
@@ -27,6 +30,8 @@ pub struct BtreeOptions {
     pub checkpoint_bytes: u64,
     /// With less than this free on the disk the store is full: new data is refused.
     pub reserve_bytes: u64,
+    /// Threads that repeat history at a start, for as long as that takes.
+    pub redo_threads: NonZeroU32,
 }
 
 impl Default for BtreeOptions {
@@ -38,6 +43,7 @@ impl Default for BtreeOptions {
             log_segments_max: 8,
             checkpoint_bytes: 64 * 1024 * 1024,
             reserve_bytes: 128 * 1024 * 1024,
+            redo_threads: EngineOptions::default().redo_threads,
         }
     }
 }

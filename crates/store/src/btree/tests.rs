@@ -1,6 +1,7 @@
 //! What the conformance suite does not reach: keys of any length, what crashes leave loose, and who may open what.
 
 use std::collections::BTreeSet;
+use std::num::NonZeroU32;
 
 use bytes::Bytes;
 use ombak_base::{
@@ -23,6 +24,7 @@ fn options() -> BtreeOptions {
         log_segments_max: 16,
         checkpoint_bytes: 128 * 1024,
         reserve_bytes: 0,
+        redo_threads: NonZeroU32::MIN,
     }
 }
 

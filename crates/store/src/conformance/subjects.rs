@@ -1,6 +1,7 @@
 //! The backends, each with a way to crash it.
 
 use std::io::{self, ErrorKind};
+use std::num::NonZeroU32;
 
 use ombak_base::{Device, ShardId, Writer};
 use ombak_sim::{Rng, SimDisk, SyncFault};
@@ -163,6 +164,7 @@ pub fn small_btree() -> BtreeOptions {
         log_segments_max: 16,
         checkpoint_bytes: 128 * 1024,
         reserve_bytes: 32 * 1024,
+        redo_threads: NonZeroU32::MIN,
     }
 }
 

@@ -8,7 +8,7 @@ fn report(probes: &[(&'static str, u64)]) -> Report {
 #[test]
 fn a_batch_is_the_same_again_and_begins_with_seeds() {
     let batch = || {
-        let mut guide = Guide::new(5, Families::ALL);
+        let mut guide = Guide::new(5, Families::ALL, Backend::Log);
         let mut rounds = Vec::new();
         for _ in 0..5 {
             let round = guide.round();
@@ -29,7 +29,7 @@ fn a_batch_is_the_same_again_and_begins_with_seeds() {
 /// What one run of a thousand has is forked in most of the next.
 #[test]
 fn what_is_rare_is_looked_for_again() {
-    let mut guide = Guide::new(1, Families::ALL);
+    let mut guide = Guide::new(1, Families::ALL, Backend::Log);
     for seed in 0..1_000 {
         let rare = report(&[("often", 1), ("rare", 1)]);
         let usual = report(&[("often", 1)]);
@@ -43,7 +43,7 @@ fn what_is_rare_is_looked_for_again() {
 
 #[test]
 fn forks_are_in_the_order_of_time() {
-    let mut guide = Guide::new(1, Families::ALL);
+    let mut guide = Guide::new(1, Families::ALL, Backend::Log);
     for _ in 0..20 {
         for plan in guide.round() {
             assert!(plan.forks.is_sorted_by_key(|fork| fork.at), "{plan}");

@@ -4,8 +4,9 @@ use crate::{record_plan, run_plan, run_script};
 #[test]
 fn a_plan_is_shown_as_arguments() {
     let forks = vec!["6500000:17".parse().unwrap()];
-    let plan = Plan { seed: 42, faults: "disk,crash".parse().unwrap(), forks };
-    assert_eq!(plan.to_string(), "--seed 42 --fork 6500000:17 --faults crash,disk");
+    let plan =
+        Plan { seed: 42, faults: "disk,crash".parse().unwrap(), forks, backend: Backend::Btree };
+    assert_eq!(plan.to_string(), "--seed 42 --fork 6500000:17 --faults crash,disk --backend btree");
     assert_eq!(Plan::of_seed(7).to_string(), "--seed 7");
     for wrong in ["", "17", "x:17", "6.5:17", "1:2:3"] {
         assert!(wrong.parse::<Fork>().is_err(), "{wrong}");

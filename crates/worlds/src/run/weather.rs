@@ -7,10 +7,11 @@ use ombak_sim::{Rng, SyncFault, World};
 
 use super::disasters::Kind;
 use super::{Run, SKEW_US};
-use crate::cluster::{Cluster, SMALL_STORE};
+use crate::cluster::Cluster;
 use crate::history::History;
 use crate::keys::{keys, place};
 use crate::script::{Action, Boot};
+use crate::storage::SMALL_STORE;
 
 /// A link is slow by up to this: nearly the silence after which a node is suspected.
 const SLOW_US_MAX: u64 = 800_000;

@@ -12,6 +12,7 @@ use super::show::{HEAD, HEAD_1};
 use super::{Action, Asked, Boot, Script};
 use crate::cluster::Shape;
 use crate::keys::{BUCKETS, keys};
+use crate::storage::Backend;
 use asks::ask_of;
 
 /// Bounds of what a script may ask for: more is a mistake of whoever wrote it.
@@ -87,6 +88,7 @@ struct Reading {
     shape: Option<Shape>,
     delete_mode: Option<DeleteMode>,
     bounds: Option<Bounds>,
+    backend: Option<Backend>,
     root: Option<()>,
     partitions_lose: Option<()>,
     wrong_clocks: Option<()>,
@@ -113,6 +115,10 @@ impl Reading {
             }
             ["room", "ops", ops, "unsynced", unsynced, "waiting", waiting] => {
                 once(&mut self.bounds, bounds(ops, unsynced, waiting)?, "room")?;
+            }
+            ["backend", backend] => {
+                let backend = backend.parse::<Backend>().map_err(|error| error.to_string())?;
+                once(&mut self.backend, backend, "backend")?;
             }
             [flag @ "root-group"] => once(&mut self.root, (), flag)?,
             [flag @ "partitions-lose"] => once(&mut self.partitions_lose, (), flag)?,
@@ -166,6 +172,7 @@ impl Reading {
             shape: self.shape.ok_or_else(|| missing("nodes … shards … partitions …"))?,
             delete_mode: self.delete_mode.unwrap_or(DeleteMode::Immediate),
             bounds: self.bounds.unwrap_or_default(),
+            backend: self.backend.unwrap_or_default(),
             root: self.root.is_some(),
             partitions_lose: self.partitions_lose.is_some(),
             wrong_clocks: self.wrong_clocks.is_some(),

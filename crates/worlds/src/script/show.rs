@@ -24,6 +24,7 @@ use ombak_node::{Bounds, DeleteMode};
 use ombak_sim::{Point, SyncFault, What};
 
 use super::{Action, Ask, Asked, Boot, Condition, Locking, Script};
+use crate::storage::Backend;
 
 /// The first line of every script of this version.
 pub(crate) const HEAD: &str = "ombak schedule 2";
@@ -44,6 +45,9 @@ impl Display for Script {
             DeleteMode::Immediate => {}
             DeleteMode::Keep => writeln!(f, "tombstones keep")?,
             DeleteMode::AfterMs(ms) => writeln!(f, "tombstones {ms}")?,
+        }
+        if self.backend != Backend::default() {
+            writeln!(f, "backend {}", self.backend)?;
         }
         if self.bounds != Bounds::default() {
             let Bounds { ops_max, unsynced_max, waiting_max } = self.bounds;
