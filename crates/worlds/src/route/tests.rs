@@ -150,8 +150,9 @@ fn what_was_found_is_found_again() {
     let mut walk = cluster.walk();
     named.iter().for_each(|step| walk.take(step).unwrap());
     assert_eq!(walk.broken(), Some(violation.broken.as_str()));
-    let route = Route::to(exploration, &violation);
-    let text = route.unwrap().commented().unwrap();
+    let route = Route::to(exploration, &violation).unwrap();
+    let text = route.commented().unwrap();
+    assert_eq!(text.parse(), Ok(route), "lines and all");
     assert_eq!(text.parse::<Route>().unwrap().steps().cloned().collect::<Vec<_>>(), named);
     assert!(text.contains("client 0 -- c0 asks n0: Kv(Key(Put(…)))\n"), "{text}");
 }
