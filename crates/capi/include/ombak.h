@@ -45,7 +45,7 @@ typedef int32_t ombak_code;
 #define OMBAK_LATE 6
 /* This member takes no part any more: stop it, and start it again, or ask another one. */
 #define OMBAK_ENDED 7
-/* Nothing was done. Another change of members is under way, or these would be no members. */
+/* Nothing was done. The members are changing, or these would be no members, or that one can't lead. */
 #define OMBAK_REFUSED 8
 /* Nothing was done. A member that is not among the peers of this process. */
 #define OMBAK_NOT_A_PEER 9
@@ -55,6 +55,8 @@ typedef int32_t ombak_code;
 #define OMBAK_NOT_STARTED 11
 /* A bug of the library, caught at its border. The group should be stopped. */
 #define OMBAK_PANICKED 12
+/* Nothing was changed. This member has not come so far, or keeps no state: again, later, or another one. */
+#define OMBAK_BEHIND 13
 
 /* The largest command, and the largest query. */
 #define OMBAK_COMMAND_BYTES_MAX 1048576
@@ -172,6 +174,20 @@ ombak_code ombak_propose(const ombak_group *group, const void *command, size_t l
  */
 ombak_code ombak_read(const ombak_group *group, const void *query, size_t length, uint32_t within_ms,
                       ombak_buffer *answer);
+
+/*
+ * Asks the state of this member, once it has applied everything up to `slot`: one that `apply` was called with, and that
+ * it has answered with, for instance. Asks nothing of the leader, and may miss what others were told of since. If it
+ * has not come so far, OMBAK_LATE when the time is over, or OMBAK_BEHIND after some seconds.
+ */
+ombak_code ombak_read_at(const ombak_group *group, uint64_t slot, const void *query, size_t length, uint32_t within_ms,
+                         ombak_buffer *answer);
+
+/*
+ * Hands the lead to a member that votes: before a process is stopped, so that nobody has to notice that. After OMBAK_OK
+ * it leads. OMBAK_UNKNOWN: it may lead by now or not, which the status says.
+ */
+ombak_code ombak_lead(const ombak_group *group, uint32_t member, uint32_t within_ms);
 
 /*
  * Makes these the members that vote, by majority, and nobody else a member. After OMBAK_OK a majority of them has the

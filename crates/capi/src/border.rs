@@ -9,7 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::{NonNull, null_mut};
 use std::time::{Duration, Instant};
 
-use ombak_embed::{Bytes, Group, NodeId};
+use ombak_embed::{Bytes, Group, NodeId, Slot};
 
 use crate::callbacks::{Machine, Out, Release};
 use crate::code::Code;
@@ -251,6 +251,25 @@ pub unsafe extern "C" fn ombak_read(
     unsafe { ask(group, (query, length), answer, read) }
 }
 
+/// `ombak_read_at`.
+///
+/// # Safety
+///
+/// All pointers are what the header says, or NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ombak_read_at(
+    group: *const Handle,
+    slot: u64,
+    query: *const c_void,
+    length: usize,
+    within_ms: u32,
+    answer: *mut Buffer,
+) -> Code {
+    let read = |group: &Group<State>, bytes| group.read_at(Slot(slot), bytes, ms(within_ms));
+    // SAFETY: as the caller says.
+    unsafe { ask(group, (query, length), answer, read) }
+}
+
 /// Bytes for the group, and bytes from it.
 ///
 /// # Safety
@@ -298,6 +317,21 @@ pub unsafe extern "C" fn ombak_change(
         };
         let voters = voters.iter().copied().map(NodeId);
         group.change(voters, ms(within_ms)).map_or_else(Code::from, |()| Code::OK)
+    })
+}
+
+/// `ombak_lead`.
+///
+/// # Safety
+///
+/// The group is what the header says, or NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ombak_lead(group: *const Handle, member: u32, within_ms: u32) -> Code {
+    guarded(|| {
+        // SAFETY: a group or NULL, says the caller.
+        let Some(group) = (unsafe { group_of(group) }) else { return Code::INVALID };
+        let led = group.lead(NodeId(member), ms(within_ms));
+        led.map_or_else(Code::from, |()| Code::OK)
     })
 }
 

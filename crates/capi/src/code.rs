@@ -1,6 +1,6 @@
 //! What became of a call.
 
-use ombak_embed::{ChangeError, NotNow, ProposeError, ReadError};
+use ombak_embed::{ChangeError, LeadError, NotNow, ProposeError, ReadError};
 
 /// `ombak_code`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -28,11 +28,12 @@ codes! {
     TOO_LARGE = 5, c"nothing was done: it is larger than OMBAK_COMMAND_BYTES_MAX";
     LATE = 6, c"the time is over, and nothing was changed";
     ENDED = 7, c"this member takes no part any more: stop it and start it again, or ask another one";
-    REFUSED = 8, c"nothing was done: another change of members is under way, or these would be no members";
+    REFUSED = 8, c"nothing was done: the members are changing, or these would be no members, or that one can't lead";
     NOT_A_PEER = 9, c"nothing was done: that member is not among the members in the options of this process";
     INVALID = 10, c"nothing was done: a pointer is NULL that must not be, or a text is not what it should be";
     NOT_STARTED = 11, c"the member did not start";
     PANICKED = 12, c"a bug of the library: stop the group";
+    BEHIND = 13, c"nothing was changed: this member has not come so far, or keeps no state; later, or ask another one";
 }
 
 impl Code {
@@ -69,8 +70,8 @@ impl From<ReadError> for Code {
             ReadError::NotNow(why) => why.into(),
             ReadError::TooLarge(_) => Code::TOO_LARGE,
             ReadError::Ended(_) => Code::ENDED,
-            // Nobody reads at a slot from C.
-            ReadError::Late(_) | ReadError::Behind => Code::LATE,
+            ReadError::Late(_) => Code::LATE,
+            ReadError::Behind => Code::BEHIND,
         }
     }
 }
@@ -83,6 +84,17 @@ impl From<ChangeError> for Code {
             ChangeError::Refused => Code::REFUSED,
             ChangeError::NotAPeer(_) => Code::NOT_A_PEER,
             ChangeError::Ended(_) => Code::ENDED,
+        }
+    }
+}
+
+impl From<LeadError> for Code {
+    fn from(error: LeadError) -> Code {
+        match error {
+            LeadError::Unknown => Code::UNKNOWN,
+            LeadError::NotNow(why) => why.into(),
+            LeadError::Refused(_) => Code::REFUSED,
+            LeadError::Ended(_) => Code::ENDED,
         }
     }
 }

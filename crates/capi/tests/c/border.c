@@ -109,6 +109,8 @@ static void what_is_missing_is_refused(ombak_options options, ombak_machine mach
     MUST(group == NULL);
     MUST(ombak_propose(NULL, "x", 1, 0, NULL) == OMBAK_INVALID);
     MUST(ombak_read(NULL, "x", 1, 0, NULL) == OMBAK_INVALID);
+    MUST(ombak_read_at(NULL, 0, "x", 1, 0, NULL) == OMBAK_INVALID);
+    MUST(ombak_lead(NULL, 1, 0) == OMBAK_INVALID);
     MUST(ombak_change(NULL, NULL, 0, 0) == OMBAK_INVALID);
     MUST(ombak_status_of(NULL, &status) == OMBAK_INVALID);
     MUST(ombak_watch(NULL, &status, 0) == OMBAK_INVALID);
@@ -149,8 +151,15 @@ static void a_group_of_one_does_as_it_is_told(ombak_options options, ombak_machi
     MUST(ombak_read(group, large, LARGE, WITHIN_MS, NULL) == OMBAK_TOO_LARGE);
     MUST(ombak_change(group, &stranger, 1, WITHIN_MS) == OMBAK_NOT_A_PEER);
     MUST(ombak_change(group, NULL, 0, WITHIN_MS) == OMBAK_REFUSED);
+    MUST(ombak_lead(group, 1, WITHIN_MS) == OMBAK_OK);
+    MUST(ombak_lead(group, stranger, WITHIN_MS) == OMBAK_REFUSED);
     MUST(ombak_status_of(group, NULL) == OMBAK_INVALID);
     MUST(ombak_status_of(group, &status) == OMBAK_OK && status.slot >= 2);
+    MUST(ombak_read_at(group, status.slot, "?", 1, WITHIN_MS, &answer) == OMBAK_OK);
+    MUST(is(&answer, expected));
+    ombak_buffer_free(&answer);
+    MUST(ombak_read_at(group, status.slot + 1000, "?", 1, 1, &answer) == OMBAK_LATE);
+    MUST(ombak_read_at(group, 0, large, LARGE, WITHIN_MS, NULL) == OMBAK_TOO_LARGE);
     if (options.dir != NULL) {
         ombak_group *second = NULL;
         MUST(ombak_start(&options, &machine, &second, why, sizeof why) == OMBAK_NOT_STARTED);
