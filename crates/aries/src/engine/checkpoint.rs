@@ -23,6 +23,8 @@ pub(crate) struct Checkpoints {
     count: AtomicU64,
     /// Where the last one began.
     begun: Mutex<Lsn>,
+    /// From where on records were needed besides it, if that was before it began: by a transaction or a page. Else 0.
+    held_back: AtomicU64,
     /// Records from here on are needed for backups that are being taken.
     pinned: Mutex<Vec<Lsn>>,
 }
@@ -34,6 +36,7 @@ impl Checkpoints {
             used: AtomicU64::new(0),
             count: AtomicU64::new(0),
             begun: Mutex::default(),
+            held_back: AtomicU64::new(0),
             pinned: Mutex::default(),
         }
     }
@@ -85,7 +88,8 @@ impl Shared {
         used > checkpoints.used.load(Ordering::Relaxed) + bytes
     }
 
-    /// The log is short of room: takes one that gives back as much as can be, unless that was done a moment ago. Who has
+    /// The log is short of room: takes one that gives back as much as can be, unless that was done a moment ago and what held the
+    /// log back then still does. Who has
     /// pages latched waits for nobody.
     pub fn checkpoint_for_room(&self, step: u64, latched: Latched) -> Result<(), Error> {
         let begun = match latched {
@@ -93,10 +97,21 @@ impl Shared {
             Latched::PassOver => self.checkpoints.begun.try_lock(),
         };
         let Some(mut begun) = begun else { return Ok(()) };
-        if self.log.used_bytes() > self.checkpoints.used.load(Ordering::Relaxed) + step {
+        let used = self.checkpoints.used.load(Ordering::Relaxed);
+        if self.log.used_bytes() > used + step || self.has_let_go(latched)? {
             *begun = self.checkpoint(Lsn(u64::MAX), latched)?;
         }
         Ok(())
+    }
+
+    /// Whether what held the log back when the last one was taken does so no more.
+    fn has_let_go(&self, latched: Latched) -> Result<bool, Error> {
+        let held = Lsn(self.checkpoints.held_back.load(Ordering::Relaxed));
+        if held == Lsn(0) {
+            return Ok(false);
+        }
+        self.pool.flush_below(Lsn(held.0 + 1), latched)?;
+        Ok(self.tables(Lsn(u64::MAX)).needed_from() > held)
     }
 
     /// Notes what the restart has done, and what is not written yet. Writing it is the next one's: that is due.
@@ -135,7 +150,10 @@ impl Shared {
             Ok(())
         })?;
         self.log.force(last)?;
-        self.log.set_mark(tables.needed_from().min(self.checkpoints.pin()));
+        let needed = tables.needed_from();
+        self.log.set_mark(needed.min(self.checkpoints.pin()));
+        let held = if needed < begin { needed.0 } else { 0 };
+        self.checkpoints.held_back.store(held, Ordering::Relaxed);
         self.checkpoints.used.store(self.log.used_bytes(), Ordering::Relaxed);
         self.checkpoints.count.fetch_add(1, Ordering::Relaxed);
         Ok(begin)

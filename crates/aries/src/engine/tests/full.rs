@@ -103,3 +103,21 @@ fn a_small_log_that_is_full_opens() {
         engine.force(lsn).unwrap();
     }
 }
+
+/// What held the log back has gone: that alone makes room, without anything more being logged.
+#[test]
+fn a_log_that_was_full_of_a_transaction_takes_changes_once_it_has_ended() {
+    for log in LOGS {
+        let (engine, tree) = open(&SimDisk::new(), log);
+        let mut oldest = engine.begin();
+        tree.put(&mut oldest, b"oldest", b"1").unwrap();
+        let put = |i: u32| tree.put_now(&engine, &(i % 500).to_be_bytes(), &[i as u8; 1500]);
+        let full = (0..).find_map(|i| put(i).err()).unwrap();
+        assert!(matches!(full, Error::LogFull { oldest: Some(it) } if it == oldest.id()), "{full}");
+        assert!(is_full(&put(0).unwrap_err()), "and it stays full");
+        oldest.commit_lazily().unwrap();
+        for i in 0..1000 {
+            put(i).unwrap_or_else(|error| panic!("{log:?}, {i}: {error}"));
+        }
+    }
+}
