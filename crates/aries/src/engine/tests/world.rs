@@ -92,8 +92,9 @@ impl Running {
         rows
     }
 
+    /// Whether it has put items, or has the lock of one, be it that it has put it back.
     fn has_items(&self) -> bool {
-        self.changes.keys().any(|key| key[0] == ITEM)
+        !self.locked.is_empty() || self.changes.keys().any(|key| key[0] == ITEM)
     }
 }
 
