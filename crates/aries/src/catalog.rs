@@ -1,4 +1,9 @@
 //! Names of structures, and where each begins: a tree of its own, the first that a database has.
+//!
+//! ```text
+//! name            page:u32
+//! 255 page:u32    page:u32      big-endian in the key: a tree that was dropped, and has pages left. No name begins like that: it is UTF-8
+//! ```
 
 use bytes::Bytes;
 
@@ -12,6 +17,8 @@ use crate::txn::Transaction;
 
 const CATALOG: Tree = Tree { root: PageId(1) };
 const NAME_BYTES_MAX: usize = 255;
+/// What the key of a tree that was dropped begins with.
+const DROPPED: u8 = 0xff;
 
 /// What a walk through a structure came to.
 pub(crate) struct Walked {
@@ -65,7 +72,7 @@ impl Engine {
     /// The names of all structures, in order.
     pub fn names(&self) -> Result<Vec<String>, Error> {
         let txn = self.begin();
-        let mut rows = CATALOG.range(&txn, &[], None);
+        let mut rows = CATALOG.range(&txn, &[], Some(&[DROPPED]));
         let mut names = Vec::new();
         while let Some((name, _)) = rows.next()? {
             names.push(String::from_utf8_lossy(name).into_owned());
@@ -116,6 +123,44 @@ impl Engine {
 /// The page that a row of the catalog names.
 fn root_in(row: Bytes) -> Option<PageId> {
     Some(PageId(u32::from_le_bytes(*row.first_chunk()?)))
+}
+
+/// The roots of trees that were dropped, and have pages left.
+pub(crate) fn dropped(engine: &Engine) -> Result<Vec<PageId>, Error> {
+    let mut rows = CATALOG.range_latest(engine, &[DROPPED], None);
+    let mut roots = Vec::new();
+    while let Some((_, root)) = rows.next()? {
+        roots.extend(root_in(Bytes::copy_from_slice(root)));
+    }
+    Ok(roots)
+}
+
+fn dropped_key(root: PageId) -> Vec<u8> {
+    [&[DROPPED][..], &root.0.to_be_bytes()].concat()
+}
+
+/// Takes a name out, and notes that there is a tree without a name. Answers where that begins; `None`: nothing has this name.
+pub(crate) fn take_out(
+    txn: &mut Transaction,
+    name: &str,
+    manager: ManagerId,
+) -> Result<Option<PageId>, Error> {
+    txn.lock(CATALOG.lock_name(name.as_bytes()))?;
+    let engine = txn.engine.clone();
+    let Some(root) = engine.find_structure(name, manager)? else { return Ok(None) };
+    CATALOG.delete(txn, name.as_bytes())?;
+    CATALOG.put(txn, &dropped_key(root), &root.0.to_le_bytes())?;
+    Ok(Some(root))
+}
+
+/// Nobody drops a tree that begins at this page until the transaction ends.
+pub(crate) fn lock_dropped(txn: &mut Transaction, root: PageId) -> Result<(), Error> {
+    txn.lock(CATALOG.lock_name(&dropped_key(root)))
+}
+
+/// All pages of the tree have been given back.
+pub(crate) fn forget_dropped(txn: &mut Transaction, root: PageId) -> Result<(), Error> {
+    CATALOG.delete(txn, &dropped_key(root)).map(drop)
 }
 
 impl Transaction {

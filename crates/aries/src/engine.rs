@@ -22,7 +22,7 @@ use crate::page::{ManagerId, PageId};
 use crate::pool::{Pool, PoolUsage};
 use crate::room::Room;
 use crate::scope::Scope;
-use crate::tree::Ghosts;
+use crate::tree::{Dropped, Ghosts};
 use crate::txn::locks::{Locks, Waits};
 use crate::txn::record::Record;
 use crate::txn::table::TxnTable;
@@ -98,6 +98,7 @@ pub(crate) struct Shared {
     pub room: Room,
     pub checkpoints: Checkpoints,
     pub ghosts: Ghosts,
+    pub dropped: Dropped,
     pub identity: u64,
     managers: Arc<Managers>,
     /// Between a restart's redo and the end of its undo: what others hold is not known.
@@ -170,7 +171,7 @@ impl Engine {
     /// `false`: nothing is left to do.
     pub fn tidy(&self) -> Result<bool, Error> {
         self.0.checkpoint_if_due()?;
-        Ok(self.clear_ghosts()? || self.0.log.tidy()?)
+        Ok(self.clear_ghosts()? || self.free_dropped()? || self.0.log.tidy()?)
     }
 
     /// Takes a checkpoint now, after writing all changed pages: a restart has next to nothing to do. Before closing, if
@@ -212,6 +213,7 @@ impl Shared {
             waits: options.waits,
             room: Room::new(),
             ghosts: Ghosts::default(),
+            dropped: Dropped::default(),
             identity,
             managers,
             restarting: AtomicBool::new(true),

@@ -156,6 +156,12 @@ pub enum Error {
         /// The bound.
         bytes_max: usize,
     },
+    /// The tree was dropped. Nothing was changed.
+    #[error("the tree that began at {root} was dropped")]
+    Dropped {
+        /// Its first page.
+        root: PageId,
+    },
     /// The name is taken by a structure of another kind, or is none.
     #[error("{name:?}: {why}")]
     Name {

@@ -24,6 +24,7 @@
 
 pub(crate) mod change;
 mod cursor;
+mod dropping;
 pub(crate) mod node;
 mod shape;
 
@@ -41,6 +42,7 @@ use crate::txn::locks::Seen;
 use crate::txn::{LockName, Transaction};
 
 pub use cursor::{Row, Rows};
+pub(crate) use dropping::Dropped;
 pub use node::{KEY_BYTES_MAX, ROW_BYTES_MAX};
 pub(crate) use shape::Ghosts;
 
@@ -50,6 +52,8 @@ use node::Node;
 /// The tree's number among the resource managers.
 pub(crate) const TREE: ManagerId = ManagerId(1);
 pub(crate) const NODE: u8 = 1;
+/// The root of a tree that was dropped: a node in all else.
+const DROPPED: u8 = 2;
 
 /// A tree of an engine: keys of up to [`KEY_BYTES_MAX`] bytes in order of their bytes, each with a value; together up to
 /// [`ROW_BYTES_MAX`].
@@ -95,7 +99,7 @@ impl ResourceManager for TreeManager {
     }
 
     fn check(&self, page: &Page) -> Result<(), &'static str> {
-        if page.kind() != NODE {
+        if ![NODE, DROPPED].contains(&page.kind()) {
             return Err("no tree has such pages");
         }
         let node = Node::of(page);
@@ -139,14 +143,18 @@ fn check_node(page: &Page) -> Result<(), &'static str> {
 
 fn read_node(shared: &Shared, id: PageId) -> Result<PageRef<'_>, Error> {
     let page = shared.pool.read(id)?;
-    check_node(&page).map_err(|why| shared.pool.corrupt(id, why))?;
+    check_node(&page).map_err(|why| no_node(shared, &page, why))?;
     Ok(page)
 }
 
 fn write_node(shared: &Shared, id: PageId) -> Result<PageMut<'_>, Error> {
     let page = shared.pool.write(id)?;
-    check_node(&page).map_err(|why| shared.pool.corrupt(id, why))?;
+    check_node(&page).map_err(|why| no_node(shared, &page, why))?;
     Ok(page)
+}
+
+fn no_node(shared: &Shared, page: &Page, why: &'static str) -> Error {
+    Tree::told(page).unwrap_or_else(|| shared.pool.corrupt(page.id(), why))
 }
 
 /// A child of a node. Each way down must end, so it is one level below.

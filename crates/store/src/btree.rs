@@ -17,8 +17,8 @@
 //! # Why one tree
 //!
 //! A tree for each partition would have to be made when something is first stored in it, which is a sync of its own that
-//! may fail for want of room; and a tree is never removed. A partition is a prefix of the keys instead, and costs
-//! nothing when it is empty.
+//! may fail for want of room; and one that is dropped keeps a page until the next start. A partition is a prefix of the keys instead,
+//! and costs nothing when it is empty.
 //!
 //! # What a start finds
 //!

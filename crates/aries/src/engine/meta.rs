@@ -169,7 +169,8 @@ impl<'a> Scope<'a> {
         let mut meta = Rewrite::of(self.write(PAGE)?);
         let mut rewrites = Vec::new();
         for page in pages {
-            let mut new = Page::blank(page.id());
+            // What was on it stays: nobody looks at it, and it need not be logged.
+            let mut new = Page::clone(&page);
             new.set_kind(PHYSICAL, FREE);
             let mut owner = [0; 6];
             owner[..4].copy_from_slice(&u32_at(meta.new.body(), FREE_HEAD).to_le_bytes());

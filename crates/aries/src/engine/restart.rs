@@ -292,7 +292,12 @@ impl Engine {
         self.0.pool.set_used(self.0.pages()?);
         self.undo(analysis, restart)?;
         self.0.restarting.store(false, Ordering::Release);
-        self.found()
+        self.found()?;
+        match self.find_dropped() {
+            // Whoever looks for a name is told. Pages of dropped trees are not given back then.
+            Err(Error::Damaged { .. } | Error::Corrupt { .. } | Error::LogFull { .. }) => Ok(()),
+            found => found,
+        }
     }
 
     /// Takes back all losers in one sweep: always the change that was done last.

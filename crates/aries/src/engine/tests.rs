@@ -3,6 +3,7 @@
 mod backup;
 mod crash;
 mod damage;
+mod dropped;
 mod faults;
 mod faulty;
 mod full;

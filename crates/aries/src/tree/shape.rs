@@ -62,7 +62,10 @@ impl Engine {
                 continue;
             }
             let mut scope = self.single();
-            let mut leaf = tree.leaf_mut(&self.0, &key)?;
+            let mut leaf = match tree.leaf_mut(&self.0, &key) {
+                Err(Error::Dropped { .. }) => continue,
+                leaf => leaf?,
+            };
             tree.purge(&mut scope, &mut leaf)?;
             cleared = true;
             let sparse = is_sparse(Node::of(&leaf));

@@ -184,6 +184,16 @@ impl Locks {
         names.get(&name)?.owner.as_ref().map(|owner| owner.id)
     }
 
+    /// Who has locked something in a space of keys, if anybody has.
+    pub fn holder_in(&self, space: u32) -> Option<TxnId> {
+        let first = LockName { space, key: Bytes::new() };
+        self.shards.iter().find_map(|shard| {
+            let names = shard.names.lock();
+            let here = names.range(first.clone()..).take_while(|(name, _)| name.space == space);
+            here.into_iter().find_map(|(_, entry)| entry.owner.as_ref().map(|owner| owner.id))
+        })
+    }
+
     /// What a reader sees of a key whose page he has latched.
     pub fn seen(&self, space: u32, key: &[u8], snapshot: u64, reader: Option<TxnId>) -> Seen {
         if self.names.load(Ordering::Acquire) == 0 {
