@@ -19,6 +19,7 @@ fn options() -> EngineOptions {
         identity: 0x006f_6d62_616b,
         log,
         waits: Waits::Refuse,
+        redo_threads: small().redo_threads,
         ..EngineOptions::default()
     }
 }
@@ -53,17 +54,31 @@ fn write_golden() -> SimDisk {
 }
 
 fn dump(disk: &SimDisk) -> String {
-    let mut out = String::new();
-    for (path, _) in disk.files() {
-        let bytes = disk.contents(&path).unwrap();
-        for (at, line) in
-            bytes.chunks(16).enumerate().filter(|(_, line)| line.iter().any(|byte| *byte != 0))
-        {
-            let hex: String = line.iter().map(|byte| format!("{byte:02x}")).collect();
-            out += &format!("{path} {} {hex}\n", at * 16);
-        }
-    }
-    out
+    disk.files().into_iter().map(|(path, _)| shown(disk, &path)).collect()
+}
+
+/// A file in lines of sixteen bytes, without those that are all zeros.
+pub fn shown(disk: &SimDisk, path: &str) -> String {
+    let bytes = disk.contents(path).unwrap();
+    let lines = bytes.chunks(16).enumerate();
+    let lines = lines.filter(|(_, line)| line.iter().any(|byte| *byte != 0));
+    let line = |(at, line): (usize, &[u8])| format!("{path} {} {}\n", at * 16, hex(line));
+    lines.map(line).collect()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+pub fn unhex(hex: &str) -> Vec<u8> {
+    let byte = |at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap();
+    (0..hex.len()).step_by(2).map(byte).collect()
+}
+
+pub fn check(dump: &str, golden: &str) {
+    let differs = dump.lines().zip(golden.lines()).find(|(one, other)| one != other);
+    let lines = (dump.lines().count(), golden.lines().count());
+    assert!(dump == golden, "first difference: {differs:?}; {lines:?} lines");
 }
 
 fn undump(text: &str) -> SimDisk {
@@ -71,10 +86,7 @@ fn undump(text: &str) -> SimDisk {
     for line in text.lines() {
         let mut words = line.split(' ');
         let (path, at) = (words.next().unwrap(), words.next().unwrap().parse().unwrap());
-        let hex = words.next().unwrap();
-        let bytes: Vec<u8> = (0..hex.len() / 2)
-            .map(|i| u8::from_str_radix(&hex[2 * i..2 * i + 2], 16).unwrap())
-            .collect();
+        let bytes = unhex(words.next().unwrap());
         let file = disk.open(path, OpenMode::Cached).unwrap();
         file.write_at(&[IoSlice::new(&bytes)], at).unwrap();
         // Files end where blocks do.
@@ -91,14 +103,7 @@ fn undump(text: &str) -> SimDisk {
 
 #[test]
 fn this_version_writes_these_bytes() {
-    let dump = dump(&write_golden());
-    let differs = dump.lines().zip(GOLDEN.lines()).find(|(one, other)| one != other);
-    assert!(
-        dump == GOLDEN,
-        "first difference: {differs:?}; {} lines, {}",
-        dump.lines().count(),
-        GOLDEN.lines().count()
-    );
+    check(&dump(&write_golden()), GOLDEN);
 }
 
 #[test]

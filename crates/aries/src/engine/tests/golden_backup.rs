@@ -7,6 +7,7 @@ use crc32fast::Hasher;
 use ombak_base::{Disk, DiskFile, OpenMode};
 
 use super::damage::says_where;
+use super::golden::{check, shown, unhex};
 use super::*;
 use crate::error::Error;
 use crate::log::archive::{Archive, ArchiveError};
@@ -25,6 +26,7 @@ fn options() -> EngineOptions {
         log,
         archived: true,
         waits: Waits::Refuse,
+        redo_threads: small().redo_threads,
         ..EngineOptions::default()
     }
 }
@@ -63,17 +65,8 @@ fn restore(from: &SimDisk, to: &SimDisk, dir: &str, until: Option<Lsn>) -> Resul
 }
 
 fn dump(disk: &SimDisk) -> String {
-    let mut out = String::new();
-    for (path, len) in disk.files() {
-        out += &format!("{path} = {len}\n");
-        let bytes = disk.contents(&path).unwrap();
-        let lines = bytes.chunks(16).enumerate();
-        for (at, line) in lines.filter(|(_, line)| line.iter().any(|byte| *byte != 0)) {
-            let hex: String = line.iter().map(|byte| format!("{byte:02x}")).collect();
-            out += &format!("{path} {} {hex}\n", at * 16);
-        }
-    }
-    out
+    let file = |(path, len): (String, u64)| format!("{path} = {len}\n") + &shown(disk, &path);
+    disk.files().into_iter().map(file).collect()
 }
 
 fn undump(text: &str) -> SimDisk {
@@ -87,20 +80,14 @@ fn undump(text: &str) -> SimDisk {
             file.set_len(third.parse().unwrap()).unwrap();
             continue;
         }
-        let bytes: Vec<u8> = (0..third.len() / 2)
-            .map(|i| u8::from_str_radix(&third[2 * i..2 * i + 2], 16).unwrap())
-            .collect();
-        file.write_at(&[IoSlice::new(&bytes)], second.parse().unwrap()).unwrap();
+        file.write_at(&[IoSlice::new(&unhex(third))], second.parse().unwrap()).unwrap();
     }
     disk
 }
 
 #[test]
 fn this_version_writes_these_bytes() {
-    let dump = dump(&write_golden());
-    let differs = dump.lines().zip(GOLDEN.lines()).find(|(one, other)| one != other);
-    let lines = (dump.lines().count(), GOLDEN.lines().count());
-    assert!(dump == GOLDEN, "first difference: {differs:?}; {lines:?} lines");
+    check(&dump(&write_golden()), GOLDEN);
 }
 
 type Row = (Vec<u8>, Vec<u8>);
