@@ -44,7 +44,7 @@ fn a_tree_that_forgets_is_found_out() {
         "redo without the page LSN",
     ] {
         ombak_base::property::plant(name);
-        let found = (1..=10).find_map(|seed| run_plan(&on_a_tree(seed), 0).err());
+        let found = (1..=40).find_map(|seed| run_plan(&on_a_tree(seed), 0).err());
         ombak_base::property::plant("");
         assert!(found.is_some(), "{name} was not found");
     }
