@@ -297,8 +297,17 @@ impl Pool {
         let sound = page::unseal(page, id, self.identity);
         let sound =
             sound.and_then(|()| self.check_latest(page)).and_then(|()| self.check_log(page));
-        sound.map_err(|fault| self.damaged(id, fault))?;
+        sound.map_err(|fault| self.unreadable(id, fault))?;
         self.managers.check(page).map_err(|why| self.corrupt(id, why))
+    }
+
+    /// A page is not as it should be. That says nothing of the disk if this pool has written it, and a write or sync has failed since:
+    /// the log has what the page lacks.
+    fn unreadable(&self, page: PageId, fault: PageFault) -> Error {
+        match self.usable() {
+            Err(stopped) if self.sums.get(page) != 0 => stopped,
+            _ => self.damaged(page, fault),
+        }
     }
 
     /// A page can't be read.
@@ -380,14 +389,16 @@ impl Pool {
                 continue;
             }
             let result = self.write_batch(&mut written, &batch);
-            batch
-                .places
-                .iter()
-                .for_each(|place| self.frame(*place).writing.store(false, Ordering::Release));
-            if result.is_err() {
-                written.failed = true;
-                return result;
+            written.failed |= result.is_err();
+            for (place, rec_lsn) in batch.places.iter().zip(&batch.rec_lsns) {
+                let frame = self.frame(*place);
+                if result.is_err() {
+                    // Whatever is in the file now: it is in memory, and stays there.
+                    frame.rec_lsn.store(rec_lsn.0, Ordering::Release);
+                }
+                frame.writing.store(false, Ordering::Release);
             }
+            result?;
         }
         Ok(())
     }

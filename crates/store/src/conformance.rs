@@ -20,7 +20,7 @@ use ombak_base::{
 use proptest::prelude::*;
 
 use crate::log::{NODE_PARTITION, shard_of};
-use ops::{Fault, Op};
+use ops::{Fault, Op, Value};
 use subjects::{
     BtreeSubject, EitherBtreeSubject, EitherSubject, LogSubject, MemorySubject, Subject,
 };
@@ -407,6 +407,29 @@ proptest! {
     fn the_choice_changes_nothing_of_a_btree(ops in ops::sequence(100)) {
         run(EitherBtreeSubject::new(), &ops);
     }
+}
+
+/// The write of a page found no room. What was on it was given away, and told as damaged when it was read again: what belonged there was
+/// left out, and what came later was kept.
+#[test]
+fn a_full_disk_is_no_damage() {
+    let store = |partition, key: &'static str, len| Op::Store {
+        partition: Partition(partition),
+        key: Bytes::from_static(key.as_bytes()),
+        value: Value { tag: 0, len, seed: 0 },
+    };
+    let burst = |seed, stores, at_once| Op::Burst { seed, stores, at_once };
+    let ops = [
+        store(5, "key", 1_633),
+        Op::Commit,
+        store(0, "a", 2_016),
+        burst(5_264_525_909_620_940_880, 66, false),
+        burst(10_412_527_059_674_058_761, 86, false),
+        Op::Fault(Fault::NoRoom(1)),
+        burst(3_939_509_734_004_924_188, 42, true),
+        store(0, "", 0),
+    ];
+    run(BtreeSubject::new(), &ops);
 }
 
 #[test]

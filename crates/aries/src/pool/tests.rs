@@ -1,11 +1,11 @@
 //! The pool over a simulated file and a log that only remembers.
 
-use std::io::IoSlice;
+use std::io::{ErrorKind, IoSlice};
 use std::sync::atomic::AtomicU64;
 
 use bytes::Bytes;
 use ombak_base::{Disk, DiskFile, OpenMode};
-use ombak_sim::SimDisk;
+use ombak_sim::{SimDisk, SyncFault};
 
 use super::*;
 use crate::log::archive::{Archive, ArchiveError};
@@ -225,6 +225,44 @@ fn a_write_that_the_disk_lost_is_told_when_the_page_is_read_again() {
     assert!(matches!(told, Error::Damaged { fault: PageFault::Outdated, .. }), "{told}");
     // Another pool has not written it, and can't know.
     assert_eq!(pool_over(&disk, Lsn(2)).0.read(PageId(2)).unwrap().lsn(), Lsn(1));
+}
+
+/// A full disk is no damage. Which write finds it full: of the copies, or of the pages.
+#[test]
+fn what_could_not_be_written_stays_in_memory() {
+    for n in 1..=2 {
+        let disk = SimDisk::new();
+        let (pool, _) = pool(&disk);
+        (1..=FRAMES as u32).for_each(|id| change(&pool, id, u64::from(id)));
+        disk.fail_write(n, ErrorKind::StorageFull);
+        let told = pool.flush_below(Lsn(u64::MAX), Latched::PassOver).unwrap_err();
+        assert!(matches!(told, Error::Io { .. }), "{n}: {told}");
+        for other in 100..300 {
+            let told = pool.read(PageId(other)).map(drop).unwrap_err();
+            assert!(matches!(told, Error::Stopped { .. }), "{n}: {told}");
+        }
+        for id in 1..=FRAMES as u32 {
+            assert_eq!(pool.read(PageId(id)).unwrap().lsn(), Lsn(id.into()), "{n}");
+        }
+    }
+}
+
+/// What it threw away is in the log.
+#[test]
+fn what_a_failed_sync_has_lost_is_no_damage() {
+    let disk = SimDisk::new();
+    let (pool, _) = pool(&disk);
+    change(&pool, 2, 1);
+    pool.flush_below(Lsn(u64::MAX), Latched::PassOver).unwrap();
+    let old = disk.contents("pages").unwrap();
+    change(&pool, 2, 2);
+    disk.fail_sync(2, ErrorKind::Other, SyncFault::Drops); // After that of the copies.
+    pool.flush_below(Lsn(u64::MAX), Latched::PassOver).unwrap_err();
+    let file = disk.open("pages", OpenMode::Cached).unwrap();
+    file.write_at(&[IoSlice::new(&old)], 0).unwrap();
+    (100..400).for_each(|id| drop(pool.read(PageId(id)).unwrap()));
+    let told = pool.read(PageId(2)).map(drop).unwrap_err();
+    assert!(matches!(told, Error::Stopped { .. }), "{told}");
 }
 
 #[test]
