@@ -34,6 +34,8 @@ const BACKUP_FILE: &str = "backup";
 const RESTORE_FILE: &str = "restore";
 const VERSION: u32 = 1;
 const NOTE_BYTES: usize = 48;
+/// The first notes did not say how many pages there are, and ended in front of that.
+const NOTE_BYTES_FIRST: usize = 40;
 /// So many pages are copied at once.
 const PAGES_AT_ONCE: u32 = 16;
 
@@ -46,7 +48,7 @@ pub struct Backup {
     pub redo_from: Lsn,
     /// The earliest point to which it can be brought: everything up to here is in it.
     pub end: Lsn,
-    /// So many pages were copied.
+    /// So many pages were copied; 0: it does not say.
     pub pages: u32,
 }
 
@@ -225,9 +227,10 @@ fn put_pages<B: Disk, D: Disk>(
         let last = PageId(backup.pages - 1);
         return Err(source.damaged(PageId(there as u32), PageFault::Cut { last }));
     }
+    let count = if backup.pages == 0 { there as u32 } else { backup.pages };
     let mut bytes = Vec::new();
-    for first in (0..backup.pages).step_by(PAGES_AT_ONCE as usize) {
-        let pages = (backup.pages - first).min(PAGES_AT_ONCE);
+    for first in (0..count).step_by(PAGES_AT_ONCE as usize) {
+        let pages = (count - first).min(PAGES_AT_ONCE);
         bytes.resize(pages as usize * PAGE_BYTES, 0);
         let offset = offset_of(PageId(first));
         source.read_at(&mut bytes, offset)?;
@@ -250,11 +253,12 @@ fn write_note<D: Disk>(disk: &D, path: &str, note: &[u8; NOTE_BYTES]) -> Result<
 fn read_note<D: Disk>(disk: &D, path: &str, magic: [u8; 8]) -> Result<Option<Backup>, Error> {
     let Some(file) = NamedFile::existing(disk, path.to_string())? else { return Ok(None) };
     let mut note = [0; NOTE_BYTES];
-    file.read_at(&mut note, 0)?;
+    let read = file.read_at(&mut note, 0)?;
     if note.iter().all(|byte| *byte == 0) {
         return Ok(None);
     }
-    if note[..8] != magic || u32_at(&note, 12) != note_crc(&note) {
+    let said = if read == NOTE_BYTES_FIRST { read } else { NOTE_BYTES };
+    if note[..8] != magic || u32_at(&note, 12) != note_crc(&note[..said]) {
         let why = "it is damaged, or something else: from which record on its pages are to be redone is lost";
         return Err(file.foreign(0, why));
     }
@@ -274,7 +278,7 @@ fn read_note<D: Disk>(disk: &D, path: &str, magic: [u8; 8]) -> Result<Option<Bac
     }))
 }
 
-fn note_crc(note: &[u8; NOTE_BYTES]) -> u32 {
+fn note_crc(note: &[u8]) -> u32 {
     let mut hasher = Hasher::new();
     hasher.update(&note[..12]);
     hasher.update(&note[16..]);

@@ -133,11 +133,32 @@ fn what_version_1_restored_opens_for_ever() {
 fn age(disk: &SimDisk, path: &str, bytes: usize) {
     let mut header = disk.contents(path).unwrap()[..bytes].to_vec();
     header[8] = 2;
+    seal(&mut header);
+    let file = disk.open(path, OpenMode::Cached).unwrap();
+    file.write_at(&[IoSlice::new(&header)], 0).unwrap();
+}
+
+fn seal(header: &mut [u8]) {
     let mut hasher = Hasher::new();
     [&header[..12], &header[16..]].iter().for_each(|part| hasher.update(part));
     header[12..16].copy_from_slice(&hasher.finalize().to_le_bytes());
-    let file = disk.open(path, OpenMode::Cached).unwrap();
-    file.write_at(&[IoSlice::new(&header)], 0).unwrap();
+}
+
+/// They ended in front of the number of pages.
+#[test]
+fn the_first_notes_are_read_for_ever() {
+    let golden = undump(GOLDEN);
+    for path in ["db/backup/backup", "db/restored/restore"] {
+        let mut note = golden.contents(path).unwrap()[..40].to_vec();
+        seal(&mut note);
+        let file = golden.open(path, OpenMode::Cached).unwrap();
+        file.write_at(&[IoSlice::new(&note)], 0).and_then(|()| file.set_len(40)).unwrap();
+    }
+    assert_eq!(Backup::read(&golden, "db/backup").unwrap().pages, 0);
+    let target = SimDisk::new();
+    restore(&golden, &target, "db", None).unwrap();
+    assert_eq!(accounts(&target, "db").unwrap(), all());
+    assert_eq!(accounts(&golden, "db/restored").unwrap(), all());
 }
 
 #[test]
