@@ -1,7 +1,9 @@
 //! The engine: log, pool, transactions and resource managers, put together.
 
+mod analysis;
 mod backup;
 mod checkpoint;
+mod dirty;
 mod files;
 mod meta;
 mod redo;
@@ -31,11 +33,12 @@ use crate::wal::Wal;
 
 use checkpoint::Checkpoints;
 
+pub(crate) use analysis::{Analysis, Analyst};
 pub use backup::Backup;
 pub(crate) use files::{open_pair, repair};
 pub(crate) use meta::{Meta, check as check_page, count as page_count};
 pub use restart::Restart;
-pub(crate) use restart::{Analysis, Analyst, check_log};
+pub(crate) use restart::check_log;
 
 /// More would wait for who reads the log.
 const REDO_THREADS_MAX: NonZeroU32 = NonZeroU32::new(4).expect("it is not 0");

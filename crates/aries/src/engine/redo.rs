@@ -13,7 +13,8 @@ use std::thread;
 use ombak_base::planted;
 
 use super::Shared;
-use super::restart::{Analysis, Restart};
+use super::analysis::Analysis;
+use super::restart::Restart;
 use crate::error::Error;
 use crate::log::{Lsn, Owned};
 use crate::page::{PageFault, PageId};

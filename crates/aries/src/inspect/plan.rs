@@ -47,7 +47,7 @@ impl Passes {
             first,
             identity: analysis.identity,
             txns,
-            pages: analysis.pages.iter().map(|(page, rec_lsn)| (*page, *rec_lsn)).collect(),
+            pages: analysis.pages.iter().collect(),
             redo_from: analysis.redo_from(),
             needed_from: needed_from.max(first),
             next_txn: TxnId(analysis.next_txn.max(1)),
@@ -258,9 +258,9 @@ impl Redo<'_> {
     ) -> Result<Option<RedoStep<'r>>, Error> {
         let Some(change) = record.change() else { return Ok(None) };
         let page = change.page;
-        let passed_over = match self.analysis.pages.get(&page) {
+        let passed_over = match self.analysis.pages.get(page) {
             None => Some(Verdict::NotDirty),
-            Some(rec_lsn) if lsn < *rec_lsn => Some(Verdict::BelowRecLsn(*rec_lsn)),
+            Some(rec_lsn) if lsn < rec_lsn => Some(Verdict::BelowRecLsn(rec_lsn)),
             Some(_) => None,
         };
         if let Some(verdict) = passed_over {

@@ -263,7 +263,7 @@ impl<D: Disk> Inspection<D> {
     fn remade(&self) -> Result<Remade, Error> {
         let mut remade = Remade::default();
         let Ok(analysis) = self.tables() else { return Ok(remade) };
-        remade.dirty.extend(analysis.pages.keys());
+        remade.dirty.extend(analysis.pages.iter().map(|(page, _)| page));
         let mut unreadable = BTreeSet::new();
         self.redo(|step| {
             match step.verdict {
