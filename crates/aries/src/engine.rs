@@ -58,7 +58,8 @@ pub struct EngineOptions {
     pub archived: bool,
     /// What a transaction does when another has the lock.
     pub waits: Waits,
-    /// Threads that repeat history at a restart, for as long as that takes. With 1, whoever opens the engine does it.
+    /// Threads that repeat history at a restart, for as long as that takes. With 1, whoever opens the engine does all of it; with
+    /// more, another reads the log for them, and for analysis.
     pub redo_threads: NonZeroU32,
     /// Structures besides this crate's.
     pub managers: Vec<Box<dyn ResourceManager>>,

@@ -1,17 +1,27 @@
 //! The first pass of a restart: what had not ended, and which pages may be behind.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::mem;
+use std::num::NonZeroU32;
+use std::panic::resume_unwind;
+use std::sync::mpsc::sync_channel;
+use std::thread;
 
+use bytes::Bytes;
 use ombak_base::Disk;
 
 use super::dirty::DirtyPages;
 use super::files::join;
+use super::redo::AHEAD;
 use crate::error::Error;
 use crate::log::{Lsn, Options as LogOptions, Place, ReadLog, Replayed};
 use crate::page::PageId;
 use crate::txn::TxnId;
 use crate::txn::record::{NoRecord, Record, State, Tables, TxnLine};
 use crate::wal::STREAM;
+
+/// Bytes of records that one thread hands to the other at a time.
+const PIECE_BYTES: usize = 1 << 20;
 
 /// What analysis knows.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
@@ -147,19 +157,83 @@ impl Analyst {
     }
 }
 
-/// The first pass. The log is as it was.
+/// The first pass. The log is as it was. With more threads than one, one reads and another notes what it says.
 pub fn analyse<D: Disk>(
     disk: &D,
     dir: &str,
     options: LogOptions,
     restored: Option<Lsn>,
+    threads: NonZeroU32,
 ) -> Result<(Analysis, ReadLog<D>), Error> {
+    let read = |each: &mut dyn FnMut(Replayed<'_>)| {
+        ReadLog::read(disk.clone(), &join(dir, "wal"), options, each)
+    };
+    let (analyst, log) = if threads.get() == 1 { alone(read) } else { together(read) };
+    Ok((Analysis { all_from: restored, ..analyst.done()? }, log?))
+}
+
+/// Whoever reads the log.
+fn alone<L>(read: impl FnOnce(&mut dyn FnMut(Replayed<'_>)) -> L) -> (Analyst, L) {
     let mut analyst = Analyst::default();
-    let log = ReadLog::read(disk.clone(), &join(dir, "wal"), options, |record: Replayed<'_>| {
-        let Replayed { stream, lsn, payload, file, offset } = record;
-        if stream == STREAM {
-            analyst.read(lsn, &payload, || Place { file: file.to_string(), offset });
+    let log = read(&mut |record| {
+        if record.stream == STREAM {
+            let place = || Place { file: record.file.to_string(), offset: record.offset };
+            analyst.read(record.lsn, &record.payload, place);
         }
-    })?;
-    Ok((Analysis { all_from: restored, ..analyst.done()? }, log))
+    });
+    (analyst, log)
+}
+
+fn together<L>(read: impl FnOnce(&mut dyn FnMut(Replayed<'_>)) -> L) -> (Analyst, L) {
+    thread::scope(|scope| {
+        let (reader, pieces) = sync_channel::<Piece>(AHEAD);
+        let worker = scope.spawn(move || {
+            let mut analyst = Analyst::default();
+            pieces.iter().for_each(|piece| piece.show(&mut analyst));
+            analyst
+        });
+        // Whoever does not listen any more has panicked, and does so again below.
+        let send = |piece: &mut Piece| drop(reader.send(mem::take(piece)));
+        let mut piece = Piece::default();
+        let log = read(&mut |record| {
+            if record.stream == STREAM {
+                if !piece.takes(&record) {
+                    send(&mut piece);
+                }
+                piece.push(record);
+            }
+        });
+        send(&mut piece);
+        drop(reader);
+        (worker.join().unwrap_or_else(|panic| resume_unwind(panic)), log)
+    })
+}
+
+/// Records of the engine's stream that stand one after the other in a file of the log.
+#[derive(Default)]
+struct Piece {
+    file: String,
+    /// Of each its number, what it says, and where it begins in the file.
+    records: Vec<(Lsn, Bytes, u64)>,
+    bytes: usize,
+}
+
+impl Piece {
+    fn takes(&self, record: &Replayed<'_>) -> bool {
+        self.records.is_empty() || (self.file == record.file && self.bytes < PIECE_BYTES)
+    }
+
+    fn push(&mut self, record: Replayed<'_>) {
+        if self.records.is_empty() {
+            self.file = record.file.to_string();
+        }
+        self.bytes += record.payload.len();
+        self.records.push((record.lsn, record.payload, record.offset));
+    }
+
+    fn show(&self, analyst: &mut Analyst) {
+        for (lsn, payload, offset) in &self.records {
+            analyst.read(*lsn, payload, || Place { file: self.file.clone(), offset: *offset });
+        }
+    }
 }

@@ -23,7 +23,7 @@ use crate::txn::record::Change;
 use crate::wal::STREAM;
 
 /// Pieces of the log that wait for each thread: it is read ahead by so many, of about a MiB each.
-const AHEAD: usize = 2;
+pub(super) const AHEAD: usize = 2;
 
 /// The pages of one thread: each that has its number modulo so many.
 struct Share<'a> {

@@ -57,12 +57,12 @@ pub fn open<D: Disk>(
     let dir = dir.trim_matches('/');
     let restored = backup::pending(&disk, dir)?;
     options.log = long_enough(&disk, dir, options.log, restored)?;
-    let (analysis, log) = analyse(&disk, dir, options.log, restored)?;
+    let threads = options.redo_threads;
+    let (analysis, log) = analyse(&disk, dir, options.log, restored, threads)?;
     check_log(log.recovery(), &analysis)?;
     files::look(&disk, dir, options.identity, &analysis, &log)?;
     // What is refused is refused before this.
     let mut restart = Restart { checkpoint: analysis.checkpoint, ..Restart::default() };
-    let threads = options.redo_threads;
     let engine = take_up(&disk, dir, options, log, &mut restart)?;
     engine.repeat(analysis, threads, &mut restart)?;
     if restored.is_none() && restart.redone > 0 {

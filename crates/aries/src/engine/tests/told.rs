@@ -1,5 +1,7 @@
 //! What is printed of records and pages that can't be used: file, offset, and what is lost.
 
+use std::num::NonZeroU32;
+
 use super::damage::{says_where, stopped};
 use super::pairs::{refused, refused_as};
 use super::world::forge;
@@ -46,13 +48,18 @@ fn a_record_of_newer_software_is_refused_wherever_it_stands() {
     // At the end of the log, in the middle, and before a checkpoint that a restart would begin with.
     for records in [vec![&newer[..]], vec![&newer, &sound()], vec![&newer, &[9; 9], &sound()]] {
         let (disk, lsn, Place { file, offset }) = with_records(1, &records);
-        let error = refused_as(&disk, small());
-        assert!(matches!(error, Error::Newer { kind: 12, lsn: it, .. } if it == lsn), "{error}");
         let why = format!(
             "record {} was written by newer software: kind 12 at {file}:{offset}; nothing was changed",
             lsn.0
         );
-        assert_eq!(error.to_string(), why);
+        for redo_threads in [1, 3].map(|threads| NonZeroU32::new(threads).unwrap()) {
+            let error = refused_as(&disk, EngineOptions { redo_threads, ..small() });
+            assert!(
+                matches!(error, Error::Newer { kind: 12, lsn: it, .. } if it == lsn),
+                "{error}"
+            );
+            assert_eq!(error.to_string(), why);
+        }
         let bytes = disk.contents(&file).unwrap();
         assert_eq!(bytes[offset as usize + 12..][..4], newer, "the place is that of the record");
     }
