@@ -7,7 +7,8 @@ pub type Key = (u64, u64);
 
 /// Things by time; those of one time in the order in which they were pushed.
 pub struct Queue<T> {
-    entries: BTreeMap<Key, T>,
+    /// In boxes, for a map moves what it holds whenever something is put in or taken out beside it.
+    entries: BTreeMap<Key, Box<T>>,
     next: u64,
 }
 
@@ -19,7 +20,7 @@ impl<T> Queue<T> {
     pub fn push(&mut self, at: u64, what: T) -> Key {
         let key = (at, self.next);
         self.next += 1;
-        self.entries.insert(key, what);
+        self.entries.insert(key, Box::new(what));
         key
     }
 
@@ -32,7 +33,7 @@ impl<T> Queue<T> {
     }
 
     pub fn pop(&mut self) -> Option<(Key, T)> {
-        self.entries.pop_first()
+        self.entries.pop_first().map(|(key, what)| (key, *what))
     }
 }
 

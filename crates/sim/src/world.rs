@@ -25,6 +25,7 @@ use crate::{Rng, SimDisk};
 
 pub use node::WALL_START_US;
 use node::{Due, Inside, Node, Process, ReplyOf, Shard};
+use turn::Effect;
 
 /// What the user of the simulator supplies.
 pub trait System: Sized {
@@ -108,6 +109,9 @@ pub struct World<S: System> {
     trace: Trace,
     probes: BTreeMap<&'static str, u64>,
     steps: u64,
+    /// Memory for a turn: what was in it before is of no use.
+    encoded: Vec<u8>,
+    effects: Vec<Effect<S>>,
     clients: BTreeMap<ClientId, Address>,
     last_client: u64,
     replies: Vec<Reply<ReplyOf<S>>>,
@@ -130,6 +134,8 @@ impl<S: System> World<S> {
             trace: Trace::new(),
             probes: BTreeMap::new(),
             steps: 0,
+            encoded: Vec::new(),
+            effects: Vec::new(),
             clients: BTreeMap::new(),
             last_client: 0,
             replies: Vec::new(),

@@ -110,10 +110,12 @@ impl Hasher for Digest {
     }
 
     fn write(&mut self, bytes: &[u8]) {
-        for chunk in bytes.chunks(8) {
+        let (words, rest) = bytes.as_chunks::<8>();
+        words.iter().for_each(|word| self.pack(u64::from_le_bytes(*word), 64));
+        if !rest.is_empty() {
             let mut word = [0; 8];
-            word[..chunk.len()].copy_from_slice(chunk);
-            self.pack(u64::from_le_bytes(word), chunk.len() as u32 * 8);
+            word[..rest.len()].copy_from_slice(rest);
+            self.pack(u64::from_le_bytes(word), rest.len() as u32 * 8);
         }
     }
 

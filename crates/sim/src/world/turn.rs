@@ -1,6 +1,7 @@
 //! One turn of a shard's loop: an event, the step, and what becomes of its effects.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::mem;
 
 use bytes::Bytes;
 use ombak_base::property::Broken;
@@ -19,7 +20,7 @@ use crate::network::{ConnectionId, Packet};
 use crate::trace::Detail;
 
 /// What a step asked for, in order.
-enum Effect<S: System> {
+pub enum Effect<S: System> {
     Leave(Stamp, Outgoing<S>),
     Arm(TimerOf<S>, Tick),
     Disarm(TimerOf<S>),
@@ -39,7 +40,9 @@ struct Turn<'a, S: System> {
     faults: &'a Faults,
     chances: &'a mut Chances,
     probes: &'a mut BTreeMap<&'static str, u64>,
-    effects: Vec<Effect<S>>,
+    effects: &'a mut Vec<Effect<S>>,
+    /// A message as bytes, while it is made: it grows once for all of them.
+    encoded: &'a mut Vec<u8>,
 }
 
 impl<S: System> Effects<S::Machine> for Turn<'_, S> {
@@ -58,9 +61,9 @@ impl<S: System> Effects<S::Machine> for Turn<'_, S> {
         let outgoing = if is_local {
             Outgoing::Local(to, message)
         } else {
-            let mut bytes = Vec::new();
-            message.encode(&mut bytes);
-            Outgoing::Remote(to, bytes.into())
+            self.encoded.clear();
+            message.encode(self.encoded);
+            Outgoing::Remote(to, Bytes::copy_from_slice(self.encoded))
         };
         self.effects.push(Effect::Leave(after, outgoing));
         Ok(())
@@ -127,9 +130,12 @@ impl<S: System> World<S> {
         let mut events = VecDeque::new();
         let mut next = Some(first);
         while let Some(event) = next {
-            for effect in self.step_machine(node, shard, event) {
+            let mut effects = mem::take(&mut self.effects);
+            self.step_machine(node, shard, event, &mut effects);
+            for effect in effects.drain(..) {
                 self.carry_out(node, shard, effect, &mut events);
             }
+            self.effects = effects;
             next = events.pop_front();
             next.iter().for_each(|event| self.trace_event(node, shard, event));
         }
@@ -146,12 +152,13 @@ impl<S: System> World<S> {
         node: NodeId,
         shard: ShardId,
         event: Event<S::Machine>,
-    ) -> Vec<Effect<S>> {
+        effects: &mut Vec<Effect<S>>,
+    ) {
         let place = &mut self.nodes[node.0 as usize];
-        let Some(process) = &mut place.process else { return Vec::new() };
+        let Some(process) = &mut place.process else { return };
         let now = process.now(self.now, place.skew_us);
         let shards = process.shards.len() as u16;
-        let Some(host) = process.shards.get_mut(usize::from(shard.0)) else { return Vec::new() };
+        let Some(host) = process.shards.get_mut(usize::from(shard.0)) else { return };
         let mut turn = Turn {
             me: Address { node, shard },
             shards,
@@ -160,14 +167,13 @@ impl<S: System> World<S> {
             faults: &self.faults,
             chances: &mut self.chances,
             probes: &mut self.probes,
-            effects: Vec::new(),
+            effects,
+            encoded: &mut self.encoded,
         };
         self.steps += 1;
         host.machine.step(now, event, &mut turn);
-        let effects = turn.effects;
         self.trace.stepped(Address { node, shard }, &host.machine);
         host.machine.check();
-        effects
     }
 
     fn carry_out(
