@@ -4,8 +4,10 @@
 //! whether what he found was changed since, and what it was. Both live exactly as long as each other's reason, so they are
 //! one table. It is in memory only: after a restart there are neither snapshots nor running transactions.
 
-use std::collections::BTreeMap;
-use std::collections::btree_map::Entry as Place;
+mod names;
+mod waiters;
+
+use std::cmp::Ordering as CmpOrdering;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -14,6 +16,9 @@ use parking_lot::{Condvar, Mutex};
 
 use super::{TxnId, TxnState};
 use crate::error::Error;
+
+use names::{Asked, Names, Writer};
+use waiters::Waiters;
 
 const SHARDS: usize = 64;
 
@@ -41,26 +46,13 @@ pub(crate) struct Locks {
     shards: Box<[Shard]>,
     /// Names in the table.
     names: AtomicUsize,
-    /// Who waits for whom.
-    waits: Mutex<BTreeMap<TxnId, TxnId>>,
+    waiters: Mutex<Waiters>,
 }
 
 #[derive(Default)]
 struct Shard {
-    names: Mutex<BTreeMap<LockName, Entry>>,
+    names: Mutex<Names<Arc<TxnState>>>,
     freed: Condvar,
-}
-
-#[derive(Default)]
-struct Entry {
-    owner: Option<Arc<TxnState>>,
-    /// Changes, oldest first, each with what was there before it.
-    versions: Vec<Version>,
-}
-
-struct Version {
-    writer: Arc<TxnState>,
-    before: Option<Bytes>,
 }
 
 /// What a reader sees of a key.
@@ -72,12 +64,22 @@ pub(crate) enum Seen {
     Before(Option<Bytes>),
 }
 
+impl Writer for Arc<TxnState> {
+    fn id(&self) -> TxnId {
+        self.id
+    }
+
+    fn committed(&self) -> u64 {
+        TxnState::committed(self)
+    }
+}
+
 impl Locks {
     pub fn new() -> Locks {
         Locks {
             shards: (0..SHARDS).map(|_| Shard::default()).collect(),
             names: AtomicUsize::new(0),
-            waits: Mutex::default(),
+            waiters: Mutex::default(),
         }
     }
 
@@ -100,45 +102,39 @@ impl Locks {
         let shard = self.shard(name.space, &name.key);
         let mut names = shard.names.lock();
         loop {
-            let entry = match names.entry(name.clone()) {
-                Place::Occupied(place) => place.into_mut(),
-                Place::Vacant(place) => {
-                    self.names.fetch_add(1, Ordering::AcqRel);
-                    place.insert(Entry::default())
+            match self.counted(&mut names, |names| names.ask(txn.id, name, snapshot)) {
+                Asked::Taken => return Ok(true),
+                Asked::Had => return Ok(false),
+                Asked::Changed => return Err(Error::Conflict),
+                Asked::Held { holder } if waits == Waits::Refuse => {
+                    return Err(Error::Locked { holder });
                 }
-            };
-            let Some(owner) = &entry.owner else {
-                if snapshot.is_some_and(|snapshot| entry.changed_after(snapshot)) {
-                    return Err(Error::Conflict);
+                Asked::Held { holder } => {
+                    if !self.waiters.lock().begin(txn.id, holder) {
+                        return Err(Error::Deadlock { holder });
+                    }
+                    shard.freed.wait(&mut names);
+                    self.waiters.lock().end(txn.id);
                 }
-                entry.owner = Some(txn.clone());
-                return Ok(true);
-            };
-            let holder = owner.id;
-            if holder == txn.id {
-                return Ok(false);
             }
-            if waits == Waits::Refuse {
-                return Err(Error::Locked { holder });
-            }
-            self.begin_to_wait(txn.id, holder)?;
-            shard.freed.wait(&mut names);
-            self.waits.lock().remove(&txn.id);
         }
     }
 
-    /// Refuses to close a circle.
-    fn begin_to_wait(&self, waiter: TxnId, holder: TxnId) -> Result<(), Error> {
-        let mut waits = self.waits.lock();
-        let mut next = Some(holder);
-        while let Some(other) = next {
-            if other == waiter {
-                return Err(Error::Deadlock { holder });
-            }
-            next = waits.get(&other).copied();
-        }
-        waits.insert(waiter, holder);
-        Ok(())
+    /// Does something with names, and counts them afterwards.
+    fn counted<R>(
+        &self,
+        names: &mut Names<Arc<TxnState>>,
+        f: impl FnOnce(&mut Names<Arc<TxnState>>) -> R,
+    ) -> R {
+        let before = names.len();
+        let done = f(names);
+        // No more than one comes or goes at a time, each while its part of the table is held.
+        match names.len().cmp(&before) {
+            CmpOrdering::Greater => self.names.fetch_add(1, Ordering::AcqRel),
+            CmpOrdering::Less => self.names.fetch_sub(1, Ordering::AcqRel),
+            CmpOrdering::Equal => 0,
+        };
+        done
     }
 
     /// The owner of a lock is about to change what it stands for, for the first time or again.
@@ -148,123 +144,83 @@ impl Locks {
         name: &LockName,
         before: impl FnOnce() -> Option<Bytes>,
     ) {
-        let mut names = self.shard(name.space, &name.key).names.lock();
-        let Some(entry) = names.get_mut(name) else { return };
-        if entry.versions.last().is_none_or(|last| last.writer.id != txn.id) {
-            entry.versions.push(Version { writer: txn.clone(), before: before() });
-        }
+        self.shard(name.space, &name.key).names.lock().remember(txn, name, before);
     }
 
     /// Those of the names that the transaction has not changed.
     pub fn unchanged(&self, txn: &TxnState, held: &[LockName]) -> Vec<LockName> {
         let is_unchanged = |name: &&LockName| {
-            let names = self.shard(name.space, &name.key).names.lock();
-            let last = names.get(*name).and_then(|entry| entry.versions.last());
-            last.is_none_or(|last| last.writer.id != txn.id)
+            !self.shard(name.space, &name.key).names.lock().was_changed_by(txn.id, name)
         };
         held.iter().filter(is_unchanged).cloned().collect()
     }
 
     /// Whether the name is locked, or was changed not long ago.
     pub fn knows(&self, space: u32, key: &[u8]) -> bool {
-        if self.names.load(Ordering::Acquire) == 0 {
-            return false;
-        }
-        let name = LockName { space, key: Bytes::copy_from_slice(key) };
-        self.shard(space, key).names.lock().contains_key(&name)
+        self.look(space, key, false, |names, name| names.knows(name))
     }
 
     /// The owner of a name.
     pub fn holder(&self, space: u32, key: &[u8]) -> Option<TxnId> {
-        if self.names.load(Ordering::Acquire) == 0 {
-            return None;
-        }
-        let name = LockName { space, key: Bytes::copy_from_slice(key) };
-        let names = self.shard(space, key).names.lock();
-        names.get(&name)?.owner.as_ref().map(|owner| owner.id)
+        self.look(space, key, None, |names, name| names.holder(name))
     }
 
     /// Who has locked something in a space of keys, if anybody has.
     pub fn holder_in(&self, space: u32) -> Option<TxnId> {
-        let first = LockName { space, key: Bytes::new() };
-        self.shards.iter().find_map(|shard| {
-            let names = shard.names.lock();
-            let here = names.range(first.clone()..).take_while(|(name, _)| name.space == space);
-            here.into_iter().find_map(|(_, entry)| entry.owner.as_ref().map(|owner| owner.id))
-        })
+        self.shards.iter().find_map(|shard| shard.names.lock().holder_in(space))
     }
 
     /// What a reader sees of a key whose page he has latched.
     pub fn seen(&self, space: u32, key: &[u8], snapshot: u64, reader: Option<TxnId>) -> Seen {
+        self.look(space, key, Seen::Current, |names, name| names.seen(name, snapshot, reader))
+    }
+
+    /// What is known of a key; `nothing`: it is in no table.
+    fn look<R>(
+        &self,
+        space: u32,
+        key: &[u8],
+        nothing: R,
+        f: impl FnOnce(&Names<Arc<TxnState>>, &LockName) -> R,
+    ) -> R {
         if self.names.load(Ordering::Acquire) == 0 {
-            return Seen::Current;
+            return nothing;
         }
         let name = LockName { space, key: Bytes::copy_from_slice(key) };
         let names = self.shard(space, key).names.lock();
-        let Some(entry) = names.get(&name) else { return Seen::Current };
-        let hidden = entry.versions.iter().find(|version| !version.is_visible(snapshot, reader));
-        hidden.map_or(Seen::Current, |version| Seen::Before(version.before.clone()))
+        f(&names, &name)
     }
 
     /// Opens the locks of a transaction whose changes stay. Nobody has a snapshot older than `oldest` any more.
     pub fn unlock(&self, held: &[LockName], oldest: u64) {
-        self.open(held, |entry| entry.forget(oldest));
+        self.open(held, |names, name| names.unlock(name, oldest));
     }
 
     /// Opens the locks of a transaction that was taken back.
     pub fn release(&self, txn: &TxnState, held: &[LockName]) {
-        self.open(held, |entry| entry.versions.retain(|version| version.writer.id != txn.id));
+        self.open(held, |names, name| names.release(txn.id, name));
     }
 
-    fn open(&self, held: &[LockName], change: impl Fn(&mut Entry)) {
+    /// One after the other, and tells those who wait.
+    fn open(&self, held: &[LockName], open: impl Fn(&mut Names<Arc<TxnState>>, &LockName)) {
         for name in held {
-            self.change(name, |entry| {
-                entry.owner = None;
-                change(entry);
-            });
-            self.shard(name.space, &name.key).freed.notify_all();
+            let shard = self.shard(name.space, &name.key);
+            self.counted(&mut shard.names.lock(), |names| open(names, name));
+            shard.freed.notify_all();
         }
     }
 
     /// Nobody has a snapshot older than `oldest` any more.
     pub fn forget(&self, changed: &[LockName], oldest: u64) {
-        changed.iter().for_each(|name| self.change(name, |entry| entry.forget(oldest)));
-    }
-
-    /// Changes what is known of a name, which goes if that is nothing any more.
-    fn change(&self, name: &LockName, change: impl FnOnce(&mut Entry)) {
-        let mut names = self.shard(name.space, &name.key).names.lock();
-        if let Place::Occupied(mut place) = names.entry(name.clone()) {
-            change(place.get_mut());
-            if place.get().is_idle() {
-                place.remove();
-                self.names.fetch_sub(1, Ordering::AcqRel);
-            }
+        for name in changed {
+            let mut names = self.shard(name.space, &name.key).names.lock();
+            self.counted(&mut names, |names| names.forget(name, oldest));
         }
     }
 }
 
-impl Entry {
-    fn is_idle(&self) -> bool {
-        self.owner.is_none() && self.versions.is_empty()
-    }
-
-    fn forget(&mut self, oldest: u64) {
-        self.versions.retain(|version| !version.is_visible(oldest, None));
-    }
-
-    fn changed_after(&self, snapshot: u64) -> bool {
-        self.versions.last().is_some_and(|last| last.writer.committed() > snapshot)
-    }
-}
-
-impl Version {
-    fn is_visible(&self, snapshot: u64, reader: Option<TxnId>) -> bool {
-        let at = self.writer.committed();
-        reader == Some(self.writer.id) || (at != 0 && at <= snapshot)
-    }
-}
-
+#[cfg(test)]
+mod explored;
 #[cfg(test)]
 mod model;
 #[cfg(test)]

@@ -20,10 +20,16 @@ pub(crate) struct TxnTable {
 struct Inner {
     next: u64,
     running: BTreeMap<TxnId, Arc<TxnState>>,
+    snapshots: Snapshots,
+}
+
+/// What is visible, and to whom: decisions only (`locks/explored.rs` tries their orders).
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+pub(crate) struct Snapshots {
     /// Commits that are visible.
     visible: u64,
-    /// Snapshots that somebody reads from, and how many do.
-    snapshots: BTreeMap<u64, usize>,
+    /// Those that somebody reads from, and how many do.
+    taken: BTreeMap<u64, usize>,
     /// What commits changed, as long as somebody may want to see what was there before.
     changed: VecDeque<(u64, Changed)>,
 }
@@ -34,9 +40,7 @@ impl TxnTable {
             inner: Mutex::new(Inner {
                 next: next.max(1),
                 running: BTreeMap::new(),
-                visible: 0,
-                snapshots: BTreeMap::new(),
-                changed: VecDeque::new(),
+                snapshots: Snapshots::default(),
             }),
         }
     }
@@ -57,7 +61,7 @@ impl TxnTable {
         let mut inner = self.inner.lock();
         let state = Arc::new(TxnState::new(inner.number()));
         inner.running.insert(state.id, state.clone());
-        let snapshot = inner.take_snapshot();
+        let snapshot = inner.snapshots.take();
         (state, snapshot)
     }
 
@@ -66,7 +70,7 @@ impl TxnTable {
         let mut inner = self.inner.lock();
         let state = Arc::new(TxnState::found(line));
         inner.running.insert(state.id, state.clone());
-        let snapshot = inner.take_snapshot();
+        let snapshot = inner.snapshots.take();
         (state, snapshot)
     }
 
@@ -74,23 +78,16 @@ impl TxnTable {
     /// changed until then.
     pub fn publish(&self, txn: &TxnState, snapshot: u64, changed: &Changed) -> (u64, Vec<Changed>) {
         let mut inner = self.inner.lock();
-        inner.visible += 1;
-        let at = inner.visible;
-        txn.set_committed(at);
+        txn.set_committed(inner.snapshots.publish(changed));
         inner.running.remove(&txn.id);
-        if !changed.is_empty() {
-            inner.changed.push_back((at, changed.clone()));
-        }
-        inner.give_snapshot_back(snapshot);
-        inner.forgotten()
+        inner.snapshots.give_back(snapshot)
     }
 
     /// It has ended, and changed nothing.
     pub fn leave(&self, txn: &TxnState, snapshot: u64) -> (u64, Vec<Changed>) {
         let mut inner = self.inner.lock();
         inner.running.remove(&txn.id);
-        inner.give_snapshot_back(snapshot);
-        inner.forgotten()
+        inner.snapshots.give_back(snapshot)
     }
 
     /// The transaction table, and the next number.
@@ -109,23 +106,34 @@ impl Inner {
         self.next += 1;
         TxnId(self.next - 1)
     }
+}
 
-    fn take_snapshot(&mut self) -> u64 {
-        *self.snapshots.entry(self.visible).or_insert(0) += 1;
+impl Snapshots {
+    /// Of what is visible now.
+    pub fn take(&mut self) -> u64 {
+        *self.taken.entry(self.visible).or_insert(0) += 1;
         self.visible
     }
 
-    fn give_snapshot_back(&mut self, snapshot: u64) {
-        if let Some(readers) = self.snapshots.get_mut(&snapshot) {
-            *readers -= 1;
-            if *readers == 0 {
-                self.snapshots.remove(&snapshot);
-            }
+    /// One more commit is visible, of these changes. Answers which it is.
+    pub fn publish(&mut self, changed: &Changed) -> u64 {
+        self.visible += 1;
+        if !changed.is_empty() {
+            self.changed.push_back((self.visible, changed.clone()));
         }
+        self.visible
     }
 
-    fn forgotten(&mut self) -> (u64, Vec<Changed>) {
-        let oldest = self.snapshots.keys().next().copied().unwrap_or(self.visible);
+    /// Nobody reads from it any more, or one fewer. Answers up to where nobody needs what was there before, and what was
+    /// changed until then.
+    pub fn give_back(&mut self, snapshot: u64) -> (u64, Vec<Changed>) {
+        if let Some(readers) = self.taken.get_mut(&snapshot) {
+            *readers -= 1;
+            if *readers == 0 {
+                self.taken.remove(&snapshot);
+            }
+        }
+        let oldest = self.taken.keys().next().copied().unwrap_or(self.visible);
         let count = self.changed.partition_point(|(at, _)| *at <= oldest);
         (oldest, self.changed.drain(..count).map(|(_, changed)| changed).collect())
     }
