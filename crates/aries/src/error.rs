@@ -131,7 +131,8 @@ pub enum Error {
         /// What was reached.
         why: String,
     },
-    /// The key is locked by another transaction, and waiting was not wanted. Nothing was changed.
+    /// The key is locked by another transaction, and waiting was not wanted, or is in vain: that one could not be ended, or its
+    /// [`Prepared`](crate::Prepared) was dropped, and it keeps its locks until a restart. Nothing was changed.
     #[error("locked by {holder:?}")]
     Locked {
         /// Who holds it.

@@ -207,7 +207,7 @@ impl Transaction {
             let forced = self.shared().log.force(lsn);
             self.shared().room.forced();
             if let Err(error) = forced {
-                self.ended = true; // Neither here nor gone: locked until the restart.
+                self.leave_locked(); // Neither here nor gone.
                 return Err(error.into());
             }
         }
@@ -258,11 +258,20 @@ impl Transaction {
     fn take_back(&mut self) -> Result<(), Error> {
         self.ended = true;
         let shared = &self.engine.0;
-        if self.state.has_logged() {
-            shared.roll_back(&self.state)?;
+        if self.state.has_logged()
+            && let Err(error) = shared.roll_back(&self.state)
+        {
+            self.leave_locked();
+            return Err(error);
         }
         self.release();
         Ok(())
+    }
+
+    /// It ends with the next restart. Until then nobody has what it has locked, and nobody waits for it.
+    fn leave_locked(&mut self) {
+        self.ended = true;
+        self.engine.0.locks.keep(&self.locks);
     }
 
     fn release(&mut self) {
@@ -337,7 +346,7 @@ fn locked_only(names: &[LockName]) -> Vec<Vec<u8>> {
     records
 }
 
-/// A transaction that is prepared. Dropped, it stays so, until a restart finds it.
+/// A transaction that is prepared. Dropped, it stays so, until a restart finds it, and nobody waits for its locks.
 pub struct Prepared {
     pub(crate) txn: Option<Transaction>,
     pub(crate) name: Vec<u8>,
@@ -366,7 +375,7 @@ impl Prepared {
 impl Drop for Prepared {
     fn drop(&mut self) {
         if let Some(txn) = &mut self.txn {
-            txn.ended = true;
+            txn.leave_locked();
         }
     }
 }

@@ -16,6 +16,7 @@ mod planted;
 mod prepared;
 mod redo;
 mod told;
+mod waits;
 pub mod world;
 
 use ombak_sim::SimDisk;

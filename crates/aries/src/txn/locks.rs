@@ -34,7 +34,7 @@ pub struct LockName {
 /// Whether to wait for a lock that another has.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Waits {
-    /// Until it is free: for threads.
+    /// Until it is free, or it is known that it won't be: for threads.
     #[default]
     Block,
     /// Not at all, [`Error::Locked`]: for a thread that runs several transactions.
@@ -106,6 +106,7 @@ impl Locks {
                 Asked::Taken => return Ok(true),
                 Asked::Had => return Ok(false),
                 Asked::Changed => return Err(Error::Conflict),
+                Asked::Stays { holder } => return Err(Error::Locked { holder }),
                 Asked::Held { holder } if waits == Waits::Refuse => {
                     return Err(Error::Locked { holder });
                 }
@@ -201,6 +202,11 @@ impl Locks {
         self.open(held, |names, name| names.release(txn.id, name));
     }
 
+    /// The locks of a transaction that can't be ended stay as they are until a restart: nobody is to wait for them.
+    pub fn keep(&self, held: &[LockName]) {
+        self.open(held, |names, name| names.keep(name));
+    }
+
     /// One after the other, and tells those who wait.
     fn open(&self, held: &[LockName], open: impl Fn(&mut Names<Arc<TxnState>>, &LockName)) {
         for name in held {
@@ -208,6 +214,12 @@ impl Locks {
             self.counted(&mut shard.names.lock(), |names| open(names, name));
             shard.freed.notify_all();
         }
+    }
+
+    /// Transactions that wait.
+    #[cfg(test)]
+    pub fn waiting(&self) -> usize {
+        self.waiters.lock().len()
     }
 
     /// Nobody has a snapshot older than `oldest` any more.

@@ -34,6 +34,8 @@ struct Group {
     apart: bool,
     /// Who has done all may take it back.
     takes_back: bool,
+    /// Who has done all may be left as he is, because the disk has failed.
+    fails: bool,
     /// What must be seen to happen.
     sees: &'static [&'static str],
 }
@@ -82,6 +84,8 @@ struct Txn {
     read: Vec<u8>,
     /// Rows that it has changed, and what was there.
     changed: Vec<(usize, u8)>,
+    /// It could not be ended.
+    stays: bool,
     /// Its commit's place among all.
     committed: Option<u64>,
     chores: VecDeque<Chore>,
@@ -123,6 +127,7 @@ enum Chore {
     TakeBack { row: usize, value: u8 },
     Unlock { name: LockName, oldest: u64 },
     Release(LockName),
+    Keep(LockName),
     Ring { part: usize },
     Leave,
     Forget { name: LockName, oldest: u64 },
@@ -209,7 +214,7 @@ fn explore(group: Group) -> [u64; 2] {
 }
 
 fn group(scripts: &'static [&'static [Do]], sees: &'static [&'static str]) -> Group {
-    Group { scripts, apart: false, takes_back: true, sees }
+    Group { scripts, apart: false, takes_back: true, fails: false, sees }
 }
 
 #[test]
@@ -259,4 +264,11 @@ fn who_reads_what_another_writes_may_see_what_no_order_gives_but_if_he_locks_it(
         &["has what it waited for"],
     );
     assert_eq!((explore(skewed), explore(locked)), ([11_876; 2], [771, 751]));
+}
+
+#[test]
+fn nobody_waits_for_one_who_can_not_be_ended() {
+    let sees = &["is left as it is", "is told that it stays", "would wait in vain"];
+    let group = group(&[&[Put(0), Put(1)], &[Put(1), Put(0)], &[GetLocked(0)]], sees);
+    assert_eq!(explore(Group { fails: true, takes_back: false, ..group }), [18_498, 17_253]);
 }

@@ -24,9 +24,16 @@ pub struct Names<W>(BTreeMap<LockName, Entry<W>>);
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 struct Entry<W> {
-    owner: Option<TxnId>,
+    owner: Option<Owner>,
     /// Changes, oldest first, each with what was there before it.
     versions: Vec<Version<W>>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+struct Owner {
+    txn: TxnId,
+    /// It can't be ended: nobody opens the lock before a restart.
+    stays: bool,
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -44,8 +51,10 @@ pub enum Asked {
     Had,
     /// It is free, but what it stands for was changed after what he sees.
     Changed,
-    /// Somebody has it.
+    /// Somebody has it, who will open it.
     Held { holder: TxnId },
+    /// Somebody has it, and nobody will open it.
+    Stays { holder: TxnId },
 }
 
 impl<W> Default for Names<W> {
@@ -71,11 +80,12 @@ impl<W: Writer> Names<W> {
                 Asked::Changed
             }
             None => {
-                entry.owner = Some(txn);
+                entry.owner = Some(Owner { txn, stays: false });
                 Asked::Taken
             }
-            Some(holder) if holder == txn => Asked::Had,
-            Some(holder) => Asked::Held { holder },
+            Some(owner) if owner.txn == txn => Asked::Had,
+            Some(Owner { txn: holder, stays: true }) => Asked::Stays { holder },
+            Some(Owner { txn: holder, stays: false }) => Asked::Held { holder },
         }
     }
 
@@ -98,14 +108,14 @@ impl<W: Writer> Names<W> {
     }
 
     pub fn holder(&self, name: &LockName) -> Option<TxnId> {
-        self.0.get(name)?.owner
+        self.0.get(name)?.owner.map(|owner| owner.txn)
     }
 
     /// Who has locked something in a space of keys, if anybody has.
     pub fn holder_in(&self, space: u32) -> Option<TxnId> {
         let first = LockName { space, key: Bytes::new() };
         let mut here = self.0.range(first..).take_while(|(name, _)| name.space == space);
-        here.find_map(|(_, entry)| entry.owner)
+        here.find_map(|(_, entry)| entry.owner.map(|owner| owner.txn))
     }
 
     pub fn seen(&self, name: &LockName, snapshot: u64, reader: Option<TxnId>) -> Seen {
@@ -127,6 +137,13 @@ impl<W: Writer> Names<W> {
         self.change(name, |entry| {
             entry.owner = None;
             entry.versions.retain(|version| version.writer.id() != txn);
+        });
+    }
+
+    /// Nobody will open the lock.
+    pub fn keep(&mut self, name: &LockName) {
+        self.change(name, |entry| {
+            entry.owner.iter_mut().for_each(|owner| owner.stays = true);
         });
     }
 

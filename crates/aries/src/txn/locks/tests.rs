@@ -68,7 +68,7 @@ fn a_circle_of_waiters_is_refused_to_whoever_would_close_it() {
     locks.acquire(&two, &name("b"), None, Waits::Block).unwrap();
     std::thread::scope(|scope| {
         let waiter = scope.spawn(|| locks.acquire(&one, &name("b"), None, Waits::Block));
-        while locks.waiters.lock().len() == 0 {
+        while locks.waiting() == 0 {
             std::thread::yield_now();
         }
         let refused = locks.acquire(&two, &name("a"), None, Waits::Block);

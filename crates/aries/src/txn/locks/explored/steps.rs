@@ -61,6 +61,10 @@ impl Group {
                 self.take_back(&mut next, i);
                 next.one(if again { "waited for nothing" } else { "comes too late" })
             }
+            Asked::Stays { .. } => {
+                self.take_back(&mut next, i);
+                next.one(if again { "is told that it stays" } else { "would wait in vain" })
+            }
             Asked::Held { holder } => {
                 next.taken[part] = Some(i);
                 next.txns[i].at = At::GoesToWait { row, holder };
@@ -137,6 +141,11 @@ impl Group {
             self.take_back(&mut taken_back, i);
             all.push(("is taken back", taken_back));
         }
+        if self.fails {
+            let mut left = next.clone();
+            self.leave_locked(&mut left, i);
+            all.push(("is left as it is", left));
+        }
         Ok(all)
     }
 
@@ -169,13 +178,25 @@ impl Group {
         next.ends(i, [Chore::Leave]);
     }
 
+    /// A commit that fails: [`Locks::keep`]. Its snapshot is not given back.
+    fn leave_locked(&self, next: &mut State, i: usize) {
+        next.txns[i].stays = true;
+        next.ends(i, []);
+        for name in next.txns[i].held.clone() {
+            let part = self.part(row_of(&name));
+            next.ends(i, [Chore::Keep(name), Chore::Ring { part }]);
+        }
+    }
+
     fn do_chore(&self, mut next: State, i: usize) -> Led {
         let Some(chore) = next.txns[i].chores.pop_front() else {
             next.txns[i].at = At::Done;
             return next.one("is done");
         };
-        if let Chore::Unlock { name, .. } | Chore::Release(name) | Chore::Forget { name, .. } =
-            &chore
+        if let Chore::Unlock { name, .. }
+        | Chore::Release(name)
+        | Chore::Keep(name)
+        | Chore::Forget { name, .. } = &chore
             && next.taken[self.part(row_of(name))].is_some()
         {
             return Ok(Vec::new());
@@ -184,6 +205,7 @@ impl Group {
             Chore::TakeBack { row, value } => next.rows[row] = value,
             Chore::Unlock { name, oldest } => self.names(&mut next, &name).unlock(&name, oldest),
             Chore::Release(name) => self.names(&mut next, &name).release(id(i), &name),
+            Chore::Keep(name) => self.names(&mut next, &name).keep(&name),
             Chore::Forget { name, oldest } => self.names(&mut next, &name).forget(&name, oldest),
             Chore::Ring { part } => self.ring(&mut next, part),
             Chore::Leave => {
