@@ -43,7 +43,7 @@ use crate::wal::Wal;
 pub(crate) use double::{Copied, DoubleWrite, Kept};
 pub(crate) use table::PAGES_MAX;
 
-use table::{PageNumbers, PageTable};
+use table::{InFile, PageNumbers, PageTable};
 
 /// The page file's name.
 pub(crate) const PAGES_FILE: &str = "pages";
@@ -88,6 +88,8 @@ pub(crate) struct Pool {
     table: PageTable,
     /// The checksum of each page as it was written last since the pool was made; 0: it was not.
     sums: PageNumbers,
+    /// What the file had of each page before that, as far as the restart's log says.
+    in_file: InFile,
     loaders: Box<[Mutex<()>]>,
     hand: AtomicUsize,
     written: Mutex<Written>,
@@ -184,6 +186,7 @@ impl Pool {
             frames: (0..frames.max(FRAMES_MIN)).map(|_| OnceLock::new()).collect(),
             table: PageTable::new(),
             sums: PageNumbers::new(),
+            in_file: InFile::new(),
             loaders: (0..LOADERS).map(|_| Mutex::new(())).collect(),
             hand: AtomicUsize::new(0),
             written: Mutex::new(Written { double, unsynced: Vec::new(), failed: false }),
@@ -321,11 +324,18 @@ impl Pool {
     }
 
     /// Whether a page that was read is what was written last. A disk that loses a write leaves an older page, which is
-    /// sound in itself.
+    /// sound in itself. Of a write before the pool was made the restart's log may know.
     fn check_latest(&self, page: &Page) -> Result<(), PageFault> {
-        let written = self.sums.get(page.id());
-        let is_latest = written == 0 || written == page::u32_at(page.bytes(), 0);
+        let is_latest = match self.sums.get(page.id()) {
+            0 => page.lsn() >= self.in_file.least(page.id()),
+            written => written == page::u32_at(page.bytes(), 0),
+        };
         if is_latest { Ok(()) } else { Err(PageFault::Outdated) }
+    }
+
+    /// What the file has of each page; before a page is read.
+    pub(crate) fn in_file(&self) -> &InFile {
+        &self.in_file
     }
 
     /// Whether the log has what is on a page that was written before the pool was made, and the page what must be on it.

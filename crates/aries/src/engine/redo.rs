@@ -3,6 +3,9 @@
 //! A change is of one page, and what it does depends on nothing but that page and the record. So the pages are shared out: each
 //! thread is shown all records in the order of the log, and does the changes of its own pages. Every page sees its changes in that
 //! order, however far the others are.
+//!
+//! A change that its page can't lack, for it was written and synced before the checkpoint, is not done again: but the page must have it.
+//! If it does not, when it is read now or later, the disk has lost a write ([`PageFault::Outdated`]).
 
 use std::num::NonZeroU32;
 use std::panic::resume_unwind;
@@ -45,6 +48,7 @@ impl Shared {
     ) -> Result<(), Error> {
         let Some(from) = analysis.redo_from() else { return Ok(()) };
         restart.redo_from = from;
+        self.pool.in_file().begin(from);
         let of = threads.get();
         let share = |number| Share { engine: self, analysis, number, of, redone: 0, skipped: 0 };
         let done = match of {
@@ -101,17 +105,21 @@ impl Share<'_> {
                 continue;
             }
             let record = self.engine.record(*lsn, bytes)?;
-            let change = record.change();
-            if let Some(change) = change.filter(|change| self.is_due(change.page, *lsn)) {
+            let Some(change) = record.change().filter(|change| self.has(change.page)) else {
+                continue;
+            };
+            if self.analysis.may_lack(change.page, *lsn) {
                 self.redo_one(*lsn, change)?;
+            } else {
+                self.engine.pool.in_file().note(change.page, *lsn);
             }
         }
         Ok(())
     }
 
-    /// Whether the page is one of the share's, and may lack the change.
-    fn is_due(&self, page: PageId, lsn: Lsn) -> bool {
-        page.0 % self.of == self.number && self.analysis.may_lack(page, lsn)
+    /// Whether the page is one of the share's.
+    fn has(&self, page: PageId) -> bool {
+        page.0 % self.of == self.number
     }
 
     fn redo_one(&mut self, lsn: Lsn, change: Change<'_>) -> Result<(), Error> {

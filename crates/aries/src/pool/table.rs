@@ -1,8 +1,9 @@
 //! What is known of each page of the file: arrays by page number, without locks.
 
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
+use crate::log::Lsn;
 use crate::page::PageId;
 
 /// Pages of a chunk: 512 MiB of page file, 256 KiB of table.
@@ -51,5 +52,39 @@ impl PageTable {
     /// Says where the page is from now on.
     pub fn set(&self, page: PageId, frame: Option<usize>) {
         self.0.set(page, frame.map_or(0, |frame| frame as u32 + 1));
+    }
+}
+
+/// The last change of each page that its file must have, as a log says that was read.
+pub struct InFile {
+    /// The first record that was read, less one; 0: nothing is known.
+    base: AtomicU64,
+    /// What is to be added to it.
+    last: PageNumbers,
+}
+
+impl InFile {
+    pub fn new() -> InFile {
+        InFile { base: AtomicU64::new(0), last: PageNumbers::new() }
+    }
+
+    /// All records that are noted afterwards are from here on.
+    pub fn begin(&self, from: Lsn) {
+        self.base.store(from.0.saturating_sub(1), Ordering::Relaxed);
+    }
+
+    /// The file has this change of a page; one page's come in order. A log of more than four thousand million records is looked
+    /// at as far as they go.
+    pub fn note(&self, page: PageId, lsn: Lsn) {
+        let number = lsn.0.saturating_sub(self.base.load(Ordering::Relaxed));
+        self.last.set(page, u32::try_from(number).unwrap_or(u32::MAX));
+    }
+
+    /// The page's LSN in the file is not below this.
+    pub fn least(&self, page: PageId) -> Lsn {
+        match self.last.get(page) {
+            0 => Lsn(0),
+            number => Lsn(self.base.load(Ordering::Relaxed) + u64::from(number)),
+        }
     }
 }

@@ -4,11 +4,14 @@
 use ombak_sim::Rng;
 
 use super::damage::says_where;
-use super::faulty::Fault;
+use super::faulty::{Fault, Faults, Faulty};
 use super::*;
 use crate::error::Error;
 use crate::log::LogError;
+use crate::page::PageFault;
+use crate::pool::Latched;
 use crate::seeds::seeds;
+use crate::tree::Tree;
 
 const PAGES: &str = "db/pages";
 const LOG: &str = "db/wal/";
@@ -173,4 +176,59 @@ fn a_write_of_the_log_that_was_lost_is_told_unless_it_was_the_last() {
         assert!(struck > 60, "{fault:?}: {struck} struck");
         println!("{fault:?}: {struck} struck, {told} told, {right} right");
     }
+}
+
+/// Three trees of a page each, and a disk that loses the one write of the second: older copies are all there is of it.
+/// The first one's page is written by nobody, so that the next start reads the log from before that.
+fn with_a_lost_write(then: impl FnOnce(&Engine)) -> SimDisk {
+    let (disk, faults) = (SimDisk::new(), Faults::default());
+    let faulty = Faulty::new(disk.mount(), faults.clone());
+    let (engine, _) = Engine::open(faulty, "db", small()).unwrap();
+    let trees = ["old", "lost", "written"].map(|name| engine.tree(name).unwrap());
+    engine.checkpoint().unwrap();
+    let put = |tree: Tree| tree.put_now(&engine, b"a", b"new").unwrap();
+    put(trees[0]);
+    let unwritten = engine.0.pool.write(trees[0].root()).unwrap();
+    let flush = || engine.0.pool.flush_below(Lsn(u64::MAX), Latched::PassOver).unwrap();
+    put(trees[1]);
+    faults.plan(PAGES, 1, Fault::Lost, 0);
+    flush();
+    assert!(faults.has_struck());
+    // Now its copy is no more.
+    put(trees[2]);
+    flush();
+    drop(unwritten);
+    engine.0.checkpoint_after_restart().unwrap();
+    then(&engine);
+    engine.sync().unwrap();
+    drop(engine);
+    disk.crash_with(|_| true);
+    disk
+}
+
+fn is_outdated(error: &Error) -> bool {
+    says_where(error);
+    matches!(error, Error::Damaged { fault: PageFault::Outdated, .. })
+}
+
+#[test]
+fn a_page_whose_write_was_lost_is_told_by_the_next_start_that_reads_what_it_lacks() {
+    let disk = with_a_lost_write(|_| ());
+    let (engine, restart) = Engine::open(disk.mount(), "db", small()).unwrap();
+    assert!(restart.redo_from < restart.checkpoint, "the log reaches back far enough");
+    let get = |name: &str| engine.tree(name).and_then(|tree| tree.get_latest(&engine, b"a"));
+    assert_eq!(get("old").unwrap().unwrap(), "new");
+    assert_eq!(get("written").unwrap().unwrap(), "new");
+    let told = get("lost").unwrap_err();
+    assert!(is_outdated(&told), "{told}");
+}
+
+#[test]
+fn a_page_whose_write_was_lost_is_not_built_upon() {
+    let again = |engine: &Engine| {
+        engine.tree("lost").unwrap().put_now(engine, b"b", b"newer").unwrap();
+    };
+    let disk = with_a_lost_write(again);
+    let told = Engine::open(disk.mount(), "db", small()).map(drop).unwrap_err();
+    assert!(is_outdated(&told), "{told}");
 }
