@@ -15,7 +15,7 @@ use crate::scope::{Rewrite, Scope};
 use crate::tree::{TREE, Tree, begin_node};
 use crate::txn::Transaction;
 
-const CATALOG: Tree = Tree { root: PageId(1) };
+pub(crate) const CATALOG: Tree = Tree { root: PageId(1) };
 const NAME_BYTES_MAX: usize = 255;
 /// What the key of a tree that was dropped begins with.
 const DROPPED: u8 = 0xff;

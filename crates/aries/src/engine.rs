@@ -36,7 +36,7 @@ use checkpoint::Checkpoints;
 pub(crate) use analysis::{Analysis, Analyst};
 pub use backup::Backup;
 pub(crate) use files::{open_pair, repair};
-pub(crate) use meta::{Meta, check as check_page, count as page_count};
+pub(crate) use meta::{Meta, check as check_page, count as page_count, taken as page_taken};
 pub use restart::Restart;
 pub(crate) use restart::check_log;
 

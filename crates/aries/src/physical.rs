@@ -195,7 +195,7 @@ impl ResourceManager for Physical {
                 undo.apply(&mut page, PHYSICAL, &[&change])?;
                 Ok(())
             }
-            // Whatever made the page anew took it from the free ones, and that is taken back as well.
+            // It was one of the free ones, and the record before this one makes it free again, or it is beyond all pages again.
             Some(&FORMAT) => Ok(()),
             _ => Err(malformed()),
         }

@@ -2,7 +2,7 @@
 
 use ombak_base::planted;
 
-use crate::engine::Shared;
+use crate::engine::{Shared, page_taken};
 use crate::error::Error;
 use crate::log::{LogError, Lsn};
 use crate::page::{ManagerId, Page, PageId};
@@ -47,11 +47,14 @@ impl<'a> Rewrite<'a> {
         Rewrite { page, new, anew: false }
     }
 
-    fn change(&self) -> Option<Vec<u8>> {
-        match self.anew {
-            true => Some(physical::format(&self.new)),
-            false => physical::between(&self.page, &self.new),
+    /// What is logged, one after the other.
+    fn changes(&self) -> Vec<Vec<u8>> {
+        if !self.anew {
+            return physical::between(&self.page, &self.new).into_iter().collect();
         }
+        let mut changes = page_taken(&self.page);
+        changes.push(physical::format(&self.new));
+        changes
     }
 }
 
@@ -185,19 +188,22 @@ impl<'a> Scope<'a> {
     /// Nobody sees some of them changed and others not: they are latched, and a crash in the middle is taken back.
     pub(crate) fn nested(&mut self, rewrites: &mut [Rewrite<'_>]) -> Result<(), Error> {
         self.shared.check_running()?;
-        let changes: Vec<Option<Vec<u8>>> = rewrites.iter().map(Rewrite::change).collect();
+        let changes: Vec<Vec<Vec<u8>>> = rewrites.iter().map(Rewrite::changes).collect();
+        let records = changes.iter().flatten().count() + 1;
         let bytes = changes.iter().flatten().map(|change| change.len() + 64).sum::<usize>() + 64;
         self.make_room(bytes)?;
         let (undo_next, mut link) = self.outer();
         let mut lsns = vec![Lsn(0); rewrites.len()];
         let purpose = &self.purpose;
         self.shared.log.hold(&mut |end| {
-            end.reserve(rewrites.len() + 1, bytes as u64)?;
-            for ((rewrite, change), lsn) in rewrites.iter().zip(&changes).zip(&mut lsns) {
-                let Some(change) = change else { continue };
-                rewrite.page.mark_dirty(end.next_lsn());
-                *lsn = append(end, &Head::update(link, PHYSICAL, rewrite.page.id()), &[change])?;
-                link.prev = *lsn;
+            end.reserve(records, bytes as u64)?;
+            for ((rewrite, changes), lsn) in rewrites.iter().zip(&changes).zip(&mut lsns) {
+                for change in changes {
+                    rewrite.page.mark_dirty(end.next_lsn());
+                    let head = Head::update(link, PHYSICAL, rewrite.page.id());
+                    *lsn = append(end, &head, &[change])?;
+                    link.prev = *lsn;
+                }
             }
             match purpose {
                 Purpose::Forward(txn) | Purpose::Undo { txn, .. } => {

@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::log::Lsn;
 use crate::named::NamedFile;
 use crate::page::{self, HEADER_BYTES, PAGE_BYTES, Page, PageId, put_u32, u32_at, u64_at};
-use crate::physical::PHYSICAL;
+use crate::physical::{self, PHYSICAL};
 use crate::pool::{PAGES_MAX, PageMut};
 use crate::scope::{Rewrite, Scope};
 
@@ -122,6 +122,23 @@ pub fn count(page: &Page) -> u32 {
     u32_at(page.body(), COUNT)
 }
 
+/// What is to be logged before a page is made anew, if it is a free one, so that it is free again when that is taken back: making it anew
+/// can't be. First it becomes a free page and nothing else, whatever was on it; then none.
+pub fn taken(page: &Page) -> Vec<Vec<u8>> {
+    if !is_free(page) {
+        return Vec::new();
+    }
+    let mut free = Page::blank(page.id());
+    free.set_kind(PHYSICAL, FREE);
+    free.set_owner(*page.owner());
+    let taken = physical::between(&free, &Page::blank(page.id()));
+    [physical::format(&free)].into_iter().chain(taken).collect()
+}
+
+fn is_free(page: &Page) -> bool {
+    (page.manager(), page.kind()) == (PHYSICAL, FREE)
+}
+
 impl<'a> Scope<'a> {
     /// Takes `wanted` pages from the free ones, or from beyond the last one, for a nested action that makes them anew.
     /// The change to page 0 comes first, and goes into the same action.
@@ -156,7 +173,7 @@ impl<'a> Scope<'a> {
 
     fn unlink(&self, meta: &mut Rewrite<'a>, free: PageId) -> Result<PageMut<'a>, Error> {
         let page = self.write(free)?;
-        if (page.manager(), page.kind()) != (PHYSICAL, FREE) {
+        if !is_free(&page) {
             return Err(self.corrupt(free, "it is among the free pages, and is none"));
         }
         let next = u32_at(page.owner(), 0);

@@ -15,6 +15,7 @@ mod pairs;
 mod planted;
 mod prepared;
 mod redo;
+mod space;
 mod told;
 mod waits;
 pub mod world;

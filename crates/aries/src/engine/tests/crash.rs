@@ -26,6 +26,7 @@ fn any_operation_may_be_the_last() {
                 let mut is_left = survivors.judge();
                 world.crash(|_| is_left());
                 world.start().unwrap();
+                world.check_space();
                 (0..5).for_each(|_| world.step().unwrap());
             }
             cut += 1;
@@ -52,6 +53,7 @@ fn a_restart_may_be_cut_at_any_operation_again_and_again() {
             }
             world.disk.cut_power(u64::MAX);
             world.check();
+            world.check_space();
             if tries == 0 {
                 break;
             }
@@ -70,6 +72,7 @@ fn life_after_life() {
             world.crash(|_| rng.chance(1, 2));
         }
         world.start().unwrap();
+        world.check_space();
     }
 }
 

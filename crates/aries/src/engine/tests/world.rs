@@ -8,6 +8,7 @@ use ombak_base::{Disk, DiskFile, OpenMode};
 use ombak_sim::{Rng, SimDisk};
 
 use super::faulty::{Faults, Faulty};
+use super::space;
 use crate::engine::{Engine, EngineOptions, Restart};
 use crate::error::Error;
 use crate::log::Options;
@@ -119,6 +120,9 @@ pub struct World {
     /// Those that were told. If the log loses its end they may be back.
     told: BTreeMap<Vec<u8>, Changes>,
     may_forget: bool,
+    /// Pages that are part of nothing, and how many may have become so since: who makes a structure may lose its first pages.
+    lost: BTreeSet<PageId>,
+    may_lose: usize,
     /// Names items and prepared transactions.
     named: u64,
     /// The rows after each commit, in order, and the items of a queue.
@@ -142,6 +146,8 @@ impl World {
             prepared: BTreeMap::new(),
             told: BTreeMap::new(),
             may_forget: false,
+            lost: BTreeSet::new(),
+            may_lose: 0,
             named: 0,
             states: vec![Rows::new()],
             durable: 0,
@@ -164,6 +170,9 @@ impl World {
         let disk = Faulty::new(self.disk.mount(), self.faults.clone());
         let options = EngineOptions { redo_threads: self.redo_threads, ..small() };
         let (engine, mut restart) = Engine::open(disk, "db", options)?;
+        if engine.names()?.len() < 2 {
+            self.may_lose += 3;
+        }
         self.engine = Some(engine);
         self.find_prepared(std::mem::take(&mut restart.prepared));
         let found = self.all_rows()?;
@@ -212,6 +221,14 @@ impl World {
     pub fn forget_what_was_durable(&mut self) {
         self.durable = 0;
         self.may_forget = true;
+    }
+
+    /// No page has become part of nothing since this was called last.
+    pub fn check_space(&mut self) {
+        let lost = space::lost(self.engine.as_ref().unwrap()).unwrap();
+        let new = lost.difference(&self.lost).count();
+        assert!(new <= self.may_lose, "{lost:?} are lost, and {:?} were", self.lost);
+        (self.lost, self.may_lose) = (lost, 0);
     }
 
     fn all_rows(&self) -> Result<Rows, Error> {
