@@ -8,6 +8,7 @@ mod files;
 mod meta;
 mod redo;
 mod restart;
+mod unknown;
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -18,7 +19,7 @@ use ombak_base::Disk;
 use parking_lot::Mutex;
 
 use crate::error::Error;
-use crate::log::{Lsn, Options as LogOptions, Place};
+use crate::log::{Lsn, Options as LogOptions};
 use crate::manager::{Managers, ResourceManager};
 use crate::page::{ManagerId, PageId};
 use crate::pool::{Pool, PoolUsage};
@@ -206,8 +207,13 @@ impl Engine {
 }
 
 impl Shared {
-    fn new(log: Arc<dyn Wal>, pool: Pool, options: EngineOptions, identity: u64) -> Shared {
-        let managers = Arc::new(Managers::with(options.managers));
+    fn new(
+        log: Arc<dyn Wal>,
+        pool: Pool,
+        options: EngineOptions,
+        managers: Arc<Managers>,
+        identity: u64,
+    ) -> Shared {
         Shared {
             checkpoints: Checkpoints::new(options.checkpoint_bytes),
             log,
@@ -228,12 +234,8 @@ impl Shared {
 
     /// The resource manager of a record.
     pub fn manager(&self, id: ManagerId, lsn: Lsn) -> Result<&dyn ResourceManager, Error> {
-        self.managers.find(id).ok_or_else(|| {
-            let Place { file, offset } = self.log.place_of(lsn);
-            let Lsn(lsn) = lsn;
-            let why = format!("record {lsn} is of {id:?}, which this program does not have");
-            Error::Foreign { file, offset, why }
-        })
+        let refused = || unknown::refusal(id, lsn, self.log.place_of(lsn));
+        self.managers.find(id).ok_or_else(refused)
     }
 
     /// Reads a record that the log has given.

@@ -69,6 +69,11 @@ impl Managers {
         Managers(all)
     }
 
+    /// Their numbers.
+    pub fn ids(&self) -> impl Iterator<Item = ManagerId> {
+        self.0.iter().map(|manager| manager.id())
+    }
+
     /// The one of this number.
     pub fn find(&self, id: ManagerId) -> Option<&dyn ResourceManager> {
         self.0.iter().find(|manager| manager.id() == id).map(Box::as_ref)

@@ -13,6 +13,7 @@ use ombak_base::Disk;
 use super::dirty::DirtyPages;
 use super::files::join;
 use super::redo::AHEAD;
+use super::unknown::Unknown;
 use crate::error::Error;
 use crate::log::{Lsn, Options as LogOptions, Place, ReadLog, Replayed};
 use crate::page::PageId;
@@ -112,6 +113,8 @@ pub struct Analyst {
     since: Option<(Lsn, Analysis)>,
     /// The first record that can't be understood, and where it stands.
     unread: Option<(Lsn, NoRecord, Place)>,
+    /// Changes that nobody here can do.
+    unknown: Unknown,
 }
 
 impl Analyst {
@@ -140,6 +143,7 @@ impl Analyst {
                 }
             }
             record => {
+                self.unknown.note(lsn, &record, place);
                 self.whole.note(lsn, &record);
                 if let Some((_, since)) = &mut self.since {
                     since.note(lsn, &record);
@@ -163,18 +167,27 @@ pub fn analyse<D: Disk>(
     dir: &str,
     options: LogOptions,
     restored: Option<Lsn>,
+    unknown: Unknown,
     threads: NonZeroU32,
 ) -> Result<(Analysis, ReadLog<D>), Error> {
     let read = |each: &mut dyn FnMut(Replayed<'_>)| {
         ReadLog::read(disk.clone(), &join(dir, "wal"), options, each)
     };
-    let (analyst, log) = if threads.get() == 1 { alone(read) } else { together(read) };
-    Ok((Analysis { all_from: restored, ..analyst.done()? }, log?))
+    let analyst = Analyst { unknown, ..Analyst::default() };
+    let (mut analyst, log) =
+        if threads.get() == 1 { alone(analyst, read) } else { together(analyst, read) };
+    let log = log?;
+    let unknown = mem::take(&mut analyst.unknown);
+    let analysis = Analysis { all_from: restored, ..analyst.done()? };
+    unknown.check(&analysis)?;
+    Ok((analysis, log))
 }
 
 /// Whoever reads the log.
-fn alone<L>(read: impl FnOnce(&mut dyn FnMut(Replayed<'_>)) -> L) -> (Analyst, L) {
-    let mut analyst = Analyst::default();
+fn alone<L>(
+    mut analyst: Analyst,
+    read: impl FnOnce(&mut dyn FnMut(Replayed<'_>)) -> L,
+) -> (Analyst, L) {
     let log = read(&mut |record| {
         if record.stream == STREAM {
             let place = || Place { file: record.file.to_string(), offset: record.offset };
@@ -184,11 +197,13 @@ fn alone<L>(read: impl FnOnce(&mut dyn FnMut(Replayed<'_>)) -> L) -> (Analyst, L
     (analyst, log)
 }
 
-fn together<L>(read: impl FnOnce(&mut dyn FnMut(Replayed<'_>)) -> L) -> (Analyst, L) {
+fn together<L>(
+    mut analyst: Analyst,
+    read: impl FnOnce(&mut dyn FnMut(Replayed<'_>)) -> L,
+) -> (Analyst, L) {
     thread::scope(|scope| {
         let (reader, pieces) = sync_channel::<Piece>(AHEAD);
         let worker = scope.spawn(move || {
-            let mut analyst = Analyst::default();
             pieces.iter().for_each(|piece| piece.show(&mut analyst));
             analyst
         });

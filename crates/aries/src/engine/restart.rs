@@ -17,10 +17,12 @@ use ombak_base::Disk;
 
 use super::analysis::{Analysis, analyse};
 use super::files::{self, Files, join};
+use super::unknown::Unknown;
 use super::{Engine, EngineOptions, Shared, backup};
 use crate::error::Error;
 use crate::log::shared::SharedLog;
 use crate::log::{Lsn, Options as LogOptions, ReadLog, Recovery};
+use crate::manager::Managers;
 use crate::page::{PAGE_BYTES, PageId};
 use crate::pool::Pool;
 use crate::txn::record::{Record, State};
@@ -57,13 +59,15 @@ pub fn open<D: Disk>(
     let dir = dir.trim_matches('/');
     let restored = backup::pending(&disk, dir)?;
     options.log = long_enough(&disk, dir, options.log, restored)?;
+    let managers = Arc::new(Managers::with(std::mem::take(&mut options.managers)));
+    let unknown = Unknown::besides(&managers);
     let threads = options.redo_threads;
-    let (analysis, log) = analyse(&disk, dir, options.log, restored, threads)?;
+    let (analysis, log) = analyse(&disk, dir, options.log, restored, unknown, threads)?;
     check_log(log.recovery(), &analysis)?;
     files::look(&disk, dir, options.identity, &analysis, &log)?;
     // What is refused is refused before this.
     let mut restart = Restart { checkpoint: analysis.checkpoint, ..Restart::default() };
-    let engine = take_up(&disk, dir, options, log, &mut restart)?;
+    let engine = take_up(&disk, dir, options, managers, log, &mut restart)?;
     engine.repeat(analysis, threads, &mut restart)?;
     if restored.is_none() && restart.redone > 0 {
         engine.0.checkpoint_after_restart()?;
@@ -95,6 +99,7 @@ fn take_up<D: Disk>(
     disk: &D,
     dir: &str,
     options: EngineOptions,
+    managers: Arc<Managers>,
     log: ReadLog<D>,
     restart: &mut Restart,
 ) -> Result<Engine, Error> {
@@ -109,7 +114,7 @@ fn take_up<D: Disk>(
     let log: Arc<dyn Wal> = Arc::new(log);
     let frames = (options.pool_bytes / PAGE_BYTES as u64) as usize;
     let pool = Pool::new(frames, (pages, double), identity, log.clone())?;
-    Ok(Engine(Arc::new(Shared::new(log, pool, options, identity))))
+    Ok(Engine(Arc::new(Shared::new(log, pool, options, managers, identity))))
 }
 
 /// Whether the log has everything that the restart needs.

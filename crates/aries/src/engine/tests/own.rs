@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use ombak_sim::Rng;
 
+use super::pairs::refused_as;
 use super::world::abandon;
 use super::*;
 use crate::error::Error;
@@ -116,6 +117,41 @@ fn somebodys_own_structure_survives_a_crash_at_any_operation() {
         cut += 1;
     }
     assert!(cut > 60, "{cut}");
+}
+
+/// What it has logged can't be done again or taken back by a program without its manager. Where nothing is to be done, that one can do
+/// without.
+#[test]
+fn a_structure_of_ones_own_is_needed_by_a_restart_that_has_to_do_with_it() {
+    let disk = SimDisk::new();
+    let add = |engine: &Engine, ends: bool| {
+        let own = engine.structure("own", OWN, 1, |pages| pages[0].set_kind(OWN, 0)).unwrap();
+        engine.checkpoint().unwrap();
+        let txn = engine.begin();
+        let lsn = txn.apply(&mut txn.write(own).unwrap(), OWN, &[&[1], &7i64.to_le_bytes()]);
+        if ends {
+            txn.commit().unwrap()
+        } else {
+            abandon(txn)
+        }
+        lsn.unwrap()
+    };
+    let is_refused = |lsn: crate::Lsn| {
+        disk.crash_with(|_| true);
+        let told = refused_as(&disk, small()).to_string();
+        let why = format!("record {} is of manager16, which this program does not have", lsn.0);
+        assert!(told.starts_with("db/wal/") && told.contains(&why), "{told}");
+    };
+    is_refused(add(&open(&disk).unwrap(), true));
+    // Of one that has not ended, and all pages have it.
+    let engine = open(&disk).unwrap();
+    let lsn = add(&engine, false);
+    engine.checkpoint().unwrap();
+    drop(engine);
+    is_refused(lsn);
+    open(&disk).unwrap().checkpoint().unwrap();
+    let (engine, _) = Engine::open(disk.mount(), "db", small()).unwrap();
+    assert_eq!(engine.names().unwrap(), ["own"]);
 }
 
 /// A restart reads what was logged since the checkpoint before the last one, however long a life was.

@@ -108,7 +108,7 @@ fn a_change_that_does_not_fit_its_page_is_told() {
 fn a_change_of_an_unknown_manager_is_told() {
     let record = [Head::single(ManagerId(99), PageId(1)).as_bytes(), &[1]].concat();
     let (disk, lsn, Place { file, offset }) = with_records(5, &[&record]);
-    let told = Engine::open(disk.mount(), "db", small()).map(drop).unwrap_err();
+    let told = refused_as(&disk, small());
     let why = format!(
         "{file} at offset {offset}: record {} is of manager99, which this program does not have; nothing was changed",
         lsn.0
