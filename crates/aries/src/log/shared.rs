@@ -21,6 +21,8 @@
 //! that he served, the first of the others, so that an executor that sleeps has a round, and serves.
 
 mod bell;
+mod lead;
+mod tail;
 mod turns;
 mod wait;
 
@@ -34,10 +36,12 @@ use bytes::Bytes;
 use ombak_base::Disk;
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
+pub use tail::Tail;
 pub use wait::Wait;
 
 use bell::Bell;
-use turns::{BELLS, Next, Outcome, Turns};
+use tail::Room;
+use turns::{BELLS, Next, Turns};
 use wait::Wakers;
 
 use super::batch::Batch;
@@ -83,37 +87,6 @@ struct End {
     wakers: Wakers<Waker>,
 }
 
-/// What still fits into the log, so that appending need not look at the files.
-#[derive(Clone, Copy, Default)]
-struct Room {
-    /// Bytes of the current segment.
-    current: u64,
-    /// Segments besides.
-    segments: u64,
-    /// What a new one holds.
-    segment_bytes: u64,
-}
-
-impl Room {
-    fn fits(self, padded: u64) -> bool {
-        padded <= self.current || (self.segments > 0 && padded <= self.segment_bytes)
-    }
-
-    fn take(&mut self, padded: u64) {
-        if padded > self.current {
-            self.segments = self.segments.saturating_sub(1);
-            self.current = self.segment_bytes;
-        }
-        self.current = self.current.saturating_sub(padded);
-    }
-}
-
-/// The end of the log, held: nobody else appends.
-pub struct Tail<'a, D: Disk> {
-    log: &'a Inner<D>,
-    end: MutexGuard<'a, End>,
-}
-
 impl<D: Disk> Clone for SharedLog<D> {
     fn clone(&self) -> SharedLog<D> {
         SharedLog(self.0.clone())
@@ -144,7 +117,7 @@ impl<D: Disk> From<CommitLog<D>> for SharedLog<D> {
             turns: Turns::poisoned(poisoned),
             spare: Some(Batch::new(next, incarnation)),
             stuck,
-            room: room(&segments),
+            room: Room::of(&segments),
             streams,
             wakers: Wakers::default(),
         };
@@ -305,7 +278,7 @@ impl<D: Disk> SharedLog<D> {
         Ok(())
     }
 
-    /// The same, a piece at a time, and each record in memory of its own: for who gives them to others.
+    /// The same, a piece at a time, and records as others can keep them: they share the memory of their piece.
     pub(crate) fn pieces(&self, from: Lsn) -> impl Iterator<Item = Vec<Owned>> {
         let last = self.durable();
         let mut next = Some(from);
@@ -408,158 +381,6 @@ impl<D: Disk> SharedLog<D> {
     /// The stream that reaches back farthest, and to where.
     pub fn oldest_needed(&self) -> Option<(StreamId, Lsn)> {
         self.0.end.lock().streams.oldest()
-    }
-}
-
-impl<D: Disk> Inner<D> {
-    /// Writes the batch and wakes whom that serves. The end is let go of meanwhile.
-    fn lead(&self, end: &mut MutexGuard<'_, End>) -> Result<(), LogError> {
-        let mut batch = end.take();
-        let low_water = end.low_water();
-        let (written, room) = MutexGuard::unlocked(end, || {
-            let mut files = self.files.lock();
-            let written = files.write(&mut batch, low_water);
-            (written, self.room(&files, low_water))
-        });
-        let rings = end.turns.end(match &written {
-            Ok(()) => Outcome::Durable,
-            Err(LogError::Full) => Outcome::Full,
-            Err(_) => Outcome::Failed,
-        });
-        match &written {
-            Ok(()) => {
-                self.durable.store(batch.next_lsn().0 - 1, Ordering::Release);
-                batch.clear();
-                end.spare.get_or_insert(batch);
-                end.set_room(room);
-            }
-            Err(LogError::Full) => end.stuck.push_front(batch),
-            Err(_) => {}
-        }
-        let wakers = end.wakers.take(Lsn(self.durable.load(Ordering::Acquire)), written.is_err());
-        self.written.notify_all();
-        MutexGuard::unlocked(end, || {
-            rings.one.into_iter().for_each(|bell| self.served[bell].ring_for_one());
-            rings.all.into_iter().flatten().for_each(|bell| self.served[bell].ring());
-            wakers.into_iter().for_each(Waker::wake);
-        });
-        written
-    }
-
-    /// Sees again what fits.
-    fn look(&self) {
-        let mut end = self.end.lock();
-        if end.turns.is_leading() {
-            return; // Whoever leads will.
-        }
-        let low_water = end.low_water();
-        // Nobody's appending waits for somebody's reading: who runs out of room looks again.
-        let Some(mut files) = self.files.try_lock() else { return };
-        files.reclaim(low_water);
-        let room = self.room(&files, low_water);
-        end.set_room(room);
-    }
-
-    /// What fits into the files as they are; notes what is in use.
-    fn room(&self, files: &Segments<D>, low_water: Lsn) -> Room {
-        self.used.store(files.used_bytes(low_water), Ordering::Relaxed);
-        room(files)
-    }
-}
-
-/// What fits into the files as they are.
-fn room<D: Disk>(files: &Segments<D>) -> Room {
-    let taken = (files.live.len() + files.out) as u64;
-    let segments = u64::from(files.files_max).saturating_sub(taken);
-    Room { current: files.room(), segments, segment_bytes: files.bytes - BLOCK }
-}
-
-impl End {
-    /// Nothing below is needed, and nothing that is appended from now on is below: this stays true however late it is used.
-    /// (Without the bound, a log that nobody needs anything of would give away what was appended in between.)
-    fn low_water(&self) -> Lsn {
-        self.streams.low_water().min(self.batch.next_lsn())
-    }
-
-    /// The batch to be written next; what is appended from now on goes to another.
-    fn take(&mut self) -> Batch {
-        let stuck = self.stuck.pop_front();
-        self.turns.begin(stuck.is_none());
-        if let Some(stuck) = stuck {
-            return stuck;
-        }
-        self.room.take(self.batch.padded());
-        let next = self.batch.next_lsn();
-        let mut other = self.spare.take().unwrap_or_else(|| self.batch.like());
-        other.restart(next);
-        std::mem::replace(&mut self.batch, other)
-    }
-
-    /// What the files say, less what is on its way to them.
-    fn set_room(&mut self, room: Room) {
-        self.room = room;
-        for padded in self.stuck.iter().map(Batch::padded).collect::<Vec<_>>() {
-            self.room.take(padded);
-        }
-    }
-}
-
-impl<D: Disk> Tail<'_, D> {
-    /// The LSN that the next record will get.
-    pub fn next_lsn(&self) -> Lsn {
-        self.end.batch.next_lsn()
-    }
-
-    /// Afterwards so many records of so many bytes in total can be appended, all in one batch. May write what waits, and
-    /// lets others append before it returns.
-    pub fn reserve(&mut self, records: usize, bytes: u64) -> Result<(), LogError> {
-        let bytes = bytes + (records.saturating_sub(1) * super::format::RECORD_HEADER_BYTES) as u64;
-        let bytes_max = self.log.record_bytes_max;
-        if bytes > bytes_max {
-            return Err(LogError::TooLarge { bytes, bytes_max });
-        }
-        let batch_max = BATCH_BYTES_MAX.min(self.end.room.segment_bytes);
-        loop {
-            if self.end.turns.is_poisoned() {
-                return Err(LogError::Poisoned);
-            }
-            let padded = self.end.batch.padded_with(bytes);
-            let whole = self.end.batch.takes(bytes, batch_max);
-            if whole && self.has_room(padded) {
-                self.end.batch.reserve(bytes);
-                return Ok(());
-            }
-            if self.end.turns.is_leading() {
-                self.log.written.wait(&mut self.end);
-            } else if whole {
-                return Err(LogError::Full);
-            } else {
-                self.log.lead(&mut self.end)?;
-            }
-        }
-    }
-
-    /// Looks at the files if it must: segments that are not needed any more may not have been counted yet. While somebody
-    /// writes, they can't be: then `false` says nothing.
-    fn has_room(&mut self, padded: u64) -> bool {
-        if !self.end.room.fits(padded) && !self.end.turns.is_leading() {
-            let low_water = self.end.low_water();
-            let mut files = self.log.files.lock();
-            files.reclaim(low_water);
-            let room = self.log.room(&files, low_water);
-            self.end.set_room(room);
-        }
-        self.end.room.fits(padded)
-    }
-
-    /// Appends a record: see [`SharedLog::append`].
-    pub fn append(&mut self, stream: StreamId, parts: &[&[u8]]) -> Result<Lsn, LogError> {
-        let bytes = parts.iter().map(|part| part.len() as u64).sum();
-        self.reserve(1, bytes)?;
-        let end = &mut *self.end;
-        let lsn = end.batch.push(stream, parts);
-        end.streams.note(stream, lsn);
-        Ok(lsn)
     }
 }
 
