@@ -43,7 +43,7 @@
 //!
 //! 1. **Every change is a log record, and every page knows the last one that is in it**: its LSN. A record is *redone* if
 //!    and only if its LSN is above its page's. So redoing is harmless, however often (`engine/restart.rs`).
-//! 2. **The write-ahead rule**: before a page is written, the log is durable up to the page's LSN (`pool.rs`, one place).
+//! 2. **The write-ahead rule**: before a page is written, the log is durable up to the page's LSN (`pool/writing.rs`, one place).
 //!    Before a commit is acknowledged, it is durable up to the commit (`txn.rs`).
 //! 3. **Redo speaks of pages, undo of meaning.** To redo is to bring *this* page to where it was: records name slots and
 //!    bytes. To undo is to take back what a transaction *meant*, although others have moved its rows to other pages

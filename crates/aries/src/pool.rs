@@ -6,8 +6,8 @@
 //!   wanted and not there takes the frame of one that is not wanted.
 //! - **Steal**: a page may be written before the transaction that changed it has ended; **no-force**: none has to be
 //!   written when a transaction commits. The two together are what makes it fast, and what recovery is for.
-//! - **The write-ahead rule** stands in one place, [`Pool::write_back`]: before a page is written, the log is durable
-//!   up to the page's LSN.
+//! - **The write-ahead rule** stands in one place (`writing.rs`): before a page is written, the log is durable up to the
+//!   page's LSN.
 //! - **Torn pages are repaired**: see `double.rs`.
 //! - **What is read is what was written last**, if the pool has written it: it remembers the checksums.
 //!
@@ -25,13 +25,15 @@
 //! other's frames, and the working set stays.
 
 mod double;
+mod frame;
 mod table;
+mod writing;
 
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use ombak_base::planted;
-use parking_lot::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use parking_lot::{Mutex, MutexGuard, RwLockWriteGuard};
 
 use crate::error::Error;
 use crate::log::Lsn;
@@ -41,9 +43,13 @@ use crate::page::{self, PAGE_BYTES, Page, PageFault, PageId};
 use crate::wal::Wal;
 
 pub(crate) use double::{Copied, DoubleWrite, Kept};
+pub use frame::{PageMut, PageRef};
 pub(crate) use table::PAGES_MAX;
+pub(crate) use writing::Latched;
 
+use frame::Frame;
 use table::{InFile, PageNumbers, PageTable};
+use writing::Written;
 
 /// The page file's name.
 pub(crate) const PAGES_FILE: &str = "pages";
@@ -51,28 +57,12 @@ pub(crate) const PAGES_FILE: &str = "pages";
 pub(crate) const DOUBLE_FILE: &str = "pages.double";
 /// The page file grows by so many bytes.
 const GROWTH_BYTES: u64 = 4 * 1024 * 1024;
-/// How warm a page can get.
-const HEAT_MAX: u8 = 3;
 /// The page of a frame that holds none.
 const NONE: PageId = PageId(u32::MAX);
 /// Locks that keep two threads from reading the same page at once.
 const LOADERS: usize = 64;
-/// How often a flush comes back to pages that were latched: whoever changes a page all the time must not hold it up.
-const FLUSH_TRIES: usize = 8;
 /// Fewer frames than this can't hold what a single operation latches.
 const FRAMES_MIN: usize = 32;
-
-/// One page's place in memory.
-struct Frame {
-    latch: RwLock<Page>,
-    /// The page's number, to be read without the latch.
-    page: AtomicU32,
-    /// The first change that is not in the page file, or a little before; 0: all are. (Paper: RecLSN.)
-    rec_lsn: AtomicU64,
-    /// Being written: whoever takes the frame now would read an old page.
-    writing: AtomicBool,
-    heat: AtomicU8,
-}
 
 /// See the module.
 pub(crate) struct Pool {
@@ -100,15 +90,6 @@ pub(crate) struct Pool {
     counters: Counters,
 }
 
-/// What has been written, and not synced.
-struct Written {
-    double: DoubleWrite,
-    /// Pages of the last batch, and the first change of each that is not durable in place.
-    unsynced: Vec<(PageId, Lsn)>,
-    /// A write or sync failed: what is durable is not known.
-    failed: bool,
-}
-
 #[derive(Default)]
 struct Counters {
     reads: AtomicU64,
@@ -126,46 +107,6 @@ pub struct PoolUsage {
     pub reads: u64,
     /// Pages written to it (each was written twice).
     pub writes: u64,
-}
-
-/// A page, latched for reading. Others may read it as well.
-pub struct PageRef<'a> {
-    page: RwLockReadGuard<'a, Page>,
-}
-
-/// A page, latched for writing. Only what is logged may change it.
-pub struct PageMut<'a> {
-    page: RwLockWriteGuard<'a, Page>,
-    frame: &'a Frame,
-}
-
-impl std::ops::Deref for PageRef<'_> {
-    type Target = Page;
-
-    fn deref(&self) -> &Page {
-        &self.page
-    }
-}
-
-impl std::ops::Deref for PageMut<'_> {
-    type Target = Page;
-
-    fn deref(&self) -> &Page {
-        &self.page
-    }
-}
-
-impl PageMut<'_> {
-    /// The page has a change from `lsn` on that the file has not. Before the change is logged, or while nobody
-    /// else can append: a checkpoint in between must not miss it.
-    pub(crate) fn mark_dirty(&self, lsn: Lsn) {
-        let _ = self.frame.rec_lsn.compare_exchange(0, lsn.0, Ordering::AcqRel, Ordering::Relaxed);
-    }
-
-    /// To be changed as a record says that was just logged.
-    pub(crate) fn page_mut(&mut self) -> &mut Page {
-        &mut self.page
-    }
 }
 
 impl Pool {
@@ -189,7 +130,7 @@ impl Pool {
             in_file: InFile::new(),
             loaders: (0..LOADERS).map(|_| Mutex::new(())).collect(),
             hand: AtomicUsize::new(0),
-            written: Mutex::new(Written { double, unsynced: Vec::new(), failed: false }),
+            written: Mutex::new(Written::new(double)),
             length: AtomicU64::new(length),
             used: AtomicU32::new(0),
             counters: Counters::default(),
@@ -390,131 +331,6 @@ impl Pool {
         Some(page)
     }
 
-    /// Writes changed pages to the file. Those that are latched for writing are passed over.
-    fn write_back(&self, places: &[usize]) -> Result<(), Error> {
-        let mut written = self.usable()?;
-        for places in places.chunks(double::BATCH_MAX) {
-            let batch = self.gather(places);
-            if batch.ids.is_empty() {
-                continue;
-            }
-            let result = self.write_batch(&mut written, &batch);
-            written.failed |= result.is_err();
-            for (place, rec_lsn) in batch.places.iter().zip(&batch.rec_lsns) {
-                let frame = self.frame(*place);
-                if result.is_err() {
-                    // Whatever is in the file now: it is in memory, and stays there.
-                    frame.rec_lsn.store(rec_lsn.0, Ordering::Release);
-                }
-                frame.writing.store(false, Ordering::Release);
-            }
-            result?;
-        }
-        Ok(())
-    }
-
-    /// Copies and seals the changed ones among some pages, in order of their place in the file, and calls them clean.
-    fn gather(&self, places: &[usize]) -> Batch {
-        let mut places = places.to_vec();
-        places.sort_by_key(|place| self.frame(*place).page.load(Ordering::Acquire));
-        let mut batch = Batch::default();
-        for place in places {
-            let frame = self.frame(place);
-            let Some(page) = frame.latch.try_read() else { continue };
-            let rec_lsn = Lsn(frame.rec_lsn.load(Ordering::Acquire));
-            if rec_lsn == Lsn(0) {
-                continue;
-            }
-            frame.writing.store(true, Ordering::Release);
-            frame.rec_lsn.store(0, Ordering::Release);
-            let start = batch.bytes.len();
-            batch.bytes.extend_from_slice(page.bytes());
-            page::seal(&mut batch.bytes[start..], self.identity);
-            self.sums.set(page.id(), page::u32_at(&batch.bytes, start));
-            batch.ids.push(page.id());
-            batch.rec_lsns.push(rec_lsn);
-            batch.places.push(place);
-            batch.lsn = batch.lsn.max(page.lsn());
-        }
-        batch
-    }
-
-    fn write_batch(&self, written: &mut Written, batch: &Batch) -> Result<(), Error> {
-        // The write-ahead rule.
-        if !planted!("a page before its log") {
-            self.log.force(batch.lsn)?;
-        }
-        self.sync_pages(written)?;
-        if !planted!("pages written once") {
-            written.double.keep(&batch.ids, &batch.bytes, self.log.durable())?;
-        }
-        written.unsynced = batch.ids.iter().copied().zip(batch.rec_lsns.iter().copied()).collect();
-        for (first, bytes) in batch.runs() {
-            self.file.write_at(&[bytes], offset_of(first))?;
-        }
-        self.counters.writes.fetch_add(batch.ids.len() as u64, Ordering::Relaxed);
-        Ok(())
-    }
-
-    fn sync_pages(&self, written: &mut Written) -> Result<(), Error> {
-        if !written.unsynced.is_empty() {
-            self.file.sync()?;
-            written.unsynced.clear();
-        }
-        Ok(())
-    }
-
-    fn usable(&self) -> Result<MutexGuard<'_, Written>, Error> {
-        let written = self.written.lock();
-        if written.failed {
-            let why = format!("{}: a page could not be written", self.file.path());
-            return Err(Error::Stopped { why });
-        }
-        Ok(written)
-    }
-
-    /// Writes the pages whose first unwritten change is below `lsn`, and makes durable what was written. Pages that are
-    /// latched for writing are passed over, or waited for: only by who has none latched.
-    pub(crate) fn flush_below(&self, lsn: Lsn, latched: Latched) -> Result<(), Error> {
-        for _ in 0..FLUSH_TRIES {
-            let places = self.changed_below(lsn);
-            self.write_back(&places)?;
-            let passed_over = self.changed_below(lsn);
-            if passed_over.is_empty() || latched == Latched::PassOver {
-                break;
-            }
-            passed_over.iter().for_each(|place| drop(self.frame(*place).latch.read()));
-        }
-        let mut written = self.usable()?;
-        let synced = self.sync_pages(&mut written);
-        // A second try may succeed over pages that were thrown away.
-        written.failed |= synced.is_err();
-        synced
-    }
-
-    fn changed_below(&self, lsn: Lsn) -> Vec<usize> {
-        let old = |(_, frame): &(usize, &Frame)| {
-            (1..lsn.0).contains(&frame.rec_lsn.load(Ordering::Acquire))
-        };
-        self.frames_made().filter(old).map(|(place, _)| place).collect()
-    }
-
-    /// The pages whose changes are not all durable in the file, and the first such change of each, or a little before:
-    /// the dirty page table.
-    pub(crate) fn dirty_pages(&self) -> Vec<(PageId, Lsn)> {
-        // While nothing is being written, so that no page is in neither list.
-        let written = self.written.lock();
-        let mut dirty = written.unsynced.clone();
-        let forgets = planted!("a checkpoint forgets a dirty page");
-        for (_, frame) in self.frames_made().skip(usize::from(forgets)) {
-            let rec_lsn = Lsn(frame.rec_lsn.load(Ordering::Acquire));
-            if rec_lsn != Lsn(0) {
-                dirty.push((PageId(frame.page.load(Ordering::Acquire)), rec_lsn));
-            }
-        }
-        dirty
-    }
-
     /// Makes sure that page `id` fits into the file, so that writing it later can't fail for want of room.
     pub(crate) fn grow_to(&self, id: PageId) -> Result<(), Error> {
         let end = offset_of(id) + PAGE_BYTES as u64;
@@ -563,70 +379,11 @@ impl Pool {
 
 type Loaded<'a> = (RwLockWriteGuard<'a, Page>, &'a Frame);
 
-/// What a flush does with a page that somebody has latched for writing.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Latched {
-    PassOver,
-    WaitFor,
-}
-
 /// What of a page that is not in memory is asked for.
 #[derive(Clone, Copy)]
 enum Wanted {
     Contents,
     Frame,
-}
-
-/// Pages that are written together.
-#[derive(Default)]
-struct Batch {
-    places: Vec<usize>,
-    ids: Vec<PageId>,
-    rec_lsns: Vec<Lsn>,
-    bytes: Vec<u8>,
-    /// The highest LSN of them.
-    lsn: Lsn,
-}
-
-impl Batch {
-    /// What stands side by side in the file is one write.
-    fn runs(&self) -> impl Iterator<Item = (PageId, &[u8])> {
-        let chunks = self.ids.chunk_by(|one, next| one.0 + 1 == next.0);
-        chunks.scan(0, |start, run| {
-            let bytes = &self.bytes[*start..*start + run.len() * PAGE_BYTES];
-            *start += run.len() * PAGE_BYTES;
-            Some((run[0], bytes))
-        })
-    }
-}
-
-impl Frame {
-    /// One that holds no page.
-    fn vacant() -> Frame {
-        Frame {
-            latch: RwLock::new(Page::blank(NONE)),
-            page: AtomicU32::new(NONE.0),
-            rec_lsn: AtomicU64::new(0),
-            writing: AtomicBool::new(false),
-            heat: AtomicU8::new(0),
-        }
-    }
-
-    fn touch(&self) {
-        let heat = self.heat.load(Ordering::Relaxed);
-        if heat < HEAT_MAX {
-            self.heat.store(heat + 1, Ordering::Relaxed);
-        }
-    }
-
-    /// Whether it is cold. If not, it is less warm now.
-    fn cools(&self) -> bool {
-        let heat = self.heat.load(Ordering::Relaxed);
-        if heat > 0 {
-            self.heat.store(heat - 1, Ordering::Relaxed);
-        }
-        heat == 0
-    }
 }
 
 #[cfg(test)]
