@@ -14,40 +14,32 @@
 //! state   3 state:u8             compensation
 //! ```
 
+mod change;
+mod page;
+
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
 
 use crate::engine::{Engine, Shared};
 use crate::error::Error;
-use crate::manager::{Locked, ResourceManager, Undo};
-use crate::page::{BODY_BYTES, ManagerId, Page, PageId, put_u16, put_u32, u16_at, u32_at};
+use crate::page::{BODY_BYTES, ManagerId, Page, PageId, put_u32, u32_at};
 use crate::pool::{PageMut, PageRef};
 use crate::scope::{Rewrite, Scope};
 use crate::txn::locks::Waits;
 use crate::txn::{LockName, Transaction};
 
+pub(crate) use change::{Change, QueueManager};
+pub(crate) use page::{append, begin_items, end};
+
+use change::{ENQUEUE, TAKE, change_head};
+use page::{FIRST, HEAD, ITEM_HEAD, ITEMS, Item, NEXT, START, TAIL, TAKEN, WAITS, items, pointer};
+
 /// The queue's number among the resource managers.
 pub(crate) const QUEUE: ManagerId = ManagerId(2);
-const FIRST: u8 = 1;
-const ITEMS: u8 = 2;
-
-const HEAD: usize = 0;
-const TAIL: usize = 4;
-const NEXT: usize = 0;
-const END: usize = 4;
-const START: usize = 6;
-const ITEM_HEAD: usize = 3;
 
 /// A chain that is longer is compared with the number of pages every so many steps.
 const STEPS: u32 = 64;
-
-const WAITS: u8 = 0;
-const TAKEN: u8 = 1;
-
-const ENQUEUE: u8 = 1;
-const TAKE: u8 = 2;
-const STATE: u8 = 3;
 
 /// The largest item.
 pub const ITEM_BYTES_MAX: usize = BODY_BYTES - START - ITEM_HEAD;
@@ -56,144 +48,6 @@ pub const ITEM_BYTES_MAX: usize = BODY_BYTES - START - ITEM_HEAD;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Queue {
     root: PageId,
-}
-
-/// See the module.
-pub(crate) struct QueueManager;
-
-/// A change, read.
-pub(crate) struct Change<'a> {
-    kind: u8,
-    root: PageId,
-    offset: usize,
-    rest: &'a [u8],
-}
-
-impl<'a> Change<'a> {
-    pub(crate) fn decode(bytes: &'a [u8]) -> Option<Change<'a>> {
-        let head = bytes.get(..7)?;
-        let (root, offset) = (PageId(u32_at(head, 1)), usize::from(u16_at(head, 5)));
-        let rest = &bytes[7..];
-        let fits = match head[0] {
-            ENQUEUE => rest.len() <= ITEM_BYTES_MAX,
-            TAKE => rest.is_empty(),
-            STATE => matches!(rest, [WAITS | TAKEN]),
-            _ => false,
-        };
-        fits.then_some(Change { kind: head[0], root, offset, rest })
-    }
-
-    fn lock(&self, page: PageId) -> LockName {
-        lock_name(self.root, page, self.offset)
-    }
-
-    pub(crate) fn encode(&self) -> Vec<u8> {
-        [&change_head(self.kind, self.root, self.offset), self.rest].concat()
-    }
-}
-
-fn change_head(kind: u8, root: PageId, offset: usize) -> [u8; 7] {
-    let mut out = [0; 7];
-    out[0] = kind;
-    out[1..5].copy_from_slice(&root.0.to_le_bytes());
-    out[5..7].copy_from_slice(&(offset as u16).to_le_bytes());
-    out
-}
-
-fn lock_name(root: PageId, page: PageId, offset: usize) -> LockName {
-    let mut key = page.0.to_be_bytes().to_vec();
-    key.extend_from_slice(&(offset as u16).to_be_bytes());
-    LockName { space: root.0, key: Bytes::from(key) }
-}
-
-impl ResourceManager for QueueManager {
-    fn id(&self) -> ManagerId {
-        QUEUE
-    }
-
-    fn redo(&self, page: &mut Page, change: &[u8]) -> Result<(), &'static str> {
-        let change = Change::decode(change).ok_or("it is no change of a queue")?;
-        if (page.manager(), page.kind()) != (QUEUE, ITEMS) {
-            return Err("the page has no items");
-        }
-        if change.kind == ENQUEUE {
-            return match append(page, change.offset, change.rest) {
-                true => Ok(()),
-                false => Err("the item does not fit"),
-            };
-        }
-        if !items(page).any(|item| item.offset == change.offset) {
-            return Err("there is no such item");
-        }
-        let state = if change.kind == TAKE { TAKEN } else { change.rest[0] };
-        page.body_mut()[change.offset + 2] = state;
-        Ok(())
-    }
-
-    fn undo(&self, undo: &mut Undo<'_>, page: PageId, change: &[u8]) -> Result<(), Error> {
-        let malformed = || undo.corrupt(page, "a change of a queue that can't be taken back");
-        let change = Change::decode(change).ok_or_else(malformed)?;
-        let state = match change.kind {
-            ENQUEUE => TAKEN,
-            TAKE => WAITS,
-            _ => return Ok(()),
-        };
-        // A page with an item that somebody has locked is not given away: it is still the one.
-        let mut page = undo.write(page)?;
-        undo.apply(&mut page, QUEUE, &[&change_head(STATE, change.root, change.offset), &[state]])?;
-        Ok(())
-    }
-
-    fn describe(&self, change: &[u8]) -> String {
-        let Some(change) = Change::decode(change) else { return "?".to_string() };
-        let what = match change.kind {
-            ENQUEUE => format!("enqueue {} bytes", change.rest.len()),
-            TAKE => "dequeue".to_string(),
-            _ if change.rest[0] == WAITS => "waits again".to_string(),
-            _ => "never was".to_string(),
-        };
-        format!("queue {}: {what} at {}", change.root.0, change.offset)
-    }
-
-    fn check(&self, page: &Page) -> Result<(), &'static str> {
-        match page.kind() {
-            FIRST => check_first(page),
-            ITEMS => check_items(page),
-            _ => Err("no queue has such pages"),
-        }
-    }
-
-    fn lock(&self, page: PageId, change: &[u8]) -> Option<Locked> {
-        let change = Change::decode(change)?;
-        Some(Locked { name: change.lock(page), before: None })
-    }
-}
-
-fn check_first(page: &Page) -> Result<(), &'static str> {
-    let nowhere = [PageId(0), page.id()];
-    let ends = [pointer(page, HEAD), pointer(page, TAIL)];
-    if ends.iter().any(|end| nowhere.contains(end)) {
-        return Err("a queue whose items are nowhere");
-    }
-    Ok(())
-}
-
-/// Items that follow each other without a gap, up to where the page says that they end.
-fn check_items(page: &Page) -> Result<(), &'static str> {
-    if pointer(page, NEXT) == page.id() {
-        return Err("the page of items behind it is itself");
-    }
-    if !(START..=BODY_BYTES).contains(&end(page)) {
-        return Err("items that end beyond the page");
-    }
-    let mut reached = START;
-    for item in items(page) {
-        if ![WAITS, TAKEN].contains(&item.state) {
-            return Err("an item that neither waits nor is taken");
-        }
-        reached = item.offset + ITEM_HEAD + item.bytes.len();
-    }
-    if reached == end(page) { Ok(()) } else { Err("items that do not end where they should") }
 }
 
 /// Steps along a chain. One that leads back to where it was would never end.
@@ -238,54 +92,6 @@ fn write_as(shared: &Shared, id: PageId, kind: u8) -> Result<PageMut<'_>, Error>
     check_kind(shared, &page, kind).map(|()| page)
 }
 
-fn pointer(page: &Page, at: usize) -> PageId {
-    PageId(u32_at(page.body(), at))
-}
-
-/// An item on its page.
-struct Item<'a> {
-    offset: usize,
-    state: u8,
-    bytes: &'a [u8],
-}
-
-pub(crate) fn end(page: &Page) -> usize {
-    usize::from(u16_at(page.body(), END))
-}
-
-fn items(page: &Page) -> impl Iterator<Item = Item<'_>> {
-    let body = page.body();
-    let end = end(page).min(BODY_BYTES);
-    let mut offset = START;
-    std::iter::from_fn(move || {
-        let head = body.get(offset..offset + ITEM_HEAD).filter(|_| offset < end)?;
-        let start = offset + ITEM_HEAD;
-        let bytes = body.get(start..start + usize::from(u16_at(head, 0)))?;
-        let item = Item { offset, state: head[2], bytes };
-        offset = start + bytes.len();
-        Some(item)
-    })
-}
-
-/// Adds an item where the last one ends.
-pub(crate) fn append(page: &mut Page, offset: usize, item: &[u8]) -> bool {
-    let start = offset + ITEM_HEAD;
-    if end(page) != offset || start + item.len() > BODY_BYTES {
-        return false;
-    }
-    let body = page.body_mut();
-    put_u16(body, offset, item.len() as u16);
-    body[offset + 2] = WAITS;
-    body[start..start + item.len()].copy_from_slice(item);
-    put_u16(body, END, (start + item.len()) as u16);
-    true
-}
-
-pub(crate) fn begin_items(page: &mut Page) {
-    page.set_kind(QUEUE, ITEMS);
-    put_u16(page.body_mut(), END, START as u16);
-}
-
 impl Engine {
     /// The queue of this name, made if there is none. Durable when it returns, whatever else is.
     pub fn queue(&self, name: &str) -> Result<Queue, Error> {
@@ -298,6 +104,12 @@ impl Engine {
         })?;
         Ok(Queue { root })
     }
+}
+
+fn lock_name(root: PageId, page: PageId, offset: usize) -> LockName {
+    let mut key = page.0.to_be_bytes().to_vec();
+    key.extend_from_slice(&(offset as u16).to_be_bytes());
+    LockName { space: root.0, key: Bytes::from(key) }
 }
 
 /// What a look for an item came to.
