@@ -44,11 +44,11 @@ use crate::wal::Wal;
 
 pub(crate) use double::{Copied, DoubleWrite, Kept};
 pub use frame::{PageMut, PageRef};
-pub(crate) use table::PAGES_MAX;
+pub(crate) use table::{InFile, PAGES_MAX};
 pub(crate) use writing::Latched;
 
 use frame::Frame;
-use table::{InFile, PageNumbers, PageTable};
+use table::{PageNumbers, PageTable};
 use writing::Written;
 
 /// The page file's name.
@@ -79,7 +79,7 @@ pub(crate) struct Pool {
     /// The checksum of each page as it was written last since the pool was made; 0: it was not.
     sums: PageNumbers,
     /// What the file had of each page before that, as far as the restart's log says.
-    in_file: InFile,
+    in_file: Arc<InFile>,
     loaders: Box<[Mutex<()>]>,
     hand: AtomicUsize,
     written: Mutex<Written>,
@@ -127,7 +127,7 @@ impl Pool {
             frames: (0..frames.max(FRAMES_MIN)).map(|_| OnceLock::new()).collect(),
             table: PageTable::new(),
             sums: PageNumbers::new(),
-            in_file: InFile::new(),
+            in_file: Arc::new(InFile::new()),
             loaders: (0..LOADERS).map(|_| Mutex::new(())).collect(),
             hand: AtomicUsize::new(0),
             written: Mutex::new(Written::new(double)),
@@ -140,6 +140,11 @@ impl Pool {
     /// The same pool, which shows each page that it reads to its manager.
     pub(crate) fn shown_to(self, managers: Arc<Managers>) -> Pool {
         Pool { managers, ..self }
+    }
+
+    /// The same pool, which knows what the file must have.
+    pub(crate) fn knowing(self, in_file: Arc<InFile>) -> Pool {
+        Pool { in_file, ..self }
     }
 
     /// Latches a page for reading.
@@ -268,7 +273,8 @@ impl Pool {
     /// sound in itself. Of a write before the pool was made the restart's log may know.
     fn check_latest(&self, page: &Page) -> Result<(), PageFault> {
         let is_latest = match self.sums.get(page.id()) {
-            0 => page.lsn() >= self.in_file.least(page.id()),
+            // One that is blank is told as such.
+            0 => page.lsn() >= self.in_file.least(page.id()) || page.is_blank(),
             written => written == page::u32_at(page.bytes(), 0),
         };
         if is_latest { Ok(()) } else { Err(PageFault::Outdated) }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
 use std::num::NonZeroU32;
 use std::panic::resume_unwind;
+use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 use std::thread;
 
@@ -17,6 +18,7 @@ use super::unknown::Unknown;
 use crate::error::Error;
 use crate::log::{Lsn, Options as LogOptions, Place, ReadLog, Replayed};
 use crate::page::PageId;
+use crate::pool::InFile;
 use crate::txn::TxnId;
 use crate::txn::record::{NoRecord, Record, State, Tables, TxnLine};
 use crate::wal::STREAM;
@@ -115,6 +117,8 @@ pub struct Analyst {
     unread: Option<(Lsn, NoRecord, Place)>,
     /// Changes that nobody here can do.
     unknown: Unknown,
+    /// The last change of each page.
+    last: Option<Arc<InFile>>,
 }
 
 impl Analyst {
@@ -144,6 +148,9 @@ impl Analyst {
             }
             record => {
                 self.unknown.note(lsn, &record, place);
+                if let (Some(last), Some(change)) = (&self.last, record.change()) {
+                    last.note(change.page, lsn);
+                }
                 self.whole.note(lsn, &record);
                 if let Some((_, since)) = &mut self.since {
                     since.note(lsn, &record);
@@ -169,18 +176,22 @@ pub fn analyse<D: Disk>(
     restored: Option<Lsn>,
     unknown: Unknown,
     threads: NonZeroU32,
-) -> Result<(Analysis, ReadLog<D>), Error> {
+) -> Result<(Analysis, ReadLog<D>, Arc<InFile>), Error> {
     let read = |each: &mut dyn FnMut(Replayed<'_>)| {
         ReadLog::read(disk.clone(), &join(dir, "wal"), options, each)
     };
-    let analyst = Analyst { unknown, ..Analyst::default() };
+    let in_file = Arc::new(InFile::new());
+    let analyst = Analyst { unknown, last: Some(in_file.clone()), ..Analyst::default() };
     let (mut analyst, log) =
         if threads.get() == 1 { alone(analyst, read) } else { together(analyst, read) };
     let log = log?;
     let unknown = mem::take(&mut analyst.unknown);
     let analysis = Analysis { all_from: restored, ..analyst.done()? };
     unknown.check(&analysis)?;
-    Ok((analysis, log))
+    // A page that was clean at the checkpoint, and was not changed since, has all its changes.
+    analysis.pages.iter().for_each(|(page, _)| in_file.forget(page));
+    let in_file = if restored.is_none() { in_file } else { Arc::new(InFile::new()) };
+    Ok((analysis, log, in_file))
 }
 
 /// Whoever reads the log.

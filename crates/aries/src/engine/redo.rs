@@ -5,7 +5,8 @@
 //! order, however far the others are.
 //!
 //! A change that its page can't lack, for it was written and synced before the checkpoint, is not done again: but the page must have it.
-//! If it does not, when it is read now or later, the disk has lost a write ([`PageFault::Outdated`]).
+//! If it does not, when it is read now or later, the disk has lost a write ([`PageFault::Outdated`]). Of pages that lack nothing analysis has
+//! noted the last change.
 
 use std::num::NonZeroU32;
 use std::panic::resume_unwind;
@@ -48,7 +49,6 @@ impl Shared {
     ) -> Result<(), Error> {
         let Some(from) = analysis.redo_from() else { return Ok(()) };
         restart.redo_from = from;
-        self.pool.in_file().begin(from);
         let of = threads.get();
         let share = |number| Share { engine: self, analysis, number, of, redone: 0, skipped: 0 };
         let done = match of {

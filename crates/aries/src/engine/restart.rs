@@ -24,7 +24,7 @@ use crate::log::shared::SharedLog;
 use crate::log::{Lsn, Options as LogOptions, ReadLog, Recovery};
 use crate::manager::Managers;
 use crate::page::{PAGE_BYTES, PageId};
-use crate::pool::Pool;
+use crate::pool::{InFile, Pool};
 use crate::txn::record::{Record, State};
 use crate::txn::{Prepared, Transaction, TxnId};
 use crate::wal::Wal;
@@ -62,12 +62,12 @@ pub fn open<D: Disk>(
     let managers = Arc::new(Managers::with(std::mem::take(&mut options.managers)));
     let unknown = Unknown::besides(&managers);
     let threads = options.redo_threads;
-    let (analysis, log) = analyse(&disk, dir, options.log, restored, unknown, threads)?;
+    let (analysis, log, in_file) = analyse(&disk, dir, options.log, restored, unknown, threads)?;
     check_log(log.recovery(), &analysis)?;
     files::look(&disk, dir, options.identity, &analysis, &log)?;
     // What is refused is refused before this.
     let mut restart = Restart { checkpoint: analysis.checkpoint, ..Restart::default() };
-    let engine = take_up(&disk, dir, options, managers, log, &mut restart)?;
+    let engine = take_up(&disk, dir, options, (managers, in_file), log, &mut restart)?;
     engine.repeat(analysis, threads, &mut restart)?;
     if restored.is_none() && restart.redone > 0 {
         engine.0.checkpoint_after_restart()?;
@@ -99,7 +99,7 @@ fn take_up<D: Disk>(
     disk: &D,
     dir: &str,
     options: EngineOptions,
-    managers: Arc<Managers>,
+    (managers, in_file): (Arc<Managers>, Arc<InFile>),
     log: ReadLog<D>,
     restart: &mut Restart,
 ) -> Result<Engine, Error> {
@@ -113,7 +113,7 @@ fn take_up<D: Disk>(
     restart.repaired = repaired;
     let log: Arc<dyn Wal> = Arc::new(log);
     let frames = (options.pool_bytes / PAGE_BYTES as u64) as usize;
-    let pool = Pool::new(frames, (pages, double), identity, log.clone())?;
+    let pool = Pool::new(frames, (pages, double), identity, log.clone())?.knowing(in_file);
     Ok(Engine(Arc::new(Shared::new(log, pool, options, managers, identity))))
 }
 

@@ -1,7 +1,7 @@
 //! What is known of each page of the file: arrays by page number, without locks.
 
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::log::Lsn;
 use crate::page::PageId;
@@ -55,36 +55,36 @@ impl PageTable {
     }
 }
 
-/// The last change of each page that its file must have, as a log says that was read.
+/// The last change of each page that the page file must have, as the log says that a restart reads.
 pub struct InFile {
-    /// The first record that was read, less one; 0: nothing is known.
-    base: AtomicU64,
-    /// What is to be added to it.
+    /// The first record that was noted, less one.
+    base: OnceLock<Lsn>,
+    /// What is to be added to it; 0: nothing is known.
     last: PageNumbers,
 }
 
 impl InFile {
     pub fn new() -> InFile {
-        InFile { base: AtomicU64::new(0), last: PageNumbers::new() }
+        InFile { base: OnceLock::new(), last: PageNumbers::new() }
     }
 
-    /// All records that are noted afterwards are from here on.
-    pub fn begin(&self, from: Lsn) {
-        self.base.store(from.0.saturating_sub(1), Ordering::Relaxed);
-    }
-
-    /// The file has this change of a page; one page's come in order. A log of more than four thousand million records is looked
-    /// at as far as they go.
+    /// The file has this change of a page, and what others noted of it is older. A log of more than four thousand million records
+    /// is looked at as far as they go.
     pub fn note(&self, page: PageId, lsn: Lsn) {
-        let number = lsn.0.saturating_sub(self.base.load(Ordering::Relaxed));
-        self.last.set(page, u32::try_from(number).unwrap_or(u32::MAX));
+        let Lsn(base) = self.base.get_or_init(|| Lsn(lsn.0.saturating_sub(1)));
+        self.last.set(page, u32::try_from(lsn.0.saturating_sub(*base)).unwrap_or(u32::MAX));
+    }
+
+    /// It may lack even what was noted.
+    pub fn forget(&self, page: PageId) {
+        self.last.set(page, 0);
     }
 
     /// The page's LSN in the file is not below this.
     pub fn least(&self, page: PageId) -> Lsn {
-        match self.last.get(page) {
-            0 => Lsn(0),
-            number => Lsn(self.base.load(Ordering::Relaxed) + u64::from(number)),
+        match (self.base.get(), self.last.get(page)) {
+            (None, _) | (_, 0) => Lsn(0),
+            (Some(base), number) => Lsn(base.0 + u64::from(number)),
         }
     }
 }

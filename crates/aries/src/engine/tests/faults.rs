@@ -232,3 +232,15 @@ fn a_page_whose_write_was_lost_is_not_built_upon() {
     let told = Engine::open(disk.mount(), "db", small()).map(drop).unwrap_err();
     assert!(is_outdated(&told), "{told}");
 }
+
+/// A checkpoint that has written everything leaves nothing to redo, but its log is still there.
+#[test]
+fn a_page_whose_write_was_lost_by_a_process_that_was_closed_is_told() {
+    let disk = with_a_lost_write(|engine| engine.checkpoint().unwrap());
+    let (engine, restart) = Engine::open(disk.mount(), "db", small()).unwrap();
+    assert_eq!(restart.redone + restart.skipped, 0);
+    let get = |name: &str| engine.tree(name).and_then(|tree| tree.get_latest(&engine, b"a"));
+    assert_eq!(get("old").unwrap().unwrap(), "new");
+    let told = get("lost").unwrap_err();
+    assert!(is_outdated(&told), "{told}");
+}
