@@ -1,15 +1,12 @@
 //! Trees that are dropped: nobody finds them, nobody is shown another tree instead, and their pages come back, whatever happens
 //! in between.
 
-use std::collections::BTreeSet;
-
 use ombak_sim::Rng;
 
 use super::world::abandon;
 use super::*;
 use crate::error::Error;
 use crate::log::Options;
-use crate::page::{PageId, u32_at};
 use crate::seeds::seeds;
 use crate::tree::Tree;
 use crate::tree::node::Node;
@@ -29,37 +26,10 @@ fn tidy(engine: &Engine) -> Result<(), Error> {
     Ok(())
 }
 
-fn below(engine: &Engine, id: PageId, found: &mut BTreeSet<PageId>) {
-    assert!(found.insert(id), "{id} is there twice");
-    let page = engine.0.pool.read(id).unwrap();
-    let node = Node::of(&page);
-    let children: Vec<_> = match node.level() {
-        0 => Vec::new(),
-        _ => (0..node.count()).map(|slot| node.child(slot)).collect(),
-    };
-    drop(page);
-    children.into_iter().for_each(|child| below(engine, child, found));
-}
-
 /// The free pages, and those that nothing leads to.
 fn free_and_lost(engine: &Engine) -> (usize, usize) {
-    let mut found = BTreeSet::from([PageId(0)]);
-    let meta = engine.0.pool.read(PageId(0)).unwrap();
-    let (count, mut free) = (u32_at(meta.body(), 24), u32_at(meta.body(), 28));
-    drop(meta);
-    while free != 0 {
-        assert!(found.insert(PageId(free)), "page {free} is free twice");
-        free = u32_at(engine.0.pool.read(PageId(free)).unwrap().owner(), 0);
-    }
-    let all_free = found.len() - 1;
-    below(engine, PageId(1), &mut found);
-    for name in engine.names().unwrap() {
-        below(engine, engine.find_tree(&name).unwrap().unwrap().root(), &mut found);
-    }
-    for root in crate::catalog::dropped(engine).unwrap() {
-        below(engine, root, &mut found);
-    }
-    (all_free, count as usize - found.len())
+    let space = space::walk(engine).unwrap();
+    (space.free, space.lost.len())
 }
 
 #[test]

@@ -12,8 +12,16 @@ use crate::survivors::Survivors;
 use crate::tree::TREE;
 use crate::tree::node::Node;
 
-/// The pages that nothing leads to: no structure, no dropped tree, not the list of free ones.
-pub fn lost(engine: &Engine) -> Result<BTreeSet<PageId>, Error> {
+/// The pages of a database.
+pub struct Space {
+    /// Free ones.
+    pub free: usize,
+    /// Those that nothing leads to: no structure, no dropped tree, not the list of free ones.
+    pub lost: BTreeSet<PageId>,
+}
+
+/// Goes through all that leads to pages. Nobody may change anything meanwhile.
+pub fn walk(engine: &Engine) -> Result<Space, Error> {
     let mut lost: BTreeSet<PageId> = (1..engine.0.pages()?).map(PageId).collect();
     let mut roots = catalog::dropped(engine)?;
     roots.push(catalog::CATALOG.root());
@@ -25,11 +33,12 @@ pub fn lost(engine: &Engine) -> Result<BTreeSet<PageId>, Error> {
         take_below(engine, root, &mut lost)?;
     }
     let mut next = u32_at(engine.0.pool.read(PageId(0))?.body(), 28);
+    let used = lost.len();
     while next != 0 {
         assert!(lost.remove(&PageId(next)), "page {next} is free, and in use or free twice");
         next = u32_at(engine.0.pool.read(PageId(next))?.owner(), 0);
     }
-    Ok(lost)
+    Ok(Space { free: used - lost.len(), lost })
 }
 
 /// Takes what a page leads to, and the page.
@@ -97,7 +106,7 @@ fn a_split_that_was_cut_short_loses_no_page() {
             disk.cut_power(u64::MAX);
             disk.crash_with(|_| is_left());
             let (engine, _) = Engine::open(disk.mount(), "db", small()).unwrap();
-            let lost = lost(&engine).unwrap();
+            let Space { lost, .. } = walk(&engine).unwrap();
             assert!(lost.is_empty(), "{lost:?} are lost: {n} {len}");
             crashes += 1;
         }

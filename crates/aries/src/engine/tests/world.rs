@@ -225,7 +225,7 @@ impl World {
 
     /// No page has become part of nothing since this was called last.
     pub fn check_space(&mut self) {
-        let lost = space::lost(self.engine.as_ref().unwrap()).unwrap();
+        let lost = space::walk(self.engine.as_ref().unwrap()).unwrap().lost;
         let new = lost.difference(&self.lost).count();
         assert!(new <= self.may_lose, "{lost:?} are lost, and {:?} were", self.lost);
         (self.lost, self.may_lose) = (lost, 0);
