@@ -90,6 +90,7 @@ mod following;
 mod leading;
 mod lease;
 mod message;
+mod monitor;
 mod outcome;
 mod readers;
 mod replica;
@@ -105,6 +106,7 @@ pub use entry::{Change, Entry};
 pub(crate) use following::STATE_TOO_LARGE;
 pub use lease::Lease;
 pub use message::{Ask, Body, Membership, Message};
+pub use monitor::{Disagreement, Glance, Mark, Monitor, ONE_LEADER, ONE_PROPOSAL, ONE_VALUE};
 pub use outcome::Outcome;
 pub use replica::{Replica, Status};
 #[cfg(test)]

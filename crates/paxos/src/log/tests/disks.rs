@@ -170,6 +170,7 @@ fn a_group_of_one_that_has_lost_its_disk_begins_again() {
     write(&mut town, node(0));
     town.world.wipe(node(0));
     town.world.restart(node(0)).unwrap();
+    town.look_at_another_group();
     town.await_leader();
     assert_eq!(town.replica(node(0)).unwrap().state().state().lines, []);
 }

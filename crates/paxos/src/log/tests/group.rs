@@ -11,7 +11,7 @@ use ombak_sim::{
 use super::{Journal, StateMachine, command, number};
 use crate::ballot::Voters;
 use crate::log::sessions::{Answer, Client, Limits, SessionId, Sessions, open, unnumbered};
-use crate::log::{Ask, Entry, Lease, Membership, Outcome, Replica, Slot, Status};
+use crate::log::{Ask, Lease, Mark, Membership, Monitor, Outcome, Replica, Slot, Status};
 use crate::member::{Applied, Group as Id, Member, Setup};
 use crate::members::Members;
 
@@ -111,8 +111,9 @@ struct Known {
     told_at: Slot,
     /// The longest journal that was seen.
     longest: Vec<u64>,
-    /// What was decided, as any member has it.
-    decided: BTreeMap<Slot, Entry>,
+    /// What is true of all members together, and how far each had come when it was looked at last.
+    monitor: Monitor,
+    marks: BTreeMap<NodeId, Mark>,
     /// Where lines of sessions are, as their clients were told.
     places: Vec<(u64, u64)>,
 }
@@ -358,6 +359,12 @@ impl Town {
         done(self)
     }
 
+    /// All disks of the group are lost: what begins again is another one, of the same name.
+    pub fn look_at_another_group(&mut self) {
+        let known = self.known.get_mut(&self.group).unwrap();
+        (known.monitor, known.marks) = (Monitor::default(), BTreeMap::new());
+    }
+
     fn look(&mut self) {
         for node in self.world.node_ids().collect::<Vec<_>>() {
             self.all_groups().for_each(|group| {
@@ -402,7 +409,7 @@ impl Town {
         }
     }
 
-    /// All journals of a group are beginnings of one, and of a slot everybody knows the same.
+    /// All journals of a group are beginnings of one, and of a slot everybody knows the same, from one leader.
     fn look_at(&mut self, group: Id, node: NodeId) {
         let member = self.world.machine(node, SHARD);
         let Some(replica) = member.and_then(|member| member.replica(group)) else { return };
@@ -417,10 +424,9 @@ impl Town {
             assert_eq!(distinct.len(), lines.len(), "a line was written twice");
             known.longest = lines.clone();
         }
-        for slot in (status.forgotten.0 + 1..=status.committed.0).map(Slot) {
-            let Some(entry) = replica.decided(slot) else { continue };
-            let first = known.decided.entry(slot).or_insert_with(|| entry.clone());
-            assert_eq!(first, entry, "{slot:?} of {group:?} at {node}");
+        if known.marks.insert(node, replica.mark()) != Some(replica.mark()) {
+            let seen = known.monitor.see(&replica.glance(status.forgotten));
+            seen.unwrap_or_else(|why| panic!("{group:?}: {why}"));
         }
     }
 
