@@ -4,11 +4,15 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use bytes::Bytes;
-use ombak_base::{Address, Event, NodeId, RequestId, Stamp};
+use ombak_base::{Address, Event, NodeId, Partition, RequestId, Stamp};
 use ombak_crdt::{Dot, VersionVector};
 use ombak_kv::{Object, key_of};
+use ombak_node::{NODE_PARTITION, REGISTER_PARTITION, ROOT_PARTITION};
 
 use super::{Effect, Nonconformity, Step};
+
+/// No objects are there.
+const APART: [Partition; 3] = [NODE_PARTITION, ROOT_PARTITION, REGISTER_PARTITION];
 
 #[derive(Default)]
 pub(super) struct Stored {
@@ -42,8 +46,9 @@ impl Stored {
             self.durable(step.at, *stamp);
         }
         for effect in &step.effects {
-            let Effect::Store(_, key, entry, stamp) = effect else { continue };
-            if key_of(key).is_none() {
+            let Effect::Store(partition, key, entry, stamp) = effect else { continue };
+            // What else a node keeps lies apart, and its keys may look like those of objects.
+            if APART.contains(partition) || key_of(key).is_none() {
                 continue;
             }
             match entry {

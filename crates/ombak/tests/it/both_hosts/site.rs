@@ -6,7 +6,8 @@ use std::sync::Arc;
 use ombak_aries::OsDisk;
 use ombak_base::{Address, DirectoryId, Disk, NodeId, ShardId};
 use ombak_cluster::{Hello, Topology, VERSION};
-use ombak_node::{Boot, Config, DeleteMode, Shard};
+use ombak_node::{Boot, Config, DeleteMode, Shard, founders};
+use ombak_paxos::Members;
 use ombak_runtime::{Admitted, Handle, Handshake, Hosted, Limits, Running};
 use ombak_store::log::{self, LogDevice, LogWriter};
 use ombak_tape::Recorder;
@@ -25,6 +26,8 @@ pub struct Site {
     topology: Topology,
     me: NodeId,
     shards: u16,
+    /// Who founds the root group, if there is one.
+    root: Option<Members>,
     /// The records of its shards, from each of its starts.
     pub starts: Vec<Vec<Record>>,
 }
@@ -34,7 +37,13 @@ impl Site {
     pub fn new(me: u32, nodes: u32, shards: u16) -> Site {
         let names: Vec<String> = (0..nodes).map(|node| format!("n{node}")).collect();
         let topology = Topology::fixed(&names, RING_SIZE).unwrap();
-        Site { topology, me: NodeId(me), shards, starts: Vec::new() }
+        Site { topology, me: NodeId(me), shards, root: None, starts: Vec::new() }
+    }
+
+    /// Of a cluster that has a root group.
+    pub fn with_root(self) -> Site {
+        let root = Some(founders(&self.topology));
+        Site { root, ..self }
     }
 
     /// Starts it from what its disk holds, with everything written down.
@@ -77,7 +86,7 @@ impl Site {
             boot,
             directory: DirectoryId(u64::from(self.me.0)),
             delete_mode: DeleteMode::Immediate,
-            root: None,
+            root: self.root.clone(),
         }
     }
 }
