@@ -102,6 +102,11 @@ impl Shard {
         }
     }
 
+    /// This node's part in the root group, if it is here, for whoever looks at a shard from outside.
+    pub fn root(&self) -> Option<&LockServer> {
+        self.root.as_deref()
+    }
+
     /// How the root group is, seen from here; nothing, if it is not here.
     pub fn root_status(&self) -> Option<RootStatus> {
         let server = self.root.as_ref()?;

@@ -7,12 +7,18 @@
 //! - **what is received was sent**, by the shard that it is said to come from;
 //! - **a dot names one write** on all nodes;
 //! - **an acknowledged write is where it was said to be**: as many nodes hold it, and have synced it, as its quorums ask;
-//! - **a read shows what was acknowledged before**, where the quorums of both meet.
+//! - **a read shows what was acknowledged before**, where the quorums of both meet;
+//! - **of the root group**: a slot has one value, a ballot proposes one value in a slot, a ballot has one leader
+//!   ([`Monitor`](ombak_paxos::log::Monitor)), and the tokens of its locks grow with its slots;
+//! - **what clients were told of locks** goes together, by the rules of a simulated run: a lock excludes others, and who
+//!   is granted one gets a token larger than all that anybody had heard of.
 //!
 //! Recordings are windows of what happened, cut at different moments. What a monitor cannot know it does not judge: a
-//! message from before the sender's window; writes and reads, unless all shards of all nodes are there, and from before
-//! they began.
+//! message from before the sender's window; writes, reads and locks, unless all shards of all nodes are there, and from
+//! before they began.
 
+mod groups;
+mod locks;
 mod merged;
 mod reads;
 mod sent;
@@ -23,8 +29,11 @@ use std::fmt;
 
 use ombak_base::{Address, Now};
 use ombak_node::Shard;
+use ombak_paxos::log::Mark;
 use ombak_tape::{Difference, Played, Recording};
 
+use groups::{Groups, Seen};
+use locks::Locks;
 use merged::Merged;
 use reads::Clients;
 use sent::Sent;
@@ -46,6 +55,8 @@ pub struct Step {
     pub effects: Vec<Effect>,
     /// What an operation that a client asks for in it needs.
     needs: Option<ombak_node::Needs>,
+    /// What it has changed in this shard's part of the root group.
+    root: Option<Seen>,
 }
 
 /// What there was to see, all of it as it should be.
@@ -65,7 +76,11 @@ pub struct Conformed {
     pub writes: u64,
     /// Reads that show what they must.
     pub reads: u64,
-    /// Whether all shards of all nodes are there, so that writes and reads could be judged.
+    /// Slots of the root group that are decided alike.
+    pub decided: u64,
+    /// Grants of locks that go together.
+    pub grants: u64,
+    /// Whether all shards of all nodes are there, so that writes, reads and locks could be judged.
     pub is_whole: bool,
 }
 
@@ -87,6 +102,17 @@ pub enum Nonconformity {
         /// Which.
         step: u64,
     },
+    /// What clients were told does not fit together.
+    #[error("{rule}: {detail}")]
+    Clients {
+        /// What does not hold.
+        rule: &'static str,
+        /// What was seen.
+        detail: String,
+    },
+    /// Nodes of two clusters have nothing to do with each other.
+    #[error("{0} is of another cluster than the others: give recordings of one")]
+    OtherCluster(ombak_tape::Where),
     /// Two recordings are of the same shard.
     #[error("{0} is recorded twice: give one recording of each node")]
     Twice(ombak_tape::Where),
@@ -105,7 +131,9 @@ pub fn conform(
     let mut merged = Merged::of(recordings, skew_us)?;
     let mut sent = Sent::of(&merged);
     let mut stored = Stored::default();
+    let mut groups = Groups::default();
     let mut clients = Clients::new(merged.begins_us(), skew_us);
+    let mut locks = Locks::new(merged.begins_us(), skew_us);
     let mut found = Conformed { is_whole: merged.is_whole(), ..Conformed::default() };
     while let Some((step, sending)) = merged.next(&mut sent)? {
         *found.steps.entry(step.at).or_default() += 1;
@@ -121,11 +149,14 @@ pub fn conform(
         }
         sent.note(&step);
         stored.note(&step)?;
+        groups.note(&step)?;
         if found.is_whole {
             clients.note(&step, &stored)?;
+            locks.note(&step);
         }
     }
-    found.dots = stored.dots();
+    locks.check()?;
+    (found.dots, found.decided, found.grants) = (stored.dots(), groups.decided(), locks.grants());
     (found.writes, found.reads) = clients.judged();
     if found.steps.is_empty() { Err(Nonconformity::Empty) } else { Ok(found) }
 }
@@ -142,10 +173,11 @@ enum Sending {
 }
 
 impl Step {
-    fn of(played: Played<'_, Shard>) -> Step {
+    /// `mark`: how far its part in the root group had come before.
+    fn of(played: Played<'_, Shard>, mark: &mut Mark) -> Step {
         let Played { at, number, now, event, effects, machine, .. } = played;
         let needs = reads::asked(&event).and_then(|operation| machine.needs(operation));
-        Step { at, number, now, event, effects, needs }
+        Step { at, number, now, event, effects, needs, root: Seen::of(machine, mark) }
     }
 
     fn broken(&self, rule: &'static str, detail: String) -> Nonconformity {

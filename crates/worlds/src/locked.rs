@@ -21,7 +21,7 @@ mod values;
 use std::collections::BTreeMap;
 
 use ombak_base::Tick;
-use ombak_paxos::locks::{Fence, Mode, SessionId, Token, ValueBlock};
+use ombak_paxos::locks::{Fence, Mode, Refused, SessionId, Token, ValueBlock};
 
 use crate::history::Broken;
 use values::Written;
@@ -98,6 +98,11 @@ impl Locked {
         self.grants[grant].told.mode
     }
 
+    /// On what a grant is.
+    pub fn printer(&self, grant: usize) -> usize {
+        self.grants[grant].told.printer
+    }
+
     /// A lock was granted; or another mode for the one that was granted `before`. The name of the grant.
     pub fn granted(
         &mut self,
@@ -150,11 +155,15 @@ impl Locked {
     }
 
     fn check_exclusion(&self) -> Result<(), Broken> {
-        let known: Vec<&Grant> =
+        let mut known: Vec<&Grant> =
             self.grants.iter().filter(|grant| grant.told.heard < grant.until).collect();
+        known.sort_by_key(|grant| (grant.told.printer, grant.told.heard));
         for (at, one) in known.iter().enumerate() {
-            let clash = known[at + 1..].iter().find(|other| one.excludes(other));
-            if let Some(other) = clash {
+            // Those that begin while this one is held.
+            let beside = known[at + 1..].iter().take_while(|other| {
+                other.told.printer == one.told.printer && other.told.heard < one.until
+            });
+            if let Some(other) = beside.into_iter().find(|other| one.excludes(other)) {
                 return Err(Broken { rule: EXCLUDES, detail: format!("{one:?} and {other:?}") });
             }
         }
@@ -164,6 +173,7 @@ impl Locked {
     fn check_tokens(&self) -> Result<(), Broken> {
         let broken = |detail| Err(Broken { rule: TOKENS, detail });
         let mut given: BTreeMap<Token, Owner> = BTreeMap::new();
+        let largest = self.largest_tokens();
         for grant in &self.grants {
             let before = grant.before.map(|before| &self.grants[before]);
             let keeps = before.filter(|before| grant.told.mode.at_most(before.told.mode));
@@ -177,13 +187,25 @@ impl Locked {
             if given.insert(grant.token, owner).is_some() {
                 return broken(format!("{grant:?}: it was given before"));
             }
-            let earlier = |other: &&Grant| other.told.heard < grant.told.asked;
-            let largest = self.grants.iter().filter(earlier).map(|other| other.token).max();
+            let earlier = largest.partition_point(|(heard, _)| *heard < grant.told.asked);
+            let largest = earlier.checked_sub(1).map(|last| largest[last].1);
             if largest >= Some(grant.token) {
                 return broken(format!("{grant:?}, and {largest:?} had been heard of"));
             }
         }
         Ok(())
+    }
+
+    /// The largest token that anybody had heard of, from each moment on.
+    fn largest_tokens(&self) -> Vec<(Tick, Token)> {
+        let mut heard: Vec<_> = self.grants.iter().map(|it| (it.told.heard, it.token)).collect();
+        heard.sort_unstable();
+        let mut largest = Token(0);
+        for (_, token) in &mut heard {
+            largest = largest.max(*token);
+            *token = largest;
+        }
+        heard
     }
 
     fn check_fences(&self) -> Result<(), Broken> {
@@ -208,6 +230,11 @@ impl Grant {
             && one.heard < other.until
             && two.heard < self.until
     }
+}
+
+/// Whether a request was refused for what others hold: the session goes on, and what it held it holds.
+pub(crate) fn is_about_others(why: Refused) -> bool {
+    matches!(why, Refused::WouldWait | Refused::TimedOut | Refused::Deadlock)
 }
 
 /// Whether nobody else changes anything as long as this is held.

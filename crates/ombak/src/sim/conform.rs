@@ -36,14 +36,18 @@ fn show(found: &Conformed) -> Result<(), CliError> {
         print_line(&format!("{}.{}: {steps} steps, each as it was recorded", at.node, at.shard))?;
     }
     let Conformed { effects, messages, messages_from_before, dots, writes, reads, .. } = found;
+    let Conformed { decided, grants, .. } = found;
     print_line(&format!("{effects} effects are the same, and the state at the end of every reel"))?;
     print_line(&format!(
         "{messages} messages were sent before they were received, {messages_from_before} come from before the recordings"
     ))?;
     print_line(&format!("{dots} dots name one write each"))?;
+    if *decided > 0 {
+        print_line(&format!("{decided} slots of the root group are decided alike"))?;
+    }
     print_line(&match found.is_whole {
         true => format!(
-            "{writes} acknowledged writes are where they were said to be; {reads} reads show what was acknowledged before"
+            "{writes} acknowledged writes are where they were said to be; {reads} reads show what was acknowledged before; {grants} grants of locks go together"
         ),
         false => {
             "not all shards of all nodes are here: what clients were told is not judged".into()

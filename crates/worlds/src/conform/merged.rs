@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use ombak_base::{Address, Event, NodeId};
+use ombak_base::{Address, ClusterId, Event, NodeId};
 use ombak_node::{Message, Shard};
+use ombak_paxos::log::Mark;
 use ombak_tape::{Player, Recording};
 
 use super::sent::Sent;
@@ -27,6 +28,9 @@ struct Lane {
     first_us: u64,
     /// And of the last one that was given out.
     last_us: u64,
+    /// How far its part in the root group had come with the step that comes next.
+    mark: Mark,
+    cluster: ClusterId,
     /// How many nodes the cluster has, and how many shards this one.
     members: usize,
     shards: u16,
@@ -41,8 +45,12 @@ impl Lane {
         let Some(played) = player.step().transpose()? else { return Ok(None) };
         let config = played.machine.config();
         let (members, shards) = (config.topology.members.len(), config.shards);
-        let (first_us, next) = (played.now.wall_us, Some(Step::of(played)));
-        Ok(Some(Lane { player, next, from_start, first_us, last_us: first_us, members, shards }))
+        let (cluster, mut mark) = (config.topology.cluster, Mark::default());
+        let (first_us, next) = (played.now.wall_us, Some(Step::of(played, &mut mark)));
+        let last_us = first_us;
+        let lane =
+            Lane { player, next, from_start, first_us, last_us, mark, cluster, members, shards };
+        Ok(Some(lane))
     }
 }
 
@@ -69,6 +77,10 @@ impl Merged {
                 return Err(Nonconformity::Twice(ombak_tape::Where(at)));
             }
         }
+        let cluster = lanes.values().next().map(|lane| lane.cluster);
+        if let Some((at, _)) = lanes.iter().find(|(_, lane)| Some(lane.cluster) != cluster) {
+            return Err(Nonconformity::OtherCluster(ombak_tape::Where(*at)));
+        }
         let is_whole = is_whole(&lanes);
         Ok(Merged { lanes, is_whole, skew_us })
     }
@@ -93,7 +105,8 @@ impl Merged {
         let Some(lane) = self.lanes.get_mut(&at) else { return Ok(None) };
         let step = lane.next.take();
         lane.last_us = step.as_ref().map_or(lane.last_us, |step| step.now.wall_us);
-        lane.next = lane.player.step().transpose()?.map(Step::of);
+        let played = lane.player.step().transpose()?;
+        lane.next = played.map(|played| Step::of(played, &mut lane.mark));
         Ok(step.map(|step| (step, sending)))
     }
 

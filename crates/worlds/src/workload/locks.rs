@@ -11,13 +11,12 @@ use std::collections::BTreeMap;
 use ombak_base::{Address, ClientId, ShardId, Tick};
 use ombak_node::{Reply, Request as Asking};
 use ombak_paxos::locks::{
-    Answer, Command, LockAsk, LockReply, Mode, Path, Refused, Request, SessionId, SessionState,
-    Value, Wait,
+    Answer, Command, LockAsk, LockReply, Mode, Path, Request, SessionId, SessionState, Value, Wait,
 };
 use ombak_sim::{Heard, Rng, World};
 
 use crate::cluster::Cluster;
-use crate::locked::{Locked, Owner, Told};
+use crate::locked::{Locked, Owner, Told, is_about_others};
 use crate::script::Locking;
 
 /// Things that can be locked.
@@ -304,11 +303,6 @@ impl Client {
             _ => self.is_over(),
         }
     }
-}
-
-/// Whether a request was refused for what others hold: the session goes on.
-fn is_about_others(why: Refused) -> bool {
-    matches!(why, Refused::WouldWait | Refused::TimedOut | Refused::Deadlock)
 }
 
 fn path(printer: usize) -> Path {
