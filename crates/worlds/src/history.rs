@@ -24,7 +24,7 @@
 //! # A spoilt disk
 //!
 //! At most one disk of a run is lost, comes back as a copy of before its node's last start, or rots, or has a write gone
-//! astray on it. All of these count as its loss, at the time when they were done; a write goes astray some time after.
+//! astray on it. (Where its log or pages rot and the start is refused, it is lost some time after.) All of these count as its loss, at the time when they were done; a write goes astray some time after.
 //!
 //! Of a key on a lost disk, one replica fewer holds what was acknowledged before. Until the disk is repaired, a stale
 //! value may be shown beside the empty replica, and whoever writes with such a read behind him knows less than he should.

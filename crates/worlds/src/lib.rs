@@ -45,7 +45,7 @@ pub use run::{
     Failure, Kept, Played, Report, play_script, record_plan, record_seed, run_plan, run_script,
     run_seed,
 };
-pub use script::{Action, Ask, Asked, Boot, Condition, Locking, Script, ScriptError};
+pub use script::{Action, Ask, Asked, Boot, Condition, Locking, Part, Script, ScriptError};
 pub use shrinking::{Shrunk, shrink_script};
 pub use sometimes::SOMETIMES;
 pub use storage::{Backend, BackendError, SMALL_STORE};

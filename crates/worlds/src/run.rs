@@ -1,5 +1,6 @@
 //! One run: a cluster, clients, a swarm of faults; then healing, and the checks.
 
+mod damage;
 mod disasters;
 mod locks;
 mod settle;
@@ -195,6 +196,8 @@ struct Run {
     has_spoilt: bool,
     /// Whose disk may hold what cannot be read.
     rotten: Option<NodeId>,
+    /// What starts have found damaged.
+    damage_found: Vec<String>,
     /// Whether some disk may show what it held before.
     has_older_disk: bool,
     new_epoch: bool,
@@ -272,6 +275,7 @@ impl Run {
             may_spoil: false,
             has_spoilt: false,
             rotten: None,
+            damage_found: Vec::new(),
             has_older_disk: false,
             new_epoch,
             wrong_clocks,
@@ -295,6 +299,7 @@ impl Run {
         self.script.until = end;
         let mut turns = self.rng.chance(1, 2);
         self.lockers = if self.script.root { self.workload.draw_lockers() } else { 0 };
+        let mut damage = self.draw_damage(start);
         while self.world.now() < end {
             self.fork();
             if turns && let Some(turn) = self.workload.draw_turn(&self.world) {
@@ -317,6 +322,11 @@ impl Run {
                 && self.plan.faults.allow(&disaster)
             {
                 self.act_drawn(disaster);
+            }
+            if let Some((_, damage)) = damage.take_if(|(at, _)| *at <= self.world.now())
+                && self.plan.faults.allow(&damage)
+            {
+                self.act_drawn(damage);
             }
             turns = self.rng.chance(1, 100);
         }

@@ -15,6 +15,7 @@ use ombak_sim::{Faults, Heard, World};
 use crate::cluster::{Cluster, Shape};
 
 mod broken;
+mod damaged;
 mod deletes;
 pub(crate) mod found;
 mod full;

@@ -61,10 +61,11 @@ pub enum Action {
     Wipe(NodeId, Boot),
     /// A node's disk is replaced by a copy that was made before the node was last started, and it is started.
     Older(NodeId, Boot),
-    /// A bit turns in each of the files in which a node's vnodes keep their data; the number says which.
-    Rot(NodeId, u64),
+    /// A bit turns in each of some files of a node; the number says which. Not in the vnodes' files, but in others, it does so
+    /// while the node is down: it dies, and is started again.
+    Rot(NodeId, Part, u64),
     /// The n-th write to those files from now goes elsewhere among them; the last number says where.
-    Misdirect(NodeId, u64, u64),
+    Misdirect(NodeId, Part, u64, u64),
     /// A node stops where it is.
     Pause(NodeId),
     /// All that stopped go on.
@@ -91,6 +92,17 @@ pub enum Action {
     Ask(Asked),
     /// A bucket is turned into one that keeps siblings, through a node.
     Turn(usize, NodeId, ShardId),
+}
+
+/// Some of a node's files. A backend may have none of them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Part {
+    /// Those in which vnodes keep their data.
+    Vnodes,
+    /// Those of the log that all else stands on.
+    Log,
+    /// Those of the pages of a tree.
+    Pages,
 }
 
 /// What is different from the boot before.

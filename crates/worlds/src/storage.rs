@@ -13,6 +13,8 @@ use ombak_sim::{SimDisk, SimFile};
 use ombak_store::btree::{self, BtreeCommit, BtreeDevice, BtreeNotice, BtreeOptions, BtreeWriter};
 use ombak_store::log::{self, LogCommit, LogDevice, LogNotice, LogWriter, Recovered};
 
+use crate::script::Part;
+
 /// Files so small that segments are recycled and checkpoints happen within a run.
 pub const SMALL_STORE: log::Options = log::Options {
     log_segment_bytes: 256 * 1024,
@@ -74,6 +76,17 @@ impl Display for Backend {
 }
 
 impl Backend {
+    /// What the paths of those files begin with. There may be none; of pages, the `log` backend has none ever.
+    pub(crate) fn files(self, part: Part) -> Option<&'static str> {
+        match (self, part) {
+            (_, Part::Vnodes) => Some("vnodes/"),
+            (Backend::Log, Part::Log) => Some("commit-log/"),
+            (Backend::Btree, Part::Log) => Some("btree/wal/"),
+            (Backend::Btree, Part::Pages) => Some("btree/pages"),
+            (Backend::Log, Part::Pages) => None,
+        }
+    }
+
     /// Opens a node's storage, as its server would.
     pub(crate) fn open(
         self,

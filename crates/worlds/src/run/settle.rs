@@ -13,6 +13,7 @@ use ombak_sim::{Faults, Heard, Rng};
 use super::{Failure, Run, all_complete};
 use crate::history::Outcome;
 use crate::keys::{BUCKETS, Bucket, bucket_id, bucket_of, is_deleted, keys_of, name};
+use crate::storage::Backend;
 
 /// How long the cluster has to come to rest.
 const REST_US: u64 = 8_000_000;
@@ -53,6 +54,9 @@ impl Run {
                 self.workload.history_mut().disk_repaired(self.world.now());
                 return Ok(());
             }
+            if self.script.backend == Backend::Btree {
+                self.replace_rotten();
+            }
         }
         let nodes: Vec<NodeId> = self.world.node_ids().collect();
         let open = nodes.into_iter().flat_map(|node| self.useless_vnodes(node));
@@ -89,7 +93,7 @@ impl Run {
         }
     }
 
-    fn rest(&mut self) {
+    pub(super) fn rest(&mut self) {
         self.world.run_for(REST_US);
         self.workload.hear(&mut self.world);
     }

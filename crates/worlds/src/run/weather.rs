@@ -10,16 +10,13 @@ use super::{Run, SKEW_US};
 use crate::cluster::Cluster;
 use crate::history::History;
 use crate::keys::{keys, place};
-use crate::script::{Action, Boot};
+use crate::script::{Action, Boot, Part};
 use crate::storage::SMALL_STORE;
 
 /// A link is slow by up to this: nearly the silence after which a node is suspected.
 const SLOW_US_MAX: u64 = 800_000;
 /// The power goes within so many writes and syncs: a boot has some dozen.
 const POWER_OPERATIONS_MAX: u64 = 40;
-/// Where vnodes keep their data. What rots in the commit log behind everything else cannot be told from a write that was torn
-/// in a crash, and is not noticed; so nothing rots there.
-const VNODES: &str = "vnodes/";
 /// In some runs clocks are too fast or too slow by up to this: a hundred times what a bad crystal does.
 const RATE_PPM: u64 = 10_000;
 
@@ -76,8 +73,11 @@ impl Run {
         match self.rng.below(4) {
             0 => Action::Wipe(node, self.draw_boot()),
             1 => Action::Older(node, self.draw_boot()),
-            2 => Action::Rot(node, self.rng.below(1_000)),
-            _ => Action::Misdirect(node, self.rng.between(1, 10), self.rng.below(1_000)),
+            2 => Action::Rot(node, Part::Vnodes, self.rng.below(1_000)),
+            _ => {
+                let n = self.rng.between(1, 10);
+                Action::Misdirect(node, Part::Vnodes, n, self.rng.below(1_000))
+            }
         }
     }
 
@@ -128,8 +128,14 @@ impl Run {
                 self.has_older_disk = true;
                 self.replace_disk(*node, *boot, World::put_older_disk, History::disk_is_older);
             }
-            Action::Rot(node, seed) => self.rot(*node, *seed),
-            Action::Misdirect(node, n, seed) => self.misdirect(*node, *n, *seed),
+            Action::Rot(node, part, seed) => {
+                let below = self.script.backend.files(*part);
+                below.into_iter().for_each(|below| match part {
+                    Part::Vnodes => self.rot(*node, below, *seed),
+                    Part::Log | Part::Pages => self.rot_while_down(*node, *part, below, *seed),
+                });
+            }
+            Action::Misdirect(node, part, n, seed) => self.misdirect(*node, *part, *n, *seed),
             Action::Pause(node) => {
                 self.world.pause(*node);
                 self.paused.push(*node);
@@ -169,23 +175,25 @@ impl Run {
         }
     }
 
-    fn rot(&mut self, node: NodeId, seed: u64) {
+    fn rot(&mut self, node: NodeId, below: &str, seed: u64) {
         if self.spoil(node, History::disk_lost) {
             self.rotten = Some(node);
-            self.world.disk(node).rot(VNODES, &mut Rng::new(seed));
+            self.world.disk(node).rot(below, &mut Rng::new(seed));
         }
     }
 
-    fn misdirect(&mut self, node: NodeId, n: u64, seed: u64) {
-        if self.spoil(node, History::disk_loses) {
+    fn misdirect(&mut self, node: NodeId, part: Part, n: u64, seed: u64) {
+        if let Some(below) = self.script.backend.files(part)
+            && self.spoil(node, History::disk_loses)
+        {
             (self.rotten, self.has_older_disk) = (Some(node), true);
-            self.world.disk(node).misdirect_write(VNODES, n, seed);
+            self.world.disk(node).misdirect_write(below, n, seed);
         }
     }
 
     /// A disk does not hold what it should any more. At most one is in a run (`false`: that was it): with two,
     /// acknowledged data may really be gone.
-    fn spoil(&mut self, node: NodeId, note: fn(&mut History, Vec<usize>, Tick)) -> bool {
+    pub(super) fn spoil(&mut self, node: NodeId, note: fn(&mut History, Vec<usize>, Tick)) -> bool {
         if std::mem::replace(&mut self.has_spoilt, true) {
             return false;
         }
@@ -205,7 +213,9 @@ impl Run {
         boot.skew_us.iter().for_each(|us| self.world.set_skew(node, *us));
         boot.rate_ppm.iter().for_each(|ppm| self.world.set_rate(node, *ppm));
         // A boot can fail when the power is cut during it; the next attempt finds the disk as it is.
-        let _ = self.world.restart(node);
+        if let Err(why) = self.world.restart(node) {
+            self.refused(node, why);
+        }
     }
 
     pub(super) fn resume_all(&mut self) {

@@ -9,7 +9,7 @@ use ombak_node::{Bounds, DeleteMode};
 use ombak_sim::{Decisions, Point, SyncFault, What};
 
 use super::show::{HEAD, HEAD_1};
-use super::{Action, Asked, Boot, Script};
+use super::{Action, Asked, Boot, Part, Script};
 use crate::cluster::Shape;
 use crate::keys::{BUCKETS, keys};
 use crate::storage::Backend;
@@ -191,9 +191,15 @@ impl Reading {
             ["start", node, boot @ ..] => Action::Start(self.node(node)?, boot_of(boot)?),
             ["wipe", node, boot @ ..] => Action::Wipe(self.node(node)?, boot_of(boot)?),
             ["older", node, boot @ ..] => Action::Older(self.node(node)?, boot_of(boot)?),
-            ["rot", node, seed] => Action::Rot(self.node(node)?, number(seed)?),
+            ["rot", node, seed] => Action::Rot(self.node(node)?, Part::Vnodes, number(seed)?),
+            ["rot", node, part, seed] => {
+                Action::Rot(self.node(node)?, part_of(part)?, number(seed)?)
+            }
             ["misdirect", node, n, seed] => {
-                Action::Misdirect(self.node(node)?, number(n)?, number(seed)?)
+                Action::Misdirect(self.node(node)?, Part::Vnodes, number(n)?, number(seed)?)
+            }
+            ["misdirect", node, part, n, seed] => {
+                Action::Misdirect(self.node(node)?, part_of(part)?, number(n)?, number(seed)?)
             }
             ["pause", node] => Action::Pause(self.node(node)?),
             ["resume"] => Action::Resume,
@@ -356,6 +362,14 @@ fn key_of(text: &str) -> Parsed<usize> {
     let key: usize = after(text, 'k', "key")?;
     let known = keys().count();
     if key < known { Ok(key) } else { Err(format!("{text}: there are {known} keys")) }
+}
+
+fn part_of(text: &str) -> Parsed<Part> {
+    match text {
+        "log" => Ok(Part::Log),
+        "pages" => Ok(Part::Pages),
+        _ => Err(format!("\"{text}\" is no part of a disk: log or pages")),
+    }
 }
 
 fn bucket_of(text: &str) -> Parsed<usize> {

@@ -23,7 +23,7 @@ use ombak_kv::{Quorum, Quorums};
 use ombak_node::{Bounds, DeleteMode};
 use ombak_sim::{Point, SyncFault, What};
 
-use super::{Action, Ask, Asked, Boot, Condition, Locking, Script};
+use super::{Action, Ask, Asked, Boot, Condition, Locking, Part, Script};
 use crate::storage::Backend;
 
 /// The first line of every script of this version.
@@ -100,6 +100,17 @@ impl Display for Nodes<'_> {
     }
 }
 
+/// A word with a space before it; nothing, if it is the usual part.
+impl Display for Part {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Part::Vnodes => "",
+            Part::Log => " log",
+            Part::Pages => " pages",
+        })
+    }
+}
+
 impl Display for Action {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
@@ -109,8 +120,10 @@ impl Display for Action {
             Action::Start(node, boot) => write!(f, "start n{}{boot}", node.0),
             Action::Wipe(node, boot) => write!(f, "wipe n{}{boot}", node.0),
             Action::Older(node, boot) => write!(f, "older n{}{boot}", node.0),
-            Action::Rot(node, seed) => write!(f, "rot n{} {seed}", node.0),
-            Action::Misdirect(node, n, seed) => write!(f, "misdirect n{} {n} {seed}", node.0),
+            Action::Rot(node, part, seed) => write!(f, "rot n{}{part} {seed}", node.0),
+            Action::Misdirect(node, part, n, seed) => {
+                write!(f, "misdirect n{}{part} {n} {seed}", node.0)
+            }
             Action::Pause(node) => write!(f, "pause n{}", node.0),
             Action::Resume => write!(f, "resume"),
             Action::Cut(left, right) => write!(f, "cut {} {}", Nodes(left), Nodes(right)),

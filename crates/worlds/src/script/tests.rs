@@ -6,7 +6,8 @@ use crate::{Schedule, record_seed, run_script, run_seed};
 /// What was recorded is a run of its own, which does exactly what the seed did; and so does its text.
 #[test]
 fn a_recorded_seed_is_the_same_run() {
-    for seed in [1, 2, 3, 11] {
+    // In the last two, a log is damaged.
+    for seed in [1, 2, 3, 11, 10, 12] {
         let script = record_seed(seed).unwrap();
         assert!(script.actions.len() > 100 && script.decisions.len() > 1_000);
         let read: Script = script.to_string().parse().unwrap();
@@ -42,6 +43,20 @@ fn a_script_written_by_hand_is_run() {
     assert_eq!(script.decisions.len(), 3);
     let report = run_script(&script).unwrap();
     assert_eq!(report, run_script(&script).unwrap());
+}
+
+/// Where a disk is damaged is said in a word; without one, in the vnodes' files.
+#[test]
+fn damage_has_a_place() {
+    let with = |to: &str| SMALL.replace("rot n2 7", to).parse::<Script>();
+    for line in ["rot n2 log 7", "rot n2 pages 7", "misdirect n2 log 3 7", "misdirect n2 pages 3 7"]
+    {
+        let script = with(line).unwrap();
+        assert!(script.to_string().contains(line), "{script}");
+        assert!(run_script(&script).is_ok(), "{line}");
+    }
+    let refused = with("rot n2 attic 7").unwrap_err().to_string();
+    assert_eq!(refused, "line 10: \"attic\" is no part of a disk: log or pages");
 }
 
 const LOCKING: &str = "\
@@ -221,7 +236,7 @@ proptest! {
 #[test]
 fn odd_clusters_and_odd_actions_end_with_a_word() {
     let odd = "4.000000 start n0 clock=3600000000 rate=-500000\n4.000000 cut n0 n0\n4.100000 wipe n0\n4.100000 wipe n0\n\
-        4.150000 rot n0 7\n4.150000 misdirect n0 0 7\n4.150000 older n0\n\
+        4.150000 rot n0 7\n4.150000 rot n0 pages 7\n4.150000 misdirect n0 0 7\n4.150000 older n0\n\
         4.200000 pause n0\n4.200000 crash n0\n4.200000 resume\n4.300000 reset n0 n0\n4.300000 one-way n0 n0\n\
         4.300000 client 63 n0.s0 list buckets\n4.400000 turn b0 n0.s0\n4.400000 fill n0 0\n4.500000 slow n0 n0 1\n";
     for nodes in [1, 2, 3, 16] {

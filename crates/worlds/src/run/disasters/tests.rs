@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 
 use super::*;
 use crate::record_seed;
-use crate::script::Action;
+use crate::script::{Action, Part};
 
 /// With fewer at once, each comes oftener; that all are there says the next test.
 #[test]
@@ -35,7 +35,7 @@ fn no_disaster_comes_where_none_is_drawn() {
     assert!((1..40).contains(&count(&few)), "{}", count(&few));
 }
 
-const FAULTS: [&str; 20] = [
+const FAULTS: [&str; 22] = [
     "clock",
     "crash",
     "crash all",
@@ -46,6 +46,7 @@ const FAULTS: [&str; 20] = [
     "fill",
     "heal",
     "misdirect",
+    "misdirect the log",
     "older",
     "one-way",
     "pause",
@@ -53,6 +54,7 @@ const FAULTS: [&str; 20] = [
     "resume",
     "room",
     "rot",
+    "rot the log",
     "slow",
     "start",
     "wipe",
@@ -69,14 +71,16 @@ fn name(action: &Action, nodes: usize) -> Option<&'static str> {
         Action::FailSync(..) => "fail-sync",
         Action::Fill(..) => "fill",
         Action::Heal => "heal",
-        Action::Misdirect(..) => "misdirect",
+        Action::Misdirect(_, Part::Vnodes, ..) => "misdirect",
+        Action::Misdirect(..) => "misdirect the log",
         Action::Older(..) => "older",
         Action::OneWay(..) => "one-way",
         Action::Pause(_) => "pause",
         Action::Reset(..) => "reset",
         Action::Resume => "resume",
         Action::Room => "room",
-        Action::Rot(..) => "rot",
+        Action::Rot(_, Part::Vnodes, _) => "rot",
+        Action::Rot(..) => "rot the log",
         Action::Slow(..) => "slow",
         Action::Start(..) => "start",
         Action::Wipe(..) => "wipe",
