@@ -12,12 +12,16 @@ use bytes::Bytes;
 use ombak_base::{Address, ClientId, Device, DirectoryId, NodeId, ShardId};
 use ombak_cluster::{Hello, Topology, VERSION};
 use ombak_kv::props::BucketMap;
-use ombak_kv::{Answer, BucketId, Content, GetOp, Operation, PutOp, Quorums, Request, Return};
+use ombak_kv::{
+    Answer, BucketId, Content, GetOp, Object, Operation, PutOp, Quorums, Request, Return,
+};
 use ombak_node::{Boot, Config, DeleteMode, Reply, Shard};
-use ombak_sim::explore::{Budget, Cluster, Explorer, History, Progress, Report, Storage};
+use ombak_sim::explore::{
+    Budget, Cluster, ClusterState, Explorer, History, Progress, Report, Storage,
+};
 use ombak_store::memory::Memory;
 
-use crate::keys::keep_siblings;
+use crate::keys::{keep_siblings, place_of};
 
 pub use all::EXPLORATIONS;
 
@@ -83,8 +87,9 @@ pub struct Exploration {
     /// What is in it.
     pub about: &'static str,
     nodes: u32,
-    /// Through which node the first client asks; each asks through the next.
+    /// Through which node the first client asks; each asks through the one so many further.
     entry: u32,
+    apart: u32,
     /// How many puts, all of one key.
     puts: u32,
     /// How many reads.
@@ -158,7 +163,7 @@ impl Exploration {
             .budget(self.budget)
             .history(Told { answered: self.answers_all().then_some(0), ..Told::default() });
         for client in 0..self.clients() {
-            let node = NodeId((self.entry + client) % self.nodes);
+            let node = NodeId((self.entry + client * self.apart) % self.nodes);
             let operation = if client < self.puts {
                 put(client as u8, quorums, self.timeout_ms)
             } else {
@@ -177,6 +182,13 @@ impl Exploration {
                 let puts = self.puts as usize;
                 move |state| state.history().acknowledged.len() == puts
             });
+        if gets == 0 {
+            let nodes = self.nodes;
+            cluster = cluster.always("what is acknowledged is on two nodes", move |state| {
+                let acknowledged = &state.history().acknowledged;
+                acknowledged.iter().all(|value| holders(state, nodes, *value) >= DURABLE)
+            });
+        }
         if gets > 0 {
             cluster = cluster.sometimes("a read is asked after an acknowledgement", |state| {
                 state.history().due.iter().any(|(_, due)| !due.is_empty())
@@ -202,6 +214,21 @@ impl Exploration {
         let Budget { drops, crashes, resets, .. } = self.budget;
         drops + crashes + resets == 0
     }
+}
+
+/// So many nodes have synced what is acknowledged, and nobody replaces it.
+const DURABLE: usize = 2;
+
+/// How many nodes have a value.
+fn holders(state: &ClusterState<Shard, Told>, nodes: u32, value: u8) -> usize {
+    let (partition, key) = place_of(&bucket(), KEY, RING_SIZE);
+    let has = |node: &NodeId| {
+        let object = state.stored(*node, partition, &key);
+        let object = object.and_then(|entry| Object::decode(&entry.bytes).ok());
+        let object = object.unwrap_or_default();
+        object.siblings().iter().any(|(_, version)| version.content.value[..] == [value])
+    };
+    (0..nodes).map(NodeId).filter(has).count()
 }
 
 /// The smallest. The one key of the clients lies in one of the partitions.
@@ -243,6 +270,9 @@ fn hello(topology: &Topology, node: NodeId) -> Bytes {
     Bytes::from(hello.encode())
 }
 
+/// The only one.
+const KEY: &[u8] = b"k";
+
 fn bucket() -> BucketId {
     BucketId::default_type("b")
 }
@@ -250,7 +280,7 @@ fn bucket() -> BucketId {
 fn put(value: u8, quorums: Quorums, timeout_ms: Option<u32>) -> Operation {
     Operation::Put(PutOp {
         bucket: bucket(),
-        key: Some(Bytes::from_static(b"k")),
+        key: Some(Bytes::from_static(KEY)),
         context: Bytes::new(),
         content: Content { value: Bytes::copy_from_slice(&[value]), ..Content::default() },
         quorums,
@@ -264,7 +294,7 @@ fn put(value: u8, quorums: Quorums, timeout_ms: Option<u32>) -> Operation {
 fn get(timeout_ms: Option<u32>) -> Operation {
     Operation::Get(GetOp {
         bucket: bucket(),
-        key: Bytes::from_static(b"k"),
+        key: Bytes::from_static(KEY),
         quorums: Quorums::default(),
         basic_quorum: None,
         notfound_ok: None,
