@@ -5,7 +5,7 @@
 //!
 //! - [`Machine`] and [`Effects`]: what decides, and the only words with which it can ask the world for something;
 //! - [`Device`], [`Writer`] and [`Disk`]: what a host offers as storage, small enough to be simulated with faults;
-//! - [`Now`], the ids, the codec and the limits that both sides share;
+//! - [`Now`], the ids, the codec, the limits, and [`Once`], that both sides share;
 //! - [`always!`], [`sometimes!`], [`eventually!`] and [`planted!`]: properties that stand in the production code, and the bugs
 //!   that must trip them.
 //!
@@ -18,6 +18,7 @@ mod fnv;
 mod ids;
 pub mod limits;
 mod machine;
+mod once;
 mod passing;
 pub mod property;
 mod time;
@@ -34,5 +35,6 @@ pub use ids::{
     ShardId, Stamp, Ticket,
 };
 pub use machine::{Effects, Event, Machine, Refused};
+pub use once::Once;
 pub use passing::{PLACES_MAX, Passing, Place};
 pub use time::{Now, Tick};

@@ -49,7 +49,7 @@ pub use nodes::Nodes;
 pub use ombak_paxos::locks::{Fence, Late, Token};
 pub use registers::{RegisterError, Registers, Versioned};
 pub use session::Session;
-pub use wire::Mode;
+pub use wire::{ListedRegister, Mode, RegisterPage};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use ureq::http::Method;
 
 use crate::nodes::{Answer, Nodes, Unanswered};
+use crate::wire::{RegisterPage, encoded};
 
 /// How long is tried to reach a node that answers.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -92,6 +93,23 @@ impl Registers {
         self.change(&method, name, &condition, value.unwrap_or_default())
     }
 
+    /// Which registers there are: the first page, or the one after this. There is none after one whose `next` is `None`. What is
+    /// promised of a page is said at [`RegisterPage`].
+    pub fn list(&self, after: Option<&RegisterPage>) -> Result<RegisterPage, RegisterError> {
+        let from = match after {
+            None => "",
+            Some(RegisterPage { next: Some(next), .. }) => next,
+            Some(RegisterPage { next: None, .. }) => return Ok(RegisterPage::default()),
+        };
+        let path = format!("/ombak/registers?from={from}");
+        let answer = self.send(&Method::GET, &path, &[], &[], true)?;
+        match answer.status {
+            200 => serde_json::from_slice(&answer.body)
+                .map_err(|_| RegisterError::NotUnderstood(answer.node)),
+            _ => Err(refused(answer)),
+        }
+    }
+
     fn change(
         &self,
         method: &Method,
@@ -116,9 +134,20 @@ impl Registers {
         value: &[u8],
         repeatable: bool,
     ) -> Result<Answer, RegisterError> {
-        let path = format!("/ombak/registers/{}", encoded(name));
+        let path = format!("/ombak/registers/{}", encoded(name.as_bytes()));
+        self.send(method, &path, condition, value, repeatable)
+    }
+
+    fn send(
+        &self,
+        method: &Method,
+        path: &str,
+        condition: &[(&'static str, String)],
+        value: &[u8],
+        repeatable: bool,
+    ) -> Result<Answer, RegisterError> {
         let deadline = Instant::now() + PATIENCE;
-        let asked = self.nodes.send(method, &path, condition, value, POLL, deadline, repeatable);
+        let asked = self.nodes.send(method, path, condition, value, POLL, deadline, repeatable);
         asked.map_err(|unanswered| match unanswered {
             Unanswered::NotSent(why) => RegisterError::Unreachable(why),
             Unanswered::Sent(why) if repeatable => RegisterError::Unreachable(why),
@@ -132,18 +161,4 @@ fn refused(answer: Answer) -> RegisterError {
         400..500 if answer.status != 404 => RegisterError::Refused(answer.text()),
         _ => RegisterError::NotUnderstood(answer.node),
     }
-}
-
-/// A name as part of a path.
-fn encoded(name: &str) -> String {
-    let mut out = String::new();
-    for byte in name.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
-                out.push(byte.into());
-            }
-            _ => out.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    out
 }

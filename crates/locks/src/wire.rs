@@ -8,6 +8,7 @@
 //! | `PUT /ombak/sessions/ID/requests/N?have=K` | does something once, however often it is sent | [`Ask`], [`Answer`] |
 //! | `GET /ombak/sessions/ID/events` | waits until a lock is in somebody's way | [`Event`] |
 //! | `GET /ombak/locks` | who holds and who waits | [`Locks`] |
+//! | `GET /ombak/registers?from=NAME` | which registers there are, from that name on | [`RegisterPage`] |
 //!
 //! ID is 32 hexadecimal digits, drawn at random by the client. N counts the session's requests from 1; K is the last of
 //! them whose answer, and those of all before it, the client has: with `&but=3,7` all but those, so that what waits for long holds up
@@ -25,6 +26,42 @@ use ombak_paxos::locks::{BadPath, Bound, Path, Refused, SessionId, SessionState,
 use serde::{Deserialize, Serialize};
 
 pub use ombak_paxos::locks::Mode;
+
+/// Some of the registers that there are, in the order of their names as bytes. Each that anybody was told of before the page was asked
+/// for is in it, as it was then or later: what is being changed may be listed as it is going to be, and not come to be so. Pages are read
+/// one after the other: together they are no moment in time.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct RegisterPage {
+    /// Can be none, although there are more.
+    pub registers: Vec<ListedRegister>,
+    /// The next page is asked for with this behind `from=`, as it is; absent: this was the last.
+    pub next: Option<String>,
+}
+
+/// A register, in a list.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ListedRegister {
+    /// Its name, with the replacement character for what is no UTF-8.
+    pub name: String,
+    /// How many changes led to it.
+    pub version: u64,
+    /// The length of its value; absent: it was removed.
+    pub value_bytes: Option<u64>,
+}
+
+/// A name as part of a path, or of what is behind its question mark.
+pub fn encoded(name: &[u8]) -> String {
+    let mut out = String::new();
+    for byte in name {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
+                out.push(char::from(*byte));
+            }
+            _ => out.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    out
+}
 
 /// What a session asks for.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]

@@ -20,7 +20,6 @@ mod entry;
 mod listing;
 mod members;
 mod message;
-mod once;
 mod owed;
 mod part;
 pub mod places;

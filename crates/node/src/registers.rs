@@ -7,8 +7,8 @@ use ombak_base::property::about;
 use ombak_base::{ClientId, DirectoryId, Effects, Event, Machine, Now, Partition, ShardId, Stamp};
 use ombak_paxos::register::Era;
 use ombak_paxos::register::server::{
-    RegisterAsk, RegisterFailure, RegisterReply, RegisterServer, RegisterSetup, RegisterTelling,
-    RegisterTimer, Seating,
+    RegisterFailure, RegisterReply, RegisterRequest, RegisterServer, RegisterSetup,
+    RegisterTelling, RegisterTimer, Seating,
 };
 use serde::{Deserialize, Serialize};
 
@@ -54,12 +54,12 @@ impl Shard {
         self.registers.as_ref().is_some_and(|registers| registers.server.is_seated())
     }
 
-    /// A client asks something of a register.
+    /// A client asks something about registers.
     pub(crate) fn ask_register<E: Effects<Shard>>(
         &mut self,
         now: Now,
         client: ClientId,
-        request: RegisterAsk,
+        request: RegisterRequest,
         fx: &mut E,
     ) {
         if self.registers.is_none() {

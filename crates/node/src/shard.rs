@@ -5,15 +5,17 @@ use std::collections::{BTreeMap, VecDeque};
 use bytes::Bytes;
 use ombak_base::property::about;
 use ombak_base::{
-    Address, ClientId, DirectoryId, Effects, Event, Machine, NodeId, Now, Partition, Stamp, Ticket,
-    always, eventually, sometimes,
+    Address, ClientId, DirectoryId, Effects, Event, Machine, NodeId, Now, Once, Partition, Stamp,
+    Ticket, always, eventually, sometimes,
 };
 use ombak_cluster::{Peers, Topology, Verdict, Vnode, VnodeMap, WAITING_MAX};
 use ombak_kv::props::{BucketMap, BucketProps};
 use ombak_kv::{Answer, BucketId, Kv, RequestError};
 use ombak_paxos::Members;
 use ombak_paxos::locks::{LockAsk, LockReply, LockServer, LockTimer};
-use ombak_paxos::register::server::{RegisterAsk, RegisterReply, RegisterServer, RegisterTimer};
+use ombak_paxos::register::server::{
+    RegisterReply, RegisterRequest, RegisterServer, RegisterTimer,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::boot::Boot;
@@ -22,7 +24,6 @@ use crate::entry::Forward;
 use crate::listing::List;
 use crate::members::HEARTBEAT_US;
 use crate::message::{Message, Told};
-use crate::once::Once;
 use crate::part::Part;
 use crate::reaping::{DeleteMode, Waiting};
 use crate::registers::Registers;
@@ -86,8 +87,8 @@ pub enum Request {
     Repair,
     /// Something about locks, of shard 0.
     Locks(LockAsk),
-    /// Something of a register, of shard 0.
-    Register(RegisterAsk),
+    /// Something about registers, of shard 0.
+    Register(RegisterRequest),
 }
 
 /// What a shard answers.
@@ -101,7 +102,7 @@ pub enum Reply {
     Repaired(RepairReport),
     /// About locks.
     Locks(LockReply),
-    /// About a register.
+    /// About registers.
     Register(RegisterReply),
 }
 

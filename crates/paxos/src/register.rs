@@ -291,6 +291,11 @@ impl Operation {
         self.tried.is_some()
     }
 
+    /// Whose ballot is the highest that it has heard of: who was in its way, after [`Step::Again`].
+    pub fn rival(&self) -> NodeId {
+        self.proposer.ballot().ballot.proposer
+    }
+
     /// Begins a read: send this to all voters.
     pub fn look(&mut self) -> Ask {
         self.seen.clear();
@@ -359,6 +364,9 @@ impl Operation {
         let mut reports = self.seen.values();
         let first = reports.next()?;
         if !reports.all(|other| other == first) {
+            let bids = self.seen.values().flatten().map(|(bid, _)| *bid);
+            let highest = bids.max().unwrap_or_default();
+            self.proposer = Proposer::new(highest.max(self.proposer.ballot()));
             self.phase = Phase::Waiting;
             return Some(Step::Again);
         }

@@ -128,6 +128,7 @@ impl Site {
             Resource::Session => self.session(&route, &request).await,
             Resource::LockRequest => self.lock_request(&route, request).await,
             Resource::SessionEvents => self.session_events(&route, &request).await,
+            Resource::Registers => self.list_registers(&request).await,
             Resource::Register => self.register(&route, request).await,
         }
     }

@@ -27,7 +27,10 @@
 
 mod acceptor;
 mod copying;
+mod forwarding;
+mod listing;
 mod proposer;
+mod rivals;
 mod stored;
 mod telling;
 
@@ -36,7 +39,7 @@ use std::fmt;
 
 use bytes::Bytes;
 use ombak_base::{
-    Address, ClientId, DirectoryId, Effects, Event, Machine, NodeId, Now, Partition, ShardId,
+    Address, ClientId, DirectoryId, Effects, Event, Machine, NodeId, Now, Once, Partition, ShardId,
     Stamp, Tick, Ticket, always,
 };
 use serde::{Deserialize, Serialize};
@@ -46,9 +49,13 @@ use crate::ballot::Voters;
 use crate::members::Disks;
 use acceptor::Cells;
 use copying::{Copying, Scanning};
-use proposer::{Forwarded, Running};
+use forwarding::Forwarded;
+use listing::Listing;
+use proposer::Running;
+use rivals::Rival;
 use stored::State;
 
+pub use listing::{Known, KnownPage, ListedRegister};
 pub use telling::RegisterTelling;
 
 /// A register's name.
@@ -87,7 +94,19 @@ pub struct Seating {
     pub mine: DirectoryId,
 }
 
-/// What is asked of a server: something of a register.
+/// What is asked of a server.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub enum RegisterRequest {
+    /// Something of a register.
+    One(RegisterAsk),
+    /// A page of what registers there are.
+    List {
+        /// In the order of names, from this one on; all, if it is empty.
+        from: Bytes,
+    },
+}
+
+/// Something of a register.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct RegisterAsk {
     /// Which register.
@@ -101,8 +120,20 @@ pub struct RegisterAsk {
 pub enum RegisterReply {
     /// What became of it.
     Answer(Outcome),
+    /// Which there are.
+    Listed(RegisterPage),
     /// Nothing is known to have become of it.
     Failed(RegisterFailure),
+}
+
+/// Which registers there are, one after the other. Each that anybody was told of before the page was asked for is listed as it was then
+/// or later; that may be under way still. Pages are read one after the other: together they are no moment in time.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
+pub struct RegisterPage {
+    /// In the order of names. Can be empty, and not the last.
+    pub registers: Vec<ListedRegister>,
+    /// Where the next page begins; `None`: this is the last.
+    pub next: Option<Bytes>,
 }
 
 /// Why there is no answer.
@@ -198,11 +229,17 @@ pub struct RegisterServer {
     /// For when the timer is armed.
     armed: Option<Tick>,
     holds: BTreeMap<Bytes, Hold>,
-    /// What was passed on to a node that has a seat.
+    /// Of registers that others change as well, to whom what is asked here is passed on.
+    rivals: BTreeMap<Bytes, Rival>,
+    /// What others have passed on: each is done once.
+    once: Once,
+    /// What was passed on.
     forwarded: BTreeMap<u128, Forwarded>,
     clients: BTreeMap<ClientId, u128>,
     copying: Option<Copying>,
-    /// Cells that are read for somebody who copies them.
+    /// Pages that are put together here.
+    listings: BTreeMap<u128, Listing>,
+    /// Cells that are read for somebody who copies or lists them.
     scans: BTreeMap<Ticket, Scanning>,
     /// Tells the numbers of this start from those of earlier ones.
     life: u64,
@@ -234,9 +271,12 @@ impl RegisterServer {
             due: BTreeSet::new(),
             armed: None,
             holds: BTreeMap::new(),
+            rivals: BTreeMap::new(),
+            once: Once::default(),
             forwarded: BTreeMap::new(),
             clients: BTreeMap::new(),
             copying: None,
+            listings: BTreeMap::new(),
             scans: BTreeMap::new(),
             life: 0,
             numbers: 0,
@@ -246,7 +286,7 @@ impl RegisterServer {
 
     /// Requests that are under way.
     pub fn clients(&self) -> usize {
-        self.running.len() + self.forwarded.len()
+        self.running.len() + self.forwarded.len() + self.listings.len()
     }
 
     /// Whether it keeps registers, and answers for them.
@@ -339,11 +379,17 @@ impl RegisterServer {
             RegisterTelling::Copied { era, disk, from: key, cells, next } => {
                 self.hear_copied(now, (from, era, disk), key, cells, next, fx);
             }
-            RegisterTelling::Forward { number, ask } => {
-                self.hear_forward(now, from, number, ask, fx);
+            RegisterTelling::Forward { number, request } => {
+                self.hear_forward(now, from, number, request, fx);
             }
             RegisterTelling::Forwarded { number, reply } => {
                 self.hear_forwarded(from, number, reply, fx);
+            }
+            RegisterTelling::List { number, era, from: name } => {
+                self.hear_list(from, (number, era), &name, fx);
+            }
+            RegisterTelling::Listed { number, era, disk, page } => {
+                self.hear_listed(from, (number, era, disk), page, fx);
             }
         }
     }
@@ -360,9 +406,10 @@ impl RegisterServer {
     fn stop<E: Effects<RegisterServer>>(&mut self, fx: &mut E) {
         self.phase = Phase::Failed;
         for client in std::mem::take(&mut self.clients).into_keys() {
-            fail(client, RegisterFailure::Unknown, fx);
+            fx.reply(client, RegisterReply::Failed(RegisterFailure::Unknown), Stamp::NONE);
         }
         (self.running, self.queues, self.forwarded) = Default::default();
+        self.listings.clear();
         self.due.clear();
         self.own.clear();
         self.cells = Cells::default();
@@ -371,13 +418,9 @@ impl RegisterServer {
     }
 }
 
-fn fail<E: Effects<RegisterServer>>(client: ClientId, why: RegisterFailure, fx: &mut E) {
-    fx.reply(client, RegisterReply::Failed(why), Stamp::NONE);
-}
-
 impl Machine for RegisterServer {
     type Message = RegisterTelling;
-    type Request = RegisterAsk;
+    type Request = RegisterRequest;
     type Reply = RegisterReply;
     type Timer = RegisterTimer;
 
@@ -397,6 +440,8 @@ impl Machine for RegisterServer {
             Event::Timer(RegisterTimer::Due) => {
                 self.armed = None;
                 self.look_after(now, fx);
+                self.look_after_forwarded(now, fx);
+                self.look_after_listings(now, fx);
             }
             Event::Timer(RegisterTimer::Copy) => self.copy(now, fx),
             Event::PeerUp { node, .. } => drop(self.up.insert(node)),

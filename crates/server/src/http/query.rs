@@ -48,6 +48,13 @@ impl Params {
         self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
+    /// The bytes of one, whatever they are.
+    pub fn bytes(uri: &hyper::Uri, name: &str) -> Result<Option<Bytes>, Refusal> {
+        let pairs = uri.query().unwrap_or_default().split('&');
+        let mut values = pairs.filter_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
+        values.next().map(decode).transpose()
+    }
+
     pub fn is(&self, name: &str, value: &str) -> bool {
         self.get(name) == Some(value)
     }

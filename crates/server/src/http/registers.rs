@@ -7,6 +7,8 @@
 //! PUT    … If-None-Match: *                          the same if there is no value
 //! DELETE … with or without If-Match                  204, ETag: the version that says so
 //!
+//! GET    /ombak/registers?from=NAME                  200 and a page: which there are, from that name on; see `ombak_locks::wire`
+//!
 //! 503: nothing was done; 504: it may have been done, or may yet be
 //! ```
 
@@ -15,15 +17,19 @@ use hyper::body::Incoming;
 use hyper::header::{ETAG, HeaderMap, HeaderName, HeaderValue, IF_MATCH, IF_NONE_MATCH};
 use hyper::{Method, Request, Response, StatusCode};
 use ombak_base::ShardId;
+use ombak_locks::wire::{ListedRegister, RegisterPage, encoded};
 use ombak_node::{Reply, Request as Question};
-use ombak_paxos::register::server::{RegisterAsk, RegisterFailure, RegisterReply};
+use ombak_paxos::register::server::{
+    ListedRegister as Listed, RegisterAsk, RegisterFailure, RegisterReply, RegisterRequest,
+};
 use ombak_paxos::register::{Outcome as Became, Value, Wish};
 use ombak_runtime::AskError;
 
 use super::Site;
 use super::ask::unexpected;
 use super::body::Body;
-use super::reply::{Outcome, Refusal, bad_request, reply, text};
+use super::query::Params;
+use super::reply::{Outcome, Refusal, bad_request, json, reply, text};
 use super::route::Route;
 
 /// On which version a change depends.
@@ -61,9 +67,24 @@ impl Site {
         Ok(changed(&self.ask_register(key, wish).await?))
     }
 
+    /// A page of what registers there are.
+    pub async fn list_registers(&self, request: &Request<Incoming>) -> Outcome {
+        let from = Params::bytes(request.uri(), "from")?.unwrap_or_default();
+        let ask = Question::Register(RegisterRequest::List { from });
+        match self.ask(ShardId(0), ask).await? {
+            Reply::Register(RegisterReply::Listed(page)) => {
+                let registers = page.registers.iter().map(listed).collect();
+                let next = page.next.map(|name| encoded(&name));
+                Ok(json(StatusCode::OK, &RegisterPage { registers, next }))
+            }
+            Reply::Register(RegisterReply::Failed(why)) => Err(failed(why)),
+            other => Err(unexpected(&other)),
+        }
+    }
+
     async fn ask_register(&self, key: Bytes, wish: Wish) -> Result<Became, Refusal> {
         let is_read = wish == Wish::Read;
-        let ask = Question::Register(RegisterAsk { key, wish });
+        let ask = Question::Register(RegisterRequest::One(RegisterAsk { key, wish }));
         let reply = self.ask(ShardId(0), ask).await.map_err(|error| match error {
             // It may have been on its way.
             AskError::Stopped | AskError::Late if !is_read => failed(RegisterFailure::Unknown),
@@ -74,6 +95,14 @@ impl Site {
             Reply::Register(RegisterReply::Failed(why)) => Err(failed(why)),
             other => Err(unexpected(&other)),
         }
+    }
+}
+
+fn listed(register: &Listed) -> ListedRegister {
+    ListedRegister {
+        name: String::from_utf8_lossy(&register.name).into_owned(),
+        version: register.version,
+        value_bytes: register.value_bytes,
     }
 }
 

@@ -40,6 +40,8 @@ pub(crate) enum Resource {
     /// What a session asks for; the number stands for the key.
     LockRequest,
     SessionEvents,
+    /// Which registers there are.
+    Registers,
     /// A register; its name is the key.
     Register,
 }
@@ -95,6 +97,7 @@ impl Route {
             ["ombak", "sessions", ref rest @ ..] => {
                 return in_sessions(new(Resource::Session), rest);
             }
+            ["ombak", "registers"] => new(Resource::Registers),
             ["ombak", "registers", name] => new(Resource::Register).with_key(name)?,
             ["riak", ref rest @ ..] => return old(new(Resource::Buckets), rest),
             ["types", bucket_type, ref rest @ ..] => {
@@ -123,7 +126,7 @@ impl Route {
             Resource::Object => "HEAD, GET, POST, PUT, DELETE",
             Resource::Walk => "GET, HEAD, POST",
             Resource::Repair | Resource::Snapshot => "POST",
-            Resource::Locks | Resource::SessionEvents => "GET, HEAD",
+            Resource::Locks | Resource::SessionEvents | Resource::Registers => "GET, HEAD",
             Resource::Session => "PUT, POST, DELETE",
             Resource::LockRequest => "PUT",
             Resource::Register => "GET, HEAD, PUT, DELETE",

@@ -59,8 +59,59 @@ fn what_cannot_be_meant_is_refused_and_says_why() {
     assert_eq!(answer.status, 400);
     assert!(String::from_utf8_lossy(&answer.body).contains("65536"));
     assert_eq!(http.ask("POST", REGISTER, &[], b"v").status, 405);
-    assert_eq!(http.get("/ombak/registers").status, 404);
     assert_eq!(http.ask("PUT", REGISTER, &[], &large[1..]).status, 204);
+    node.stop().unwrap();
+}
+
+fn page(http: &mut Http, from: &str) -> serde_json::Value {
+    let answer = http.get(&format!("/ombak/registers{from}"));
+    assert_eq!(answer.status, 200);
+    serde_json::from_slice(&answer.body).unwrap()
+}
+
+/// Names are bytes; what is behind `from` is what was in `next`.
+#[test]
+fn registers_are_listed_in_the_order_of_their_names() {
+    let node = keeping();
+    let mut http = Http::of(&node);
+    assert_eq!(page(&mut http, ""), serde_json::json!({ "registers": [], "next": null }));
+    for name in ["b", "%FF%20a", "a"] {
+        let set = http.ask("PUT", &format!("/ombak/registers/{name}"), &[], b"abc");
+        assert_eq!(set.status, 204);
+    }
+    assert_eq!(http.ask("DELETE", "/ombak/registers/a", &[], b"").status, 204);
+    let of = |name: &str, version: u64, bytes: Option<u64>| serde_json::json!({ "name": name, "version": version, "value_bytes": bytes });
+    let all = [of("a", 2, None), of("b", 1, Some(3)), of("\u{FFFD} a", 1, Some(3))];
+    let told =
+        |listed: &[serde_json::Value]| serde_json::json!({ "registers": listed, "next": null });
+    assert_eq!(page(&mut http, ""), told(&all));
+    assert_eq!(page(&mut http, "?from=a%00"), told(&all[1..]));
+    assert_eq!(
+        page(&mut http, "?from=%FF%20a"),
+        told(&all[2..]),
+        "no name is mistaken for another"
+    );
+    let long = format!("/ombak/registers?from={}", "n".repeat(1025));
+    assert_eq!(http.get(&long).status, 400);
+    assert_eq!(http.get("/ombak/registers?from=%F").status, 400);
+    assert_eq!(http.ask("PUT", "/ombak/registers", &[], b"v").status, 405);
+    node.stop().unwrap();
+}
+
+#[test]
+fn the_client_reads_page_after_page() {
+    let node = keeping();
+    let registers = Registers::new(Nodes::new([node.addresses().http.to_string()]).unwrap());
+    let names: Vec<String> = (0..300).map(|n| format!("n {n:03}")).collect();
+    names.iter().for_each(|name| assert_eq!(registers.set(name, b"v").unwrap(), 1));
+    let (mut listed, mut lengths) = (Vec::new(), Vec::new());
+    let mut page = Some(registers.list(None).unwrap());
+    while let Some(read) = page {
+        lengths.push(read.registers.len());
+        page = read.next.as_ref().map(|_| registers.list(Some(&read)).unwrap());
+        listed.extend(read.registers.into_iter().map(|each| each.name));
+    }
+    assert_eq!((listed, lengths), (names, vec![256, 44]));
     node.stop().unwrap();
 }
 

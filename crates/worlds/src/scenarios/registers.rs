@@ -1,13 +1,16 @@
 //! Registers on whole nodes: what anybody was told of stays, whatever becomes of nodes, links and disks. All that clients saw in a
 //! run is linearisable.
 
+mod rivals;
 mod spec;
 
 use std::collections::BTreeMap;
 
 use ombak_base::ClientId;
 use ombak_node::Request as Ask;
-use ombak_paxos::register::server::{RegisterAsk, RegisterFailure, RegisterReply};
+use ombak_paxos::register::server::{
+    RegisterAsk, RegisterFailure, RegisterPage, RegisterReply, RegisterRequest,
+};
 use ombak_paxos::register::{Outcome, Value, Wish};
 use ombak_sim::Rng;
 use ombak_sim::linear::{self, History, OperationId};
@@ -22,6 +25,9 @@ const STEPS_MAX: u64 = 1_000_000;
 struct Office {
     world: World<Cluster>,
     asked: BTreeMap<ClientId, Asked>,
+    /// Who asked which registers there are, and what had been told of by then.
+    listing: BTreeMap<ClientId, BTreeMap<Bytes, u64>>,
+    listed: u64,
     /// All that was asked, and told.
     history: History<Registers>,
     /// Of each register, the latest value that anybody was told of.
@@ -47,9 +53,11 @@ impl Office {
     fn new(nodes: u32, seed: u64) -> Office {
         let shape = Shape { nodes, shards: 2, ring_size: 8 };
         let world = World::new(Cluster::new(shape).unwrap().with_root(), nodes, seed).unwrap();
-        let (asked, told, values) = Default::default();
+        let (asked, listing, told, values) = Default::default();
         let (history, failed) = (History::new(), BTreeMap::new());
-        let mut office = Office { world, asked, history, told, values, done: 0, failed, next: 0 };
+        let (listed, done, next) = (0, 0, 0);
+        let mut office =
+            Office { world, asked, listing, listed, history, told, values, done, failed, next };
         office.run_for(5 * SECOND);
         office
     }
@@ -57,7 +65,7 @@ impl Office {
     fn ask(&mut self, node: NodeId, key: &Bytes, wish: Wish) -> ClientId {
         let ask = RegisterAsk { key: key.clone(), wish: wish.clone() };
         let floor = self.told.get(key).copied().unwrap_or(0);
-        let client = self.world.request(node, S, Ask::Register(ask));
+        let client = self.world.request(node, S, Ask::Register(RegisterRequest::One(ask)));
         let (at, key) = (self.world.now(), key.clone());
         let operation = self.history.call(client, at, (key.clone(), wish.clone()));
         self.asked.insert(client, Asked { operation, at, client, key, wish, floor });
@@ -77,6 +85,25 @@ impl Office {
         self.ask(node, key, Wish::CompareAndSet { version, bytes })
     }
 
+    /// Asks which registers there are.
+    fn list(&mut self, node: NodeId) {
+        let ask = Ask::Register(RegisterRequest::List { from: Bytes::new() });
+        let client = self.world.request(node, S, ask);
+        self.listing.insert(client, self.told.clone());
+    }
+
+    /// Whatever anybody was told of before is listed, as it was then or later.
+    fn hear_list(&self, floor: &BTreeMap<Bytes, u64>, page: &RegisterPage) {
+        assert_eq!(page.next, None, "there are few");
+        let listed = page.registers.iter().map(|each| (each.name.clone(), each));
+        let listed: BTreeMap<_, _> = listed.collect();
+        for (key, version) in floor.iter().filter(|(_, version)| **version > 0) {
+            let register = listed.get(key);
+            let is_seen = register.is_some_and(|each| each.version >= *version);
+            assert!(is_seen, "{key:?} had version {version}: {register:?}");
+        }
+    }
+
     fn run_for(&mut self, us: u64) {
         let until = self.world.now() + us;
         while self.world.now() < until {
@@ -85,6 +112,14 @@ impl Office {
             for reply in self.world.take_replies() {
                 let asked = self.asked.remove(&reply.client);
                 self.world.finish(reply.client);
+                if let Some(floor) = self.listing.remove(&reply.client) {
+                    if let Heard::Reply(Reply::Register(RegisterReply::Listed(page))) = reply.heard
+                    {
+                        self.hear_list(&floor, &page);
+                        self.listed += 1;
+                    }
+                    continue;
+                }
                 if let (Some(asked), Heard::Reply(Reply::Register(reply))) = (asked, reply.heard) {
                     self.hear(asked, reply);
                 }
@@ -98,6 +133,7 @@ impl Office {
         let Asked { key, wish, floor, .. } = asked;
         let outcome = match reply {
             RegisterReply::Answer(outcome) => outcome,
+            RegisterReply::Listed(page) => panic!("it asked for something else: {page:?}"),
             RegisterReply::Failed(why) => return *self.failed.entry(why).or_default() += 1,
         };
         let (Outcome::Done(value) | Outcome::Differs(value) | Outcome::Unknown(value)) = &outcome;
@@ -127,7 +163,7 @@ impl Office {
         let now = self.world.now();
         let told = match reply {
             RegisterReply::Failed(RegisterFailure::Unknown) => return,
-            RegisterReply::Failed(_) => Told::Nothing,
+            RegisterReply::Failed(_) | RegisterReply::Listed(_) => Told::Nothing,
             RegisterReply::Answer(Outcome::Unknown(value)) => {
                 // It was seen, all the same, what is there.
                 let read = (asked.key.clone(), Wish::Read);
@@ -195,6 +231,11 @@ impl Office {
         for key in &keys {
             self.sure(A, key, &Wish::Set(None));
         }
+        let before = self.listed;
+        let nodes: Vec<NodeId> = self.world.node_ids().collect();
+        nodes.iter().for_each(|node| self.list(*node));
+        self.run_for(SECOND);
+        assert_eq!(self.listed, before + nodes.len() as u64, "each node lists");
         self.check_history();
     }
 }
@@ -290,6 +331,30 @@ fn the_power_goes_everywhere() {
     office.converge();
 }
 
+/// Of two seats that are left, each has missed what the other has not.
+#[test]
+fn what_either_of_a_majority_knows_is_listed() {
+    let mut office = Office::new(4, 8);
+    for (down, name) in [(1, 1), (2, 2)] {
+        office.world.crash(NodeId(down));
+        office.sure(A, &key(name), &Wish::Set(Some(key(name))));
+        office.world.restart(NodeId(down)).unwrap();
+        office.run_for(3 * SECOND);
+    }
+    office.world.crash(A);
+    office.run_for(SECOND);
+    // The last has no seat.
+    for node in 1..4 {
+        office.list(NodeId(node));
+    }
+    office.run_for(SECOND);
+    assert_eq!(office.listed, 3);
+    office.world.crash(NodeId(1));
+    office.list(NodeId(2));
+    office.run_for(6 * SECOND);
+    assert_eq!((office.listed, office.listing.len()), (3, 0), "one seat is not enough");
+}
+
 /// Two of three seats are gone: nothing is answered, and nothing is made up.
 #[test]
 fn without_a_majority_nothing_is_answered() {
@@ -340,6 +405,7 @@ pub(crate) fn run(seed: u64) {
             }
             10..14 => drop(office.set(at, &key)),
             14..17 => drop(office.compare_and_set(at, &key)),
+            17 => office.list(at),
             _ => drop(office.ask(at, &key, Wish::Read)),
         }
         let us = match rng.below(4) {
@@ -376,8 +442,9 @@ fn every_planted_bug_is_found() {
     let lost = &|| (0..5).for_each(one_disk_after_the_other_is_lost);
     planted("a new disk answers before it has copied", lost);
     planted("a register answers before it is synced", &|| (0..300).for_each(run));
+    planted("a list of registers is what one seat knows", &|| (0..60).for_each(run));
     // What `println!` prints is not shown of a test that passes.
-    writeln!(stdout(), "score: paxos, its registers: 2 of 2 planted bugs found").unwrap();
+    writeln!(stdout(), "score: paxos, its registers: 3 of 3 planted bugs found").unwrap();
 }
 
 /// The checker finds what it is there for: a read that is told of a version after another was told of a later one, and two changes

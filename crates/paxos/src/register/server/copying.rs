@@ -4,20 +4,21 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use ombak_base::{
-    Chunk, DeviceError, DirectoryId, Effects, NodeId, Now, Scan, Stamp, Ticket, Wire, planted,
+    Chunk, DeviceError, DirectoryId, Effects, NodeId, Now, Scan, ScanEntry, Stamp, Ticket, Wire,
+    planted,
 };
 use serde::{Deserialize, Serialize};
 
 use super::super::{Cell, Era};
 use super::acceptor::Work;
-use super::stored::{AFTER_CELLS, CELLS, key_of};
+use super::stored::{AFTER_CELLS, key_of, name_of};
 use super::{RegisterServer, RegisterTelling, RegisterTimer, Seating, sources_needed};
 
 /// Who does not answer is asked again, or another.
 const RETRY_MS: u64 = 200;
 const PAGE_CELLS_MAX: u32 = 256;
 const PAGE_BYTES_MAX: u32 = 1024 * 1024;
-/// So many pages are read at a time for others.
+/// So many pages are read at a time for those who copy, and so many for lists.
 const SCANS_MAX: usize = 8;
 
 /// How far a copy has come.
@@ -38,6 +39,16 @@ pub(super) struct Copying {
 pub(super) struct Scanning {
     to: NodeId,
     from: Bytes,
+    what: ScanFor,
+}
+
+/// What it is read for.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub(super) enum ScanFor {
+    /// A new disk.
+    Copy,
+    /// A list, by its number, in this era.
+    List(u128, Era),
 }
 
 impl RegisterServer {
@@ -77,20 +88,35 @@ impl RegisterServer {
     ) {
         // What it gives away is all that it will ever have said in earlier eras.
         let has_gone_on = self.era() >= Some(era) && self.era().is_some();
-        if !has_gone_on || self.scans.len() >= SCANS_MAX {
+        if has_gone_on {
+            self.scan(from, &key, ScanFor::Copy, fx);
+        }
+    }
+
+    /// Reads a page from this name on. What finds too much under way is asked for again.
+    pub(super) fn scan<E: Effects<Self>>(
+        &mut self,
+        to: NodeId,
+        key: &Bytes,
+        what: ScanFor,
+        fx: &mut E,
+    ) {
+        let is_copy = what == ScanFor::Copy;
+        let alike = self.scans.values().filter(|scan| (scan.what == ScanFor::Copy) == is_copy);
+        if alike.count() >= SCANS_MAX {
             return;
         }
         let ticket = self.ticket();
         let scan = Scan {
             partition: self.setup.home,
-            from: key_of(&key),
+            from: key_of(key),
             to: AFTER_CELLS,
             entries_max: PAGE_CELLS_MAX,
             bytes_max: PAGE_BYTES_MAX,
             values: true,
         };
         fx.scan(ticket, scan);
-        self.scans.insert(ticket, Scanning { to: from, from: key });
+        self.scans.insert(ticket, Scanning { to, from: key.clone(), what });
     }
 
     /// A page is read.
@@ -100,16 +126,17 @@ impl RegisterServer {
         chunk: Result<Chunk, DeviceError>,
         fx: &mut E,
     ) {
-        let Some(Scanning { to, from }) = self.scans.remove(&ticket) else { return };
-        let Some(disk) = self.seating.as_ref().map(|seating| seating.mine) else { return };
+        let Some(Scanning { to, from, what }) = self.scans.remove(&ticket) else { return };
         let Ok(Chunk { entries, next }) = chunk else { return self.stop(fx) };
+        let next = next.map(name_of);
+        if let ScanFor::List(number, era) = what {
+            return self.page_is_read(to, (number, era), entries, next, fx);
+        }
+        let Some(disk) = self.seating.as_ref().map(|seating| seating.mine) else { return };
         let Some(era) = self.era() else { return };
-        let name = |key: Bytes| key.slice(CELLS.len().min(key.len())..);
-        let cell = |entry: ombak_base::ScanEntry| {
-            Some((name(entry.key), Cell::decode(entry.bytes?).ok()?))
-        };
+        let cell = |entry: ScanEntry| Some((name_of(entry.key), Cell::decode(entry.bytes?).ok()?));
         let Some(cells) = entries.into_iter().map(cell).collect() else { return self.stop(fx) };
-        let copied = RegisterTelling::Copied { era, disk, from, cells, next: next.map(name) };
+        let copied = RegisterTelling::Copied { era, disk, from, cells, next };
         self.send(to, copied, self.written, fx);
     }
 

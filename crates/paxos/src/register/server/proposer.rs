@@ -8,10 +8,11 @@ use serde::{Deserialize, Serialize};
 
 use super::super::{Ask, Bid, Era, Operation, Step, Told, Wish};
 use super::acceptor::Work;
+use super::listing::Listing;
 use super::{
     REGISTER_CLIENTS_MAX, REGISTER_KEY_BYTES_MAX, REGISTER_VALUE_BYTES_MAX, REGISTER_WAIT_MS,
-    RegisterAsk, RegisterFailure, RegisterReply, RegisterServer, RegisterTelling, RegisterTimer,
-    fail,
+    RegisterAsk, RegisterFailure, RegisterReply, RegisterRequest, RegisterServer, RegisterTelling,
+    RegisterTimer,
 };
 
 /// What was not answered is begun again.
@@ -24,33 +25,33 @@ const HOLDS_MAX: usize = 4096;
 
 /// Who asked.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
-enum Asker {
+pub(super) enum Asker {
     Client(ClientId),
-    /// A node without a seat, and its number for it.
+    /// Another node, and its number for it.
     Node(NodeId, u128),
 }
 
 /// An operation that is under way, or waits in its register's queue.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub(super) struct Running {
-    operation: Operation,
-    key: Bytes,
-    asker: Asker,
+    pub operation: Operation,
+    pub key: Bytes,
+    pub asker: Asker,
     /// In which era it has begun.
     era: Era,
-    tries: u32,
+    pub tries: u32,
     /// When it is to be looked at, once it is the first in its queue.
     due: Option<Tick>,
-    until: Tick,
+    pub until: Tick,
 }
 
-/// What a node with a seat does for a client of this one.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
-pub(super) struct Forwarded {
-    client: ClientId,
-    to: NodeId,
-    is_read: bool,
-    until: Tick,
+impl RegisterRequest {
+    fn is_bounded(&self) -> bool {
+        match self {
+            RegisterRequest::One(ask) => ask.is_bounded(),
+            RegisterRequest::List { from } => from.len() <= REGISTER_KEY_BYTES_MAX,
+        }
+    }
 }
 
 impl RegisterAsk {
@@ -64,7 +65,7 @@ impl RegisterAsk {
 }
 
 impl RegisterServer {
-    fn number(&mut self) -> u128 {
+    pub(super) fn number(&mut self) -> u128 {
         self.numbers += 1;
         (u128::from(self.life) << 64) | u128::from(self.numbers)
     }
@@ -74,72 +75,43 @@ impl RegisterServer {
         &mut self,
         now: Now,
         client: ClientId,
-        ask: RegisterAsk,
+        request: RegisterRequest,
         fx: &mut E,
     ) {
-        if !ask.is_bounded() {
-            return fail(client, RegisterFailure::Length, fx);
-        }
-        if self.clients() >= REGISTER_CLIENTS_MAX {
-            return fail(client, RegisterFailure::Busy, fx);
+        if let Some(why) = self.refusal(&request) {
+            return fx.reply(client, RegisterReply::Failed(why), Stamp::NONE);
         }
         let number = self.number();
-        if self.era().is_some() {
-            self.clients.insert(client, number);
-            return self.take(now, number, Asker::Client(client), ask, fx);
-        }
-        let (id, up) = (self.setup.id, &self.up);
-        let seats: Vec<NodeId> = self.setup.seats.members().intersection(up).copied().collect();
-        let others: Vec<NodeId> = seats.into_iter().filter(|seat| *seat != id).collect();
-        if others.is_empty() {
-            return fail(client, RegisterFailure::NoQuorum, fx);
-        }
-        let to = others[fx.choose(others.len() as u64) as usize];
-        let until = now.tick.plus_ms(REGISTER_WAIT_MS);
-        let is_read = ask.wish == Wish::Read;
         self.clients.insert(client, number);
-        self.forwarded.insert(number, Forwarded { client, to, is_read, until });
-        self.send(to, RegisterTelling::Forward { number, ask }, Stamp::NONE, fx);
+        match self.era() {
+            Some(_) => self.take(now, number, Asker::Client(client), request, fx),
+            None => self.pass_to_a_seat(now, number, Asker::Client(client), request, fx),
+        }
     }
 
-    /// A node without a seat asks for its client.
-    pub(super) fn hear_forward<E: Effects<Self>>(
+    /// Why it is not done, whoever asks.
+    pub(super) fn refusal(&self, request: &RegisterRequest) -> Option<RegisterFailure> {
+        if !request.is_bounded() {
+            return Some(RegisterFailure::Length);
+        }
+        (self.clients() >= REGISTER_CLIENTS_MAX).then_some(RegisterFailure::Busy)
+    }
+
+    pub(super) fn take<E: Effects<Self>>(
         &mut self,
         now: Now,
-        from: NodeId,
         number: u128,
-        ask: RegisterAsk,
+        asker: Asker,
+        request: RegisterRequest,
         fx: &mut E,
     ) {
-        let why = match () {
-            () if !ask.is_bounded() => RegisterFailure::Length,
-            () if self.era().is_none() => RegisterFailure::NoQuorum,
-            () if self.clients() >= REGISTER_CLIENTS_MAX => RegisterFailure::Busy,
-            () => {
-                let mine = self.number();
-                return self.take(now, mine, Asker::Node(from, number), ask, fx);
-            }
-        };
-        let reply = RegisterReply::Failed(why);
-        self.send(from, RegisterTelling::Forwarded { number, reply }, Stamp::NONE, fx);
+        match request {
+            RegisterRequest::One(ask) => self.take_one(now, number, asker, ask, fx),
+            RegisterRequest::List { from } => self.take_list(now, number, asker, from, fx),
+        }
     }
 
-    pub(super) fn hear_forwarded<E: Effects<Self>>(
-        &mut self,
-        from: NodeId,
-        number: u128,
-        reply: RegisterReply,
-        fx: &mut E,
-    ) {
-        let Some(of) = self.forwarded.get(&number).copied().filter(|of| of.to == from) else {
-            return; // It was given up.
-        };
-        self.forwarded.remove(&number);
-        self.clients.remove(&of.client);
-        fx.reply(of.client, reply, Stamp::NONE);
-    }
-
-    fn take<E: Effects<Self>>(
+    fn take_one<E: Effects<Self>>(
         &mut self,
         now: Now,
         number: u128,
@@ -158,11 +130,35 @@ impl RegisterServer {
             return self.tell(asker, RegisterReply::Failed(RegisterFailure::Full), fx);
         }
         self.running.insert(number, running);
-        let queue = self.queues.entry(of_key).or_default();
+        let queue = self.queues.entry(of_key.clone()).or_default();
         queue.push_back(number);
         if queue.len() == 1 {
-            self.launch(now, number, fx);
+            self.go_on(now, &of_key, fx);
         }
+    }
+
+    /// The next that is asked of a register is under way, here or elsewhere.
+    fn go_on<E: Effects<Self>>(&mut self, now: Now, key: &Bytes, fx: &mut E) {
+        while let Some(next) = self.queues.get(key).and_then(|queue| queue.front().copied()) {
+            if !self.gives_way(next, fx) {
+                return self.launch(now, next, fx);
+            }
+        }
+    }
+
+    /// Out of its queue.
+    pub(super) fn remove(&mut self, number: u128) -> Option<Running> {
+        let running = self.running.remove(&number)?;
+        if let Some(due) = running.due {
+            self.due.remove(&(due, number));
+        }
+        if let Occupied(mut queue) = self.queues.entry(running.key.clone()) {
+            queue.get_mut().retain(|waiting| *waiting != number);
+            if queue.get().is_empty() {
+                queue.remove();
+            }
+        }
+        Some(running)
     }
 
     /// Begins: with a look, from what the last change left, or anew.
@@ -250,7 +246,12 @@ impl RegisterServer {
             Some(Step::Send(ask)) => self.ask_all(now, &key, (number, era), ask, fx),
             Some(Step::Again) => {
                 running.tries += 1;
-                let doublings = running.tries.min(BACK_OFF_DOUBLINGS_MAX);
+                let (tries, rival) = (running.tries, running.operation.rival());
+                self.note_rival(&key, rival);
+                if self.gives_way(number, fx) {
+                    return self.go_on(now, &key, fx);
+                }
+                let doublings = tries.min(BACK_OFF_DOUBLINGS_MAX);
                 let us = 1 + fx.choose((BACK_OFF_MS * 1_000) << doublings);
                 self.look_at(number, now.tick + us);
                 fx.probe("paxos: a register's operation begins again");
@@ -269,10 +270,7 @@ impl RegisterServer {
         reply: RegisterReply,
         fx: &mut E,
     ) {
-        let Some(running) = self.running.remove(&number) else { return };
-        if let Some(due) = running.due {
-            self.due.remove(&(due, number));
-        }
+        let Some(running) = self.remove(number) else { return };
         if let Some(hold) = running.operation.hold() {
             if self.holds.len() >= HOLDS_MAX {
                 self.holds.pop_first(); // Any of them: it is a round trip more, once.
@@ -280,15 +278,15 @@ impl RegisterServer {
             self.holds.insert(running.key.clone(), hold);
         }
         self.tell(running.asker, reply, fx);
-        let Occupied(mut queue) = self.queues.entry(running.key) else { return };
-        queue.get_mut().retain(|waiting| *waiting != number);
-        match queue.get().front().copied() {
-            Some(next) => self.launch(now, next, fx),
-            None => drop(queue.remove()),
-        }
+        self.go_on(now, &running.key, fx);
     }
 
-    fn tell<E: Effects<Self>>(&mut self, asker: Asker, reply: RegisterReply, fx: &mut E) {
+    pub(super) fn tell<E: Effects<Self>>(
+        &mut self,
+        asker: Asker,
+        reply: RegisterReply,
+        fx: &mut E,
+    ) {
         match asker {
             Asker::Client(client) => {
                 if self.clients.remove(&client).is_some() {
@@ -305,22 +303,8 @@ impl RegisterServer {
     pub(super) fn gone(&mut self, client: ClientId) {
         if let Some(number) = self.clients.remove(&client) {
             self.forwarded.remove(&number);
+            self.listings.remove(&number);
         }
-    }
-
-    pub(super) fn lose<E: Effects<Self>>(&mut self, node: NodeId, fx: &mut E) {
-        self.up.remove(&node);
-        let lost = self.forwarded.iter().filter(|(_, of)| of.to == node);
-        for number in lost.map(|(number, _)| *number).collect::<Vec<_>>() {
-            self.give_up_forwarded(number, fx);
-        }
-    }
-
-    fn give_up_forwarded<E: Effects<Self>>(&mut self, number: u128, fx: &mut E) {
-        let Some(of) = self.forwarded.remove(&number) else { return };
-        self.clients.remove(&of.client);
-        let read = RegisterFailure::NoQuorum;
-        fail(of.client, if of.is_read { read } else { RegisterFailure::Unknown }, fx);
     }
 
     fn look_at(&mut self, number: u128, at: Tick) {
@@ -350,19 +334,14 @@ impl RegisterServer {
             running.tries += 1;
             self.launch(now, number, fx);
         }
-        while let Some((number, of)) = self.forwarded.first_key_value() {
-            if of.until > now.tick {
-                break; // They are in the order of their time.
-            }
-            self.give_up_forwarded(*number, fx);
-        }
     }
 
     /// For what is due first.
     pub(super) fn arm<E: Effects<Self>>(&mut self, fx: &mut E) {
         let own = self.due.first().map(|(at, _)| *at);
-        let forwarded = self.forwarded.first_key_value().map(|(_, of)| of.until);
-        let first = own.into_iter().chain(forwarded).min();
+        let forwarded = self.forwarded.first_key_value().map(|(_, of)| of.until());
+        let listed = self.listings.values().map(Listing::due);
+        let first = own.into_iter().chain(forwarded).chain(listed).min();
         if first == self.armed {
             return;
         }

@@ -23,6 +23,10 @@ pub(super) fn key_of(name: &[u8]) -> Bytes {
     [&CELLS, name].concat().into()
 }
 
+pub(super) fn name_of(key: Bytes) -> Bytes {
+    key.slice(CELLS.len().min(key.len())..)
+}
+
 /// What is kept besides registers.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
 pub(super) struct State {

@@ -8,6 +8,20 @@ use super::*;
 use crate::ballot::Ballot;
 use crate::golden::{hex, wire};
 
+fn page_of(bid: Bid) -> KnownPage {
+    let known = |name, value_bytes| {
+        let register = ListedRegister { name: Bytes::from_static(name), version: 2, value_bytes };
+        Known { register, bid }
+    };
+    let known = vec![known(b"k", Some(300)), known(b"l", None)];
+    KnownPage { known, next: Some(Bytes::from_static(b"m")) }
+}
+
+fn listed_of(bid: Bid) -> RegisterPage {
+    let KnownPage { known, next } = page_of(bid);
+    RegisterPage { registers: known.into_iter().map(|known| known.register).collect(), next }
+}
+
 /// One of each.
 fn tellings() -> Vec<RegisterTelling> {
     let bid = Bid { era: Era(5), ballot: Ballot { round: 300, proposer: NodeId(7) } };
@@ -27,7 +41,10 @@ fn tellings() -> Vec<RegisterTelling> {
             cells: vec![(key.clone(), cell)],
             next: Some(key.clone()),
         },
-        RegisterTelling::Forward { number: 4, ask: RegisterAsk { key, wish } },
+        RegisterTelling::Forward {
+            number: 4,
+            request: RegisterRequest::One(RegisterAsk { key: key.clone(), wish }),
+        },
         RegisterTelling::Forwarded {
             number: 4,
             reply: RegisterReply::Answer(Outcome::Differs(value)),
@@ -36,6 +53,10 @@ fn tellings() -> Vec<RegisterTelling> {
             number: 4,
             reply: RegisterReply::Failed(RegisterFailure::Full),
         },
+        RegisterTelling::List { number: 6, era, from: key.clone() },
+        RegisterTelling::Listed { number: 6, era, disk, page: page_of(bid) },
+        RegisterTelling::Forward { number: 8, request: RegisterRequest::List { from: key } },
+        RegisterTelling::Forwarded { number: 8, reply: RegisterReply::Listed(listed_of(bid)) },
     ]
 }
 
@@ -63,10 +84,15 @@ struct Desk {
     sent: Vec<(NodeId, RegisterTelling)>,
     loads: Vec<Ticket>,
     answers: Vec<RegisterReply>,
+    /// No message can be sent.
+    is_full: bool,
 }
 
 impl Effects<RegisterServer> for Desk {
     fn send(&mut self, to: Address, message: RegisterTelling, _: Stamp) -> Result<(), Refused> {
+        if self.is_full {
+            return Err(Refused::Full);
+        }
         self.sent.push((to.node, message));
         Ok(())
     }
@@ -173,7 +199,8 @@ fn a_disk_that_gets_another_name_while_it_copies_begins_again() {
 #[test]
 fn an_answer_of_another_node_is_none() {
     let mut server = started(7);
-    let request = RegisterAsk { key: Bytes::from_static(b"k"), wish: Wish::Read };
+    let ask = RegisterAsk { key: Bytes::from_static(b"k"), wish: Wish::Read };
+    let request = RegisterRequest::One(ask);
     let desk = step(&mut server, Event::Request { client: ClientId(1), request });
     let [(to, RegisterTelling::Forward { number, .. })] = desk.sent[..] else {
         panic!("{:?}", desk.sent)
@@ -182,6 +209,34 @@ fn an_answer_of_another_node_is_none() {
     let answer = RegisterTelling::Forwarded { number, reply: reply.clone() };
     assert_eq!(heard(&mut server, (to.0 + 1) % 3, answer.clone()).answers, []);
     assert_eq!(heard(&mut server, to.0, answer).answers, [reply]);
+}
+
+/// A message that comes twice is one request.
+#[test]
+fn what_is_passed_on_is_done_once() {
+    let mut server = started(0);
+    sit_down(&mut server, 0, 3);
+    let ask = RegisterAsk { key: Bytes::from_static(b"k"), wish: Wish::Set(None) };
+    let request = RegisterRequest::One(ask);
+    let forward = RegisterTelling::Forward { number: 7 << 64 | 1, request: request.clone() };
+    heard(&mut server, 2, forward.clone());
+    assert_eq!(server.clients(), 1);
+    heard(&mut server, 2, forward);
+    assert_eq!(server.clients(), 1);
+    heard(&mut server, 2, RegisterTelling::Forward { number: 7 << 64 | 2, request });
+    assert_eq!(server.clients(), 2);
+}
+
+/// What was never sent is not waited for.
+#[test]
+fn what_cannot_be_passed_on_is_answered_at_once() {
+    let mut server = started(7);
+    let ask = RegisterAsk { key: Bytes::from_static(b"k"), wish: Wish::Set(None) };
+    let mut desk = Desk { is_full: true, ..Desk::default() };
+    let request = RegisterRequest::One(ask);
+    server.step(Now::default(), Event::Request { client: ClientId(1), request }, &mut desk);
+    assert_eq!(desk.answers, [RegisterReply::Failed(RegisterFailure::Busy)]);
+    assert_eq!(server.clients(), 0);
 }
 
 proptest! {
@@ -197,7 +252,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_cut_short_or_altered_is_refused_or_another(i in 0usize..7, at in any::<prop::sample::Index>()) {
+    fn what_is_cut_short_or_altered_is_refused_or_another(i in 0usize..11, at in any::<prop::sample::Index>()) {
         let whole = wire(&tellings()[i]);
         let cut = Bytes::from(whole).slice(..at.index(wire(&tellings()[i]).len()));
         prop_assert!(RegisterTelling::decode(cut).is_err());

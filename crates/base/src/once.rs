@@ -1,20 +1,21 @@
-//! Each forwarded write is done once, however often its message comes.
+//! What is forwarded is done once, however often its message comes.
 //!
-//! A shard numbers what it forwards in growing order, so the numbers taken lately tell a repetition. What is remembered
+//! A sender numbers what it forwards in growing order, so the numbers taken lately tell a repetition. What is remembered
 //! is bounded: a number below all of them may be a repetition, and is passed over as if it had been lost; its sender
 //! says "unknown" when its time is up. Over a link that keeps its order that never happens.
 
 use std::collections::{BTreeMap, VecDeque};
 
-use ombak_base::Address;
 use serde::{Deserialize, Serialize};
+
+use crate::Address;
 
 /// So many numbers of each sender are remembered.
 const RECENT_MAX: usize = 4096;
 
 /// What each sender has forwarded lately.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
-pub(crate) struct Once {
+pub struct Once {
     senders: BTreeMap<Address, Recent>,
 }
 
@@ -30,7 +31,7 @@ struct Recent {
 
 impl Once {
     /// Takes a number. `false`: it was taken before, or may have been.
-    pub(crate) fn take(&mut self, from: Address, boot: u64, number: u64) -> bool {
+    pub fn take(&mut self, from: Address, boot: u64, number: u64) -> bool {
         let recent = self.senders.entry(from).or_default();
         if recent.boot != boot {
             *recent = Recent { boot, ..Recent::default() };
@@ -64,10 +65,10 @@ impl Recent {
 mod tests {
     use std::collections::BTreeSet;
 
-    use ombak_base::{NodeId, ShardId};
     use proptest::prelude::*;
 
     use super::*;
+    use crate::{NodeId, ShardId};
 
     const A: Address = Address { node: NodeId(0), shard: ShardId(0) };
     const B: Address = Address { node: NodeId(0), shard: ShardId(1) };
