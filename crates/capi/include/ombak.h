@@ -104,14 +104,25 @@ typedef struct ombak_machine {
 
 /* --------------------------------------------------------------------------------------------------- the group --- */
 
+/* How a member begins. */
+enum {
+    /* It does not vote. */
+    OMBAK_NO_VOTER = 0,
+    /* It votes. */
+    OMBAK_VOTER = 1,
+    /* It votes and keeps the log, and never the state: its machine is never called but for `free`. It can't lead, and is not read
+     * from. A group with one among three goes on without any one member, as with three states. Who is one stays one. */
+    OMBAK_WITNESS = 2
+};
+
 /* One who is, or may come to be, a member. */
 typedef struct ombak_member {
     /* Not OMBAK_NOBODY. One that has lost its disk is taken in again, if a majority of the voters is there without it. */
     uint32_t id;
     /* Where it listens for the others: "127.0.0.1:7001" or "[::1]:7001". Names are not looked up. */
     const char *address;
-    /* Not 0: the group begins with it as a voter. The same in all processes. Once a group has begun, what is on the
-     * disks goes before. A member that joins later is started with 0 for all. */
+    /* How the group begins with it: OMBAK_NO_VOTER, OMBAK_VOTER or OMBAK_WITNESS. The same in all processes. Once a
+     * group has begun, what is on the disks goes before. A member that joins later is started with 0 for all. */
     int votes;
 } ombak_member;
 
@@ -130,6 +141,16 @@ typedef struct ombak_options {
     /* A snapshot is taken after so many bytes of commands, and not before they are as
      * many as the last snapshot's. 0: 4 MiB. */
     uint64_t snapshot_every;
+    /* Not 0: a leader answers reads by itself for so many milliseconds after a majority has let it, 10 to 60,000. A read
+     * then asks nobody, and after a leader's death the next one waits for as long. 0: it asks a majority each time.
+     * The same in all processes.
+     *
+     * Reads are then as good as the clocks are. You promise that no process's monotonic clock is wrong by more than
+     * `lease_drift_ppm` millionths, at most 100,000, not while its machine sleeps, is suspended or moved either; and
+     * that all processes are down for one lease before they are started with a shorter one, or with none. What is
+     * written hangs on no clock. */
+    uint32_t lease_ms;
+    uint32_t lease_drift_ppm;
 } ombak_options;
 
 /* A member of a group, in this process. */
@@ -190,10 +211,32 @@ ombak_code ombak_read_at(const ombak_group *group, uint64_t slot, const void *qu
 ombak_code ombak_lead(const ombak_group *group, uint32_t member, uint32_t within_ms);
 
 /*
- * Makes these the members that vote, by majority, and nobody else a member. After OMBAK_OK a majority of them has the
- * whole log, and who is no longer one may be shut down. All must be among the members in the options of all processes.
+ * Makes these the members that vote, and nobody else a member. After OMBAK_OK as many of them as decide have the whole
+ * log, and who is no longer one may be shut down. All must be among the members in the options of all processes. How
+ * many decide: a majority, unless ombak_change_to() said otherwise.
  */
 ombak_code ombak_change(const ombak_group *group, const uint32_t *voters, size_t voters_length, uint32_t within_ms);
+
+/* Who is to belong to a group. Set all of it to zero first. What has a length of 0 may be NULL. */
+typedef struct ombak_membership {
+    /* They vote: 1 to OMBAK_VOTERS_MAX. */
+    const uint32_t *voters;
+    size_t voters_length;
+    /* They are told everything, and do not vote: at most 1,024. */
+    const uint32_t *learners;
+    size_t learners_length;
+    /* Those among the voters that keep the log and no state: see OMBAK_WITNESS. Who is one is one in any case. They are
+     * fewer than decide. */
+    const uint32_t *witnesses;
+    size_t witnesses_length;
+    /* So many voters decide, and as many as that takes elect a leader: with 2 of 5 a leader needs one other for each
+     * command, and its successor four to be elected. A command that 2 have decided survives one lost disk. 0: as it is
+     * now, so that a majority stays one. */
+    uint32_t accept;
+} ombak_membership;
+
+/* As ombak_change(), with members that do not vote or keep no state, and with how many voters decide. */
+ombak_code ombak_change_to(const ombak_group *group, const ombak_membership *to, uint32_t within_ms);
 
 /* How a member is doing, as far as it knows: only what is proposed or read is certain. */
 typedef struct ombak_status {
@@ -210,6 +253,16 @@ typedef struct ombak_status {
     /* Who votes. While that changes, who voted before. */
     uint32_t voters_length;
     uint32_t voters[OMBAK_VOTERS_MAX];
+    /* Those of them, and of who is about to vote, that keep the log and no state. */
+    uint32_t witnesses_length;
+    uint32_t witnesses[OMBAK_VOTERS_MAX];
+    /* How many are told everything, and do not vote. */
+    uint32_t learners_length;
+    /* Not 0: who votes is changing. */
+    uint32_t is_changing;
+    /* Not 0: this member votes, with the disk that it has. On another one than before it does not, until it was taken in
+     * again. */
+    uint32_t votes;
 } ombak_status;
 
 /* How this member is doing, now. */

@@ -9,7 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::{NonNull, null_mut};
 use std::time::{Duration, Instant};
 
-use ombak_embed::{Bytes, Group, NodeId, Slot};
+use ombak_embed::{Bytes, Group, Lease, NodeId, Slot};
 
 use crate::callbacks::{Machine, Out, Release};
 use crate::code::Code;
@@ -33,7 +33,24 @@ pub struct Options {
     pub(crate) members_length: usize,
     pub(crate) dir: *const c_char,
     pub(crate) snapshot_every: u64,
+    pub(crate) lease_ms: u32,
+    pub(crate) lease_drift_ppm: u32,
 }
+
+/// `ombak_membership`.
+#[repr(C)]
+pub struct Membership {
+    pub(crate) voters: *const u32,
+    pub(crate) voters_length: usize,
+    pub(crate) learners: *const u32,
+    pub(crate) learners_length: usize,
+    pub(crate) witnesses: *const u32,
+    pub(crate) witnesses_length: usize,
+    pub(crate) accept: u32,
+}
+
+/// `OMBAK_WITNESS`: what `ombak_member` votes as. 0 does not, and anything else does.
+const WITNESS: c_int = 2;
 
 /// `ombak_buffer`.
 #[repr(C)]
@@ -137,7 +154,7 @@ impl Options {
         // SAFETY: so many members, says the caller.
         let members = unsafe { slice(self.members, self.members_length) };
         let mut all = Vec::new();
-        let mut voters = Vec::new();
+        let (mut voters, mut witnesses) = (Vec::new(), Vec::new());
         for member in members.ok_or("members must not be NULL")? {
             // SAFETY: a text or NULL, says the caller.
             let address = unsafe { text(member.address) }.unwrap_or_default();
@@ -149,12 +166,15 @@ impl Options {
             })?;
             all.push((NodeId(member.id), address));
             voters.extend((member.votes != 0).then_some(NodeId(member.id)));
+            witnesses.extend((member.votes == WITNESS).then_some(NodeId(member.id)));
         }
         if !all.iter().any(|(id, _)| id.0 == self.id) || self.id == NOBODY {
             return Err(format!("member {} is not among the members", self.id));
         }
         let mut options = ombak_embed::Options::new(group, NodeId(self.id), &all);
         options.voters = voters.into_iter().collect();
+        options.witnesses = witnesses.into_iter().collect();
+        options.lease = self.lease()?;
         if !self.dir.is_null() {
             // SAFETY: a text, says the caller.
             let dir = unsafe { text(self.dir) }.ok_or("the directory is no UTF-8")?;
@@ -164,6 +184,34 @@ impl Options {
             options.snapshot_every = usize::try_from(self.snapshot_every).unwrap_or(usize::MAX);
         }
         Ok(options)
+    }
+
+    fn lease(&self) -> Result<Option<Lease>, String> {
+        match (self.lease_ms, self.lease_drift_ppm) {
+            (0, 0) => Ok(None),
+            (0, _) => Err("lease_drift_ppm says something of a lease, and lease_ms is 0".into()),
+            (ms, drift_ppm) => Ok(Some(Lease { ms: ms.into(), drift_ppm })),
+        }
+    }
+}
+
+impl Membership {
+    /// `None`: a pointer is NULL that must not be.
+    ///
+    /// # Safety
+    ///
+    /// All pointers are what the header says, or NULL.
+    unsafe fn read(&self) -> Option<ombak_embed::Membership> {
+        // SAFETY: so many ids or NULL, says the caller.
+        let voters = unsafe { slice(self.voters, self.voters_length) }?;
+        // SAFETY: the same.
+        let learners = unsafe { slice(self.learners, self.learners_length) }?;
+        // SAFETY: the same.
+        let witnesses = unsafe { slice(self.witnesses, self.witnesses_length) }?;
+        let all = |ids: &[u32]| ids.iter().copied().map(NodeId).collect();
+        let (voters, learners, witnesses) = (all(voters), all(learners), all(witnesses));
+        let accept = usize::try_from(self.accept).ok().filter(|accept| *accept > 0);
+        Some(ombak_embed::Membership { voters, learners, witnesses, accept })
     }
 }
 
@@ -317,6 +365,30 @@ pub unsafe extern "C" fn ombak_change(
         };
         let voters = voters.iter().copied().map(NodeId);
         group.change(voters, ms(within_ms)).map_or_else(Code::from, |()| Code::OK)
+    })
+}
+
+/// `ombak_change_to`.
+///
+/// # Safety
+///
+/// All pointers are what the header says, or NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ombak_change_to(
+    group: *const Handle,
+    to: *const Membership,
+    within_ms: u32,
+) -> Code {
+    guarded(|| {
+        // SAFETY: a membership or NULL, says the caller.
+        let to = unsafe { to.as_ref() };
+        // SAFETY: what the header says of one.
+        let to = to.and_then(|to| unsafe { to.read() });
+        // SAFETY: a group or NULL, says the caller.
+        let (Some(group), Some(to)) = (unsafe { group_of(group) }, to) else {
+            return Code::INVALID;
+        };
+        group.change_to(to, ms(within_ms)).map_or_else(Code::from, |()| Code::OK)
     })
 }
 

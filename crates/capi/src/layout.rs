@@ -2,7 +2,7 @@
 
 use std::mem::{offset_of, size_of};
 
-use crate::border::{Buffer, Member, Options};
+use crate::border::{Buffer, Member, Membership, Options};
 use crate::callbacks::Machine;
 use crate::status::Status;
 
@@ -19,7 +19,8 @@ macro_rules! layout {
 layout! {
     "ombak_machine" Machine: context, apply, read, snapshot, restore, free;
     "ombak_member" Member: id, address, votes;
-    "ombak_options" Options: group, id, members, members_length, dir, snapshot_every;
+    "ombak_options" Options: group, id, members, members_length, dir, snapshot_every, lease_ms, lease_drift_ppm;
     "ombak_buffer" Buffer: bytes, length;
-    "ombak_status" Status: slot, id, leader, is_ready, has_failed, voters_length, voters;
+    "ombak_membership" Membership: voters, voters_length, learners, learners_length, witnesses, witnesses_length, accept;
+    "ombak_status" Status: slot, id, leader, is_ready, has_failed, voters_length, voters, witnesses_length, witnesses, learners_length, is_changing, votes;
 }

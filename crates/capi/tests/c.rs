@@ -10,7 +10,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use ombak_capi::{CODES, LAYOUT};
-use support::{a_counter_keeps_what_was_acknowledged, a_leader_is_replaced, built};
+use support::{
+    a_counter_keeps_what_was_acknowledged, a_leader_is_replaced, built, three_addresses,
+};
 
 const HEADER: &str = include_str!("../include/ombak.h");
 /// What `rustc --print native-static-libs` names, and `cc` does not link by itself.
@@ -147,6 +149,14 @@ fn a_caller_that_does_wrong_is_told_so() {
         let Some(program) = compile(&source, dir.path(), link) else { return };
         run(Command::new(program).arg(data.path())).unwrap();
     }
+}
+
+#[test]
+fn a_witness_a_learner_a_lease_and_a_quorum_of_all() {
+    let dir = tempfile::tempdir().unwrap();
+    let source = here("tests/c/members.c");
+    let Some(program) = compile(&source, dir.path(), Link::Static) else { return };
+    run(Command::new(program).args(three_addresses())).unwrap();
 }
 
 #[test]

@@ -106,12 +106,25 @@ static void what_is_missing_is_refused(ombak_options options, ombak_machine mach
     MUST(ombak_start(&wrong, &machine, &group, why, sizeof why) == OMBAK_NOT_STARTED);
     MUST(strstr(why, "cannot listen on 192.0.2.1:1"));
 
+    wrong = options, wrong.lease_drift_ppm = 1;
+    MUST(ombak_start(&wrong, &machine, &group, why, sizeof why) == OMBAK_INVALID);
+    MUST(strstr(why, "lease_ms is 0"));
+    wrong = options, wrong.lease_ms = 60001;
+    MUST(ombak_start(&wrong, &machine, &group, why, sizeof why) == OMBAK_NOT_STARTED);
+    MUST(strstr(why, "lease"));
+    ombak_member witness = {1, "127.0.0.1:0", OMBAK_WITNESS};
+    wrong = options, wrong.members = &witness;
+    MUST(ombak_start(&wrong, &machine, &group, why, sizeof why) == OMBAK_NOT_STARTED);
+    MUST(strstr(why, "too few keep the state"));
+
+    ombak_membership nobody = {0};
     MUST(group == NULL);
     MUST(ombak_propose(NULL, "x", 1, 0, NULL) == OMBAK_INVALID);
     MUST(ombak_read(NULL, "x", 1, 0, NULL) == OMBAK_INVALID);
     MUST(ombak_read_at(NULL, 0, "x", 1, 0, NULL) == OMBAK_INVALID);
     MUST(ombak_lead(NULL, 1, 0) == OMBAK_INVALID);
     MUST(ombak_change(NULL, NULL, 0, 0) == OMBAK_INVALID);
+    MUST(ombak_change_to(NULL, &nobody, 0) == OMBAK_INVALID);
     MUST(ombak_status_of(NULL, &status) == OMBAK_INVALID);
     MUST(ombak_watch(NULL, &status, 0) == OMBAK_INVALID);
     MUST(ombak_stop(NULL, NULL, 0) == OMBAK_OK);
@@ -130,6 +143,7 @@ static void a_group_of_one_does_as_it_is_told(ombak_options options, ombak_machi
     do MUST(ombak_watch(group, &status, WITHIN_MS) == OMBAK_OK);
     while (status.leader != 1);
     MUST(status.id == 1 && status.is_ready && !status.has_failed && status.voters_length == 1 && status.voters[0] == 1);
+    MUST(status.votes && !status.witnesses_length && !status.learners_length && !status.is_changing);
     MUST(ombak_watch(group, &status, 1) == OMBAK_LATE);
 
     MUST(ombak_propose(group, "abc", 3, WITHIN_MS, &answer) == OMBAK_OK);
@@ -151,6 +165,17 @@ static void a_group_of_one_does_as_it_is_told(ombak_options options, ombak_machi
     MUST(ombak_read(group, large, LARGE, WITHIN_MS, NULL) == OMBAK_TOO_LARGE);
     MUST(ombak_change(group, &stranger, 1, WITHIN_MS) == OMBAK_NOT_A_PEER);
     MUST(ombak_change(group, NULL, 0, WITHIN_MS) == OMBAK_REFUSED);
+    ombak_membership to = {0};
+    MUST(ombak_change_to(group, NULL, WITHIN_MS) == OMBAK_INVALID);
+    MUST(ombak_change_to(group, &to, WITHIN_MS) == OMBAK_REFUSED);
+    to.voters_length = 1;
+    MUST(ombak_change_to(group, &to, WITHIN_MS) == OMBAK_INVALID);
+    to.voters = &status.id, to.learners = &stranger, to.learners_length = 1;
+    MUST(ombak_change_to(group, &to, WITHIN_MS) == OMBAK_NOT_A_PEER);
+    to.learners_length = 0, to.accept = 2;
+    MUST(ombak_change_to(group, &to, WITHIN_MS) == OMBAK_REFUSED);
+    to.accept = 0, to.witnesses = &status.id, to.witnesses_length = 1;
+    MUST(ombak_change_to(group, &to, WITHIN_MS) == OMBAK_REFUSED);
     MUST(ombak_lead(group, 1, WITHIN_MS) == OMBAK_OK);
     MUST(ombak_lead(group, stranger, WITHIN_MS) == OMBAK_REFUSED);
     MUST(ombak_status_of(group, NULL) == OMBAK_INVALID);

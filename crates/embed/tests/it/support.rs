@@ -31,15 +31,18 @@ pub struct Member {
     passed_over: Vec<Line>,
 }
 
+/// Free when they were asked for, and all at the same time, so that they are three.
+pub fn three_addresses() -> Vec<String> {
+    let bind = |_| TcpListener::bind("127.0.0.1:0").unwrap();
+    let bound: Vec<_> = (0..3).map(bind).collect();
+    bound.iter().map(|it| it.local_addr().unwrap().to_string()).collect()
+}
+
 impl Trio {
     /// Starts `program` three times.
     pub fn start(program: PathBuf) -> Trio {
         assert!(program.exists(), "{} is missing: build it first", program.display());
-        // Free when they were asked for, and all at the same time, so that they are three.
-        let bind = |_| TcpListener::bind("127.0.0.1:0").unwrap();
-        let bound: Vec<_> = (0..3).map(bind).collect();
-        let addresses = bound.iter().map(|it| it.local_addr().unwrap().to_string()).collect();
-        drop(bound);
+        let addresses = three_addresses();
         let dir = tempfile::tempdir().unwrap();
         let mut trio = Trio { program, addresses, dir, members: Vec::new() };
         trio.members = (0..3).map(|index| trio.run(index)).collect();
