@@ -66,6 +66,8 @@ struct Clients {
     begins_max: Vec<u32>,
     /// Reads begin with a look.
     looks: bool,
+    /// Whom each can reach.
+    reach: Vec<Vec<NodeId>>,
 }
 
 fn value(outcome: &Outcome) -> &Value {
@@ -82,11 +84,13 @@ impl State {
         self.outcomes().map(|(_, outcome)| value(outcome).version).max().unwrap_or(0)
     }
 
-    fn take(&mut self, i: usize, step: Option<Step>, begins_max: u32) {
+    fn take(&mut self, i: usize, step: Option<Step>, clients: &Clients) {
+        let begins_max = clients.begins_max[i];
         match step {
             Some(Step::Send(ask)) => {
                 let bytes = Bytes::from(wire(&ask));
-                self.asked.extend(ACCEPTORS.map(|node| (node, i, bytes.clone())));
+                let reach = clients.reach[i].iter();
+                self.asked.extend(reach.map(|node| (*node, i, bytes.clone())));
             }
             Some(Step::Done(outcome)) => {
                 self.clients[i].outcome = Some(outcome);
@@ -138,7 +142,7 @@ impl Model for Clients {
                     true => client.operation.look(),
                     false => begin(&mut client.operation),
                 };
-                next.take(i, Some(Step::Send(ask)), self.begins_max[i]);
+                next.take(i, Some(Step::Send(ask)), self);
                 steps.step(Act::Begins(i), next);
             }
         }
@@ -164,7 +168,7 @@ impl Model for Clients {
             if step == Some(Step::Again) {
                 steps.reached("a try is not enough");
             }
-            next.take(*i, step, self.begins_max[*i]);
+            next.take(*i, step, self);
             steps.step(action, next);
         }
     }
@@ -189,6 +193,11 @@ impl Model for Clients {
                     _ => true,
                 })
             }),
+            // As many versions as changes, at most.
+            Property::always("no change is made twice", |state: &State| {
+                let accepted = state.cells.iter().filter_map(Cell::accepted);
+                accepted.into_iter().all(|(_, value)| value.version <= state.clients.len() as u64)
+            }),
             Property::sometimes("all are done", |state: &State| {
                 state.outcomes().count() == state.clients.len()
             }),
@@ -198,8 +207,12 @@ impl Model for Clients {
 }
 
 fn complete(operations: Vec<Operation>, looks: bool) -> u64 {
-    let clients = Clients { begins_max: vec![1; operations.len()], operations, looks };
-    let report = Explorer::new(&clients).threads(2).run();
+    let (begins_max, reach) = (vec![1; operations.len()], vec![ACCEPTORS.into(); operations.len()]);
+    explored(&Clients { begins_max, operations, looks, reach })
+}
+
+fn explored(clients: &Clients) -> u64 {
+    let report = Explorer::new(clients).threads(2).run();
     assert_eq!(report.outcome, Ended::Complete, "{report}");
     assert_eq!(report.unreached().collect::<Vec<_>>(), [""; 0]);
     report.states
@@ -220,6 +233,28 @@ fn a_read_beside_a_change() {
     let operations = vec![operation(1, Wish::Set(bytes("a"))), operation(2, Wish::Read)];
     assert_eq!(complete(operations.clone(), false), 418_462);
     assert_eq!(complete(operations, true), 20_860);
+}
+
+/// The first is refused by the second, and tries again above it.
+fn tries_again(wishes: [Wish; 2], second_reaches: &[NodeId]) -> u64 {
+    let [first, second] = wishes;
+    let operations = vec![operation(1, first), operation(2, second)];
+    let reach = vec![ACCEPTORS[..2].into(), second_reaches.into()];
+    explored(&Clients { begins_max: vec![2, 1], operations, looks: false, reach })
+}
+
+/// Each reaches two of three acceptors. If they are the same, the other may have changed what a first try left half-way in, and nobody
+/// knows; if one of them is not, it may have missed that.
+#[test]
+fn who_is_refused_tries_again() {
+    let sets = [Wish::Set(bytes("a")), Wish::Set(bytes("b"))];
+    let compares = [compare(0, "a"), compare(0, "b")];
+    let (same, other) = (&ACCEPTORS[..2], &ACCEPTORS[1..]);
+    assert_eq!(tries_again(sets.clone(), same), 45_411);
+    assert_eq!(tries_again(compares, other), 23_227);
+    if std::env::var("PAXOS_EXPLORE").is_ok_and(|which| which == "all") {
+        assert_eq!(tries_again(sets, &ACCEPTORS), 907_245);
+    }
 }
 
 /// Passes everything on at once. Answers the outcome and the round trips.
