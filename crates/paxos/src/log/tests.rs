@@ -2,6 +2,7 @@
 
 mod disks;
 mod explored;
+mod explored_lease;
 mod flexible;
 mod group;
 mod latency;
@@ -14,6 +15,7 @@ mod sessions;
 mod wire;
 mod witnesses;
 
+pub(crate) use explored::is_asked_for_all;
 pub(crate) use seeds::asked_for as seeds_asked_for;
 
 use bytes::Bytes;

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::golden::{hex, wire};
+use crate::log::tests::is_asked_for_all;
 
 const ACCEPTORS: [NodeId; 3] = [NodeId(0), NodeId(1), NodeId(2)];
 
@@ -252,7 +253,7 @@ fn who_is_refused_tries_again() {
     let (same, other) = (&ACCEPTORS[..2], &ACCEPTORS[1..]);
     assert_eq!(tries_again(sets.clone(), same), 45_411);
     assert_eq!(tries_again(compares, other), 23_227);
-    if std::env::var("PAXOS_EXPLORE").is_ok_and(|which| which == "all") {
+    if is_asked_for_all() {
         assert_eq!(tries_again(sets, &ACCEPTORS), 907_245);
     }
 }

@@ -192,7 +192,7 @@ fn a_candidate_and_a_crash() {
 }
 
 #[expect(clippy::disallowed_methods, reason = "a test is told from outside how far it is to look")]
-fn is_asked_for_all() -> bool {
+pub fn is_asked_for_all() -> bool {
     std::env::var("PAXOS_EXPLORE").is_ok_and(|which| which == "all")
 }
 

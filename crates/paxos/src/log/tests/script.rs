@@ -1,6 +1,6 @@
 //! Replicas moved by hand, message by message: for schedules that chance does not find.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use ombak_base::{ClientId, NodeId, Stamp, Tick};
@@ -23,7 +23,7 @@ const E: NodeId = NodeId(4);
 const FOUNDERS: [NodeId; 3] = [A, B, C];
 
 /// What a replica said and stored.
-#[derive(Default)]
+#[derive(Clone, Hash, Default)]
 pub struct Desk {
     sent: Vec<(NodeId, Message, Stamp)>,
     stored: Vec<Write>,
@@ -56,10 +56,13 @@ impl Host for Desk {
     fn probe(&mut self, _: &'static str) {}
 }
 
+#[derive(Clone, Hash)]
 pub struct Cast {
     all: BTreeMap<NodeId, (Replica<Journal>, Desk)>,
     lease: Option<Lease>,
     pub now: Tick,
+    /// By how many millionths each clock is wrong, if it is.
+    drifts: BTreeMap<NodeId, i64>,
 }
 
 impl Cast {
@@ -71,8 +74,14 @@ impl Cast {
         Cast::of(&FOUNDERS, lease)
     }
 
+    /// The same, on clocks that are wrong by so many millionths.
+    pub fn with_drifts(lease: Lease, drifts: BTreeMap<NodeId, i64>) -> Cast {
+        Cast { drifts, ..Cast::with_lease(Some(lease)) }
+    }
+
     fn of(all: &[NodeId], lease: Option<Lease>) -> Cast {
-        let mut cast = Cast { all: BTreeMap::new(), lease, now: Tick(0) };
+        let (all_of, drifts) = Default::default();
+        let mut cast = Cast { all: all_of, lease, now: Tick(0), drifts };
         for id in all {
             cast.all.insert(*id, (boot(*id, &[], lease), Desk::default()));
             cast.with(*id, |replica, now, desk| replica.start(now, desk));
@@ -86,12 +95,19 @@ impl Cast {
     }
 
     pub fn with(&mut self, id: NodeId, f: impl FnOnce(&mut Replica<Journal>, Tick, &mut Desk)) {
+        let now = self.clock(id);
         let (replica, desk) = self.all.get_mut(&id).unwrap();
-        f(replica, self.now, desk);
+        f(replica, now, desk);
         replica.check();
     }
 
-    /// Time passes, the same on all clocks, and no timer comes due.
+    /// What time it is by somebody's clock.
+    fn clock(&self, id: NodeId) -> Tick {
+        let wrong = self.drifts.get(&id).copied().unwrap_or(0);
+        Tick(self.now.0 * 1_000_000_u64.saturating_add_signed(wrong) / 1_000_000)
+    }
+
+    /// Time passes, and no timer comes due.
     pub fn pass_ms(&mut self, ms: u64) {
         self.now = self.now.plus_ms(ms);
     }
@@ -139,6 +155,39 @@ impl Cast {
         for (_, message, _) in now {
             self.with(to, |replica, now, desk| replica.receive(now, from, message, desk));
         }
+    }
+
+    /// Who has something to say to whom that may arrive.
+    pub fn talks(&self) -> BTreeSet<(NodeId, NodeId)> {
+        let all = self.all.iter().flat_map(|(from, (_, desk))| {
+            let may = desk.sent.iter().filter(|(.., after)| *after <= desk.durable);
+            may.map(|(to, ..)| (*from, *to))
+        });
+        all.collect()
+    }
+
+    /// The first thing of that arrives.
+    pub fn pass_first(&mut self, from: NodeId, to: NodeId) {
+        let desk = &mut self.all.get_mut(&from).unwrap().1;
+        let first = desk.sent.iter().position(|(at, _, after)| *at == to && *after <= desk.durable);
+        let (_, message, _) = desk.sent.remove(first.unwrap());
+        self.with(to, |replica, now, desk| replica.receive(now, from, message, desk));
+    }
+
+    /// What two have to say to each other is lost.
+    pub fn cut(&mut self, one: NodeId, other: NodeId) {
+        for (from, at) in [(one, other), (other, one)] {
+            self.all.get_mut(&from).unwrap().1.sent.retain(|(to, ..)| *to != at);
+        }
+    }
+
+    pub fn is_synced(&self, id: NodeId) -> bool {
+        let desk = &self.all[&id].1;
+        desk.durable == Stamp(desk.stored.len() as u64)
+    }
+
+    pub fn leads(&self, id: NodeId) -> bool {
+        self.all[&id].0.leads()
     }
 
     /// The power goes, and comes back.
@@ -191,7 +240,7 @@ impl Cast {
         self.pass(C, B);
     }
 
-    fn write(&mut self, at: NodeId, line: u64) {
+    pub fn write(&mut self, at: NodeId, line: u64) {
         let ask = Ask::Propose(command(line));
         self.with(at, |replica, now, desk| replica.request(now, ClientId(line), ask, desk));
     }
