@@ -39,6 +39,7 @@ mod object;
 mod output;
 mod record;
 mod register;
+mod registers;
 mod repair;
 mod ring;
 mod signals;
@@ -102,6 +103,7 @@ enum Command {
     Leader(lead::LeaderArgs),
     #[command(subcommand)]
     Register(register::RegisterCommand),
+    Registers(registers::RegistersArgs),
     #[command(subcommand)]
     Store(store::StoreCommand),
     #[command(subcommand)]
@@ -143,6 +145,7 @@ fn run(command: Command) -> Result<(), CliError> {
         Command::Lead(args) => lead::lead(&args),
         Command::Leader(args) => lead::leader(&args),
         Command::Register(command) => register::run(&command),
+        Command::Registers(args) => registers::run(&args),
         Command::Store(command) => store::run(&command),
         Command::Wal(command) => wal::run(&command),
         Command::Sim(args) => sim::run(&args),

@@ -24,6 +24,7 @@ Examples:
   ombak register get leader --json                with its version
   ombak register remove leader --if-version 8
   ombak register set motd - < motd.txt
+  ombak registers                                 which there are
 
 A register is changed by one after the other, and whoever reads it sees the last change that anybody was told of, on every node.
 Its version counts the changes. It costs nothing while nobody uses it; a majority of the nodes with a vote must be up.
@@ -133,11 +134,13 @@ fn remove(args: &RemoveArgs) -> Result<(), CliError> {
     print_line(&removed.map_err(|error| failed(name, &error))?.to_string())
 }
 
-fn registers(nodes: &NodesArgs) -> Result<Registers, CliError> {
+/// Of the cluster of these nodes.
+pub fn registers(nodes: &NodesArgs) -> Result<Registers, CliError> {
     nodes.nodes().map(Registers::new).map_err(CliError::usage)
 }
 
-fn failed(name: &str, error: &RegisterError) -> CliError {
+/// How the program ends.
+pub fn failed(name: &str, error: &RegisterError) -> CliError {
     match error {
         RegisterError::Differs(version) => {
             let text = format!("{name} has version {version}: read it, and decide anew");

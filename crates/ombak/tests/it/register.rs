@@ -11,6 +11,14 @@ fn register(cluster: &Cluster, args: &[&str]) -> Finished {
     run([&["register"], args, &["--node", &nodes.join(",")]].concat())
 }
 
+/// What any node says of which there are.
+fn list(cluster: &Cluster, args: &[&str]) -> String {
+    let nodes: Vec<String> = (0..3).map(|node| cluster.http_address(node).to_string()).collect();
+    let finished = run([&["registers"], args, &["--node", &nodes.join(",")]].concat());
+    assert_eq!(finished.code, Some(0), "{finished:?}");
+    finished.out.trim().to_string()
+}
+
 /// Until it is so.
 fn sure(cluster: &Cluster, args: &[&str]) -> String {
     let deadline = Instant::now() + PATIENCE;
@@ -43,7 +51,12 @@ fn what_is_set_stays_when_nodes_die_and_disks_are_lost() {
     assert_eq!(sure(&cluster, &["get", "leader"]), "db4");
     let json = sure(&cluster, &["get", "leader", "--json"]);
     assert!(json.contains("\"version\": 4"), "{json}");
+    let listed = |args: &[&str]| list(&cluster, args);
+    assert_eq!(listed(&["--json"]), "{\"name\":\"leader\",\"version\":4,\"value_bytes\":3}");
     assert_eq!(sure(&cluster, &["remove", "leader"]), "5");
+    assert_eq!(listed(&[]), "there are no registers");
+    let row = listed(&["--removed"]);
+    assert!(["leader", "5", "removed"].iter().all(|what| row.contains(what)), "{row}");
     assert_eq!(register(&cluster, &["get", "leader"]).code, Some(1));
     (0..3).for_each(|node| cluster.stop(node));
 }
