@@ -28,8 +28,8 @@ pub trait Engine: Sync {
         Ok(())
     }
 
-    /// Bytes written to files since it was opened, if the engine counts them.
-    fn bytes_written(&self) -> Option<u64> {
+    /// Bytes written to its log since it was opened, if the engine counts them.
+    fn log_bytes(&self) -> Option<u64> {
         None
     }
 }

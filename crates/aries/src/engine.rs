@@ -123,6 +123,8 @@ pub struct EngineUsage {
     pub log_used_bytes: u64,
     /// The bound of that.
     pub log_bytes_max: u64,
+    /// Bytes written to the log since it was opened: see [`SharedLog::written_bytes`](crate::SharedLog::written_bytes).
+    pub log_written_bytes: u64,
     /// Checkpoints since it was opened.
     pub checkpoints: u64,
 }
@@ -192,6 +194,7 @@ impl Engine {
             running: self.0.txns.running(),
             log_used_bytes: self.0.log.used_bytes(),
             log_bytes_max: self.0.log.capacity(),
+            log_written_bytes: self.0.log.written_bytes(),
             checkpoints: self.0.checkpoints.count(),
         }
     }

@@ -36,7 +36,9 @@ pub trait Wal: Send + Sync {
     fn used_bytes(&self) -> u64;
     /// See [`SharedLog::used_bytes_lately`].
     fn used_bytes_lately(&self) -> u64;
-    /// The bound of that.
+    /// See [`SharedLog::written_bytes`].
+    fn written_bytes(&self) -> u64;
+    /// The bound of [`used_bytes`](Wal::used_bytes).
     fn capacity(&self) -> u64;
     /// The largest record.
     fn record_bytes_max(&self) -> u64;
@@ -103,6 +105,10 @@ impl<D: Disk> Wal for SharedLog<D> {
 
     fn used_bytes_lately(&self) -> u64 {
         SharedLog::used_bytes_lately(self)
+    }
+
+    fn written_bytes(&self) -> u64 {
+        SharedLog::written_bytes(self)
     }
 
     fn capacity(&self) -> u64 {

@@ -40,6 +40,10 @@ impl Engine for Log {
     fn session(&self) -> Result<Box<dyn Session + '_>> {
         Ok(Box::new(self))
     }
+
+    fn log_bytes(&self) -> Option<u64> {
+        Some(self.log.written_bytes())
+    }
 }
 
 impl Session for &Log {

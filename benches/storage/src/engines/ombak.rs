@@ -73,6 +73,10 @@ impl Engine for Ombak {
     fn checkpoint(&self) -> Result<()> {
         Ok(self.engine.checkpoint()?)
     }
+
+    fn log_bytes(&self) -> Option<u64> {
+        Some(self.engine.usage().log_written_bytes)
+    }
 }
 
 impl Session for &Ombak {

@@ -13,9 +13,9 @@ pub fn run(job: &Job) -> Result<Measures> {
     tables::load(&*engine, job)?;
     os::sync_file_system(&job.dir)?;
     let until = Instant::now() + Duration::from_secs_f64(job.seconds);
-    let counted = engine.bytes_written();
+    let before = engine.log_bytes();
     let done = put_rows(&*engine, &job.dir, job.threads, 0, |_, now| now < until)?;
-    let counted = engine.bytes_written().zip(counted).map(|(after, before)| after - before);
+    let logged = engine.log_bytes().zip(before).map(|(after, before)| after - before);
     let transactions = done.latencies.len() as f64;
     let mut measures = vec![
         measure("transactions/s", transactions / done.used.seconds),
@@ -26,7 +26,7 @@ pub fn run(job: &Job) -> Result<Measures> {
     ];
     let device = done.used.device_bytes_each(transactions);
     measures.extend(device.map(|bytes| measure("bytes to the device a transaction", bytes)));
-    let counted = counted.map(|bytes| bytes as f64 / transactions);
-    measures.extend(counted.map(|bytes| measure("bytes as it counts", bytes)));
+    let logged = logged.map(|bytes| bytes as f64 / transactions);
+    measures.extend(logged.map(|bytes| measure("bytes of log a transaction", bytes)));
     Ok(measures)
 }

@@ -81,6 +81,8 @@ pub struct Segments<D: Disk> {
     pub out: usize,
     /// Segments from this sequence on are not used again: they are to be archived. `None`: there is no archive.
     pub kept_from: Option<u64>,
+    /// Bytes of all batches since the log was opened, as they were written.
+    pub written_bytes: u64,
 }
 
 impl<D: Disk> Segments<D> {
@@ -94,6 +96,7 @@ impl<D: Disk> Segments<D> {
             incarnation: 0,
             next_file: 1,
             live: VecDeque::new(),
+            written_bytes: 0,
             spares: Vec::new(),
             out: 0,
             kept_from: None,
@@ -115,6 +118,7 @@ impl<D: Disk> Segments<D> {
         current.file.sync().map_err(LogError::io(&current.path))?;
         current.batches.push((lsn, current.end));
         current.end += bytes.len() as u64;
+        self.written_bytes += bytes.len() as u64;
         Ok(())
     }
 

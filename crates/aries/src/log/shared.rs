@@ -359,7 +359,12 @@ impl<D: Disk> SharedLog<D> {
         self.0.used.load(Ordering::Relaxed)
     }
 
-    /// The bound of that.
+    /// Bytes of all batches since it was opened, as they were written: records, headers, and what fills the last block.
+    pub fn written_bytes(&self) -> u64 {
+        self.0.files.lock().written_bytes
+    }
+
+    /// The bound of [`used_bytes`](SharedLog::used_bytes).
     pub fn capacity(&self) -> u64 {
         self.0.capacity
     }

@@ -60,6 +60,10 @@ impl Wal for Notes {
         0
     }
 
+    fn written_bytes(&self) -> u64 {
+        0
+    }
+
     fn capacity(&self) -> u64 {
         u64::MAX
     }

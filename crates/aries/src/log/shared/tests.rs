@@ -142,6 +142,21 @@ impl Model {
     }
 }
 
+/// Two records that share a block cost that block, one that fills two costs two more; segments that are begun cost nothing.
+#[test]
+fn what_was_written_is_counted_as_blocks() {
+    let disk = SimDisk::new();
+    let (log, _) = open(&disk);
+    assert_eq!(log.written_bytes(), 0);
+    log.append(A, &[b"one"]).unwrap();
+    put(&log, B, b"two").unwrap();
+    assert_eq!(log.written_bytes(), 4096);
+    put(&log, A, &[7; 5000]).unwrap();
+    assert_eq!(log.written_bytes(), 3 * 4096);
+    drop(log);
+    assert_eq!(open(&disk).0.written_bytes(), 0, "since it was opened");
+}
+
 #[test]
 fn it_is_a_list_through_reopening_and_recycling() {
     let mut recycled = 0;
