@@ -102,3 +102,26 @@ fn who_gave_way_goes_on_when_the_other_dies() {
         office.converge();
     }
 }
+
+/// Giving way costs a message there and back: who is left alone with a register takes it over.
+#[test]
+fn who_is_alone_does_not_give_way() {
+    const GIVES_WAY: &str = "paxos: a register's operation gives way";
+    let mut office = Office::new(3, 1);
+    for _ in 0..20 {
+        for node in 0..3 {
+            office.set(NodeId(node), &key(1));
+        }
+        office.run_for(SECOND / 50);
+    }
+    let gave_way = |office: &Office| office.world.probes().get(GIVES_WAY).copied().unwrap_or(0);
+    assert!(gave_way(&office) > 0);
+    for node in (0..3).map(NodeId) {
+        let mut before = 0;
+        for change in 0..15 {
+            before = if change == 10 { gave_way(&office) } else { before };
+            office.sure(node, &key(1), &Wish::Set(Some(key(change))));
+        }
+        assert_eq!(gave_way(&office), before, "{node}");
+    }
+}
