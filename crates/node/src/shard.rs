@@ -482,7 +482,7 @@ impl Machine for Shard {
                 self.tell_root(now, Event::Durable(stamp), fx);
                 self.tell_registers(now, Event::Durable(stamp), fx);
             }
-            Event::Damaged(partition) => self.damaged(partition, fx),
+            Event::Damaged(partition) => self.device_damaged(now, partition, fx),
             Event::DeviceFull(full) => {
                 self.device_full(full, fx);
                 self.tell_root(now, Event::DeviceFull(full), fx);

@@ -1,4 +1,5 @@
-//! What a shard does when a property of the code does not hold in it, and the host is one that contains this.
+//! What a shard does when its device has lost something, or when a property of the code does not hold in it and the host is one
+//! that contains this.
 
 use ombak_base::{Effects, Event, Now, Partition};
 use ombak_kv::{Answer, RequestError};
@@ -15,6 +16,21 @@ pub(crate) fn broken_answer() -> Answer {
 }
 
 impl Shard {
+    /// The device has lost something of this partition. What the root group or a register has promised may be gone with it, so they
+    /// take no part any more.
+    pub(crate) fn device_damaged<E: Effects<Shard>>(
+        &mut self,
+        now: Now,
+        of: Partition,
+        fx: &mut E,
+    ) {
+        match of {
+            ROOT_PARTITION => self.tell_root(now, Event::Damaged(of), fx),
+            REGISTER_PARTITION => self.tell_registers(now, Event::Damaged(of), fx),
+            _ => self.damaged(of, fx),
+        }
+    }
+
     /// A property broke in the middle of a step, whose state is as it was left. What it concerned stops, and whoever may
     /// wait for that step is told: clients here, and coordinators on other nodes, as after a link that broke.
     pub(crate) fn property_broke<E: Effects<Shard>>(

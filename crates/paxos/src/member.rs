@@ -772,6 +772,7 @@ impl<S: StateMachine> Machine for Member<S> {
                 self.begin(now, stamp, fx);
             }
             Event::DeviceFailed => self.phase = Phase::Failed(Failure::Disk),
+            Event::Damaged(_) => self.phase = Phase::Failed(Failure::Damaged),
             Event::Broken(_) => self.phase = Phase::Failed(Failure::Broken),
             other => match &mut self.phase {
                 Phase::Running(running) => running.step(now.tick, other, fx),

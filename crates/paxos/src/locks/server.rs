@@ -262,7 +262,11 @@ impl Machine for LockServer {
                 self.give_up_clients(fx);
                 self.tell(now, Event::Broken(of), fx);
             }
-            Event::More(_) | Event::Loaded { .. } | Event::Damaged(_) => {}
+            Event::Damaged(of) => {
+                self.give_up_clients(fx);
+                self.tell(now, Event::Damaged(of), fx);
+            }
+            Event::More(_) | Event::Loaded { .. } => {}
         }
         self.settle(now, fx);
     }

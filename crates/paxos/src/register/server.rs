@@ -448,8 +448,8 @@ impl Machine for RegisterServer {
             Event::PeerDown(node) => self.lose(node, fx),
             Event::Durable(stamp) => self.durable = self.durable.max(stamp),
             Event::DeviceFull(full) => self.full = full,
-            Event::DeviceFailed | Event::Broken(_) => self.stop(fx),
-            Event::More(_) | Event::Damaged(_) => {}
+            Event::DeviceFailed | Event::Damaged(_) | Event::Broken(_) => self.stop(fx),
+            Event::More(_) => {}
         }
         self.hear_own(now, fx);
         self.arm(fx);

@@ -102,6 +102,11 @@ impl<S: System> World<S> {
         self.nodes[node.0 as usize].rate_ppm = ppm.clamp(1 - MILLION, MILLION);
     }
 
+    /// A shard's device tells it that something of this partition is lost.
+    pub fn lose_some(&mut self, node: NodeId, shard: ShardId, of: Partition) {
+        self.turn(node, shard, Event::Damaged(of));
+    }
+
     /// A shard is told that a property broke in it, as a host of production tells it that contains such a thing.
     pub fn break_property(&mut self, node: NodeId, shard: ShardId, of: Option<Partition>) {
         self.turn(node, shard, Event::Broken(of));

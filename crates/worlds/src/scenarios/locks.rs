@@ -136,6 +136,30 @@ fn a_root_group_in_which_a_property_breaks_stops_on_its_node() {
     }
 }
 
+/// A disk that has lost something of the root group has maybe lost a promise: the node takes no part, not at its next start
+/// either, until it begins anew. Registers are lost apart from that.
+#[test]
+fn a_disk_that_has_lost_some_of_the_root_group_takes_no_part() {
+    let mut w = world_with_locks(5);
+    open(&mut w, 1);
+    let node = leader(&mut w).unwrap();
+    w.lose_some(node, S, ROOT_PARTITION);
+    let Some(Heard::Reply(Reply::Status(status))) = w.ask(node, S, Ask::Status, SECOND) else {
+        panic!("no status");
+    };
+    let root = status.root.unwrap();
+    let why = root.failure.unwrap();
+    assert!(why.contains("some of what it has stored is lost"), "{why}");
+    assert_eq!(root.leader, None);
+    let alive = locks(&mut w, &Command::KeepAlive { session: SessionId(1) });
+    assert!(matches!(alive, LockReply::Session(SessionState::Live { .. })), "{alive:?}");
+    assert_ne!(leader(&mut w), Some(node));
+    w.wipe(node);
+    w.restart(node).unwrap();
+    w.run_for(10 * SECOND);
+    assert!(w.machine(node, S).unwrap().root().unwrap().is_ready(), "it was taken in again");
+}
+
 /// All nodes lose their power at once: what was granted is there.
 #[test]
 fn the_power_goes_everywhere_and_locks_stay() {

@@ -456,6 +456,30 @@ fn every_planted_bug_is_found() {
     writeln!(stdout(), "score: paxos, its registers: 3 of 3 planted bugs found").unwrap();
 }
 
+/// What a seat has said of its registers may be lost with a part of its disk: it says nothing more. The others do without it.
+#[test]
+fn a_seat_whose_disk_has_lost_some_of_its_registers_says_nothing_more() {
+    let shape = Shape { nodes: 3, shards: 2, ring_size: 8 };
+    let mut w = World::new(Cluster::new(shape).unwrap().with_root(), 3, 1).unwrap();
+    w.run_for(5 * SECOND);
+    let ask = |w: &mut World<Cluster>, node| {
+        let wish = Wish::Set(Some(key(2)));
+        let ask = Ask::Register(RegisterRequest::One(RegisterAsk { key: key(1), wish }));
+        match w.ask(node, S, ask, 10 * SECOND) {
+            Some(Heard::Reply(Reply::Register(reply))) => reply,
+            other => panic!("{other:?}"),
+        }
+    };
+    let is_done = |reply| matches!(reply, RegisterReply::Answer(Outcome::Done(_)));
+    assert!(is_done(ask(&mut w, NodeId(0))));
+    w.lose_some(NodeId(0), S, ombak_node::REGISTER_PARTITION);
+    assert!(is_done(ask(&mut w, NodeId(0))), "another seat does it");
+    assert!(is_done(ask(&mut w, NodeId(1))));
+    // With another gone there is no majority of those who may speak.
+    w.crash(NodeId(2));
+    assert!(matches!(ask(&mut w, NodeId(1)), RegisterReply::Failed(_)));
+}
+
 /// The checker finds what it is there for: a read that is told of a version after another was told of a later one, and two changes
 /// that are both told that they made the same version.
 #[test]
