@@ -135,7 +135,7 @@ fn byte_change(bytes: &[u8]) {
         return;
     }
     assert_eq!(page.bytes()[FIXED], old.bytes()[FIXED]);
-    if let Some(back) = physical::undone(bytes) {
+    if let Some(back) = physical::undone(bytes, &page) {
         assert_eq!(Physical.redo(&mut page, &back), Ok(()));
         assert_eq!(page.bytes(), old.bytes());
     }

@@ -7,16 +7,26 @@
 //! ```text
 //! change  = 1 (at:u16 len:u16 before:[u8; len] after:[u8; len])*
 //!         | 2 head:u16 tail:u16 head... tail...      the page anew: head from byte 16 on, tail at the end, zeros between
-//!         | 3 (at:u16 len:u16 after:[u8; len])*      a change of kind 1, taken back
+//!         | 3 (at:u16 len:u16 after:[u8; len])*      a change of kind 1 or 4, taken back
+//!         | 4 (at:u16 len:u16 by:i8 range)*          as kind 1, where some ranges have moved within the page
+//! range   = before:[u8; len] after:[u8; len]         by 0
+//!         | crc:u32 out:[u8; |by|] in:[u8; |by|]     else: bytes go out at one end, all others move by so many, and bytes come in
+//!                                                    at the other; crc is of what was there before
 //! ```
 //!
-//! Ranges are in order and do not overlap. What a change of kind 1 says was there before must be there when it is done: if it
+//! Ranges are in order and do not overlap. What a change says was there before must be there when it is done: if it
 //! is not, the page is not the one that the record was written for, as after a write that the disk lost.
+//!
+//! Bytes move where a node's directory gets a row or loses one: with them before and after, a split logged a fifth more.
 
 use crate::engine::check_page;
 use crate::error::Error;
 use crate::manager::{ResourceManager, Undo};
 use crate::page::{ManagerId, PAGE_BYTES, Page, PageId, u16_at};
+
+use moved::Moved;
+
+mod moved;
 
 /// The manager's number.
 pub const PHYSICAL: ManagerId = ManagerId(0);
@@ -24,6 +34,7 @@ pub const PHYSICAL: ManagerId = ManagerId(0);
 const RANGES: u8 = 1;
 const FORMAT: u8 = 2;
 const UNDONE: u8 = 3;
+const MOVED: u8 = 4;
 /// Checksum, page number and LSN are not what is changed.
 const FROM: usize = 16;
 const NO_CHANGE: &str = "it is no change of bytes";
@@ -36,14 +47,27 @@ pub struct Physical;
 /// The change that makes `old` into `new`; `None` if they are the same.
 pub fn between(old: &Page, new: &Page) -> Option<Vec<u8>> {
     let (old, new) = (old.bytes(), new.bytes());
-    let mut out = vec![RANGES];
-    let mut at = FROM;
-    while let Some((start, end)) = difference(old, new, at) {
-        out.extend_from_slice(&(start as u16).to_le_bytes());
-        out.extend_from_slice(&((end - start) as u16).to_le_bytes());
-        out.extend_from_slice(&old[start..end]);
-        out.extend_from_slice(&new[start..end]);
-        at = end;
+    let mut ranges = Vec::new();
+    let mut from = FROM;
+    while let Some((start, end)) = difference(old, new, from) {
+        let (before, after) = (&old[start..end], &new[start..end]);
+        ranges.push((start, before, after, Moved::between(before, after)));
+        from = end;
+    }
+    let moves = ranges.iter().any(|(.., moved)| moved.is_some());
+    let mut out = vec![if moves { MOVED } else { RANGES }];
+    for (start, before, after, moved) in &ranges {
+        out.extend_from_slice(&(*start as u16).to_le_bytes());
+        out.extend_from_slice(&(after.len() as u16).to_le_bytes());
+        if let Some(moved) = moved {
+            moved.encode(&mut out);
+            continue;
+        }
+        if moves {
+            out.push(0);
+        }
+        out.extend_from_slice(before);
+        out.extend_from_slice(after);
     }
     (out.len() > 1).then_some(out)
 }
@@ -106,44 +130,68 @@ fn longest_zeros(bytes: &[u8]) -> std::ops::Range<usize> {
 /// A range of a change.
 struct Range<'a> {
     at: usize,
-    /// What was there, if the change says so, and what will be.
-    before: Option<&'a [u8]>,
-    after: &'a [u8],
+    len: usize,
+    what: What<'a>,
 }
 
-/// The ranges of a change, each with what was there before, or without. An error ends them.
-fn ranges(mut bytes: &[u8], sides: usize) -> impl Iterator<Item = Result<Range<'_>, &'static str>> {
+/// What becomes of its bytes.
+enum What<'a> {
+    /// What was there, if the change says so, and what will be.
+    Bytes(Option<&'a [u8]>, &'a [u8]),
+    Moved(Moved<'a>),
+}
+
+/// The ranges of a change of a kind. An error ends them.
+fn ranges(kind: u8, mut bytes: &[u8]) -> impl Iterator<Item = Result<Range<'_>, &'static str>> {
     let mut free = FROM;
     std::iter::from_fn(move || {
         if bytes.is_empty() {
             return None;
         }
-        let taken = take_range(bytes, sides, free);
+        let taken = take_range(kind, bytes, free);
         bytes = taken.as_ref().map_or(&[][..], |(_, rest)| *rest);
         let range = taken.map(|(range, _)| range).ok_or(NO_CHANGE);
-        free = range.as_ref().map_or(free, |range| range.at + range.after.len());
+        free = range.as_ref().map_or(free, |range| range.at + range.len);
         Some(range)
     })
 }
 
-/// A range that begins at `free` or behind, and what is left behind it. `sides`: how often its bytes are there.
-fn take_range(bytes: &[u8], sides: usize, free: usize) -> Option<(Range<'_>, &[u8])> {
-    let head = bytes.get(..4)?;
+/// A range that begins at `free` or behind, and what is left behind it.
+fn take_range(kind: u8, bytes: &[u8], free: usize) -> Option<(Range<'_>, &[u8])> {
+    let (head, rest) = bytes.split_at_checked(4)?;
     let (at, len) = (u16_at(head, 0) as usize, u16_at(head, 2) as usize);
     let inside = at >= free && at + len <= PAGE_BYTES && len > 0;
-    let (both, rest) = bytes[4..].split_at_checked(len * sides)?;
-    let (before, after) = both.split_at(len * (sides - 1));
-    inside.then_some((Range { at, before: (sides == 2).then_some(before), after }, rest))
+    let (what, rest) = match (kind, rest.split_first()) {
+        (UNDONE, _) => {
+            let (after, rest) = rest.split_at_checked(len)?;
+            (What::Bytes(None, after), rest)
+        }
+        (MOVED, Some((by, rest))) if *by != 0 => {
+            let (moved, rest) = Moved::take(rest, *by as i8, len)?;
+            (What::Moved(moved), rest)
+        }
+        (MOVED, Some((_, rest))) => take_both(rest, len)?,
+        _ => take_both(rest, len)?,
+    };
+    inside.then_some((Range { at, len, what }, rest))
 }
 
-fn redo_ranges(page: &mut Page, bytes: &[u8], sides: usize) -> Result<(), &'static str> {
-    for range in ranges(bytes, sides) {
-        let Range { at, before, after } = range?;
-        let there = &mut page.bytes_mut()[at..at + after.len()];
-        if before.is_some_and(|before| before != there) {
-            return Err("the page is not as it was when this was logged");
-        }
-        there.copy_from_slice(after);
+fn take_both(bytes: &[u8], len: usize) -> Option<(What<'_>, &[u8])> {
+    let (before, rest) = bytes.split_at_checked(len)?;
+    let (after, rest) = rest.split_at_checked(len)?;
+    Some((What::Bytes(Some(before), after), rest))
+}
+
+fn redo_ranges(page: &mut Page, kind: u8, bytes: &[u8]) -> Result<(), &'static str> {
+    for range in ranges(kind, bytes) {
+        let Range { at, len, what } = range?;
+        let there = &mut page.bytes_mut()[at..at + len];
+        let done = match what {
+            What::Bytes(before, _) if before.is_some_and(|before| before != there) => None,
+            What::Bytes(_, after) => Some(there.copy_from_slice(after)),
+            What::Moved(moved) => moved.redo(there),
+        };
+        done.ok_or("the page is not as it was when this was logged")?;
     }
     Ok(())
 }
@@ -160,14 +208,18 @@ fn redo_format(page: &mut Page, bytes: &[u8]) -> Option<()> {
     Some(())
 }
 
-/// What takes a change of kind 1 back; `None`: it is none.
-pub fn undone(change: &[u8]) -> Option<Vec<u8>> {
+/// What takes a change of kind 1 or 4 back, which was the last of this page; `None`: it is none.
+pub fn undone(change: &[u8], page: &Page) -> Option<Vec<u8>> {
+    let (kind, bytes) = change.split_first().filter(|(kind, _)| [RANGES, MOVED].contains(kind))?;
     let mut out = vec![UNDONE];
-    for range in ranges(change.strip_prefix(&[RANGES])?, 2) {
-        let Range { at, before, after } = range.ok()?;
+    for range in ranges(*kind, bytes) {
+        let Range { at, len, what } = range.ok()?;
         out.extend_from_slice(&(at as u16).to_le_bytes());
-        out.extend_from_slice(&(after.len() as u16).to_le_bytes());
-        out.extend_from_slice(before?);
+        out.extend_from_slice(&(len as u16).to_le_bytes());
+        match what {
+            What::Bytes(before, _) => out.extend_from_slice(before?),
+            What::Moved(moved) => out.extend(moved.undone(&page.bytes()[at..at + len])?),
+        }
     }
     Some(out)
 }
@@ -179,9 +231,8 @@ impl ResourceManager for Physical {
 
     fn redo(&self, page: &mut Page, change: &[u8]) -> Result<(), &'static str> {
         match change.split_first() {
-            Some((&RANGES, ranges)) => redo_ranges(page, ranges, 2),
             Some((&FORMAT, image)) => redo_format(page, image).ok_or(NO_CHANGE),
-            Some((&UNDONE, ranges)) => redo_ranges(page, ranges, 1),
+            Some((kind @ &(RANGES | UNDONE | MOVED), ranges)) => redo_ranges(page, *kind, ranges),
             _ => Err(NO_CHANGE),
         }
     }
@@ -189,9 +240,9 @@ impl ResourceManager for Physical {
     fn undo(&self, undo: &mut Undo<'_>, page: PageId, change: &[u8]) -> Result<(), Error> {
         let malformed = || undo.corrupt(page, "a change of bytes that can't be taken back");
         match change.first() {
-            Some(&RANGES) => {
-                let change = undone(change).ok_or_else(malformed)?;
+            Some(&(RANGES | MOVED)) => {
                 let mut page = undo.write(page)?;
+                let change = undone(change, &page).ok_or_else(malformed)?;
                 undo.apply(&mut page, PHYSICAL, &[&change])?;
                 Ok(())
             }
@@ -202,17 +253,19 @@ impl ResourceManager for Physical {
     }
 
     fn describe(&self, change: &[u8]) -> String {
-        let (what, rest, sides) = match change.split_first() {
-            Some((&RANGES, rest)) => ("bytes", rest, 2),
-            Some((&UNDONE, rest)) => ("bytes back", rest, 1),
+        let (kind, rest) = match change.split_first() {
             Some((&FORMAT, image)) => {
                 return format!("anew, {} bytes", image.len().saturating_sub(4));
             }
+            Some((kind @ &(RANGES | UNDONE | MOVED), rest)) => (*kind, rest),
             _ => return "?".to_string(),
         };
-        let mut text = what.to_string();
-        for range in ranges(rest, sides).flatten() {
-            text += &format!(" {}+{}", range.at, range.after.len());
+        let mut text = if kind == UNDONE { "bytes back" } else { "bytes" }.to_string();
+        for Range { at, len, what } in ranges(kind, rest).flatten() {
+            text += &format!(" {at}+{len}");
+            if let What::Moved(moved) = what {
+                text += &format!(" moved by {}", moved.by());
+            }
         }
         text
     }
