@@ -383,7 +383,7 @@ impl RegisterServer {
                 self.hear_forward(now, from, number, request, fx);
             }
             RegisterTelling::Forwarded { number, reply } => {
-                self.hear_forwarded(from, number, reply, fx);
+                self.hear_forwarded(now, from, number, reply, fx);
             }
             RegisterTelling::List { number, era, from: name } => {
                 self.hear_list(from, (number, era), &name, fx);

@@ -1,7 +1,6 @@
 //! What one node asks another to do for its clients: one that has no seat asks any that has one; one that gives way asks whom it
 //! gives way to.
 
-use bytes::Bytes;
 use ombak_base::{Address, Effects, NodeId, Now, Refused, ShardId, Stamp, Tick};
 use serde::{Deserialize, Serialize};
 
@@ -16,9 +15,7 @@ use super::{
 pub(super) struct Forwarded {
     asker: Asker,
     to: NodeId,
-    /// Of which register; `None`: it is a list.
-    key: Option<Bytes>,
-    changes_nothing: bool,
+    request: RegisterRequest,
     until: Tick,
 }
 
@@ -67,17 +64,12 @@ impl RegisterServer {
         until: Tick,
         fx: &mut E,
     ) {
-        let key = match &request {
-            RegisterRequest::One(ask) => Some(ask.key.clone()),
-            RegisterRequest::List { .. } => None,
-        };
-        let changes_nothing = request.changes_nothing();
         let seat = Address { node: to, shard: ShardId(0) };
-        let forward = RegisterTelling::Forward { number, request };
+        let forward = RegisterTelling::Forward { number, request: request.clone() };
         // What could not be sent is not sent again: nothing was done.
         let why = match fx.send(seat, forward, Stamp::NONE) {
             Ok(()) => {
-                let forwarded = Forwarded { asker, to, key, changes_nothing, until };
+                let forwarded = Forwarded { asker, to, request, until };
                 return drop(self.forwarded.insert(number, forwarded));
             }
             Err(Refused::Full) => RegisterFailure::Busy,
@@ -106,29 +98,38 @@ impl RegisterServer {
             let reply = RegisterReply::Failed(why);
             return self.tell(Asker::Node(from, number), reply, fx);
         }
-        let mine = self.number();
-        self.take(now, mine, Asker::Node(from, number), request, fx);
+        let (mine, until) = (self.number(), now.tick.plus_ms(REGISTER_WAIT_MS));
+        self.take(now, mine, Asker::Node(from, number), request, until, fx);
     }
 
-    /// What became of it.
+    /// What became of it. If the other has done nothing, for it reaches too few, this node does it, if it can.
     pub(super) fn hear_forwarded<E: Effects<Self>>(
         &mut self,
+        now: Now,
         from: NodeId,
         number: u128,
         reply: RegisterReply,
         fx: &mut E,
     ) {
-        if self.forwarded.get(&number).is_some_and(|of| of.to == from) {
-            self.end_forwarded(number, reply, fx);
-        } // Else it was given up.
+        if self.forwarded.get(&number).is_none_or(|of| of.to != from) {
+            return; // It was given up.
+        }
+        let Some(of) = self.forwarded.remove(&number) else { return };
+        self.note_answer(&of, &reply);
+        let is_undone = reply == RegisterReply::Failed(RegisterFailure::NoQuorum);
+        if !is_undone || self.era().is_none() {
+            return self.tell(of.asker, reply, fx);
+        }
+        self.take(now, number, of.asker, of.request, of.until, fx);
+        if let Some(running) = self.running.get_mut(&number) {
+            running.stays = true;
+        }
     }
 
-    fn end_forwarded<E: Effects<Self>>(&mut self, number: u128, reply: RegisterReply, fx: &mut E) {
-        let Some(of) = self.forwarded.remove(&number) else { return };
-        if let Some(key) = &of.key {
-            self.note_passed(key, of.changes_nothing, &reply);
+    fn note_answer(&mut self, of: &Forwarded, reply: &RegisterReply) {
+        if let RegisterRequest::One(ask) = &of.request {
+            self.note_passed(&ask.key, of.request.changes_nothing(), reply);
         }
-        self.tell(of.asker, reply, fx);
     }
 
     pub(super) fn lose<E: Effects<Self>>(&mut self, node: NodeId, fx: &mut E) {
@@ -151,9 +152,13 @@ impl RegisterServer {
     }
 
     fn give_up_forwarded<E: Effects<Self>>(&mut self, number: u128, fx: &mut E) {
-        let changes_nothing = self.forwarded.get(&number).is_some_and(|of| of.changes_nothing);
-        let why =
-            if changes_nothing { RegisterFailure::NoQuorum } else { RegisterFailure::Unknown };
-        self.end_forwarded(number, RegisterReply::Failed(why), fx);
+        let Some(of) = self.forwarded.remove(&number) else { return };
+        let why = match of.request.changes_nothing() {
+            true => RegisterFailure::NoQuorum,
+            false => RegisterFailure::Unknown,
+        };
+        let reply = RegisterReply::Failed(why);
+        self.note_answer(&of, &reply);
+        self.tell(of.asker, reply, fx);
     }
 }

@@ -15,9 +15,7 @@ use super::super::{Bid, Cell, Era};
 use super::copying::ScanFor;
 use super::proposer::Asker;
 use super::stored::name_of;
-use super::{
-    REGISTER_WAIT_MS, RegisterFailure, RegisterPage, RegisterReply, RegisterServer, RegisterTelling,
-};
+use super::{RegisterFailure, RegisterPage, RegisterReply, RegisterServer, RegisterTelling};
 
 /// Pages that one node puts together at a time. More are [`Busy`](RegisterFailure::Busy).
 const LISTINGS_MAX: usize = 16;
@@ -77,15 +75,14 @@ impl RegisterServer {
     pub(super) fn take_list<E: Effects<Self>>(
         &mut self,
         now: Now,
-        number: u128,
-        asker: Asker,
+        (number, asker): (u128, Asker),
         from: Bytes,
+        until: Tick,
         fx: &mut E,
     ) {
         if self.listings.len() >= LISTINGS_MAX {
             return self.tell(asker, RegisterReply::Failed(RegisterFailure::Busy), fx);
         }
-        let until = now.tick.plus_ms(REGISTER_WAIT_MS);
         let (era, heard, again) = (Era(0), BTreeMap::new(), now.tick);
         self.listings.insert(number, Listing { asker, from, era, heard, again, until });
         self.ask_for_page(now, number, fx);

@@ -40,6 +40,8 @@ pub(super) struct Running {
     /// In which era it has begun.
     era: Era,
     pub tries: u32,
+    /// It was passed on under its number before, which whoever it goes to takes once.
+    pub stays: bool,
     /// When it is to be looked at, once it is the first in its queue.
     due: Option<Tick>,
     pub until: Tick,
@@ -83,8 +85,9 @@ impl RegisterServer {
         }
         let number = self.number();
         self.clients.insert(client, number);
+        let until = now.tick.plus_ms(REGISTER_WAIT_MS);
         match self.era() {
-            Some(_) => self.take(now, number, Asker::Client(client), request, fx),
+            Some(_) => self.take(now, number, Asker::Client(client), request, until, fx),
             None => self.pass_to_a_seat(now, number, Asker::Client(client), request, fx),
         }
     }
@@ -103,29 +106,31 @@ impl RegisterServer {
         number: u128,
         asker: Asker,
         request: RegisterRequest,
+        until: Tick,
         fx: &mut E,
     ) {
         match request {
-            RegisterRequest::One(ask) => self.take_one(now, number, asker, ask, fx),
-            RegisterRequest::List { from } => self.take_list(now, number, asker, from, fx),
+            RegisterRequest::One(ask) => self.take_one(now, (number, asker), ask, until, fx),
+            RegisterRequest::List { from } => {
+                self.take_list(now, (number, asker), from, until, fx);
+            }
         }
     }
 
     fn take_one<E: Effects<Self>>(
         &mut self,
         now: Now,
-        number: u128,
-        asker: Asker,
+        (number, asker): (u128, Asker),
         ask: RegisterAsk,
+        until: Tick,
         fx: &mut E,
     ) {
         let RegisterAsk { key, wish } = ask;
         let is_write = wish != Wish::Read;
         let operation = Operation::new(self.setup.id, number, wish, self.setup.seats.clone());
-        let until = now.tick.plus_ms(REGISTER_WAIT_MS);
-        let (era, tries, due) = (Era(0), 0, None);
+        let (era, tries, stays, due) = (Era(0), 0, false, None);
         let of_key = key.clone();
-        let running = Running { operation, key, asker, era, tries, due, until };
+        let running = Running { operation, key, asker, era, tries, stays, due, until };
         if self.full && is_write {
             return self.tell(asker, RegisterReply::Failed(RegisterFailure::Full), fx);
         }

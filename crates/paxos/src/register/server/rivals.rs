@@ -49,9 +49,8 @@ impl RegisterServer {
         let to = rival.node;
         let is_seat = self.setup.seats.members().contains(&to);
         let looks_first = running.operation.is_read() && running.tries == 0;
-        let stays =
-            running.operation.is_proposed() || looks_first || !(is_seat && self.up.contains(&to));
-        if stays {
+        let can_go = is_seat && self.up.contains(&to) && !running.stays;
+        if running.operation.is_proposed() || looks_first || !can_go {
             return false;
         }
         let Some(running) = self.remove(number) else { return false };

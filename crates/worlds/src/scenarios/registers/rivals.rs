@@ -100,6 +100,27 @@ fn who_gave_way_goes_on_when_the_other_dies() {
     }
 }
 
+/// Whom others gave way to has lost its registers, and says that it has done nothing: they do it.
+#[test]
+fn who_gave_way_goes_on_when_the_other_can_do_nothing() {
+    for lost in 0..3 {
+        let mut office = Office::new(3, u64::from(lost));
+        for _ in 0..20 {
+            for node in 0..3 {
+                office.set(NodeId(node), &key(1));
+            }
+            office.run_for(SECOND / 50);
+        }
+        office.world.lose_some(NodeId(lost), S, ombak_node::REGISTER_PARTITION);
+        for node in (0..3).filter(|node| *node != lost) {
+            let before = office.done;
+            office.set(NodeId(node), &key(1));
+            office.run_for(SECOND / 4);
+            assert_eq!(office.done, before + 1, "{lost} lost, {node} asked: {:?}", office.failed);
+        }
+    }
+}
+
 /// Giving way costs a message there and back: who is left alone with a register takes it over.
 #[test]
 fn who_is_alone_does_not_give_way() {
