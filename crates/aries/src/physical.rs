@@ -186,12 +186,19 @@ fn redo_ranges(page: &mut Page, kind: u8, bytes: &[u8]) -> Result<(), &'static s
     for range in ranges(kind, bytes) {
         let Range { at, len, what } = range?;
         let there = &mut page.bytes_mut()[at..at + len];
-        let done = match what {
-            What::Bytes(before, _) if before.is_some_and(|before| before != there) => None,
-            What::Bytes(_, after) => Some(there.copy_from_slice(after)),
+        let is_done = match what {
+            What::Bytes(before, after) => {
+                let is_as_it_was = before.is_none_or(|before| before == there);
+                if is_as_it_was {
+                    there.copy_from_slice(after);
+                }
+                is_as_it_was
+            }
             What::Moved(moved) => moved.redo(there),
         };
-        done.ok_or("the page is not as it was when this was logged")?;
+        if !is_done {
+            return Err("the page is not as it was when this was logged");
+        }
     }
     Ok(())
 }

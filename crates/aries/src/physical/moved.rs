@@ -5,7 +5,7 @@ const BY_MAX: usize = 8;
 /// A shorter range is logged as it was and as it is: that costs no more.
 const LEN_MIN: usize = 32;
 
-/// How a range has become another: `out` went out at one end, all other bytes moved there, and `in` came in at the other.
+/// How a range has become another: some bytes went out at one end, all others moved there, and some came in at the other.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Moved<'a> {
     up: bool,
@@ -58,13 +58,13 @@ impl<'a> Moved<'a> {
         Some((Moved { up: by > 0, crc: u32::from_le_bytes(*crc), went, came }, rest))
     }
 
-    /// Does it to the bytes of a range; `None`: they are not what they were when it was logged.
-    pub fn redo(&self, there: &mut [u8]) -> Option<()> {
-        if crc32fast::hash(there) != self.crc {
-            return None;
+    /// Does it to the bytes of a range; `false`: they are not what they were when it was logged.
+    pub fn redo(&self, there: &mut [u8]) -> bool {
+        let is_as_it_was = crc32fast::hash(there) == self.crc;
+        if is_as_it_was {
+            shift(there, self.up, self.came);
         }
-        shift(there, self.up, self.came);
-        Some(())
+        is_as_it_was
     }
 
     /// What the bytes of a range were before; `None`: it was not done to them.
