@@ -102,6 +102,12 @@ impl Analysis {
         self.all_from.or_else(|| self.pages.first())
     }
 
+    /// Nothing below is needed by the restart; 0: everything is.
+    pub fn needed_from(&self) -> Lsn {
+        let firsts = self.txns.values().map(|line| line.first);
+        firsts.chain(self.redo_from()).fold(self.checkpoint, Lsn::min)
+    }
+
     /// Whether the page may lack the change.
     pub(super) fn may_lack(&self, page: PageId, lsn: Lsn) -> bool {
         self.all_from.is_some() || self.pages.get(page).is_some_and(|rec_lsn| lsn >= rec_lsn)

@@ -68,6 +68,8 @@ pub fn open<D: Disk>(
     // What is refused is refused before this.
     let mut restart = Restart { checkpoint: analysis.checkpoint, ..Restart::default() };
     let engine = take_up(&disk, dir, options, (managers, in_file), log, &mut restart)?;
+    // Segments say what was needed when they were begun. A start may have to begin another, and all may be in use.
+    engine.0.log.set_mark(analysis.needed_from());
     engine.repeat(analysis, threads, &mut restart)?;
     if restored.is_none() && restart.redone > 0 {
         engine.0.checkpoint_after_restart()?;
@@ -119,8 +121,7 @@ fn take_up<D: Disk>(
 
 /// Whether the log has everything that the restart needs.
 pub fn check_log(log: &Recovery, analysis: &Analysis) -> Result<(), Error> {
-    let firsts = analysis.txns.values().map(|line| line.first);
-    let needed = firsts.chain(analysis.redo_from()).fold(analysis.checkpoint, Lsn::min);
+    let needed = analysis.needed_from();
     let lost =
         log.damaged.iter().find(|lost| lost.first_lsn < lost.next_lsn && lost.next_lsn > needed);
     lost.map_or(Ok(()), |lost| {

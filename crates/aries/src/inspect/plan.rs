@@ -39,8 +39,6 @@ pub struct Passes {
 impl Passes {
     pub(super) fn new(analysis: &Analysis, checkpoint_end: Lsn, first: Lsn) -> Passes {
         let txns: Vec<TxnLine> = analysis.txns.values().copied().collect();
-        let firsts = txns.iter().map(|line| line.first);
-        let needed_from = firsts.chain(analysis.redo_from()).fold(analysis.checkpoint, Lsn::min);
         Passes {
             checkpoint: analysis.checkpoint,
             checkpoint_end: if analysis.checkpoint == Lsn(0) { Lsn(0) } else { checkpoint_end },
@@ -49,7 +47,7 @@ impl Passes {
             txns,
             pages: analysis.pages.iter().collect(),
             redo_from: analysis.redo_from(),
-            needed_from: needed_from.max(first),
+            needed_from: analysis.needed_from().max(first),
             next_txn: TxnId(analysis.next_txn.max(1)),
         }
     }

@@ -121,3 +121,24 @@ fn a_log_that_was_full_of_a_transaction_takes_changes_once_it_has_ended() {
         }
     }
 }
+
+/// What a segment says it needs is what was known when it was begun. A start that has to begin one knows what the log's last
+/// checkpoint says: else, where each life ends with its segment full, none would ever be used again.
+#[test]
+fn lives_that_end_with_a_full_segment_do_not_fill_the_log() {
+    let disk = SimDisk::new();
+    let segment = small().log.segment_bytes;
+    for life in 0..3 * u64::from(small().log.segments_max) {
+        let (engine, _) = Engine::open(disk.mount(), "db", small()).unwrap();
+        let tree = engine.tree("rows").unwrap();
+        engine.checkpoint().unwrap();
+        let is_full = || engine.usage().log_used_bytes.is_multiple_of(segment);
+        for key in (0..100u8).take_while(|_| !is_full()) {
+            tree.put_now(&engine, &[key], &life.to_le_bytes()).unwrap();
+            engine.sync().unwrap();
+        }
+        assert!(is_full());
+        drop(engine);
+        disk.crash_with(|_| true);
+    }
+}
