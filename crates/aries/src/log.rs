@@ -1,6 +1,7 @@
 //! The commit log: its public face. The bytes are in `format`, the files in `segments`, what happens at
 //! the start in `recover`.
 
+mod ahead;
 pub(crate) mod archive;
 mod batch;
 mod error;
@@ -16,6 +17,7 @@ mod streams;
 pub(crate) mod view;
 
 use std::fmt;
+use std::num::NonZeroU32;
 
 use bytes::Bytes;
 use ombak_base::Disk;
@@ -148,7 +150,7 @@ impl<D: Disk> CommitLog<D> {
         mut replay: impl FnMut(StreamId, Lsn, Bytes),
     ) -> Result<(Self, Recovery), LogError> {
         let replay = |record: Replayed<'_>| replay(record.stream, record.lsn, record.payload);
-        ReadLog::read(disk, dir, options, replay)?.take_up()
+        ReadLog::read(disk, dir, options, NonZeroU32::MIN, replay)?.take_up()
     }
 
     /// Adds a record, whose payload is `parts` one after the other, to the batch that the next `sync` writes.
@@ -301,15 +303,16 @@ pub(crate) struct ReadLog<D: Disk> {
 }
 
 impl<D: Disk> ReadLog<D> {
-    /// See [`CommitLog::open`].
+    /// See [`CommitLog::open`]. With more threads than one, another reads the files ahead.
     pub fn read(
         disk: D,
         dir: &str,
         options: Options,
+        threads: NonZeroU32,
         replay: impl FnMut(Replayed<'_>),
     ) -> Result<ReadLog<D>, LogError> {
         let mut segments = Segments::new(disk, dir, options.within_bounds());
-        let found = recover::recover(&mut segments, replay)?;
+        let found = recover::recover(&mut segments, threads, replay)?;
         Ok(ReadLog { segments, found })
     }
 

@@ -184,7 +184,7 @@ pub fn analyse<D: Disk>(
     threads: NonZeroU32,
 ) -> Result<(Analysis, ReadLog<D>, Arc<InFile>), Error> {
     let read = |each: &mut dyn FnMut(Replayed<'_>)| {
-        ReadLog::read(disk.clone(), &join(dir, "wal"), options, each)
+        ReadLog::read(disk.clone(), &join(dir, "wal"), options, threads, each)
     };
     let in_file = Arc::new(InFile::new());
     let analyst = Analyst { unknown, last: Some(in_file.clone()), ..Analyst::default() };

@@ -124,14 +124,16 @@ fn piece_of<F: DiskFile>(
     let batches = segment.batches[first..].iter();
     let count = batches.take_while(|(_, at)| *at < start + PIECE_BYTES).count();
     let lent = std::mem::replace(window, AlignedBuffer::with_capacity(0));
-    let mut reader = SegmentReader::through(&segment.file, segment.header.bytes, lent);
+    let past = segment.batches.get(first + count);
+    let bytes = past.map_or(PIECE_BYTES, |(_, past)| past - start);
+    let mut reader =
+        SegmentReader::through(&segment.file, segment.header.bytes, lent).reading(bytes);
     let mut found = Vec::new();
     for (_, at) in &segment.batches[first..first + count] {
         found.append(&mut records(&mut reader, segment, *at));
     }
     *window = reader.into_window();
-    let next = segment.batches.get(first + count).map(|(lsn, _)| *lsn);
-    Some(Piece { records: found, next: next.or(after) })
+    Some(Piece { records: found, next: past.map(|(lsn, _)| *lsn).or(after) })
 }
 
 /// The sound records of a batch, all in one piece of memory.

@@ -5,6 +5,7 @@ use std::io;
 use ombak_base::DiskFile;
 
 use super::Lsn;
+use super::ahead::Ahead;
 use super::format::{self, BLOCK, BatchHeader};
 use crate::aligned::AlignedBuffer;
 
@@ -18,8 +19,10 @@ pub struct SegmentReader<'a, F: ?Sized> {
     end: u64,
     window: AlignedBuffer,
     window_start: u64,
-    /// How far is read ahead.
-    ahead: u64,
+    /// Bytes that are read at once.
+    at_once: u64,
+    /// What another thread reads of the segment.
+    ahead: Option<Ahead>,
     /// The last block that could not be read. It is seen as zeros.
     failed: Option<(u64, io::Error)>,
 }
@@ -32,7 +35,8 @@ impl<'a, F: DiskFile + ?Sized> SegmentReader<'a, F> {
     /// The same, through a window that was used before.
     pub fn through(file: &'a F, end: u64, mut window: AlignedBuffer) -> SegmentReader<'a, F> {
         window.resize(0);
-        SegmentReader { file, end, window, window_start: 0, ahead: WINDOW_BYTES, failed: None }
+        let (at_once, ahead) = (WINDOW_BYTES, None);
+        SegmentReader { file, end, window, window_start: 0, at_once, ahead, failed: None }
     }
 
     /// To be used again.
@@ -42,7 +46,17 @@ impl<'a, F: DiskFile + ?Sized> SegmentReader<'a, F> {
 
     /// For who wants a single batch: reads no further ahead than that.
     pub fn narrow(file: &'a F, end: u64) -> SegmentReader<'a, F> {
-        SegmentReader { ahead: BLOCK, ..SegmentReader::new(file, end) }
+        SegmentReader::new(file, end).reading(BLOCK)
+    }
+
+    /// Reads so many bytes at once, a multiple of the block size, where that is enough.
+    pub fn reading(self, at_once: u64) -> SegmentReader<'a, F> {
+        SegmentReader { at_once, ..self }
+    }
+
+    /// Takes from another thread what that has read.
+    pub fn behind(self, ahead: Ahead) -> SegmentReader<'a, F> {
+        SegmentReader { ahead: Some(ahead), ..self }
     }
 
     /// The error of a read at or behind `offset`, if there was one. It says where.
@@ -94,20 +108,49 @@ impl<'a, F: DiskFile + ?Sized> SegmentReader<'a, F> {
         &self.window.as_slice()[from..from + len as usize]
     }
 
+    /// The window moves to `offset`. What it had from there on is not read again.
     fn fill(&mut self, offset: u64, len: u64) {
-        let ahead = self.ahead.min(self.end.saturating_sub(offset));
-        self.window_start = offset;
-        self.window.resize_for_overwrite(len.max(ahead) as usize);
-        if let Ok(read) = self.file.read_at(self.window.as_mut_slice(), offset) {
-            return self.window.as_mut_slice()[read..].fill(0);
+        let kept = self.move_to(offset);
+        self.window.resize_for_overwrite(kept);
+        while self.window_end() < offset + len {
+            let next = self.window_end();
+            match self.ahead.as_mut().and_then(|ahead| ahead.next(next)) {
+                Some(piece) => self.window.extend(piece.as_slice()),
+                None => self.read_on(offset + len),
+            }
         }
-        self.window.as_mut_slice().fill(0);
-        let blocks = self.window.as_mut_slice().chunks_mut(BLOCK as usize);
-        for (block, at) in blocks.zip((offset..).step_by(BLOCK as usize)) {
+    }
+
+    fn window_end(&self) -> u64 {
+        self.window_start + self.window.len() as u64
+    }
+
+    /// Reads what stands behind the window, at least up to `needed`.
+    fn read_on(&mut self, needed: u64) {
+        let (from, kept) = (self.window_end(), self.window.len());
+        let to = self.end.min(from + self.at_once).max(needed);
+        self.window.resize_for_overwrite((to - self.window_start) as usize);
+        let read = &mut self.window.as_mut_slice()[kept..];
+        if let Ok(bytes) = self.file.read_at(read, from) {
+            return read[bytes..].fill(0);
+        }
+        read.fill(0);
+        let blocks = read.chunks_mut(BLOCK as usize);
+        for (block, at) in blocks.zip((from..).step_by(BLOCK as usize)) {
             if let Err(error) = self.file.read_at(block, at) {
                 block.fill(0);
                 self.failed = Some((at, error));
             }
         }
+    }
+
+    /// How much of the window is there already when it begins at `offset`, a multiple of the block size.
+    fn move_to(&mut self, offset: u64) -> usize {
+        let gone = offset.checked_sub(self.window_start).map(|gone| gone as usize);
+        let kept = gone.and_then(|gone| Some((gone, self.window.len().checked_sub(gone)?)));
+        let (gone, kept) = kept.unwrap_or((0, 0));
+        self.window.as_mut_slice().copy_within(gone..gone + kept, 0);
+        self.window_start = offset;
+        kept
     }
 }

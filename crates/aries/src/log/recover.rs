@@ -1,10 +1,13 @@
 //! What is on the disk, read back: the segments in order, the records in them, and how it ends.
 
 use std::io::IoSlice;
+use std::num::NonZeroU32;
+use std::thread;
 
 use bytes::Bytes;
 use ombak_base::{Disk, DiskFile, OpenMode};
 
+use super::ahead::Ahead;
 use super::format::{self, BATCH_HEADER_BYTES, BLOCK, BatchHeader, NoHeader, SegmentHeader};
 use super::reader::SegmentReader;
 use super::segments::{self, Segment, Segments, Spare};
@@ -54,14 +57,16 @@ fn survey<D: Disk>(
         let path = segments.path(&name);
         let file = segments.disk.open(&path, mode).map_err(LogError::io(&path))?;
         let len = file.len().map_err(LogError::io(&path))? / BLOCK * BLOCK;
-        let mut reader = SegmentReader::new(&file, len);
-        let mut header = SegmentHeader::decode(reader.header_block());
+        let mut first = SegmentReader::narrow(&file, len);
+        let mut header = SegmentHeader::decode(first.header_block());
         if let Err(NoHeader::Version(version)) = header {
             return Err(LogError::Version { file: path, version });
         }
         if header.is_err() {
+            let mut reader = SegmentReader::new(&file, len);
             header = infer(&mut reader, len).ok_or(NoHeader::Blank).or(header);
-            if let (Err(_), Some(source)) = (&header, reader.failed_from(0)) {
+            let failed = reader.failed_from(0).or_else(|| first.failed_from(0));
+            if let (Err(_), Some(source)) = (&header, failed) {
                 return Err(LogError::Io { place: path, source });
             }
             note_lost_header(&path, &header, recovery);
@@ -104,15 +109,17 @@ fn note_lost_header(path: &str, header: &Result<SegmentHeader, NoHeader>, recove
     recovery.damaged.push(Damage { file, offset: 0, first_lsn: lsn, next_lsn: lsn });
 }
 
-/// Reads the log, as it is going to be taken up. Nothing in it is changed.
+/// Reads the log, as it is going to be taken up. Nothing in it is changed. With more threads than one, another reads the
+/// files ahead.
 pub fn recover<D: Disk>(
     segments: &mut Segments<D>,
+    threads: NonZeroU32,
     replay: impl FnMut(Replayed<'_>),
 ) -> Result<Found, LogError> {
     let mut recovery = Recovery::default();
     let files = survey(segments, OpenMode::Direct, &mut recovery)?;
     sync_names(segments)?;
-    read(segments, files, recovery, replay)
+    read(segments, files, recovery, threads, replay)
 }
 
 /// Leaves a log that was read ready to be written to, in a new incarnation.
@@ -134,7 +141,7 @@ pub fn look<D: Disk>(
 ) -> Result<Found, LogError> {
     let mut recovery = Recovery::default();
     let files = survey(segments, OpenMode::Read, &mut recovery)?;
-    read(segments, files, recovery, replay)
+    read(segments, files, recovery, NonZeroU32::MIN, replay)
 }
 
 /// Puts the files in order and reads them. Afterwards the incarnation is the highest that was seen.
@@ -142,6 +149,7 @@ fn read<D: Disk>(
     segments: &mut Segments<D>,
     files: Vec<FoundFile<D::File>>,
     recovery: Recovery,
+    threads: NonZeroU32,
     replay: impl FnMut(Replayed<'_>),
 ) -> Result<Found, LogError> {
     let newest =
@@ -151,6 +159,7 @@ fn read<D: Disk>(
     let start = newest.map_or(start, |newest| newest.oldest_lsn.min(start));
     let mut reading = Reading {
         replay,
+        threads,
         streams: Streams::default(),
         next: start,
         incarnation: 0,
@@ -232,6 +241,7 @@ pub struct Tail {
 /// The pass over all records.
 struct Reading<R> {
     replay: R,
+    threads: NonZeroU32,
     streams: Streams,
     /// The LSN that comes next if nothing is lost.
     next: Lsn,
@@ -254,10 +264,26 @@ impl<R: FnMut(Replayed<'_>)> Reading<R> {
             }
             let is_last = i + 1 == segments.live.len();
             self.batches.push(Vec::new());
-            tail = Some(self.segment(segment, is_last)?);
+            tail = Some(self.open_segment(segment, is_last)?);
             before = Some(segment);
         }
         Ok(tail)
+    }
+
+    fn open_segment<F: DiskFile>(
+        &mut self,
+        segment: &Segment<F>,
+        is_last: bool,
+    ) -> Result<Tail, LogError> {
+        let (file, bytes) = (&segment.file, segment.header.bytes);
+        let reader = SegmentReader::new(file, bytes);
+        if self.threads == NonZeroU32::MIN {
+            return self.segment(segment, is_last, reader);
+        }
+        thread::scope(|scope| {
+            let ahead = Ahead::of(scope, file, BLOCK, bytes);
+            self.segment(segment, is_last, reader.behind(ahead))
+        })
     }
 
     /// Reads one segment. Damage is told from a torn tail by what is behind: a batch is written only
@@ -266,9 +292,9 @@ impl<R: FnMut(Replayed<'_>)> Reading<R> {
         &mut self,
         segment: &Segment<F>,
         is_last: bool,
+        mut reader: SegmentReader<'_, F>,
     ) -> Result<Tail, LogError> {
-        let SegmentHeader { sequence, bytes, .. } = segment.header;
-        let mut reader = SegmentReader::new(&segment.file, bytes);
+        let sequence = segment.header.sequence;
         let mut tail = Tail { end: BLOCK, last: None, torn: false };
         while let Some((at, header)) = self.next_batch(&mut reader, tail.end, sequence) {
             if header.lsn > self.next {

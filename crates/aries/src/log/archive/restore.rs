@@ -100,7 +100,7 @@ impl Archive {
             let path = self.path(&found);
             let file = self.place.open(&path, OpenMode::Read).map_err(ArchiveError::io(&path))?;
             let len = file.len().map_err(ArchiveError::io(&path))? / BLOCK * BLOCK;
-            let header = SegmentHeader::decode(SegmentReader::new(&*file, len).header_block());
+            let header = SegmentHeader::decode(SegmentReader::narrow(&*file, len).header_block());
             match header {
                 Ok(header) if header.sequence == sequence => {
                     let len = len.min(header.bytes);
