@@ -81,3 +81,9 @@ impl AlignedBuffer {
         }
     }
 }
+
+impl AsRef<[u8]> for AlignedBuffer {
+    fn as_ref(&self) -> &[u8] {
+        self.as_slice()
+    }
+}

@@ -4,6 +4,7 @@
 mod ahead;
 pub(crate) mod archive;
 mod batch;
+mod batches;
 mod error;
 mod format;
 #[doc(hidden)]
@@ -22,8 +23,9 @@ use std::num::NonZeroU32;
 use bytes::Bytes;
 use ombak_base::Disk;
 
+pub(crate) use batches::Owned;
 pub use error::LogError;
-pub(crate) use lookup::Owned;
+pub(crate) use lookup::Piece;
 pub(crate) use recover::{Replayed, file_number, sync_dirs};
 
 use batch::Batch;

@@ -5,7 +5,7 @@ use ombak_base::Disk;
 
 use crate::log::archive::{Archive, ArchiveError};
 use crate::log::shared::{SharedLog, Tail};
-use crate::log::{LogError, Lsn, Owned, Place, StreamId};
+use crate::log::{LogError, Lsn, Piece, Place, StreamId};
 
 /// The stream in which the engine's records stand.
 pub const STREAM: StreamId = StreamId(1);
@@ -27,7 +27,7 @@ pub trait Wal: Send + Sync {
     /// Where a record stands, for people.
     fn place_of(&self, lsn: Lsn) -> Place;
     /// See [`SharedLog::pieces`].
-    fn pieces(&self, from: Lsn) -> Box<dyn Iterator<Item = Vec<Owned>> + '_>;
+    fn pieces(&self, from: Lsn) -> Box<dyn Iterator<Item = Piece> + '_>;
     /// Nothing below `lsn` is needed any more.
     fn set_mark(&self, lsn: Lsn);
     /// One piece of what would otherwise delay a sync; `false`: nothing is left.
@@ -87,7 +87,7 @@ impl<D: Disk> Wal for SharedLog<D> {
         SharedLog::place_of(self, lsn)
     }
 
-    fn pieces(&self, from: Lsn) -> Box<dyn Iterator<Item = Vec<Owned>> + '_> {
+    fn pieces(&self, from: Lsn) -> Box<dyn Iterator<Item = Piece> + '_> {
         Box::new(SharedLog::pieces(self, from))
     }
 

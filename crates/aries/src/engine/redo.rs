@@ -61,11 +61,11 @@ impl Shared {
     }
 
     fn redo_alone<'a>(&self, from: Lsn, mut all: Share<'a>) -> Result<Share<'a>, Error> {
-        self.log.pieces(from).try_for_each(|piece| all.redo(&piece))?;
+        self.log.pieces(from).try_for_each(|piece| all.redo(&piece.into_records()))?;
         Ok(all)
     }
 
-    /// This thread reads, and the others have a share each.
+    /// One thread reads, this one finds the records, and the others have a share each.
     fn redo_together<'a>(
         &self,
         from: Lsn,
@@ -78,13 +78,15 @@ impl Shared {
                 readers.push(reader);
                 workers.push(scope.spawn(move || share.redo_all(pieces)));
             }
-            for piece in self.log.pieces(from).map(Arc::new) {
+            let (read, pieces) = sync_channel(AHEAD);
+            scope.spawn(move || self.log.pieces(from).try_for_each(|piece| read.send(piece)));
+            for piece in pieces.iter().map(|piece| Arc::new(piece.into_records())) {
                 // Whoever does not listen any more has failed, and says below why.
                 if readers.iter().any(|reader| reader.send(piece.clone()).is_err()) {
                     break;
                 }
             }
-            drop(readers);
+            drop((pieces, readers));
             let done = workers
                 .into_iter()
                 .map(|worker| worker.join().unwrap_or_else(|panic| resume_unwind(panic)));

@@ -29,29 +29,20 @@ pub struct SegmentReader<'a, F: ?Sized> {
 
 impl<'a, F: DiskFile + ?Sized> SegmentReader<'a, F> {
     pub fn new(file: &'a F, end: u64) -> SegmentReader<'a, F> {
-        SegmentReader::through(file, end, AlignedBuffer::with_capacity(0))
-    }
-
-    /// The same, through a window that was used before.
-    pub fn through(file: &'a F, end: u64, mut window: AlignedBuffer) -> SegmentReader<'a, F> {
-        window.resize(0);
-        let (at_once, ahead) = (WINDOW_BYTES, None);
-        SegmentReader { file, end, window, window_start: 0, at_once, ahead, failed: None }
-    }
-
-    /// To be used again.
-    pub fn into_window(self) -> AlignedBuffer {
-        self.window
+        SegmentReader {
+            file,
+            end,
+            window: AlignedBuffer::with_capacity(0),
+            window_start: 0,
+            at_once: WINDOW_BYTES,
+            ahead: None,
+            failed: None,
+        }
     }
 
     /// For who wants a single batch: reads no further ahead than that.
     pub fn narrow(file: &'a F, end: u64) -> SegmentReader<'a, F> {
-        SegmentReader::new(file, end).reading(BLOCK)
-    }
-
-    /// Reads so many bytes at once, a multiple of the block size, where that is enough.
-    pub fn reading(self, at_once: u64) -> SegmentReader<'a, F> {
-        SegmentReader { at_once, ..self }
+        SegmentReader { at_once: BLOCK, ..SegmentReader::new(file, end) }
     }
 
     /// Takes from another thread what that has read.
@@ -73,6 +64,13 @@ impl<'a, F: DiskFile + ?Sized> SegmentReader<'a, F> {
     /// A batch as it stands there.
     pub fn batch_bytes(&mut self, offset: u64, header: &BatchHeader) -> &[u8] {
         self.load(offset, header.bytes.into())
+    }
+
+    /// So many bytes from `offset` on, both multiples of the block size.
+    pub fn into_bytes(mut self, offset: u64, len: u64) -> AlignedBuffer {
+        self.fill(offset, len);
+        self.window.resize(len as usize);
+        self.window
     }
 
     /// The batch header at `offset`, if one is there.

@@ -46,10 +46,9 @@ use wait::Wakers;
 
 use super::batch::Batch;
 use super::format::BLOCK;
-use super::lookup::Owned;
+use super::lookup::Piece;
 use super::segments::{Chore, Segments};
 use super::streams::Streams;
-use crate::aligned::AlignedBuffer;
 
 use super::{BATCH_BYTES_MAX, CommitLog, LogError, Lsn, Options, Place, Recovery, StreamId};
 
@@ -270,25 +269,21 @@ impl<D: Disk> SharedLog<D> {
         from: Lsn,
         mut f: impl FnMut(Lsn, StreamId, &[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
-        for piece in self.pieces(from) {
-            for (lsn, stream, payload) in &piece {
-                f(*lsn, *stream, payload)?;
-            }
+        for (lsn, stream, payload) in self.pieces(from).flat_map(Piece::into_records) {
+            f(lsn, stream, &payload)?;
         }
         Ok(())
     }
 
-    /// The same, a piece at a time, and records as others can keep them: they share the memory of their piece.
-    pub(crate) fn pieces(&self, from: Lsn) -> impl Iterator<Item = Vec<Owned>> {
+    /// The same, a piece at a time, and not looked at yet.
+    pub(crate) fn pieces(&self, from: Lsn) -> impl Iterator<Item = Piece> {
         let last = self.durable();
         let mut next = Some(from);
-        let mut window = AlignedBuffer::with_capacity(0);
         std::iter::from_fn(move || {
             let at = next.filter(|at| *at <= last)?;
-            let mut piece = self.0.files.lock().piece(at, &mut window)?;
+            let piece = self.0.files.lock().piece(at, last)?;
             next = piece.next;
-            piece.records.retain(|(lsn, ..)| (at..=last).contains(lsn));
-            Some(piece.records)
+            Some(piece)
         })
     }
 

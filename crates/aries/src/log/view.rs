@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use ombak_base::Disk;
 
+use super::batches;
 use super::format::{self, BATCH_HEADER_BYTES, HEADER_BYTES, RECORD_HEADER_BYTES};
 use super::recover::{self, Found, Replayed};
 use super::segments::{Segment, Segments};
@@ -154,12 +155,12 @@ impl<D: Disk> LogView<D> {
         mut f: impl FnMut(Entry<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
         let end = self.recovery.end;
-        self.segments.scan_places(from, |segment, at, record, payload| {
+        self.segments.scan_places(from, |segment, batches::Found { at, record, payload }| {
             if record.lsn >= end {
                 return Ok(()); // What a torn batch still has behind the place where it is cut.
             }
             let (lsn, stream, file) = (record.lsn, record.stream, segment.path.as_str());
-            f(Entry { lsn, stream, payload, file, offset: at + record.start as u64 })
+            f(Entry { lsn, stream, payload: &payload, file, offset: at + record.start as u64 })
         })
     }
 

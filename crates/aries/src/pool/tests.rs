@@ -9,7 +9,7 @@ use ombak_sim::{SimDisk, SyncFault};
 
 use super::*;
 use crate::log::archive::{Archive, ArchiveError};
-use crate::log::{LogError, Owned, Place};
+use crate::log::{LogError, Piece, Place};
 use crate::wal::WalEnd;
 
 /// A log of which only matters up to where it was forced.
@@ -42,7 +42,7 @@ impl Wal for Notes {
         Place { file: "(no file)".to_string(), offset: 0 }
     }
 
-    fn pieces(&self, _: Lsn) -> Box<dyn Iterator<Item = Vec<Owned>> + '_> {
+    fn pieces(&self, _: Lsn) -> Box<dyn Iterator<Item = Piece> + '_> {
         Box::new(std::iter::empty())
     }
 
