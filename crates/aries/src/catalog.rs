@@ -194,13 +194,13 @@ fn new_pages(
     begin: impl Fn(&mut [Page]),
 ) -> Result<Vec<PageId>, Error> {
     let (meta, mut rewrites) = scope.allocate(count)?;
-    let mut pages: Vec<Page> = rewrites.iter().map(|rewrite| rewrite.new.clone()).collect();
+    let mut pages: Vec<Page> = rewrites.iter().map(|rewrite| Page::clone(&rewrite.new)).collect();
     begin(&mut pages);
     let ids: Vec<PageId> = rewrites.iter().map(|rewrite| rewrite.new.id()).collect();
     rewrites
         .iter_mut()
         .zip(pages)
-        .for_each(|(rewrite, page): (&mut Rewrite<'_>, Page)| rewrite.new = page);
+        .for_each(|(rewrite, page): (&mut Rewrite<'_>, Page)| *rewrite.new = page);
     rewrites.push(meta);
     scope.nested(&mut rewrites)?;
     Ok(ids)

@@ -51,10 +51,10 @@ impl std::fmt::Debug for ManagerId {
     }
 }
 
-/// A page in memory.
+/// A page in memory: all of it, so that a frame has its page beside its latch. Box what is moved about.
 #[derive(Clone)]
 pub struct Page {
-    bytes: Box<PageBytes>,
+    bytes: PageBytes,
 }
 
 /// Why bytes are not the page that they should be.
@@ -107,7 +107,7 @@ impl PageFault {
 impl Page {
     /// A page of zeros.
     pub fn blank(id: PageId) -> Page {
-        let mut page = Page { bytes: Box::new([0; PAGE_BYTES]) };
+        let mut page = Page { bytes: [0; PAGE_BYTES] };
         page.name(id);
         page
     }
@@ -118,7 +118,8 @@ impl Page {
         self.name(id);
     }
 
-    fn name(&mut self, id: PageId) {
+    /// From now on it is this one, with whatever is on it.
+    pub(crate) fn name(&mut self, id: PageId) {
         self.bytes[4..8].copy_from_slice(&id.0.to_le_bytes());
     }
 

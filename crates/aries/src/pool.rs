@@ -26,11 +26,12 @@
 
 mod double;
 mod frame;
+mod frames;
 mod table;
 mod writing;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
 
 use ombak_base::planted;
 use parking_lot::{Mutex, MutexGuard, RwLockWriteGuard};
@@ -48,6 +49,7 @@ pub(crate) use table::{InFile, PAGES_MAX};
 pub(crate) use writing::Latched;
 
 use frame::Frame;
+use frames::Frames;
 use table::{PageNumbers, PageTable};
 use writing::Written;
 
@@ -73,8 +75,8 @@ pub(crate) struct Pool {
     identity: u64,
     /// Whose the pages are: they judge what is read.
     managers: Arc<Managers>,
-    /// Those that were needed so far have memory. The hand takes the others in order, on its first round.
-    frames: Box<[OnceLock<Frame>]>,
+    /// The hand takes those that have no memory yet in order, on its first round.
+    frames: Frames,
     table: PageTable,
     /// The checksum of each page as it was written last since the pool was made; 0: it was not.
     sums: PageNumbers,
@@ -124,7 +126,7 @@ impl Pool {
             log,
             identity,
             managers: Arc::default(),
-            frames: (0..frames.max(FRAMES_MIN)).map(|_| OnceLock::new()).collect(),
+            frames: Frames::new(frames.max(FRAMES_MIN)),
             table: PageTable::new(),
             sums: PageNumbers::new(),
             in_file: Arc::new(InFile::new()),
@@ -198,16 +200,7 @@ impl Pool {
     }
 
     fn resident(&self, id: PageId) -> Option<&Frame> {
-        self.table.get(id).map(|place| self.frame(place))
-    }
-
-    fn frame(&self, place: usize) -> &Frame {
-        self.frames[place].get_or_init(Frame::vacant)
-    }
-
-    /// The frames that have been needed, and their places.
-    fn frames_made(&self) -> impl Iterator<Item = (usize, &Frame)> {
-        self.frames.iter().enumerate().filter_map(|(place, frame)| Some((place, frame.get()?)))
+        self.table.get(id).map(|place| self.frames.get(place))
     }
 
     /// Brings a page in. `None`: somebody else did meanwhile.
@@ -220,7 +213,7 @@ impl Pool {
             return Ok(None);
         }
         let (place, mut page) = self.vacate()?;
-        let frame = self.frame(place);
+        let frame = self.frames.get(place);
         let read = match wanted {
             Wanted::Contents => self.read_page(id, &mut page),
             Wanted::Frame => {
@@ -229,7 +222,7 @@ impl Pool {
             }
         };
         if let Err(error) = read {
-            page.clear(NONE);
+            page.name(NONE);
             return Err(error);
         }
         frame.page.store(id.0, Ordering::Release);
@@ -303,7 +296,7 @@ impl Pool {
         let mut unwritten = None;
         for step in 0..frames * 8 {
             let place = self.hand.fetch_add(1, Ordering::Relaxed) % frames;
-            let frame = self.frame(place);
+            let frame = self.frames.get(place);
             let swept = step % frames == frames - 1;
             if frame.cools() {
                 if frame.rec_lsn.load(Ordering::Acquire) != 0 {
@@ -315,7 +308,7 @@ impl Pool {
             if dirty.len() >= enough || (swept && !dirty.is_empty()) {
                 // Where nothing can be written any more, what is clean can still be given to others.
                 unwritten = self.write_back(&dirty).err().or(unwritten);
-                let vacant = |place: usize| Some((place, self.try_vacate(self.frame(place))?));
+                let vacant = |place: usize| Some((place, self.try_vacate(self.frames.get(place))?));
                 if let Some(vacated) = dirty.drain(..).find_map(vacant) {
                     return Ok(vacated);
                 }
@@ -333,7 +326,7 @@ impl Pool {
             self.table.set(page.id(), None);
         }
         frame.page.store(NONE.0, Ordering::Release);
-        page.clear(NONE);
+        page.name(NONE);
         Some(page)
     }
 
@@ -373,7 +366,7 @@ impl Pool {
     /// What it has done so far.
     pub(crate) fn usage(&self) -> PoolUsage {
         let is_dirty = |(_, frame): &(usize, &Frame)| frame.rec_lsn.load(Ordering::Relaxed) != 0;
-        let dirty = self.frames_made().filter(is_dirty).count();
+        let dirty = self.frames.made().filter(is_dirty).count();
         PoolUsage {
             frames: self.frames.len(),
             dirty,

@@ -35,7 +35,7 @@ pub(crate) enum Purpose<'a> {
 /// A page of a nested top action: latched, and as it shall be.
 pub(crate) struct Rewrite<'a> {
     pub page: PageMut<'a>,
-    pub new: Page,
+    pub new: Box<Page>,
     /// What was there does not matter.
     pub anew: bool,
 }
@@ -43,7 +43,7 @@ pub(crate) struct Rewrite<'a> {
 impl<'a> Rewrite<'a> {
     /// Of a page that is changed in places.
     pub fn of(page: PageMut<'a>) -> Rewrite<'a> {
-        let new = Page::clone(&page);
+        let new = Box::new(Page::clone(&page));
         Rewrite { page, new, anew: false }
     }
 

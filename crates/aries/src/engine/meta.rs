@@ -158,7 +158,7 @@ impl<'a> Scope<'a> {
                     page => page?,
                 },
             };
-            let new = Page::blank(page.id());
+            let new = Box::new(Page::blank(page.id()));
             pages.push(Rewrite { page, new, anew: true });
         }
         Ok((meta, pages))
@@ -187,7 +187,7 @@ impl<'a> Scope<'a> {
         let mut rewrites = Vec::new();
         for page in pages {
             // What was on it stays: nobody looks at it, and it need not be logged.
-            let mut new = Page::clone(&page);
+            let mut new = Box::new(Page::clone(&page));
             new.set_kind(PHYSICAL, FREE);
             let mut owner = [0; 6];
             owner[..4].copy_from_slice(&u32_at(meta.new.body(), FREE_HEAD).to_le_bytes());

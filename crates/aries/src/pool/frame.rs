@@ -11,27 +11,29 @@ use crate::page::Page;
 /// How warm a page can get.
 const HEAT_MAX: u8 = 3;
 
-/// One page's place in memory.
+/// One page's place in memory. In this order all that is looked at first lies in one cache line: what is known of the page without its
+/// latch, the latch, and the page's header.
+#[repr(C, align(64))]
 pub struct Frame {
-    pub latch: RwLock<Page>,
     /// The page's number, to be read without the latch.
     pub page: AtomicU32,
-    /// The first change that is not in the page file, or a little before; 0: all are. (Paper: RecLSN.)
-    pub rec_lsn: AtomicU64,
     /// Being written: whoever takes the frame now would read an old page.
     pub writing: AtomicBool,
     pub heat: AtomicU8,
+    /// The first change that is not in the page file, or a little before; 0: all are. (Paper: RecLSN.)
+    pub rec_lsn: AtomicU64,
+    pub latch: RwLock<Page>,
 }
 
 impl Frame {
     /// One that holds no page.
     pub fn vacant() -> Frame {
         Frame {
-            latch: RwLock::new(Page::blank(NONE)),
             page: AtomicU32::new(NONE.0),
-            rec_lsn: AtomicU64::new(0),
             writing: AtomicBool::new(false),
             heat: AtomicU8::new(0),
+            rec_lsn: AtomicU64::new(0),
+            latch: RwLock::new(Page::blank(NONE)),
         }
     }
 

@@ -168,16 +168,23 @@ fn a_scan_does_not_drive_out_what_is_used() {
 }
 
 #[test]
-fn frames_are_made_when_they_are_needed_and_no_more_than_there_may_be() {
-    let disk = SimDisk::new();
-    let (pool, _) = pool(&disk);
-    assert_eq!(pool.frames_made().count(), 0);
-    for id in [1, 2, 1] {
-        pool.read(PageId(id)).unwrap();
+fn frames_get_memory_when_they_are_needed_and_no_more_than_there_may_be() {
+    let places = |frames: &Frames| frames.made().map(|(place, _)| place).collect::<Vec<_>>();
+    let frames = Frames::new(150);
+    assert_eq!((frames.len(), places(&frames)), (150, vec![]));
+    for (place, made) in [(70, 64..128), (64, 64..128), (149, 64..150), (0, 0..150)] {
+        frames.get(place).heat.store(place as u8, Ordering::Relaxed);
+        assert_eq!(places(&frames), made.collect::<Vec<_>>());
     }
-    assert_eq!(pool.frames_made().count(), 2);
+    for (place, frame) in frames.made() {
+        let heat = if [64, 70, 149].contains(&place) { place as u8 } else { 0 };
+        assert_eq!(frame.heat.load(Ordering::Relaxed), heat);
+        assert!(std::ptr::eq(frame, frames.get(place)));
+    }
+
+    let (pool, _) = pool(&SimDisk::new());
     (0..3 * FRAMES as u32).for_each(|id| drop(pool.read(PageId(id)).unwrap()));
-    assert_eq!(pool.frames_made().count(), FRAMES);
+    assert_eq!(pool.frames.made().count(), FRAMES);
 }
 
 #[test]

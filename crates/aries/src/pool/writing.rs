@@ -62,7 +62,7 @@ impl Pool {
             let result = self.write_batch(&mut written, &batch);
             written.failed |= result.is_err();
             for (place, rec_lsn) in batch.places.iter().zip(&batch.rec_lsns) {
-                let frame = self.frame(*place);
+                let frame = self.frames.get(*place);
                 if result.is_err() {
                     // Whatever is in the file now: it is in memory, and stays there.
                     frame.rec_lsn.store(rec_lsn.0, Ordering::Release);
@@ -77,10 +77,10 @@ impl Pool {
     /// Copies and seals the changed ones among some pages, in order of their place in the file, and calls them clean.
     fn gather(&self, places: &[usize]) -> Batch {
         let mut places = places.to_vec();
-        places.sort_by_key(|place| self.frame(*place).page.load(Ordering::Acquire));
+        places.sort_by_key(|place| self.frames.get(*place).page.load(Ordering::Acquire));
         let mut batch = Batch::default();
         for place in places {
-            let frame = self.frame(place);
+            let frame = self.frames.get(place);
             let Some(page) = frame.latch.try_read() else { continue };
             let rec_lsn = Lsn(frame.rec_lsn.load(Ordering::Acquire));
             if rec_lsn == Lsn(0) {
@@ -144,7 +144,7 @@ impl Pool {
             if passed_over.is_empty() || latched == Latched::PassOver {
                 break;
             }
-            passed_over.iter().for_each(|place| drop(self.frame(*place).latch.read()));
+            passed_over.iter().for_each(|place| drop(self.frames.get(*place).latch.read()));
         }
         let mut written = self.usable()?;
         let synced = self.sync_pages(&mut written);
@@ -157,7 +157,7 @@ impl Pool {
         let old = |(_, frame): &(usize, &Frame)| {
             (1..lsn.0).contains(&frame.rec_lsn.load(Ordering::Acquire))
         };
-        self.frames_made().filter(old).map(|(place, _)| place).collect()
+        self.frames.made().filter(old).map(|(place, _)| place).collect()
     }
 
     /// The pages whose changes are not all durable in the file, and the first such change of each, or a little before:
@@ -167,7 +167,7 @@ impl Pool {
         let written = self.written.lock();
         let mut dirty = written.unsynced.clone();
         let forgets = planted!("a checkpoint forgets a dirty page");
-        for (_, frame) in self.frames_made().skip(usize::from(forgets)) {
+        for (_, frame) in self.frames.made().skip(usize::from(forgets)) {
             let rec_lsn = Lsn(frame.rec_lsn.load(Ordering::Acquire));
             if rec_lsn != Lsn(0) {
                 dirty.push((PageId(frame.page.load(Ordering::Acquire)), rec_lsn));
