@@ -157,7 +157,7 @@ impl<D: Disk> Writer for BtreeWriter<D> {
 
     fn tidy(&mut self, notices: &mut Notices) -> io::Result<bool> {
         self.go_on(notices)?;
-        self.room.look(&self.disk);
+        self.room.look(&self.disk, self.written_bytes);
         match self.changer.engine().tidy() {
             Ok(more) => Ok(more && !self.is_stuck),
             Err(error) => {

@@ -45,21 +45,41 @@ pub(crate) fn or_full<T>(result: io::Result<T>) -> Result<T, Stop> {
     })
 }
 
-/// Watches what is free against the reserve.
+/// So many looks pass before the system is asked again...
+const LOOKS_MAX: u32 = 16;
+/// ... unless this part of the reserve was written since: the reserve is not used up unseen.
+const RESERVE_PARTS: u64 = 64;
+
+/// Watches what is free against the reserve. To ask the system after each write would take a tenth of what the write takes.
 #[derive(Debug)]
 pub(crate) struct Room {
     reserve_bytes: u64,
     is_low: bool,
+    /// Since it was asked.
+    looks: u32,
+    /// What had been written when it was asked.
+    written_bytes: u64,
 }
 
 impl Room {
     pub(crate) fn new(reserve_bytes: u64) -> Room {
-        Room { reserve_bytes, is_low: false }
+        Room { reserve_bytes, is_low: false, looks: LOOKS_MAX, written_bytes: 0 }
+    }
+
+    /// After some work: asks if it is time to. `written_bytes`: since the start.
+    pub(crate) fn look(&mut self, disk: &impl Disk, written_bytes: u64) {
+        self.looks += 1;
+        let written = written_bytes - self.written_bytes;
+        let is_due = self.looks > LOOKS_MAX || written >= self.reserve_bytes / RESERVE_PARTS;
+        if is_due || self.is_low {
+            (self.looks, self.written_bytes) = (0, written_bytes);
+            self.ask(disk);
+        }
     }
 
     /// Low below the reserve, and not low any more a quarter above it: or it would change with every file that comes
     /// and goes. A disk that cannot say what is free will say so when it is full.
-    pub(crate) fn look(&mut self, disk: &impl Disk) {
+    pub(crate) fn ask(&mut self, disk: &impl Disk) {
         let free = disk.free_bytes().unwrap_or(u64::MAX);
         let back = self.reserve_bytes.saturating_add(self.reserve_bytes / 4);
         self.is_low = free < if self.is_low { back } else { self.reserve_bytes };

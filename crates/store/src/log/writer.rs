@@ -105,7 +105,7 @@ pub(super) type Notices<D> = Vec<(ShardId, LogNotice<<D as Disk>::File>)>;
 impl<D: Disk> LogWriter<D> {
     pub(crate) fn new(disk: D, log: CommitLog<D>, options: Options, shards: u16) -> LogWriter<D> {
         let mut room = Room::new(options.reserve_bytes);
-        room.look(&disk);
+        room.ask(&disk);
         LogWriter {
             disk,
             log,
@@ -302,9 +302,13 @@ impl<D: Disk> Writer for LogWriter<D> {
         commits: Vec<(ShardId, LogCommit)>,
         notices: &mut Notices<D>,
     ) -> io::Result<()> {
+        let is_question = commits.is_empty();
         self.waiting.take(commits);
         let done = self.guarded(|writer| writer.write_waiting(notices));
-        self.room.look(&self.disk);
+        match is_question {
+            true => self.room.ask(&self.disk),
+            false => self.room.look(&self.disk, self.done.written_bytes),
+        }
         unless_full(done)
     }
 
@@ -315,7 +319,7 @@ impl<D: Disk> Writer for LogWriter<D> {
             // Nothing can be written, but files that nobody needs can go.
             unless_full(self.guarded(Self::drop_files))?;
         }
-        self.room.look(&self.disk);
+        self.room.look(&self.disk, self.done.written_bytes);
         unless_full(done)
     }
 

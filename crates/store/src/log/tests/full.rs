@@ -5,6 +5,7 @@ use std::io::ErrorKind;
 use ombak_sim::SyncFault;
 
 use super::*;
+use crate::log::room::Room;
 
 /// So small that a few dozen values fill log and files.
 fn small(reserve_bytes: u64) -> Options {
@@ -212,4 +213,26 @@ fn overwritten_files_are_removed_within_the_reserve() {
     let after = node.disk.used_bytes();
     assert!(after + 256 * 1024 < before, "{after} of {before}");
     assert!(!node.writer.is_full(), "and that is noticed");
+}
+
+#[test]
+fn the_system_is_asked_for_room_now_and_then_and_each_time_while_there_is_little() {
+    const RESERVE: u64 = 64 * 1024;
+    let disk = SimDisk::new();
+    let mut room = Room::new(RESERVE);
+    room.look(&disk, 0);
+    disk.fill_after(RESERVE - 1);
+    room.look(&disk, RESERVE / 64 - 1);
+    assert!(!room.is_low(), "it was not asked");
+    room.look(&disk, RESERVE / 64);
+    assert!(room.is_low(), "so much was written");
+    disk.set_capacity(None);
+    room.look(&disk, RESERVE / 64);
+    assert!(!room.is_low());
+    disk.fill_after(0);
+    let looks = (1..).find(|_| {
+        room.look(&disk, RESERVE / 64);
+        room.is_low()
+    });
+    assert_eq!(looks, Some(17));
 }
