@@ -36,7 +36,7 @@ impl Default for Options {
             log_segments_max: 8,
             file_bytes: 256 * 1024 * 1024,
             large_bytes: 64 * 1024,
-            flush_bytes: 64 * 1024,
+            flush_bytes: 256 * 1024,
             memory_bytes_max: 32 * 1024 * 1024,
             checkpoint_bytes: 64 * 1024 * 1024,
             reserve_bytes: 128 * 1024 * 1024,

@@ -3,7 +3,7 @@
 //! # What is where
 //!
 //! A record goes from the device's chunk into the commit log's buffer, is synced there with everything else of the
-//! batch, and is then *gathered*: kept here (the same bytes, shared) until 64 KiB of its vnode have come together, or
+//! batch, and is then *gathered*: kept here (the same bytes, shared) until 256 KiB of its vnode have come together, or
 //! a checkpoint wants it, and then written to the vnode's file with one vectored write. Its memory is free when the
 //! device has heard of that. The file is synced only by a checkpoint, which then raises the stream's mark.
 //!
