@@ -7,8 +7,8 @@ use parking_lot::Mutex;
 
 use super::change::{Change, Kind};
 use super::node::{self, Node};
-use super::{TREE, Tree, begin_node, has_room, read_node, write_child, write_node};
-use crate::engine::Engine;
+use super::{TREE, Tree, begin_node, has_room, read_child, read_node, write_child, write_node};
+use crate::engine::{Engine, Shared};
 use crate::error::Error;
 use crate::page::{BODY_BYTES, Page, PageId};
 use crate::pool::PageMut;
@@ -111,13 +111,17 @@ impl Tree {
     }
 
     /// Splits the leaf of the key, or a node above it that must have room first; nothing, if somebody else has done it
-    /// meanwhile.
+    /// meanwhile. Most often the node above the leaf has room, and only these two are latched for writing.
     fn split(self, scope: &mut Scope<'_>, key: &[u8], value: usize) -> Result<(), Error> {
         let enough = |node: Node<'_>| match node.level() {
             0 => has_room(node, key, value),
             _ => node.has_room_for_separator(),
         };
-        let mut parent = write_node(scope.shared, self.root)?;
+        let above = self.above_leaf(scope.shared, key)?;
+        let mut parent = match above.filter(|page| enough(Node::of(page))) {
+            Some(parent) => parent,
+            None => write_node(scope.shared, self.root)?,
+        };
         if !enough(Node::of(&parent)) {
             return self.split_root(scope, parent, key);
         }
@@ -130,6 +134,22 @@ impl Tree {
             parent = child;
         }
         Ok(())
+    }
+
+    /// The node above the key's leaf, if it is not the root.
+    fn above_leaf<'a>(self, shared: &'a Shared, key: &[u8]) -> Result<Option<PageMut<'a>>, Error> {
+        let mut page = read_node(shared, self.root)?;
+        loop {
+            let node = Node::of(&page);
+            let slot = match node.level() {
+                0 | 1 => return Ok(None),
+                _ => node.towards(key),
+            };
+            if node.level() == 2 {
+                return write_child(shared, node, slot).map(Some);
+            }
+            page = read_child(shared, node, slot)?;
+        }
     }
 
     /// The root stays where it is: its rows move to two new nodes below it.
