@@ -8,6 +8,7 @@ mod group;
 mod latency;
 mod leases;
 mod planted;
+mod pressure;
 mod scenarios;
 mod script;
 mod seeds;

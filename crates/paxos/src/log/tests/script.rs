@@ -133,6 +133,11 @@ impl Cast {
         sent.any(|(at, message, _)| *at == to && what(&message.body))
     }
 
+    /// What was decided, as somebody knows it.
+    pub fn lines(&self, at: NodeId) -> &[u64] {
+        &self.all[&at].0.state().lines
+    }
+
     pub fn answered(&self, at: NodeId) -> &[Outcome] {
         &self.all[&at].1.answered
     }
