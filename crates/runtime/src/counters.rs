@@ -69,6 +69,8 @@ counters! {
     loads_blocked,
     /// Connections of peers that were refused: no peer's, or of another cluster or version.
     peers_refused,
+    /// Connections of peers that were closed because what came could not be read: of a newer version, or spoilt.
+    peers_broken,
     /// Client connections that were accepted.
     clients_accepted,
     /// Client connections now.

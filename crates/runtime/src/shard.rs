@@ -445,7 +445,10 @@ impl<M: Machine, D: Device, F: Face<M>> Shard<M, D, F> {
         self.scratch = scratch;
         match failed {
             None => self.peers.put_assembler(key, assembler),
-            Some(reason) => self.lose_peer(key, &reason),
+            Some(reason) => {
+                self.host.counted.peers_broken += 1;
+                self.lose_peer(key, &reason);
+            }
         }
     }
 

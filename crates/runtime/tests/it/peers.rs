@@ -131,6 +131,7 @@ fn garbage_on_the_peer_port_is_refused_and_harms_nobody_else() {
     let mut endless = RawPeer::admitted(to, 2, 0);
     endless.0.write_all(&[0xff; 8]).unwrap();
     endless.closed();
+    node.wait_for("the count", |c| c.shards[0].peers_broken == 4 && c.shards[0].peers_refused == 2);
 
     good.frame(0, 0, &flood(0));
     good.frame(0, 0, &flood(1));

@@ -359,6 +359,7 @@ const SHARD_COUNTERS: &[OfShard] = &[
     ("ombak_peer_frames_received", "Messages of peers.", None, |shard| shard.frames_in),
     ("ombak_peer_frames_sent", "Messages to peers.", None, |shard| shard.frames_out),
     ("ombak_peers_refused", "Connections of no peer.", None, |shard| shard.peers_refused),
+    ("ombak_peers_broken", "Peers whose messages can't be read.", None, |shard| shard.peers_broken),
     ("ombak_sends_refused_down", "No connection.", None, |shard| shard.refused_down),
     ("ombak_sends_refused_full", "A queue was full.", None, |shard| shard.refused_full),
     ("ombak_reads_blocked", "Reads that went to disk.", None, |shard| shard.loads_blocked),
