@@ -364,7 +364,8 @@ fn a_holder_that_is_cut_off_is_ended_and_the_next_has_a_larger_token() {
     assert!(second > first);
     // It knows by its own clock, without hearing from anybody.
     assert_eq!(cut_off.wait().code(), Some(123), "{}", cut_off.all_text());
-    assert!(!meeting.path("cut-off.writes").exists());
+    // Would what it has started still be there, it would write now.
+    meeting.go("cut-off");
     meeting.go("next");
     assert!(next.wait().success(), "{}", next.all_text());
 
@@ -374,4 +375,6 @@ fn a_holder_that_is_cut_off_is_ended_and_the_next_has_a_larger_token() {
     assert!(third > second);
     meeting.go("back");
     assert!(back.wait().success(), "{}", back.all_text());
+    assert_eq!([meeting.written("next"), meeting.written("back")], [second, third]);
+    assert!(!meeting.path("cut-off.writes").exists(), "whoever had lost the lock wrote");
 }

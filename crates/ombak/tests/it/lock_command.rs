@@ -108,3 +108,77 @@ fn the_command_finds_name_token_and_deadline_in_its_environment() {
     }
     stop(world.node, Signal::TERM);
 }
+
+/// One holds, and two wait for each other's turn: as a table, as a picture, and as JSON.
+#[test]
+fn locks_are_shown_with_who_holds_and_who_waits_for_whom() {
+    let world = World::start();
+    let locks = |arguments: &[&str]| {
+        let shown = run([&["locks", "--node", &world.address()], arguments].concat());
+        assert_eq!(shown.code, Some(0), "{shown:?}");
+        shown.out
+    };
+    assert_eq!(locks(&[]).trim(), "nothing is locked");
+    assert_eq!(locks(&["--explain"]).trim(), "nobody waits for anybody");
+
+    let nodes = || Nodes::new([world.address()]).unwrap();
+    let open = |who| Session::open(nodes(), who, Duration::from_secs(60)).unwrap();
+    let (first, second, third) = (open("first"), open("second"), open("third"));
+    let printer = first.lock(&["printer"], How::default()).unwrap();
+    let paper = second.lock(&["paper"], How::default()).unwrap();
+    let token = printer.token();
+    std::thread::scope(|scope| {
+        let wait = |session, name, waiting| {
+            let lock = move |session: &Session| session.lock(&[name], How::default()).map(drop);
+            let waits = scope.spawn(move || lock(session));
+            let deadline = Instant::now() + PATIENCE;
+            while locks(&[]).matches("waits").count() < waiting {
+                assert!(Instant::now() < deadline, "nobody waits for {name}");
+            }
+            waits
+        };
+        let of_second = wait(&second, "printer", 1);
+        let of_third = wait(&third, "paper", 2);
+
+        let table = locks(&[]);
+        let line = |name: &str, how: &str| {
+            let found = table.lines().find(|line| line.contains(name) && line.contains(how));
+            found.unwrap_or_else(|| panic!("no {how} {name} in {table}")).to_string()
+        };
+        for (name, how, who) in [
+            ("printer", "holds", "first"),
+            ("printer", "waits", "second"),
+            ("paper", "holds", "second"),
+            ("paper", "waits", "third"),
+        ] {
+            assert!(line(name, how).contains(who), "{table}");
+            assert!(line(name, how).contains("EX"), "{table}");
+        }
+        assert!(line("printer", "holds").contains(&format!(" {token} ")), "{table}");
+        assert!(!locks(&["paper"]).contains("printer"));
+
+        let picture = locks(&["--explain"]);
+        let lines: Vec<&str> = picture.trim().lines().collect();
+        assert!(lines[0].starts_with("first · at work"), "{picture}");
+        assert!(lines[1].starts_with("└─ second · wants EX on printer, for "), "{picture}");
+        assert!(lines[2].starts_with("   └─ third · wants EX on paper, for "), "{picture}");
+        assert_eq!(lines.len(), 3, "{picture}");
+
+        let json: serde_json::Value = serde_json::from_str(&locks(&["--json"])).unwrap();
+        let printer_of = |of: &serde_json::Value| of["path"] == serde_json::json!(["printer"]);
+        let resources = json["resources"].as_array().unwrap();
+        let found = resources.iter().find(|of| printer_of(of)).unwrap();
+        assert_eq!(found["holders"][0]["token"], token);
+        assert!(found["waiters"][0]["for_ms"].is_u64(), "{found}");
+
+        printer.unlock(None).unwrap();
+        of_second.join().unwrap().unwrap();
+        paper.unlock(None).unwrap();
+        of_third.join().unwrap().unwrap();
+    });
+    let missing = run(["locks", "--node", &world.address(), "nothing"]);
+    assert_ne!(missing.code, Some(0));
+    assert!(missing.err.contains("nobody holds or waits for nothing"), "{missing:?}");
+    drop((first, second, third));
+    stop(world.node, Signal::TERM);
+}
