@@ -185,6 +185,19 @@ fn one_writer_and_a_crash() {
     }
 }
 
+/// Who leads is followed by another while a command is under way. `PAXOS_EXPLORE=all` for the one of three.
+#[test]
+fn one_writer_and_two_candidates() {
+    let of = |nodes| {
+        let group = group(nodes, nodes, Budget { timers: 2, ..Budget::default() });
+        complete(group.request(A, write(1)))
+    };
+    assert_eq!(of(2), 3_592);
+    if is_asked_for_all() {
+        assert_eq!(of(3), 0);
+    }
+}
+
 #[test]
 fn a_candidate_and_a_crash() {
     let group = group(3, 3, Budget { timers: 1, crashes: 1, ..Budget::default() });

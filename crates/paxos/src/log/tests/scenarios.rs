@@ -523,3 +523,29 @@ fn who_is_to_lead_and_can_not_does_not_hold_up_the_group() {
     assert!(town.run_until(4_000_000, |town| town.told.contains(&line)), "{:?}", town.outcomes);
     town.converge();
 }
+
+/// What happens in so long a time to nodes whose groups have a leader and nothing to do.
+fn steps_at_rest(groups: u32) -> u64 {
+    let mut town = Town::with(groups, None, 3, 3, 7);
+    town.run_for(10_000_000);
+    for group in town.all_groups().collect::<Vec<_>>() {
+        town.group = group;
+        let leader = town.await_leader();
+        let line = town.write(leader);
+        assert!(town.run_until(100_000, |town| town.told.contains(&line)), "{group:?} sleeps");
+    }
+    town.run_for(10_000_000);
+    let (until, mut steps) = (town.now().plus_ms(5_000), 0);
+    while town.now() < until && town.world.step() {
+        steps += 1;
+    }
+    steps
+}
+
+/// Nodes say that they live, not groups: at rest a group costs no message, no timer and no write.
+#[test]
+fn many_groups_that_have_nothing_to_do_cost_no_more_than_one() {
+    let of_one = steps_at_rest(1);
+    assert!(of_one > 0);
+    assert_eq!(steps_at_rest(20), of_one);
+}
