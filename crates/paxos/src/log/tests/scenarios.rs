@@ -549,3 +549,26 @@ fn many_groups_that_have_nothing_to_do_cost_no_more_than_one() {
     assert!(of_one > 0);
     assert_eq!(steps_at_rest(20), of_one);
 }
+
+/// All groups of a node write to its one log: what comes in together is synced together.
+#[test]
+fn many_groups_share_a_sync() {
+    const GROUPS: u32 = 20;
+    let mut town = Town::with(GROUPS, None, 1, 1, 3);
+    let groups: Vec<_> = town.all_groups().collect();
+    for group in &groups {
+        town.group = *group;
+        town.await_leader();
+    }
+    town.run_for(1_000_000);
+    let syncs = |town: &Town| town.world.disk(node(0)).counters().syncs;
+    let before = syncs(&town);
+    let lines = groups.iter().map(|group| {
+        town.group = *group;
+        town.write(node(0))
+    });
+    let lines: Vec<u64> = lines.collect();
+    assert!(town.run_until(1_000_000, |town| lines.iter().all(|line| town.told.contains(line))));
+    let shared = syncs(&town) - before;
+    assert!((1..=4).contains(&shared), "{shared} syncs for {GROUPS} groups");
+}
