@@ -185,7 +185,8 @@ fn one_writer_and_a_crash() {
     }
 }
 
-/// Who leads is followed by another while a command is under way. `PAXOS_EXPLORE=all` for the one of three.
+/// Who leads is followed by another while a command is under way. `PAXOS_EXPLORE=all` for the one of three, which takes two cores
+/// some three minutes, and gigabytes.
 #[test]
 fn one_writer_and_two_candidates() {
     let of = |nodes| {
@@ -194,7 +195,7 @@ fn one_writer_and_two_candidates() {
     };
     assert_eq!(of(2), 3_592);
     if is_asked_for_all() {
-        assert_eq!(of(3), 0);
+        assert_eq!(of(3), 87_966_723);
     }
 }
 
