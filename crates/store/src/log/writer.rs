@@ -75,6 +75,8 @@ pub struct LogWriter<D: Disk> {
 #[derive(Default)]
 pub(super) struct Done {
     written_bytes: u64,
+    /// Of large values, which are not in the log.
+    large_bytes: u64,
     pub(super) checkpoints: u64,
     pub(super) files_removed: u64,
 }
@@ -223,6 +225,7 @@ impl<D: Disk> LogWriter<D> {
             let partition = append.partition;
             let behind = self.vnodes.entry(partition).or_insert_with(|| Behind::new(partition));
             written.insert((partition, value.at.0), behind.write_large(&self.disk, value)?);
+            self.done.large_bytes += value.bytes.len() as u64;
         }
         for ((partition, _), file) in written {
             file.handle.sync()?;
@@ -263,6 +266,10 @@ impl<D: Disk> LogWriter<D> {
         synced?;
         self.gather();
         Ok(())
+    }
+
+    fn look_for_room(&mut self) {
+        self.room.look(&self.disk, self.done.written_bytes + self.done.large_bytes);
     }
 
     /// What is durable in the commit log may go to files from now on, and not before.
@@ -307,7 +314,7 @@ impl<D: Disk> Writer for LogWriter<D> {
         let done = self.guarded(|writer| writer.write_waiting(notices));
         match is_question {
             true => self.room.ask(&self.disk),
-            false => self.room.look(&self.disk, self.done.written_bytes),
+            false => self.look_for_room(),
         }
         unless_full(done)
     }
@@ -319,7 +326,7 @@ impl<D: Disk> Writer for LogWriter<D> {
             // Nothing can be written, but files that nobody needs can go.
             unless_full(self.guarded(Self::drop_files))?;
         }
-        self.room.look(&self.disk, self.done.written_bytes);
+        self.look_for_room();
         unless_full(done)
     }
 

@@ -236,3 +236,16 @@ fn the_system_is_asked_for_room_now_and_then_and_each_time_while_there_is_little
     });
     assert_eq!(looks, Some(17));
 }
+
+#[test]
+fn large_values_do_not_use_up_the_reserve_unseen() {
+    let reserve = 20 * 64 * 1024;
+    let mut node = Node::start(SimDisk::new(), small(reserve));
+    node.put("key", "value");
+    node.tidy_all();
+    node.disk.fill_after(reserve - 1);
+    node.put("small", "value");
+    assert!(!node.writer.is_full(), "it was not asked");
+    node.put("large", "v".repeat(reserve as usize / 64));
+    assert!(node.writer.is_full());
+}
