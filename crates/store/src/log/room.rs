@@ -45,9 +45,11 @@ pub(crate) fn or_full<T>(result: io::Result<T>) -> Result<T, Stop> {
     })
 }
 
-/// So many looks pass before the system is asked again...
-const LOOKS_MAX: u32 = 16;
-/// ... unless this part of the reserve was written since: the reserve is not used up unseen.
+/// At most so many looks pass before the system is asked again, and no more than the reserve has of these bytes, about as many as
+/// others may write meanwhile...
+const LOOKS_MAX: u64 = 16;
+const LOOK_BYTES: u64 = 8 * 1024 * 1024;
+/// ... unless this part of the reserve was written here since.
 const RESERVE_PARTS: u64 = 64;
 
 /// Watches what is free against the reserve. To ask the system after each write would take a tenth of what the write takes.
@@ -56,7 +58,7 @@ pub(crate) struct Room {
     reserve_bytes: u64,
     is_low: bool,
     /// Since it was asked.
-    looks: u32,
+    looks: u64,
     /// What had been written when it was asked.
     written_bytes: u64,
 }
@@ -70,7 +72,8 @@ impl Room {
     pub(crate) fn look(&mut self, disk: &impl Disk, written_bytes: u64) {
         self.looks += 1;
         let written = written_bytes - self.written_bytes;
-        let is_due = self.looks > LOOKS_MAX || written >= self.reserve_bytes / RESERVE_PARTS;
+        let passes = LOOKS_MAX.min(self.reserve_bytes / LOOK_BYTES);
+        let is_due = self.looks > passes || written >= self.reserve_bytes / RESERVE_PARTS;
         if is_due || self.is_low {
             (self.looks, self.written_bytes) = (0, written_bytes);
             self.ask(disk);

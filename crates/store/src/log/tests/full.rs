@@ -215,9 +215,11 @@ fn overwritten_files_are_removed_within_the_reserve() {
     assert!(!node.writer.is_full(), "and that is noticed");
 }
 
+/// As a node has it.
+const RESERVE: u64 = 128 * 1024 * 1024;
+
 #[test]
 fn the_system_is_asked_for_room_now_and_then_and_each_time_while_there_is_little() {
-    const RESERVE: u64 = 64 * 1024;
     let disk = SimDisk::new();
     let mut room = Room::new(RESERVE);
     room.look(&disk, 0);
@@ -230,7 +232,7 @@ fn the_system_is_asked_for_room_now_and_then_and_each_time_while_there_is_little
     room.look(&disk, RESERVE / 64);
     assert!(!room.is_low());
     disk.fill_after(0);
-    let looks = (1..).find(|_| {
+    let looks = (1..20).find(|_| {
         room.look(&disk, RESERVE / 64);
         room.is_low()
     });
@@ -238,14 +240,23 @@ fn the_system_is_asked_for_room_now_and_then_and_each_time_while_there_is_little
 }
 
 #[test]
+fn a_small_reserve_is_asked_for_each_time() {
+    let disk = SimDisk::new();
+    let mut room = Room::new(64 * 1024);
+    room.look(&disk, 0);
+    disk.fill_after(64 * 1024 - 1);
+    room.look(&disk, 0);
+    assert!(room.is_low());
+}
+
+#[test]
 fn large_values_do_not_use_up_the_reserve_unseen() {
-    let reserve = 20 * 64 * 1024;
-    let mut node = Node::start(SimDisk::new(), small(reserve));
+    let mut node = Node::start(SimDisk::new(), small(RESERVE));
     node.put("key", "value");
     node.tidy_all();
-    node.disk.fill_after(reserve - 1);
-    node.put("small", "value");
-    assert!(!node.writer.is_full(), "it was not asked");
-    node.put("large", "v".repeat(reserve as usize / 64));
-    assert!(node.writer.is_full());
+    node.disk.fill_after(RESERVE - 1);
+    for (key, is_full) in [("one", false), ("two", false), ("three", true)] {
+        node.put(key, "v".repeat(1_000_000));
+        assert_eq!(node.writer.is_full(), is_full, "{key}");
+    }
 }
