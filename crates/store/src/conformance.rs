@@ -134,7 +134,11 @@ impl<S: Subject> Run<S> {
     }
 
     fn inject(&mut self, fault: Fault) {
-        let fails_writes = matches!(fault, Fault::Write(_) | Fault::NoRoom(_) | Fault::Sync(..));
+        // Where no page can be written, none can be read once all frames have changes.
+        let fails_writes = matches!(
+            fault,
+            Fault::Write(_) | Fault::NoRoom(_) | Fault::Full(true) | Fault::Sync(..)
+        );
         self.may_be_cut |= matches!(fault, Fault::CutPower(_)) || (S::READS_PAGES && fails_writes);
         self.subject.inject(fault);
     }
@@ -430,6 +434,47 @@ fn a_full_disk_is_no_damage() {
         store(0, "", 0),
     ];
     run(BtreeSubject::new(), &ops);
+}
+
+/// The log found no room when pages were to be written behind it, and the engine stopped for good.
+#[test]
+fn a_disk_that_is_filled_between_two_bursts_has_room_again() {
+    let store = |partition, key: &'static str, len| Op::Store {
+        partition: Partition(partition),
+        key: Bytes::from_static(key.as_bytes()),
+        value: Value { tag: 0, len, seed: 0 },
+    };
+    let burst = |seed, stores, at_once| Op::Burst { seed, stores, at_once };
+    let crash = || Op::Crash { seed: 0, shards: 3, cut_at: None };
+    let ops = [
+        crash(),
+        burst(6_850_195_856_429_590_835, 86, true),
+        store(2, "aa", 3_429),
+        store(1, "", 0),
+        store(0, "a", 0),
+        Op::Commit,
+        burst(16_679_941_082_938_821_825, 37, false),
+        burst(12_637_971_320_283_545_224, 18, true),
+        crash(),
+        Op::Commit,
+        store(0, "b", 4_094),
+        Op::Commit,
+        Op::Write { batches: 1 },
+        Op::Fault(Fault::Full(true)),
+        burst(9_096_041_228_145_694_600, 85, true),
+        Op::Tidy,
+        Op::Tidy,
+        Op::Fault(Fault::Full(false)),
+        Op::Tidy,
+        Op::Tidy,
+    ];
+    let mut run = Run::new(BtreeSubject::new());
+    ops.iter().for_each(|op| run.apply(op));
+    run.may_be_cut = false;
+    let keys: Vec<_> = run.model.keys().cloned().collect();
+    assert!(keys.len() > 20);
+    keys.iter().for_each(|(partition, key)| run.check_load(*partition, key));
+    run.crash(1, 2, None);
 }
 
 #[test]

@@ -17,6 +17,8 @@
 //! One sync of the page file serves the batch before and this one: the pages of the one before must be durable in
 //! place before their copies are overwritten.
 
+use std::io::ErrorKind;
+
 use crc32fast::Hasher;
 
 use crate::error::Error;
@@ -46,8 +48,9 @@ impl DoubleWrite {
         DoubleWrite { file, identity }
     }
 
-    /// Makes copies of sealed pages durable. `bytes` holds them one after the other; the log is durable up to `durable`.
-    pub fn keep(&self, ids: &[PageId], bytes: &[u8], durable: Lsn) -> Result<(), Error> {
+    /// Makes copies of sealed pages durable. `bytes` holds them one after the other; the log is durable up to `durable`. `false`: the
+    /// disk has no room for so many, and the file is no longer than it was for fewer.
+    pub fn keep(&self, ids: &[PageId], bytes: &[u8], durable: Lsn) -> Result<bool, Error> {
         let mut header = [0; HEADER_BYTES];
         header[..8].copy_from_slice(&MAGIC);
         put_u32(&mut header, 8, VERSION);
@@ -60,8 +63,14 @@ impl DoubleWrite {
         header[DURABLE..].copy_from_slice(&durable.0.to_le_bytes());
         let crc = header_crc(&header);
         put_u32(&mut header, 12, crc);
-        self.file.write_at(&[&header, bytes], 0)?;
-        self.file.sync()
+        match self.file.write_at(&[&header, bytes], 0) {
+            Err(Error::Io { source, .. }) if ids.len() > 1 && is_no_room(source.kind()) => {
+                return Ok(false);
+            }
+            kept => kept?,
+        }
+        // Never tried again, whatever it says.
+        self.file.sync().map(|()| true)
     }
 
     /// What was kept last, and the pages of it, as far as they are whole. A header that is not is one whose batch was not
@@ -133,6 +142,10 @@ impl Kept {
     pub fn offset_of(place: usize) -> u64 {
         (HEADER_BYTES + place * PAGE_BYTES) as u64
     }
+}
+
+fn is_no_room(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
 }
 
 fn header_crc(header: &[u8]) -> u32 {

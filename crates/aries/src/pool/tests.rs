@@ -1,7 +1,7 @@
 //! The pool over a simulated file and a log that only remembers.
 
 use std::io::{ErrorKind, IoSlice};
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 
 use bytes::Bytes;
 use ombak_base::{Disk, DiskFile, OpenMode};
@@ -16,6 +16,7 @@ use crate::wal::WalEnd;
 #[derive(Default)]
 struct Notes {
     durable: AtomicU64,
+    is_full: AtomicBool,
 }
 
 impl Wal for Notes {
@@ -27,6 +28,9 @@ impl Wal for Notes {
     }
 
     fn force(&self, lsn: Lsn) -> Result<(), LogError> {
+        if self.is_full.load(Ordering::Relaxed) {
+            return Err(LogError::Full);
+        }
         self.durable.fetch_max(lsn.0, Ordering::Relaxed);
         Ok(())
     }
@@ -92,7 +96,8 @@ fn pool(disk: &SimDisk) -> (Pool, Arc<Notes>) {
 fn pool_over(disk: &SimDisk, log_end: Lsn) -> (Pool, Arc<Notes>) {
     let open = |name: &str| NamedFile::open(disk, name.to_string(), OpenMode::Cached).unwrap();
     let files = (open("pages"), open("pages.double"));
-    let log = Arc::new(Notes { durable: AtomicU64::new(log_end.0) });
+    let log =
+        Arc::new(Notes { durable: AtomicU64::new(log_end.0), is_full: AtomicBool::new(false) });
     (Pool::new(FRAMES, files, 1, log.clone()).unwrap(), log)
 }
 
@@ -241,11 +246,12 @@ fn a_write_that_the_disk_lost_is_told_when_the_page_is_read_again() {
 /// A full disk is no damage. Which write finds it full: of the copies, or of the pages.
 #[test]
 fn what_could_not_be_written_stays_in_memory() {
-    for n in 1..=2 {
+    // The first is of copies, the second in place, where there was to be room.
+    for (n, kind) in [(1, ErrorKind::Other), (2, ErrorKind::StorageFull)] {
         let disk = SimDisk::new();
         let (pool, _) = pool(&disk);
         (1..=FRAMES as u32).for_each(|id| change(&pool, id, u64::from(id)));
-        disk.fail_write(n, ErrorKind::StorageFull);
+        disk.fail_write(n, kind);
         let told = pool.flush_below(Lsn(u64::MAX), Latched::PassOver).unwrap_err();
         assert!(matches!(told, Error::Io { .. }), "{n}: {told}");
         for other in 100..300 {
@@ -274,6 +280,36 @@ fn what_a_failed_sync_has_lost_is_no_damage() {
     (100..400).for_each(|id| drop(pool.read(PageId(id)).unwrap()));
     let told = pool.read(PageId(2)).map(drop).unwrap_err();
     assert!(matches!(told, Error::Stopped { .. }), "{told}");
+}
+
+/// What is written twice needs room for the copies, besides that in the page file.
+#[test]
+fn on_a_full_disk_fewer_pages_are_written_at_once() {
+    let disk = SimDisk::new();
+    let (first, _) = pool(&disk);
+    (1..=3).for_each(|id| change(&first, id, 5));
+    first.flush_below(Lsn(u64::MAX), Latched::PassOver).unwrap();
+    (1..=30).for_each(|id| change(&first, id, 7));
+    disk.fill_after(0);
+    first.flush_below(Lsn(u64::MAX), Latched::PassOver).unwrap();
+    assert_eq!((first.dirty_pages(), first.usage().writes), (vec![], 33));
+    let (again, _) = pool_over(&disk, Lsn(7));
+    assert!((1..=30).all(|id| again.read(PageId(id)).unwrap().lsn() == Lsn(7)));
+}
+
+/// It says so before anything was written.
+#[test]
+fn a_log_without_room_is_no_failure_of_pages() {
+    let disk = SimDisk::new();
+    let (pool, log) = pool(&disk);
+    change(&pool, 2, 1);
+    log.is_full.store(true, Ordering::Relaxed);
+    let told = pool.flush_below(Lsn(u64::MAX), Latched::PassOver).unwrap_err();
+    assert!(matches!(told, Error::Log(LogError::Full)), "{told}");
+    assert_eq!((pool.dirty_pages(), pool.usage().writes), (vec![(PageId(2), Lsn(1))], 0));
+    log.is_full.store(false, Ordering::Relaxed);
+    pool.flush_below(Lsn(u64::MAX), Latched::PassOver).unwrap();
+    assert_eq!((pool.dirty_pages(), pool.usage().writes), (vec![], 1));
 }
 
 #[test]

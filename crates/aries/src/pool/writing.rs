@@ -1,6 +1,9 @@
 //! Writing pages back: what is changed is copied, written twice, and clean; and what is not durable yet is known.
 
+use std::ops::Range;
+
 use super::*;
+use crate::log::LogError;
 
 /// How often a flush comes back to pages that were latched: whoever changes a page all the time must not hold it up.
 const FLUSH_TRIES: usize = 8;
@@ -39,15 +42,20 @@ struct Batch {
 }
 
 impl Batch {
-    /// What stands side by side in the file is one write.
-    fn runs(&self) -> impl Iterator<Item = (PageId, &[u8])> {
-        let chunks = self.ids.chunk_by(|one, next| one.0 + 1 == next.0);
-        chunks.scan(0, |start, run| {
+    /// Of some of the pages: what stands side by side in the file is one write.
+    fn runs(&self, part: Range<usize>) -> impl Iterator<Item = (PageId, &[u8])> {
+        let chunks = self.ids[part.clone()].chunk_by(|one, next| one.0 + 1 == next.0);
+        chunks.scan(part.start * PAGE_BYTES, |start, run| {
             let bytes = &self.bytes[*start..*start + run.len() * PAGE_BYTES];
             *start += run.len() * PAGE_BYTES;
             Some((run[0], bytes))
         })
     }
+}
+
+/// A log without room is none: not one page was written then, and all may be tried again.
+fn is_failure(error: &Error) -> bool {
+    !matches!(error, Error::Log(LogError::Full))
 }
 
 impl Pool {
@@ -60,7 +68,7 @@ impl Pool {
                 continue;
             }
             let result = self.write_batch(&mut written, &batch);
-            written.failed |= result.is_err();
+            written.failed |= result.as_ref().is_err_and(is_failure);
             for (place, rec_lsn) in batch.places.iter().zip(&batch.rec_lsns) {
                 let frame = self.frames.get(*place);
                 if result.is_err() {
@@ -105,16 +113,39 @@ impl Pool {
         if !planted!("a page before its log") {
             self.log.force(batch.lsn)?;
         }
-        self.sync_pages(written)?;
-        if !planted!("pages written once") {
-            written.double.keep(&batch.ids, &batch.bytes, self.log.durable())?;
+        let (mut done, mut at_once) = (0, batch.ids.len());
+        while done < batch.ids.len() {
+            let part = done..batch.ids.len().min(done + at_once);
+            match self.write_part(written, batch, part.clone())? {
+                true => done = part.end,
+                false => at_once = at_once.div_ceil(2),
+            }
         }
-        written.unsynced = batch.ids.iter().copied().zip(batch.rec_lsns.iter().copied()).collect();
-        for (first, bytes) in batch.runs() {
+        Ok(())
+    }
+
+    /// Writes some of the pages, twice. `false`: their copies have no room, and nothing was written in place. Fewer may have.
+    fn write_part(
+        &self,
+        written: &mut Written,
+        batch: &Batch,
+        part: Range<usize>,
+    ) -> Result<bool, Error> {
+        self.sync_pages(written)?;
+        let ids = &batch.ids[part.clone()];
+        let bytes = &batch.bytes[part.start * PAGE_BYTES..part.end * PAGE_BYTES];
+        if !planted!("pages written once")
+            && !written.double.keep(ids, bytes, self.log.durable())?
+        {
+            return Ok(false);
+        }
+        let rec_lsns = batch.rec_lsns[part.clone()].iter().copied();
+        written.unsynced = ids.iter().copied().zip(rec_lsns).collect();
+        for (first, bytes) in batch.runs(part) {
             self.file.write_at(&[bytes], offset_of(first))?;
         }
-        self.counters.writes.fetch_add(batch.ids.len() as u64, Ordering::Relaxed);
-        Ok(())
+        self.counters.writes.fetch_add(ids.len() as u64, Ordering::Relaxed);
+        Ok(true)
     }
 
     fn sync_pages(&self, written: &mut Written) -> Result<(), Error> {
