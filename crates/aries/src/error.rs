@@ -180,6 +180,11 @@ pub enum Error {
     },
 }
 
+/// Whether it says that the disk is full, or what may be had of it.
+pub(crate) fn is_no_room(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
 impl Error {
     pub(crate) fn io(place: impl Into<String>) -> impl FnOnce(io::Error) -> Error {
         let place = place.into();

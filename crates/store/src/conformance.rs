@@ -65,6 +65,8 @@ struct Run<S: Subject> {
     failed: bool,
     /// Whether reads may fail because nothing works any more.
     may_be_cut: bool,
+    /// Whether they may because there is no room now.
+    is_full: bool,
 }
 
 impl<S: Subject> Run<S> {
@@ -83,6 +85,7 @@ impl<S: Subject> Run<S> {
             jobs: VecDeque::new(),
             failed: false,
             may_be_cut: false,
+            is_full: false,
         }
     }
 
@@ -134,13 +137,17 @@ impl<S: Subject> Run<S> {
     }
 
     fn inject(&mut self, fault: Fault) {
-        // Where no page can be written, none can be read once all frames have changes.
-        let fails_writes = matches!(
-            fault,
-            Fault::Write(_) | Fault::NoRoom(_) | Fault::Full(true) | Fault::Sync(..)
-        );
+        let fails_writes = matches!(fault, Fault::Write(_) | Fault::NoRoom(_) | Fault::Sync(..));
+        // While no page can be written, none can be read once all frames have changes.
+        if let (Fault::Full(is_full), true) = (fault, S::READS_PAGES) {
+            self.is_full = is_full;
+        }
         self.may_be_cut |= matches!(fault, Fault::CutPower(_)) || (S::READS_PAGES && fails_writes);
         self.subject.inject(fault);
+    }
+
+    fn may_fail(&self) -> bool {
+        self.may_be_cut || self.is_full
     }
 
     fn check_load(&mut self, partition: Partition, key: &Bytes) {
@@ -150,7 +157,7 @@ impl<S: Subject> Run<S> {
             assert_eq!(peeked, peek_of(expected.as_ref()), "{key:?}");
         }
         match self.load(partition, key) {
-            Err(DeviceError::Io(_)) if self.may_be_cut => {}
+            Err(DeviceError::Io(_)) if self.may_fail() => {}
             found => assert_eq!(found, Ok(expected), "{key:?}"),
         }
     }
@@ -165,9 +172,9 @@ impl<S: Subject> Run<S> {
     fn check_scan(&mut self, scan: &Scan) {
         let expected = expected_chunk(&self.model, scan);
         match self.device(scan.partition).scan(scan) {
-            Err(DeviceError::Io(_)) if self.may_be_cut => {}
+            Err(DeviceError::Io(_)) if self.may_fail() => {}
             // A value that cannot be read ends the piece in front of it.
-            Ok(found) if self.may_be_cut => assert!(expected.entries.starts_with(&found.entries)),
+            Ok(found) if self.may_fail() => assert!(expected.entries.starts_with(&found.entries)),
             found => assert_eq!(found, Ok(expected), "{scan:?}"),
         }
     }
@@ -250,7 +257,7 @@ impl<S: Subject> Run<S> {
         self.model = found;
         self.history = (0..shards).map(|_| Vec::new()).collect();
         self.failed = false;
-        self.may_be_cut = false;
+        (self.may_be_cut, self.is_full) = (false, false);
     }
 
     fn everything(&mut self) -> Model {
@@ -413,16 +420,19 @@ proptest! {
     }
 }
 
+fn store(partition: u32, key: &'static str, len: usize) -> Op {
+    let (partition, key) = (Partition(partition), Bytes::from_static(key.as_bytes()));
+    Op::Store { partition, key, value: Value { tag: 0, len, seed: 0 } }
+}
+
+fn burst(seed: u64, stores: u64, at_once: bool) -> Op {
+    Op::Burst { seed, stores, at_once }
+}
+
 /// The write of a page found no room. What was on it was given away, and told as damaged when it was read again: what belonged there was
 /// left out, and what came later was kept.
 #[test]
 fn a_full_disk_is_no_damage() {
-    let store = |partition, key: &'static str, len| Op::Store {
-        partition: Partition(partition),
-        key: Bytes::from_static(key.as_bytes()),
-        value: Value { tag: 0, len, seed: 0 },
-    };
-    let burst = |seed, stores, at_once| Op::Burst { seed, stores, at_once };
     let ops = [
         store(5, "key", 1_633),
         Op::Commit,
@@ -439,12 +449,6 @@ fn a_full_disk_is_no_damage() {
 /// The log found no room when pages were to be written behind it, and the engine stopped for good.
 #[test]
 fn a_disk_that_is_filled_between_two_bursts_has_room_again() {
-    let store = |partition, key: &'static str, len| Op::Store {
-        partition: Partition(partition),
-        key: Bytes::from_static(key.as_bytes()),
-        value: Value { tag: 0, len, seed: 0 },
-    };
-    let burst = |seed, stores, at_once| Op::Burst { seed, stores, at_once };
     let crash = || Op::Crash { seed: 0, shards: 3, cut_at: None };
     let ops = [
         crash(),
@@ -470,7 +474,6 @@ fn a_disk_that_is_filled_between_two_bursts_has_room_again() {
     ];
     let mut run = Run::new(BtreeSubject::new());
     ops.iter().for_each(|op| run.apply(op));
-    run.may_be_cut = false;
     let keys: Vec<_> = run.model.keys().cloned().collect();
     assert!(keys.len() > 20);
     keys.iter().for_each(|(partition, key)| run.check_load(*partition, key));

@@ -1,7 +1,7 @@
 //! The files of the log: which are in use, which are spare, and how a spare one is put to use.
 
 use std::collections::VecDeque;
-use std::io::{self, ErrorKind, IoSlice};
+use std::io::{self, IoSlice};
 
 use ombak_base::{Disk, DiskFile, OpenMode};
 
@@ -9,6 +9,7 @@ use super::batch::Batch;
 use super::format::{self, BLOCK, SegmentHeader};
 use super::{LogError, Lsn, Options};
 use crate::aligned::AlignedBuffer;
+use crate::error::is_no_room;
 
 /// Spare files that are kept for reuse; `tidy` removes more.
 const SPARES_MAX: usize = 4;
@@ -270,8 +271,8 @@ pub fn write_header<F: DiskFile>(file: &F, header: &SegmentHeader) -> io::Result
 /// A disk without space is a log without space: the caller can do something about it.
 fn full_or_io(place: &str) -> impl FnOnce(io::Error) -> LogError {
     let place = place.to_string();
-    move |error| match error.kind() {
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => LogError::Full,
-        _ => LogError::Io { place, source: error },
+    move |error| match is_no_room(&error) {
+        true => LogError::Full,
+        false => LogError::io(place)(error),
     }
 }

@@ -17,11 +17,9 @@
 //! One sync of the page file serves the batch before and this one: the pages of the one before must be durable in
 //! place before their copies are overwritten.
 
-use std::io::ErrorKind;
-
 use crc32fast::Hasher;
 
-use crate::error::Error;
+use crate::error::{Error, is_no_room};
 use crate::log::Lsn;
 use crate::named::NamedFile;
 use crate::page::{self, PAGE_BYTES, PageId, put_u32, u32_at, u64_at};
@@ -64,7 +62,7 @@ impl DoubleWrite {
         let crc = header_crc(&header);
         put_u32(&mut header, 12, crc);
         match self.file.write_at(&[&header, bytes], 0) {
-            Err(Error::Io { source, .. }) if ids.len() > 1 && is_no_room(source.kind()) => {
+            Err(Error::Io { source, .. }) if ids.len() > 1 && is_no_room(&source) => {
                 return Ok(false);
             }
             kept => kept?,
@@ -142,10 +140,6 @@ impl Kept {
     pub fn offset_of(place: usize) -> u64 {
         (HEADER_BYTES + place * PAGE_BYTES) as u64
     }
-}
-
-fn is_no_room(kind: ErrorKind) -> bool {
-    matches!(kind, ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
 }
 
 fn header_crc(header: &[u8]) -> u32 {

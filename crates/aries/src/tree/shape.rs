@@ -141,14 +141,12 @@ impl Tree {
         let mut page = read_node(shared, self.root)?;
         loop {
             let node = Node::of(&page);
-            let slot = match node.level() {
+            let slot = node.towards(key);
+            page = match node.level() {
                 0 | 1 => return Ok(None),
-                _ => node.towards(key),
+                2 => return write_child(shared, node, slot).map(Some),
+                _ => read_child(shared, node, slot)?,
             };
-            if node.level() == 2 {
-                return write_child(shared, node, slot).map(Some);
-            }
-            page = read_child(shared, node, slot)?;
         }
     }
 

@@ -42,9 +42,9 @@ impl World {
         run([&["lock", "--node", &address], arguments].concat())
     }
 
-    fn session(&self) -> Session {
+    fn session(&self, of: &str) -> Session {
         let nodes = Nodes::new([self.address()]).unwrap();
-        Session::open(nodes, "a test", Duration::from_secs(60)).unwrap()
+        Session::open(nodes, of, Duration::from_secs(60)).unwrap()
     }
 }
 
@@ -59,7 +59,7 @@ fn file(dir: &Path, mode: u32) -> String {
 #[test]
 fn exit_codes_are_those_of_the_guide() {
     let world = World::start();
-    let session = world.session();
+    let session = world.session("a test");
     let _held = session.lock(&["taken"], How::default()).unwrap();
     let cannot_be_run = file(world.dir.path(), 0o644);
     for (code, says, arguments) in [
@@ -121,9 +121,7 @@ fn locks_are_shown_with_who_holds_and_who_waits_for_whom() {
     assert_eq!(locks(&[]).trim(), "nothing is locked");
     assert_eq!(locks(&["--explain"]).trim(), "nobody waits for anybody");
 
-    let nodes = || Nodes::new([world.address()]).unwrap();
-    let open = |who| Session::open(nodes(), who, Duration::from_secs(60)).unwrap();
-    let (first, second, third) = (open("first"), open("second"), open("third"));
+    let [first, second, third] = ["first", "second", "third"].map(|who| world.session(who));
     let printer = first.lock(&["printer"], How::default()).unwrap();
     let paper = second.lock(&["paper"], How::default()).unwrap();
     let token = printer.token();
